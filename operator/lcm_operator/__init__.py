@@ -1,0 +1,1 @@
+"""LCM Operator: starts field trials at their time, exactly once, and restores their engines."""
