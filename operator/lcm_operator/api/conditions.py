@@ -1,0 +1,71 @@
+"""Conditions in the form of metav1.Condition, and the one function that changes them."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from lcm_operator.api.storage import Moment, Record
+
+Status = Literal["True", "False", "Unknown"]
+
+
+class Condition(Record, frozen=True, kw_only=True):
+    """metav1.Condition: `type` is what it is about, `reason` a constant of `api.reasons`."""
+
+    type: str
+    status: Status
+    reason: str
+    message: str = ""
+    last_transition_time: Moment
+    observed_generation: int = 0
+
+
+Conditions = tuple[Condition, ...]
+
+
+def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """Return the condition of a type, or None."""
+    return next((condition for condition in conditions if condition.type == kind), None)
+
+
+def is_true(conditions: Iterable[Condition], kind: str) -> bool:
+    """Return whether the condition of a type is there with status True."""
+    found = find(conditions, kind)
+    return found is not None and found.status == "True"
+
+
+def is_false(conditions: Iterable[Condition], kind: str) -> bool:
+    """Return whether the condition of a type is there with status False."""
+    found = find(conditions, kind)
+    return found is not None and found.status == "False"
+
+
+def reason(conditions: Iterable[Condition], kind: str) -> str | None:
+    """Return the reason of the condition of a type, or None where it isn't there."""
+    found = find(conditions, kind)
+    return found.reason if found else None
+
+
+def with_condition(
+    conditions: Conditions,
+    kind: str,
+    status: Status,
+    reason: str,
+    *,
+    now: Moment,
+    generation: int = 0,
+    message: str = "",
+) -> Conditions:
+    """Return `conditions` with one set; `lastTransitionTime` moves only when its status flips."""
+    old = find(conditions, kind)
+    since = old.last_transition_time if old is not None and old.status == status else now
+    new = Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message,
+        last_transition_time=since,
+        observed_generation=generation,
+    )
+    if old is None:
+        return (*conditions, new)
+    return tuple(new if condition.type == kind else condition for condition in conditions)

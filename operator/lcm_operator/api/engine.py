@@ -1,0 +1,169 @@
+"""The kind TrialEngine: the snapshot that one trial runs by (spec), and its checkpoint (status).
+
+`activities`, `checkpoint`, `values` and `consumedSignals` are written by the engine, the rest by the operator
+(and two lists by REST).
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from lcm_operator.api.conditions import Conditions
+from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.plan import Plan, SecretKeyRef
+from lcm_operator.api.storage import Moment, Record
+
+State = Literal["Pending", "Running", "Succeeded", "Failed", "Skipped"]
+CHECKPOINT_VERSION = 1
+
+
+class EngineSettings(Record, frozen=True, kw_only=True):
+    """`spec.engine` of Trial and TrialEngine; `template` is the raw pod template, checked by `domain`."""
+
+    template: dict[str, Any] = msgspec.field(default_factory=dict)
+    heartbeat_timeout_seconds: int = 60
+    max_restores: int = 0
+    active_deadline_seconds: int | None = None
+    finally_timeout_seconds: int = 300
+    warmup_seconds: int = 0
+
+
+class Parameter(Record, frozen=True, kw_only=True):
+    """A resolved parameter: a value, or where the node finds it; never a Secret's value."""
+
+    name: str
+    value: str | None = None
+    secret_key_ref: SecretKeyRef | None = None
+
+
+class TrialEngineSpec(Plan, frozen=True, kw_only=True):
+    """All that an engine runs by, fixed at arming."""
+
+    trial_id: str = msgspec.field(name="trialID")
+    trial_uid: str = msgspec.field(name="trialUID")
+    trial_generation: int
+    start_time: Moment
+    parameters: tuple[Parameter, ...] = ()
+    engine: EngineSettings = msgspec.field(default_factory=EngineSettings)
+
+
+class PodRef(Record, frozen=True, kw_only=True):
+    """The grant: the pod of this UID may act, from `notBefore` on."""
+
+    name: str
+    uid: str
+    not_before: Moment
+
+
+class ActivityStatus(Record, frozen=True, kw_only=True):
+    """What became of one activity: the unit of the checkpoint.
+
+    `run` begins at 1 and is part of the Idempotency-Key.
+    """
+
+    name: str
+    state: State
+    run: int
+    start_time: Moment | None = None
+    completion_time: Moment | None = None
+    output: dict[str, Any] | None = None
+    message: str = ""
+
+
+class CheckpointMark(Record, frozen=True, kw_only=True):
+    """Which checkpoint this is: `sequence` grows by one with each; `activity` was the last to change."""
+
+    version: int
+    sequence: int
+    activity: str = ""
+    saved_time: Moment
+
+
+class Signal(Record, frozen=True, kw_only=True):
+    """A callback that was received."""
+
+    id: str
+    name: str
+    received_time: Moment
+
+
+class ConsumedSignal(Record, frozen=True, kw_only=True):
+    """Which activity took a signal."""
+
+    id: str
+    activity: str
+
+
+class Handled(Record, frozen=True, kw_only=True):
+    """The answer to a request by annotation: Done, Refused, Ignored or Merged."""
+
+    id: str
+    time: Moment
+    result: Literal["Done", "Refused", "Ignored", "Merged"]
+    message: str = ""
+
+
+class TrialRequest(Handled, frozen=True, kw_only=True):
+    """A request on the Trial that was taken over; the Trial's echo is repeated from here after a crash."""
+
+    type: Literal["Restore", "Delete"]
+
+
+class Attempt(Record, frozen=True, kw_only=True):
+    """One entry of the lineage."""
+
+    number: int
+    reason: str
+    from_activity: str = ""
+    start_time: Moment | None = None
+    completion_time: Moment | None = None
+    outcome: str = ""
+    message: str = ""
+
+
+class Stop(Record, frozen=True, kw_only=True):
+    """The operator's wish that the engine goes to `finally` now."""
+
+    mode: Literal["Cancel", "Deadline"]
+    request_time: Moment
+
+
+class CallbackToken(Record, frozen=True, kw_only=True):
+    """A token of a partner, as sha256 in hex."""
+
+    hash: str
+    expiration_time: Moment
+
+
+class TrialEngineStatus(Record, frozen=True, kw_only=True):
+    """`status` of a TrialEngine."""
+
+    phase: str = ""
+    attempt: int = 0
+    pod_ref: PodRef | None = None
+    activities: tuple[ActivityStatus, ...] = ()
+    checkpoint: CheckpointMark | None = None
+    values: dict[str, str] = msgspec.field(default_factory=dict)
+    signals: tuple[Signal, ...] = ()
+    consumed_signals: tuple[ConsumedSignal, ...] = ()
+    trial_requests: tuple[TrialRequest, ...] = ()
+    callback_tokens: tuple[CallbackToken, ...] = ()
+    stop: Stop | None = None
+    attempts: tuple[Attempt, ...] = ()
+    attempts_total: int = 0
+    last_handled_restore: Handled | None = None
+    last_handled_delete: Handled | None = None
+    conditions: Conditions = ()
+
+    def activity(self, name: str) -> ActivityStatus:
+        """Return the state of an activity; one that was never saved is Pending."""
+        found = next((activity for activity in self.activities if activity.name == name), None)
+        return found or ActivityStatus(name=name, state="Pending", run=1)
+
+
+class TrialEngine(Record, frozen=True, kw_only=True):
+    """The kind TrialEngine."""
+
+    metadata: Metadata
+    spec: TrialEngineSpec
+    status: TrialEngineStatus = msgspec.field(default_factory=TrialEngineStatus)

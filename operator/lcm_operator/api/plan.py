@@ -1,0 +1,136 @@
+"""A plan: the activities of a trial, as they stand in TrialPlan.spec, Trial.spec and TrialEngine.spec.
+
+Defaults are those of the CRDs, which fill them in; here they serve plans that never passed an API server.
+Text fields that may hold `{{ }}` expressions are kept as they are: only the engine renders them.
+"""
+
+from typing import Any
+
+import msgspec
+
+from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.storage import Record
+
+Text = dict[str, str]
+
+
+class SecretKeyRef(Record, frozen=True, kw_only=True):
+    """One key of a Secret in the trial's namespace."""
+
+    name: str
+    key: str
+
+
+class PlanParameter(Record, frozen=True, kw_only=True):
+    """A parameter that a plan declares; without `default` and `secretKeyRef` the trial must give it."""
+
+    name: str
+    default: str | None = None
+    secret_key_ref: SecretKeyRef | None = None
+
+
+class BasicAuth(Record, frozen=True, kw_only=True):
+    """HTTP basic authentication."""
+
+    username: str
+    password: str
+
+
+class Expectation(Record, frozen=True, kw_only=True):
+    """What makes a response a success: one of `status` (default: any 2xx) and `condition`."""
+
+    status: tuple[int, ...] = ()
+    condition: str | None = None
+
+
+class Until(Record, frozen=True, kw_only=True):
+    """Repeat the request until `condition` holds; seconds."""
+
+    condition: str
+    interval_seconds: float = 5
+    timeout_seconds: float = 600
+
+
+class Http(Record, frozen=True, kw_only=True):
+    """One outside request. At most one of `json_body` (`json` on the wire) and `body`."""
+
+    url: str
+    method: str = "GET"
+    query: Text = msgspec.field(default_factory=dict)
+    headers: Text = msgspec.field(default_factory=dict)
+    basic_auth: BasicAuth | None = None
+    pod_token: bool = False
+    json_body: Any = msgspec.field(name="json", default=msgspec.UNSET)
+    body: str | None = None
+    expect: Expectation = msgspec.field(default_factory=Expectation)
+    capture: Text = msgspec.field(default_factory=dict)
+    secret_capture: tuple[str, ...] = ()
+    timeout_seconds: float = 30
+    until: Until | None = None
+
+
+class Wait(Record, frozen=True, kw_only=True):
+    """Wait for a signal received after the activity `after` started."""
+
+    signal: str
+    after: str | None = None
+    timeout_seconds: float | None = None
+
+
+class Sleep(Record, frozen=True, kw_only=True):
+    """Wait for a time: exactly one of both; `until_seconds` counts from the start time."""
+
+    seconds: float | None = None
+    until_seconds: float | None = None
+
+
+class Exec(Record, frozen=True, kw_only=True):
+    """Run a program in the engine's container. `command` is not rendered, the values of `env` are."""
+
+    command: tuple[str, ...]
+    env: Text = msgspec.field(default_factory=dict)
+    timeout_seconds: float | None = None
+
+
+class Retry(Record, frozen=True, kw_only=True):
+    """How often a failed activity is tried again at once, and the pause before it in seconds."""
+
+    limit: int = 0
+    backoff_seconds: float = 5
+
+
+class Activity(Record, frozen=True, kw_only=True):
+    """One step of a plan: exactly one of `http`, `wait`, `sleep`, `exec`."""
+
+    name: str
+    state_name: str | None = None
+    when: str | None = None
+    http: Http | None = None
+    wait: Wait | None = None
+    sleep: Sleep | None = None
+    exec: Exec | None = None
+    retry: Retry = msgspec.field(default_factory=Retry)
+    continue_on_error: bool = False
+    set: Text = msgspec.field(default_factory=dict)
+
+
+class Plan(Record, frozen=True, kw_only=True):
+    """The activities, what reports a failure, what releases, and where the signal `finish` jumps to."""
+
+    activities: tuple[Activity, ...] = ()
+    on_failure: tuple[Activity, ...] = ()
+    finally_: tuple[Activity, ...] = msgspec.field(name="finally", default=())
+    finish_at: str | None = None
+
+
+class TrialPlanSpec(Plan, frozen=True, kw_only=True):
+    """A plan and the parameters that it declares."""
+
+    parameters: tuple[PlanParameter, ...] = ()
+
+
+class TrialPlan(Record, frozen=True, kw_only=True):
+    """The kind TrialPlan; it has no status."""
+
+    metadata: Metadata
+    spec: TrialPlanSpec = msgspec.field(default_factory=TrialPlanSpec)

@@ -1,0 +1,56 @@
+"""The base of every type that stands in a custom resource, and the two ways between it and the wire.
+
+`parse` and `serialise` are called at the edges (controllers, engine); nothing else looks at raw dictionaries.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A frozen value: snake_case fields here, camelCase on the wire; unknown ones are ignored."""
+
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with an offset; one without is malformed."""
+
+R = TypeVar("R", bound=Record)
+
+
+class Malformed(ValueError):
+    """An object that was read doesn't have the documented shape; the text names the field."""
+
+
+def parse(raw: Mapping[str, Any], kind: type[R]) -> R:
+    """Return `raw` as a `kind`. Raises Malformed, which names the path of the field and what is allowed."""
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        raise Malformed(str(error).replace("`$.", "`")) from error
+
+
+def serialise(record: Record) -> dict[str, Any]:
+    """Return the JSON object of `record`; what equals its default is left out, times are RFC 3339 in UTC."""
+    plain: dict[str, Any] = msgspec.to_builtins(record)
+    return plain
+
+
+def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON merge patch (RFC 7386) that makes `old` into `new`; empty if they are equal."""
+    patch: dict[str, Any] = dict.fromkeys(old.keys() - new.keys())
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            if nested := merge_patch(before, value):
+                patch[key] = nested
+        elif before != value:
+            patch[key] = value
+    return patch
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return `moment` in UTC with microseconds, as `2026-11-24T10:00:00.000000Z` (a MicroTime)."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,73 @@
+"""How to reach and convince an API server: address, trust and credentials.
+
+Made once in a composition root and handed to `kube.client`. Inside a pod it comes from the projected
+ServiceAccount volume; elsewhere from a kubeconfig (`kube.kubeconfig`).
+"""
+
+import os
+import ssl
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVICE_ACCOUNT_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_REREAD_TOKEN_SECONDS = 30.0
+
+
+class TokenFile:
+    """A bearer token in a file that somebody else rotates; read again at most every 30 s."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._token = ""
+        self._read_at = -_REREAD_TOKEN_SECONDS
+
+    def read(self) -> str:
+        """Return the current token."""
+        now = time.monotonic()
+        if now - self._read_at >= _REREAD_TOKEN_SECONDS:
+            self._token = self._path.read_text().strip()
+            self._read_at = now
+        return self._token
+
+
+@dataclass(frozen=True)
+class Access:
+    """One API server and one identity there. At most one of client certificate and token is set."""
+
+    server: str
+    namespace: str = "default"
+    ca_file: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    token: str | None = None
+    token_file: TokenFile | None = None
+
+    def authorization(self) -> dict[str, str]:
+        """Return the headers that carry the identity of this moment."""
+        token = self.token_file.read() if self.token_file else self.token
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return the trust for https, or None for plain http."""
+        if not self.server.startswith("https:"):
+            return None
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.client_certificate:
+            context.load_cert_chain(self.client_certificate, self.client_key)
+        return context
+
+
+def in_cluster(directory: Path = SERVICE_ACCOUNT_DIRECTORY) -> Access:
+    """Return the access of the pod that this process runs in.
+
+    `directory` holds `token`, `ca.crt` and `namespace`, as kubelet projects them; the address comes from
+    KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. Raises KeyError or OSError outside a pod.
+    """
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    return Access(
+        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        namespace=(directory / "namespace").read_text().strip(),
+        ca_file=directory / "ca.crt",
+        token_file=TokenFile(directory / "token"),
+    )

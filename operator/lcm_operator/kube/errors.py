@@ -1,0 +1,70 @@
+"""What can go wrong between us and the API server, one class for each thing a caller may do about it.
+
+Raised by `kube.client` only; callers decide by class, never by status code or text.
+"""
+
+
+class ApiError(Exception):
+    """The API server refused a request: HTTP `status`, machine-readable `reason`, human `message`."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+class NotFound(ApiError):
+    """404: the object or its kind does not exist."""
+
+
+class AlreadyExists(ApiError):
+    """409 on a create: the name is taken."""
+
+
+class Conflict(ApiError):
+    """409: the resourceVersion or UID that the request was computed from no longer holds."""
+
+
+class Gone(ApiError):
+    """410: a watch or a list can't be continued; list again."""
+
+
+class Refused(ApiError):
+    """400, 403 or 422: this request will not pass as it is, unless something else changes first."""
+
+
+class Unavailable(ApiError):
+    """No answer, 401, 429 or 5xx: the same request may pass later (the outcome of a write is unknown)."""
+
+    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(status, reason, message)
+        self.retry_after = retry_after
+
+
+_BY_STATUS: dict[int, type[ApiError]] = {
+    400: Refused,
+    403: Refused,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+    422: Refused,
+}
+
+
+def from_status(status: int, body: object, retry_after: str | None = None) -> ApiError:
+    """Return the error for an HTTP `status` and the decoded `metav1.Status` (or text) that came with it."""
+    details = body if isinstance(body, dict) else {}
+    reason = str(details.get("reason") or "Unknown")
+    message = str(details.get("message") or body or "no message")
+    if reason == "AlreadyExists":
+        return AlreadyExists(status, reason, message)
+    if reason == "Expired":
+        return Gone(status, reason, message)
+    known = _BY_STATUS.get(status)
+    if known is not None:
+        return known(status, reason, message)
+    if status in (401, 408, 429) or status >= 500:  # noqa: PLR2004 - the class of server errors
+        seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+        return Unavailable(status, reason, message, seconds)
+    return Refused(status, reason, message)

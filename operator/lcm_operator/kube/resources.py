@@ -1,0 +1,38 @@
+"""The kinds that we talk to, and where the API server serves them."""
+
+from dataclasses import dataclass
+
+from lcm_operator.api.names import GROUP, VERSION
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind: `api` is `v1` or `group/version`."""
+
+    api: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
+        """Return the URL path of a collection (no `name`), an object or its subresource."""
+        parts = ["/api" if "/" not in self.api else "/apis", self.api]
+        if namespace is not None and self.namespaced:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        parts += [part for part in (name, subresource) if part]
+        return "/".join(parts)
+
+
+_LCM = f"{GROUP}/{VERSION}"
+TRIALS = Resource(_LCM, "Trial", "trials")
+TRIAL_ENGINES = Resource(_LCM, "TrialEngine", "trialengines")
+TRIAL_PLANS = Resource(_LCM, "TrialPlan", "trialplans")
+PODS = Resource("v1", "Pod", "pods")
+EVENTS = Resource("v1", "Event", "events")
+NODES = Resource("v1", "Node", "nodes", namespaced=False)
+SECRETS = Resource("v1", "Secret", "secrets")
+CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
+SERVICE_ACCOUNTS = Resource("v1", "ServiceAccount", "serviceaccounts")
+ROLE_BINDINGS = Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
+LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
