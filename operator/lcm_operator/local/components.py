@@ -1,0 +1,135 @@
+"""The components of a local cluster: how each is started, when it is ready, how long its end may take.
+
+Called by `cluster`, which starts them in the order of COMPONENTS and ends them the other way round. Nothing
+here starts or ends anything, but for `clean_up`.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import requests
+
+from lcm_operator.local import controlplane
+from lcm_operator.local.kubectl import Kubectl
+from lcm_operator.local.layout import LOOPBACK, Layout
+
+ETCD = "etcd"
+API_SERVER = "kube-apiserver"
+CONTROLLER_MANAGER = "kube-controller-manager"
+NODE = "node"
+OPERATOR = "operator"
+CONTROL_PLANE = (ETCD, API_SERVER, CONTROLLER_MANAGER)
+
+ENGINE_IMAGE = "lcm-operator:local"
+# The rest of the caller's environment must not decide how a process behaves that outlives the caller.
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
+
+
+def _no_variables(_: Layout) -> Mapping[str, str]:
+    return {}
+
+
+def _nothing_to_clean(_: Layout) -> None:
+    """Do nothing: most components leave nothing behind."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """One background process of the cluster."""
+
+    command: Callable[[Layout], list[str]]
+    ready: Callable[[Layout, Kubectl], bool]
+    grace: float = 5
+    variables: Callable[[Layout], Mapping[str, str]] = _no_variables
+    clean_up: Callable[[Layout], None] = _nothing_to_clean
+    # The ServiceAccount (namespace, name) that it runs as; its kubeconfig is made anew at each start.
+    service_account: tuple[str, str] | None = None
+
+    def environment(self, layout: Layout) -> dict[str, str]:
+        """Return its whole environment."""
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        return {**inherited, "PYTHONUNBUFFERED": "1", **self.variables(layout)}
+
+
+def _answers(layout: Layout, url: str, client: str | None = None) -> bool:
+    pair = (f"{layout.pki}/{client}.crt", f"{layout.pki}/{client}.key") if client else None
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            return session.get(url, verify=str(layout.pki / "ca.crt"), cert=pair, timeout=5).ok
+        except requests.RequestException:
+            return False
+
+
+def _etcd_ready(layout: Layout, _: Kubectl) -> bool:
+    return _answers(layout, f"https://{LOOPBACK}:{layout.ports[ETCD]}/health", "etcd-client")
+
+
+def _api_server_ready(layout: Layout, _: Kubectl) -> bool:
+    return _answers(layout, f"{layout.server}/readyz")
+
+
+def _controller_manager_ready(layout: Layout, kubectl: Kubectl) -> bool:
+    port = layout.ports[CONTROLLER_MANAGER]
+    return _answers(layout, f"https://{LOOPBACK}:{port}/healthz") and bool(
+        kubectl.get("serviceaccount", "default", "--namespace=default")
+    )
+
+
+def _operator_variables(layout: Layout) -> Mapping[str, str]:
+    return {
+        "LCM_KUBECONFIG": str(layout.service_kubeconfig(OPERATOR)),
+        "LCM_HEALTH_ADDRESS": f"{LOOPBACK}:{layout.ports[OPERATOR]}",
+        "LCM_ENGINE_IMAGE": ENGINE_IMAGE,
+    }
+
+
+def _operator_ready(layout: Layout, _: Kubectl) -> bool:
+    return _answers(layout, f"http://{LOOPBACK}:{layout.ports[OPERATOR]}/readyz")
+
+
+def _node_command(layout: Layout) -> list[str]:
+    return [
+        *(sys.executable, "-m", "lcm_operator.local.node"),
+        *("--kubeconfig", str(layout.service_kubeconfig(NODE))),
+        *("--root", str(layout.node)),
+        *("--log-dir", str(layout.log / "pods")),
+    ]
+
+
+def _node_ready(layout: Layout, kubectl: Kubectl) -> bool:
+    """Whether a node is Ready by a heartbeat of this process: the one before it left its Node behind."""
+    started = int(layout.process(NODE).pid_file.stat().st_mtime)
+    return any(
+        condition["type"] == "Ready"
+        and condition["status"] == "True"
+        and datetime.fromisoformat(condition["lastHeartbeatTime"]).timestamp() >= started
+        for node in kubectl.get("nodes")["items"]
+        for condition in node["status"].get("conditions", [])
+    )
+
+
+def _end_pods(layout: Layout) -> None:
+    """End the pods that a dead node left running."""
+    if layout.node.exists():
+        reap = [sys.executable, "-m", "lcm_operator.local.node", "--root", str(layout.node), "--reap"]
+        subprocess.run(reap, check=True, cwd="/")
+
+
+COMPONENTS: Mapping[str, Component] = {
+    ETCD: Component(controlplane.etcd, _etcd_ready),
+    API_SERVER: Component(controlplane.kube_apiserver, _api_server_ready),
+    CONTROLLER_MANAGER: Component(controlplane.kube_controller_manager, _controller_manager_ready),
+    NODE: Component(_node_command, _node_ready, grace=10, clean_up=_end_pods),
+    OPERATOR: Component(
+        lambda _: [sys.executable, "-m", "lcm_operator.controllers"],
+        _operator_ready,
+        grace=10,
+        variables=_operator_variables,
+        service_account=("default", "lcm-operator"),
+    ),
+}

@@ -1,0 +1,115 @@
+"""Where everything of one local cluster lies: the paths below its directory, and its ports.
+
+Read by everybody in `local`; the file names under `.local` are a contract with users and tests. It must not
+start or ask anything.
+"""
+
+import json
+import random
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from lcm_operator.local.failure import LocalClusterError
+from lcm_operator.local.processes import Background
+
+REPOSITORY = Path(__file__).parents[3]
+LOOPBACK = "127.0.0.1"
+PORT_NAMES = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "operator")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The directory of one cluster."""
+
+    directory: Path
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The admin's kubeconfig."""
+        return self.directory / "kubeconfig"
+
+    @property
+    def bin(self) -> Path:
+        """Links to the programs, kubectl among them."""
+        return self.directory / "bin"
+
+    @property
+    def log(self) -> Path:
+        """The logs, one per process; kept after `down`."""
+        return self.directory / "log"
+
+    @property
+    def run(self) -> Path:
+        """The pid files, and the kubeconfigs of the processes."""
+        return self.directory / "run"
+
+    @property
+    def pki(self) -> Path:
+        """Keys and certificates."""
+        return self.directory / "pki"
+
+    @property
+    def etcd_data(self) -> Path:
+        """What the API server remembers."""
+        return self.directory / "etcd"
+
+    @property
+    def node(self) -> Path:
+        """What the local node keeps of its pods."""
+        return self.directory / "node"
+
+    @property
+    def audit_log(self) -> Path:
+        """Who asked the API server for what, and when."""
+        return self.log / "audit.log"
+
+    def service_kubeconfig(self, component: str) -> Path:
+        """Return the file of the kubeconfig of one of our own processes."""
+        return self.run / f"{component}.kubeconfig"
+
+    @property
+    def ports_file(self) -> Path:
+        """The ports; written last, so that its presence says that keys and kubeconfigs are complete."""
+        return self.directory / "ports.json"
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return f"https://{LOOPBACK}:{self.ports['kube-apiserver']}"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The port of each listener; the same as long as the data lives."""
+        ports: dict[str, int] = json.loads(self.ports_file.read_text())
+        return ports
+
+    def process(self, name: str) -> Background:
+        """Return the process of that name, running or not."""
+        return Background(pid_file=self.run / f"{name}.pid", log_file=self.log / f"{name}.log")
+
+    def processes(self) -> list[Background]:
+        """Return every process that was ever started here and not stopped yet."""
+        return [self.process(file.stem) for file in sorted(self.run.glob("*.pid"))]
+
+
+def free_ports() -> dict[str, int]:
+    """Choose a free port for each listener, below those that the kernel hands out to connections.
+
+    A process that died has to find its port free again: one out of the kernel's own range could meanwhile
+    belong to any connection of this machine.
+    """
+    chosen: dict[str, int] = {}
+    candidates = random.sample(range(15000, 32000), 500)
+    for name in PORT_NAMES:
+        while name not in chosen:
+            if not candidates:
+                raise LocalClusterError(f"no free port on {LOOPBACK} between 15000 and 32000")
+            port = candidates.pop()
+            with socket.socket() as probe:
+                try:
+                    probe.bind((LOOPBACK, port))
+                except OSError:
+                    continue
+            chosen[name] = port
+    return chosen

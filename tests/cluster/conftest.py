@@ -1,0 +1,39 @@
+"""A real API server for the tests in this folder: one cluster for the session, one namespace per test."""
+
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lcm_operator.local.cluster import Cluster
+from lcm_operator.local.components import CONTROL_PLANE
+from lcm_operator.local.guard import guarded
+from lcm_operator.local.layout import REPOSITORY
+from lcm_operator.local.programs import find_programs
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """Return the folder of the control plane's programs, which `make test` builds before."""
+    return find_programs(print)
+
+
+@pytest.fixture(scope="session")
+def cluster(programs: Path) -> Iterator[Cluster]:
+    """A control plane of its own with our CRDs and RBAC; no operator and no node."""
+    cluster = Cluster(Path(tempfile.mkdtemp(prefix="lcm-test-")))
+    with guarded(cluster, remove=True):
+        cluster.up(programs, CONTROL_PLANE)
+        yield cluster
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A fresh namespace in which engines may run."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("apply", f"--namespace={name}", f"--filename={REPOSITORY}/deploy/rbac/engine.yaml")
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
