@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes deploy/crds/*.yaml from the sources beside this file; called by people who changed one of those.
+"""Writes deploy/crds/*.yaml from the sources beside this file; called by whoever has changed one of those.
 
-The plan stands in all four kinds, so the sources hold each piece once: `$ref: FILE#/NAME` takes a piece, and what
-stands beside `$ref` is merged over it (maps are merged, lists joined, all else replaced). Nothing here knows what a
-CRD is. tests/unit/test_crd_sources.py checks that the files in deploy/crds/ are what this makes.
+The plan stands in all four kinds, so the sources hold each piece once: `$ref: FILE#/NAME` takes a piece, and
+what stands beside `$ref` is merged over it (maps are merged, lists joined, all else replaced). It must not
+know what a CRD is. tests/unit/test_crd_sources.py checks that the files in deploy/crds/ are what this makes.
 """
 
 from functools import cache
@@ -27,8 +27,10 @@ def source(name: str) -> Any:
 def merged(below: Any, above: Any) -> Any:
     """Return `above` merged over `below`."""
     if isinstance(below, dict) and isinstance(above, dict):
-        both = {key: merged(below[key], above[key]) for key in above.keys() & below.keys()}
-        return {key: both.get(key, value) for key, value in {**above, **below, **above}.items()}
+        return {
+            key: merged(below[key], above[key]) if key in below and key in above else value
+            for key, value in {**above, **below}.items()
+        }
     if isinstance(below, list) and isinstance(above, list):
         return [*above, *below]
     return above
