@@ -1,0 +1,59 @@
+# Everything for trying LCM Operator out and for working on it. `make` alone lists the targets.
+# Needs Python 3.11 or newer and nothing else of ours: each target sets up .venv by itself.
+
+PYTHON ?= python3
+# A kube context of your own to use instead of the local control plane (up, run).
+CONTEXT ?=
+# Set to leave after the demo (run).
+ONCE ?=
+# More arguments for pytest (test).
+ARGS ?=
+
+BIN := .venv/bin
+LOCAL := $(BIN)/python -m lcm_operator.local
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links
+
+.DEFAULT_GOAL := help
+.PHONY: help run up down test verify programs lock
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/ready ## Start everything, play a trial that fails and is restored, stay up until Ctrl-C (ONCE=1: leave then)
+	@$(LOCAL) run $(if $(ONCE),--once) $(if $(CONTEXT),--context $(CONTEXT))
+
+up: .venv/ready ## Start the local cluster in the background: etcd, API server, controllers, node, operator
+	@$(LOCAL) up $(if $(CONTEXT),--context $(CONTEXT))
+
+down: .venv/ready ## Stop the local cluster and forget its data; its logs stay
+	@$(LOCAL) down
+
+test: programs ## Run all tests, with a control plane of their own (ARGS="-k name" for some)
+	@$(BIN)/pytest $(ARGS)
+
+verify: .venv/ready ## Run all static checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+programs: .venv/ready ## Build the control plane's programs (once; up, run and test do it too)
+	@$(LOCAL) programs
+
+lock: .venv/ready ## Resolve the dependencies of pyproject.toml into requirements/
+	$(LOCK) --extra dev --output-file requirements/dev.txt pyproject.toml
+	$(LOCK) --constraint requirements/dev.txt --output-file requirements/runtime.txt pyproject.toml
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is not that." >&2; \
+		echo "Install one, or name one that is there: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+		echo "This Python can't make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; \
+		exit 1; }
+	@echo "setting up .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,68 @@
+"""`python -m lcm_operator.local up | down | run | programs`: what the Makefile calls.
+
+The only module of `local` that speaks to the person at the terminal, but for the demo that `run` plays.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lcm_operator.local.cluster import Cluster
+from lcm_operator.local.failure import LocalClusterError
+from lcm_operator.local.layout import REPOSITORY
+from lcm_operator.local.programs import find_programs
+
+EXAMPLES = [REPOSITORY / "examples" / "plan-default.yaml"]
+
+
+def _progress() -> Callable[[str], None]:
+    began = time.monotonic()
+
+    def tell(message: str) -> None:
+        print(f"[{time.monotonic() - began:5.1f} s] {message}", flush=True)
+
+    return tell
+
+
+def _up(cluster: Cluster) -> None:
+    started = cluster.up(find_programs(cluster.progress), examples=EXAMPLES)
+    cluster.progress("ready" if started else "everything was running already")
+    print(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.bin_dir}:$PATH")
+
+
+def _down(cluster: Cluster) -> None:
+    was_there = cluster.down()
+    cluster.progress("stopped" if was_there else "nothing was running")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line asks; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m lcm_operator.local", description=__doc__)
+    parser.add_argument("--directory", type=Path, default=REPOSITORY / ".local", help="where the cluster lies")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start what doesn't run, and wait until all is ready")
+    commands.add_parser("down", help="stop everything and forget the data")
+    commands.add_parser("programs", help="build the control plane's programs")
+    asked = parser.parse_args(arguments)
+    cluster = Cluster(asked.directory.absolute(), _progress())
+    try:
+        match asked.command:
+            case "up":
+                _up(cluster)
+            case "down":
+                _down(cluster)
+            case "programs":
+                find_programs(cluster.progress)
+    except LocalClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; `make down` stops what was started", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
