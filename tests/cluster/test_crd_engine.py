@@ -1,0 +1,233 @@
+"""What the API server itself refuses in a TrialEngine and in the statuses that operator and engine write."""
+
+import pytest
+from tests.cluster.crd_api import NOW, Api, engine, pause, trial
+
+
+@pytest.fixture(scope="module")
+def api(cluster):
+    return Api(cluster)
+
+
+REFUSED = {
+    "no trial ID": (engine(trialID=None), "spec.trialID: Required"),
+    "no UID of its trial": (engine(trialUID=None), "spec.trialUID: Required"),
+    "no generation": (engine(trialGeneration=None), "spec.trialGeneration: Required"),
+    "a generation of nought": (engine(trialGeneration=0), "spec.trialGeneration"),
+    "no start time": (engine(startTime=None), "spec.startTime: Required"),
+    "no activities": (engine(activities=None), "spec.activities: Required"),
+    "a parameter without a value": (
+        engine(parameters=[{"name": "a"}]),
+        "spec.parameters[0]: Invalid value: exactly one of value and secretKeyRef must be set",
+    ),
+    "a parameter with a value and a Secret": (
+        engine(parameters=[{"name": "a", "value": "", "secretKeyRef": {"name": "s", "key": "k"}}]),
+        "spec.parameters[0]: Invalid value: exactly one of value and secretKeyRef must be set",
+    ),
+    "a parameter twice": (
+        engine(parameters=[{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]),
+        "spec.parameters[1]: Duplicate value",
+    ),
+    "a plan by name": (engine(planRef={"name": "default"}), "spec.planRef"),
+}
+
+
+@pytest.mark.parametrize(("bad", "saying"), REFUSED.values(), ids=REFUSED.keys())
+def test_the_api_server_refuses_an_engine_with(api, bad, saying):
+    assert saying in api.refusal(bad)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"trialID": "other"}, id="another trial"),
+        pytest.param({"startTime": "2099-01-01T00:00:00Z"}, id="another start time"),
+        pytest.param({"activities": [pause("first"), pause("second")]}, id="another plan"),
+        pytest.param({"finally": [pause("second")]}, id="something more in its plan"),
+        pytest.param({"parameters": [{"name": "a", "value": "2"}]}, id="another value"),
+        pytest.param({"engine": {"maxRestores": 3}}, id="other settings"),
+        pytest.param({"engine": {"template": {"spec": {"hostNetwork": True}}}}, id="another template"),
+        pytest.param({"parameters": None}, id="something less"),
+    ],
+)
+def test_the_spec_of_an_engine_cannot_get(api, namespace, change):
+    given = engine("kept", parameters=[{"name": "a", "value": "1"}], engine={"template": {"spec": {"a": 1}}})
+    api.admit(given, namespace, dry_run=False)
+
+    said = api.patch_refusal("TrialEngine", namespace, "kept", {"spec": change})
+
+    assert "spec: Forbidden: spec of a TrialEngine can't be changed" in said
+
+
+FULL_STATUS = {
+    "phase": "Running",
+    "attempt": 2,
+    "podRef": {"name": "kept-2", "uid": "u", "notBefore": NOW},
+    "activities": [
+        {
+            "name": "first",
+            "state": "Succeeded",
+            "run": 1,
+            "startTime": NOW,
+            "completionTime": NOW,
+            "output": {"slice": {"id": 5, "parts": [None, "x"]}},
+            "message": "done",
+        },
+        {"name": "second", "state": "Running", "run": 2},
+    ],
+    "checkpoint": {"version": 1, "sequence": 7, "activity": "first", "savedTime": NOW},
+    "values": {"kpiLabel": "Idle"},
+    "signals": [{"id": "s1", "name": "slice", "receivedTime": NOW}],
+    "consumedSignals": [{"id": "s1", "activity": "first"}],
+    "trialRequests": [{"type": "Restore", "id": "r1", "time": NOW, "result": "Done", "message": ""}],
+    "callbackTokens": [{"hash": "0" * 64, "expirationTime": NOW}],
+    "stop": {"mode": "Cancel", "requestTime": NOW},
+    "attempts": [
+        {"number": 1, "reason": "Started", "startTime": NOW, "completionTime": NOW, "outcome": "Failed"},
+        {"number": 2, "reason": "Restored", "fromActivity": "second", "message": "as asked"},
+    ],
+    "attemptsTotal": 2,
+    "lastHandledRestore": {"id": "r1", "time": NOW, "result": "Merged", "message": "by the first grant"},
+    "lastHandledDelete": {"id": "d1", "time": NOW, "result": "Refused"},
+    "conditions": [
+        {
+            "type": "Succeeded",
+            "status": "Unknown",
+            "reason": "Running",
+            "message": "",
+            "lastTransitionTime": NOW,
+            "observedGeneration": 1,
+        }
+    ],
+}
+
+
+def test_a_status_with_every_field_is_kept_and_the_engine_stays_selectable(api, namespace):
+    api.admit(engine("kept"), namespace, dry_run=False)
+
+    assert api.patch_status("TrialEngine", namespace, "kept", FULL_STATUS)["status"] == FULL_STATUS
+    for selector in (
+        "spec.trialID=example",
+        "status.phase=Running",
+        "spec.trialUID=11111111-2222-3333-4444-555555555555",
+    ):
+        assert api.names("TrialEngine", namespace, selector) == ["kept"]
+
+
+def test_kubectl_shows_the_columns(api, cluster, namespace):
+    api.admit(engine("kept"), namespace, dry_run=False)
+    api.patch_status("TrialEngine", namespace, "kept", FULL_STATUS)
+
+    table = cluster.kubectl("-n", namespace, "get", "lcmengine").stdout.splitlines()
+
+    assert table[0].split() == ["NAME", "ID", "PHASE", "ATTEMPT", "ACTIVITY", "AGE"]
+    assert table[1].split()[:-1] == ["kept", "example", "Running", "2", "first"]
+
+
+ENGINE_STATUS_REFUSED = {
+    "a phase that there is not": ({"phase": "Done"}, "status.phase"),
+    "a pod without a UID": ({"podRef": {"name": "kept-1"}}, "status.podRef.uid"),
+    "a state that there is not": (
+        {"activities": [{"name": "a", "state": "Done"}]},
+        "status.activities[0].state",
+    ),
+    "an activity twice": (
+        {"activities": [{"name": "a", "state": "Failed"}, {"name": "a", "state": "Pending"}]},
+        "status.activities[1]: Duplicate",
+    ),
+    "129 activities": (
+        {"activities": [{"name": f"a{n}", "state": "Pending"} for n in range(129)]},
+        "status.activities: Too many",
+    ),
+    "a negative sequence": (
+        {"checkpoint": {"version": 1, "sequence": -1, "savedTime": NOW}},
+        "status.checkpoint.sequence",
+    ),
+    "a checkpoint without a version": (
+        {"checkpoint": {"sequence": 1, "savedTime": NOW}},
+        "status.checkpoint.version",
+    ),
+    "a signal twice": (
+        {"signals": [{"id": "a", "name": "b", "receivedTime": NOW}] * 2},
+        "status.signals[1]: Duplicate",
+    ),
+    "a time without an offset": (
+        {"stop": {"mode": "Cancel", "requestTime": "2026-11-24T10:00:00"}},
+        "status.stop.requestTime",
+    ),
+    "a stop that there is not": ({"stop": {"mode": "Kill", "requestTime": NOW}}, "status.stop.mode"),
+    "21 attempts": (
+        {"attempts": [{"number": n, "reason": "Started"} for n in range(1, 22)]},
+        "status.attempts: Too many",
+    ),
+    "21 requests": (
+        {"trialRequests": [{"type": "Delete", "id": "a", "time": NOW, "result": "Done"}] * 21},
+        "status.trialRequests: Too many",
+    ),
+    "a result that there is not": (
+        {"lastHandledRestore": {"id": "a", "time": NOW, "result": "Perhaps"}},
+        "status.lastHandledRestore.result",
+    ),
+    "a condition twice": ({"conditions": FULL_STATUS["conditions"] * 2}, "status.conditions[1]: Duplicate"),
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "saying"), ENGINE_STATUS_REFUSED.values(), ids=ENGINE_STATUS_REFUSED.keys()
+)
+def test_the_status_of_an_engine_may_not_have(api, namespace, status, saying):
+    api.admit(engine("kept"), namespace, dry_run=False)
+
+    assert saying in api.status_refusal("TrialEngine", namespace, "kept", status)
+
+
+def test_the_status_of_a_trial_keeps_every_field(api, namespace):
+    api.admit(trial("kept"), namespace, dry_run=False)
+    status = {
+        "observedGeneration": 1,
+        "trialID": "kept",
+        "phase": "Succeeded",
+        "startTime": NOW,
+        "startedTime": NOW,
+        "startLagMilliseconds": 12,
+        "firstActivityLagMilliseconds": -3,
+        "engineRef": {"name": "kept", "uid": "u"},
+        "progress": "5/5",
+        "registryMoves": [{"from": NOW, "to": NOW, "time": NOW}] * 5,
+        "missed": [
+            {"startTime": NOW, "missedTime": NOW, "lateMilliseconds": 9, "reason": "TooLate", "message": "x"}
+        ]
+        * 5,
+        "lastHandledRestore": FULL_STATUS["lastHandledRestore"],
+        "lastHandledDelete": FULL_STATUS["lastHandledDelete"],
+        "conditions": FULL_STATUS["conditions"],
+    }
+
+    assert api.patch_status("Trial", namespace, "kept", status)["status"] == status
+
+
+TRIAL_STATUS_REFUSED = {
+    "a phase that there is not": ({"phase": "Started"}, "status.phase"),
+    "an engine without a UID": ({"engineRef": {"name": "a"}}, "status.engineRef.uid"),
+    "a latch that is no time": ({"startedTime": "now"}, "status.startedTime"),
+    "six missed starts": (
+        {"missed": [{"startTime": NOW, "missedTime": NOW, "lateMilliseconds": 0, "reason": "TooLate"}] * 6},
+        "status.missed: Too many",
+    ),
+    "six moves": ({"registryMoves": [{"to": NOW, "time": NOW}] * 6}, "status.registryMoves: Too many"),
+    "a condition without a reason": (
+        {"conditions": [FULL_STATUS["conditions"][0] | {"reason": ""}]},
+        "status.conditions[0].reason",
+    ),
+    "a condition that is neither": (
+        {"conditions": [FULL_STATUS["conditions"][0] | {"status": "Maybe"}]},
+        "status.conditions[0].status",
+    ),
+}
+
+
+@pytest.mark.parametrize(("status", "saying"), TRIAL_STATUS_REFUSED.values(), ids=TRIAL_STATUS_REFUSED.keys())
+def test_the_status_of_a_trial_may_not_have(api, namespace, status, saying):
+    api.admit(trial("kept"), namespace, dry_run=False)
+
+    assert saying in api.status_refusal("Trial", namespace, "kept", status)
