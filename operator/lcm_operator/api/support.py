@@ -1,0 +1,55 @@
+"""Which parts of the plan schema this version does not run yet, and what no plan may say.
+
+The schema is complete from the first version, the engine grows into it. The operator asks at arming
+(Armed=False, PlanUnsupported), the engine asks again before it acts: a plan is refused, never run in part.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from lcm_operator.api.plan import Activity, Http, Plan
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+
+
+def unsupported(plan: Plan) -> list[str]:
+    """Return the fields of `plan` that the engine would refuse, as paths like `activities[2].wait`."""
+    return [*_lists(plan), *_activities(plan.activities)]
+
+
+def _lists(plan: Plan) -> Iterator[str]:
+    if plan.on_failure:
+        yield "onFailure"
+    if plan.finally_:
+        yield "finally"
+    if plan.finish_at is not None:
+        yield "finishAt"
+
+
+def _activities(activities: tuple[Activity, ...]) -> Iterator[str]:
+    for index, activity in enumerate(activities):
+        path = f"activities[{index}]"
+        if activity.wait is not None:
+            yield f"{path}.wait"
+        if activity.sleep is not None and activity.sleep.until_seconds is not None:
+            yield f"{path}.sleep.untilSeconds"
+        if activity.http is not None:
+            yield from (f"{path}.http.{field}" for field in _http(activity.http))
+
+
+def _http(http: Http) -> Iterator[str]:
+    if http.basic_auth is not None:
+        yield "basicAuth"
+    if http.pod_token:
+        yield "podToken"
+    if http.expect.condition is not None:
+        yield "expect.condition"
+    if http.secret_capture:
+        yield "secretCapture"
+    if http.until is not None:
+        yield "until"
+    if http.json_body is not msgspec.UNSET and http.body is not None:
+        yield "body"
+    # The engine sets this header itself: two values would defeat its purpose.
+    yield from (f"headers.{name}" for name in http.headers if name.lower() == IDEMPOTENCY_HEADER.lower())

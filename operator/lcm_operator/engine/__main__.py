@@ -1,0 +1,122 @@
+"""The engine's process: `python -m lcm_operator.engine` in the container `engine` of an engine pod.
+
+The composition root: reads the settings, waits for the grant, runs the plan, exits with a code of
+docs/engine.md.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.support import unsupported
+from lcm_operator.engine.checkpoint import Checkpoint, UnknownVersionError
+from lcm_operator.engine.follower import Follower
+from lcm_operator.engine.halt import Halt
+from lcm_operator.engine.outcome import Ending, EngineEnded, Report
+from lcm_operator.engine.performer import Performer
+from lcm_operator.engine.runner import Runner
+from lcm_operator.engine.settings import MisconfiguredError, Settings
+from lcm_operator.engine.store import Store
+from lcm_operator.kube.access import in_cluster
+from lcm_operator.kube.client import Client
+
+_LOG = logging.getLogger("lcm_operator.engine")
+_LONGEST_LAST_MESSAGE = 4096
+
+
+def main() -> int:
+    """Run the engine and return its exit code."""
+    logging.basicConfig(
+        stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+    termination_log = os.environ.get("LCM_TERMINATION_LOG")
+    try:
+        report = asyncio.run(_engine(Settings.read(os.environ)))
+    except MisconfiguredError as error:
+        report = Report(Ending.PLAN_REFUSED, str(error))
+    except Exception as error:  # noqa: BLE001 - a bug must still leave its last message
+        _LOG.exception("the engine has crashed")
+        report = Report(Ending.CRASHED, f"{type(error).__name__}: {error}")
+    _LOG.info("ends: %s%s", report.ending.name, f": {report.message}" if report.message else "")
+    if termination_log and report.message:
+        Path(termination_log).write_bytes(report.message.encode()[:_LONGEST_LAST_MESSAGE])
+    return report.ending
+
+
+async def _engine(settings: Settings) -> Report:
+    halt = Halt()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, halt.tell, Report(Ending.TERMINATED, f"{number.name} received"))
+    async with (
+        Client(in_cluster(settings.service_account_directory), connections=4) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        follower = Follower(client, settings.trial_engine, settings.pod_uid, _now)
+        following = group.create_task(follower.follow())
+        watching = group.create_task(_pass_on_wish_to_end(follower, halt))
+        report = await _attempt(settings, client, follower, halt)
+        watching.cancel()
+        following.cancel()
+    return report
+
+
+async def _attempt(settings: Settings, client: Client, follower: Follower, halt: Halt) -> Report:
+    """Wait for the grant and run the plan."""
+    try:
+        engine = await halt.unless(follower.granted())
+        if engine is None:
+            return halt.report or Report(Ending.TERMINATED)
+        _LOG.info("granted: attempt %d of trial %s", engine.status.attempt, engine.spec.trial_id)
+        if fields := unsupported(engine.spec):
+            return Report(
+                Ending.PLAN_REFUSED, f"the plan uses what this engine can't do: {', '.join(fields)}"
+            )
+        names = [activity.name for activity in engine.spec.activities]
+        runner = Runner(
+            engine.spec,
+            Checkpoint.from_storage(engine.status, names),
+            store=Store(client, engine, settings.pod_uid),
+            perform=Performer(engine.metadata.uid, settings.environment),
+            now=_now,
+            halt=halt,
+            facts=_facts(engine, settings),
+        )
+        return await runner.run()
+    except EngineEnded as ended:
+        return Report(ended.ending, str(ended))
+    except (MisconfiguredError, UnknownVersionError) as error:
+        return Report(Ending.PLAN_REFUSED, str(error))
+
+
+async def _pass_on_wish_to_end(follower: Follower, halt: Halt) -> None:
+    halt.tell(Report(Ending.WITHDRAWN, await follower.wish_to_end()))
+
+
+def _facts(engine: TrialEngine, settings: Settings) -> dict[str, Any]:
+    """Return what expressions see and what does not change during an attempt."""
+    owners = engine.metadata.owner_references
+    return {
+        "parameters": settings.parameters(engine.spec.parameters),
+        "trial": {
+            "id": engine.spec.trial_id,
+            "name": next((owner.name for owner in owners if owner.kind == "Trial"), engine.metadata.name),
+            "namespace": engine.metadata.namespace,
+            "startTime": engine.spec.start_time.astimezone(UTC),
+            "attempt": engine.status.attempt,
+        },
+    }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

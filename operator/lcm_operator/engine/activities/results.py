@@ -1,0 +1,21 @@
+"""What performing an activity gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Performed:
+    """It worked. `response` is what expressions of `set` see; it is not kept."""
+
+    output: Mapping[str, Any] = field(default_factory=dict)
+    response: Mapping[str, Any] | None = None
+
+
+class ActivityFailedError(Exception):
+    """It did not work: what was expected and what came, in one line without secrets."""
+
+    def __init__(self, message: str, output: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.output = output

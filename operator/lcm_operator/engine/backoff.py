@@ -1,0 +1,31 @@
+"""How long to wait before the API server is asked again. Used by `store` and `follower`."""
+
+import asyncio
+import logging
+import random
+
+from lcm_operator.kube.errors import ApiError, Unavailable
+
+_LOG = logging.getLogger(__name__)
+_FIRST_SECONDS = 0.1
+_LONGEST_SECONDS = 5.0
+
+
+class Backoff:
+    """Doubles from 0.1 s to 5 s, shortened by chance so that many engines don't come back at once."""
+
+    def __init__(self) -> None:
+        self._seconds = _FIRST_SECONDS
+
+    def reset(self) -> None:
+        """Begin again: it worked."""
+        self._seconds = _FIRST_SECONDS
+
+    async def wait(self, doing: str, error: ApiError) -> None:
+        """Wait, no less than the API server asked for; say so once the pauses are no blink any more."""
+        asked = error.retry_after if isinstance(error, Unavailable) else None
+        pause = max(self._seconds * random.uniform(0.5, 1.0), asked or 0.0)  # noqa: S311 - no secret
+        if self._seconds >= 1:
+            _LOG.warning("%s: trying again in %.1f s", doing, pause)
+        self._seconds = min(self._seconds * 2, _LONGEST_SECONDS)
+        await asyncio.sleep(pause)

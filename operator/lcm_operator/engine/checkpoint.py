@@ -1,0 +1,129 @@
+"""The checkpoint: what survives of an engine, and how an outcome changes it. Pure.
+
+Read and written through `store`, changed by `runner` only. What just happened is `outcome.StepOutcome`.
+
+    Pending ──began──> Running ──settled──> Succeeded | Failed
+       └───────────────settled────────────> Skipped          (restore: the operator resets to Pending)
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Self
+
+import msgspec
+
+from lcm_operator.api.engine import (
+    CHECKPOINT_VERSION,
+    ActivityStatus,
+    CheckpointMark,
+    TrialEngineStatus,
+)
+from lcm_operator.api.storage import serialise
+from lcm_operator.engine.outcome import Failed, Skipped, Succeeded
+
+LARGEST_OUTPUT = 8 * 1024
+LARGEST_OUTPUTS = 256 * 1024
+
+
+class UnknownVersionError(Exception):
+    """The stored checkpoint was written by a later version than this one knows."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A versioned record of the progress. `mark` is None until it was saved for the first time.
+
+    `touched` is the activity that changed last.
+    """
+
+    activities: tuple[ActivityStatus, ...]
+    values: Mapping[str, str] = field(default_factory=dict)
+    mark: CheckpointMark | None = None
+    touched: str = ""
+
+    @classmethod
+    def from_storage(cls, status: TrialEngineStatus, names: Iterable[str]) -> Self:
+        """Return what `status` holds: the plan's activities (`names`) in order, then any others there.
+
+        Raises UnknownVersionError rather than guess at a record from the future.
+        """
+        if status.checkpoint is not None and status.checkpoint.version > CHECKPOINT_VERSION:
+            raise UnknownVersionError(
+                f"checkpoint version {status.checkpoint.version}; this engine knows {CHECKPOINT_VERSION}"
+            )
+        planned = tuple(names)
+        others = tuple(activity for activity in status.activities if activity.name not in planned)
+        return cls(
+            activities=tuple(status.activity(name) for name in planned) + others,
+            values=status.values,
+            mark=status.checkpoint,
+            touched=status.checkpoint.activity if status.checkpoint else "",
+        )
+
+    def for_storage(self) -> dict[str, Any]:
+        """Return the fields of `status` that are the engine's own."""
+        stored: dict[str, Any] = {
+            "activities": [serialise(activity) for activity in self.activities],
+            "values": dict(self.values),
+        }
+        if self.mark is not None:
+            stored["checkpoint"] = serialise(self.mark)
+        return stored
+
+    def stamped(self, now: datetime) -> "Checkpoint":
+        """Return this checkpoint as the next to be saved: its sequence is one more."""
+        mark = CheckpointMark(
+            version=CHECKPOINT_VERSION,
+            sequence=self.mark.sequence + 1 if self.mark else 1,
+            activity=self.touched,
+            saved_time=now,
+        )
+        return replace(self, mark=mark)
+
+    def activity(self, name: str) -> ActivityStatus:
+        """Return the state of an activity of the plan."""
+        return next(activity for activity in self.activities if activity.name == name)
+
+    @property
+    def outputs(self) -> dict[str, dict[str, Any]]:
+        """What expressions see as `outputs`: those of activities that succeeded."""
+        return {a.name: a.output or {} for a in self.activities if a.state == "Succeeded"}
+
+    def began(self, name: str, now: datetime) -> "Checkpoint":
+        """Return the checkpoint with the activity Running.
+
+        One that was in flight keeps its startTime: callbacks of its first try may have come since.
+        """
+        old = self.activity(name)
+        since = old.start_time if old.state == "Running" else None
+        return self._with(ActivityStatus(name=name, state="Running", run=old.run, start_time=since or now))
+
+    def settled(self, name: str, outcome: Succeeded | Failed | Skipped, now: datetime) -> "Checkpoint":
+        """Return the checkpoint with the outcome of the activity."""
+        done = msgspec.structs.replace(self.activity(name), completion_time=now)
+        match outcome:
+            case Succeeded(output, values):
+                new = msgspec.structs.replace(done, state="Succeeded", output=dict(output) or None)
+                return replace(self._with(new), values={**self.values, **values})
+            case Failed(message, output):
+                kept = dict(output) if output else None
+                return self._with(msgspec.structs.replace(done, state="Failed", message=message, output=kept))
+            case Skipped():
+                return self._with(msgspec.structs.replace(done, state="Skipped"))
+
+    def too_large(self, name: str, output: Mapping[str, Any]) -> str | None:
+        """Return why `output` can't be kept as that of activity `name`, or None if it can."""
+        size = len(msgspec.json.encode(output))
+        if size > LARGEST_OUTPUT:
+            return f"OutputTooLarge: {size} bytes, at most {LARGEST_OUTPUT} are kept"
+        others = sum(
+            len(msgspec.json.encode(a.output)) for a in self.activities if a.output and a.name != name
+        )
+        if size + others > LARGEST_OUTPUTS:
+            return f"OutputTooLarge: {size + others} bytes in all, at most {LARGEST_OUTPUTS} are kept"
+        return None
+
+    def _with(self, new: ActivityStatus) -> "Checkpoint":
+        changed = tuple(new if activity.name == new.name else activity for activity in self.activities)
+        return replace(self, activities=changed, touched=new.name)

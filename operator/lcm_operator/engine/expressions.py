@@ -1,0 +1,137 @@
+"""`{{ }}` expressions, by jinja2 in its sandbox.
+
+Called by `templates` only, which imports it when a plan has an expression. Statements (`{% %}`) are refused,
+so an expression can't loop; numbers and repetitions that would grow without bound are refused too.
+"""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.environment import TemplateExpression
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context, Undefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from lcm_operator.engine.templates import LONGEST_TEXT, Absent, TemplateError, shown
+
+_MOST_BITS = 4096
+# What evaluating may raise beside jinja2's own errors; their text may hold values, so it is not repeated.
+_EVALUATION_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset({"*", "**"})
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Prefer the members of JSON objects to the methods of dict: `response.json.items` is data."""
+        if isinstance(obj, Mapping) and attribute in obj:
+            return self.getitem(obj, attribute)
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        found = super().getitem(obj, argument)
+        return self.undefined(hint=found.reason) if isinstance(found, Absent) else found
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" and isinstance(left, int) and isinstance(right, int):
+            if left.bit_length() * right > _MOST_BITS:
+                raise SecurityError("the number is too large")
+        elif operator == "*":
+            for many, one in ((left, right), (right, left)):
+                if isinstance(many, int) and isinstance(one, str | list | tuple):
+                    if len(one) * many > LONGEST_TEXT:
+                        raise SecurityError("the repetition is too long")
+                elif isinstance(many, int) and isinstance(one, int) and many.bit_length() > _MOST_BITS:
+                    raise SecurityError("the number is too large")
+        return super().call_binop(context, operator, left, right)
+
+
+def _literal(text: Any) -> Any:
+    """Read a Python literal, as old registries put them into strings."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (AttributeError, ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise jinja2.TemplateRuntimeError("the filter literal was given no Python literal") from error
+
+
+def _strftime(moment: Any, form: str) -> str:
+    """Format a time, or RFC 3339 text of one."""
+    try:
+        found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        return str(found.strftime(form))
+    except (AttributeError, ValueError) as error:
+        raise jinja2.TemplateRuntimeError("the filter strftime was given no time") from error
+
+
+def _sandbox() -> _Sandbox:
+    environment = _Sandbox(
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        comment_start_string="\0{#",  # no comments: `{#` is text like any other
+        comment_end_string="#}\0",
+    )
+    environment.filters |= {"literal": _literal, "strftime": _strftime}
+    environment.globals = {"range": environment.globals["range"]}
+    return environment
+
+
+_SANDBOX = _sandbox()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One expression of a text."""
+
+    source: str
+    names: frozenset[str]
+    compiled: TemplateExpression
+
+    def evaluate(self, variables: Mapping[str, Any]) -> Any:
+        """Return the value of the expression, whatever its type. Raises TemplateError."""
+        try:
+            value = self.compiled(**variables)
+            if isinstance(value, Undefined):
+                str(value)  # raises, with jinja2's own explanation
+        except jinja2.TemplateError as error:
+            raise TemplateError(f"{error.message} in {shown(self.source)}") from error
+        except _EVALUATION_ERRORS as error:
+            raise TemplateError(f"{type(error).__name__} in {shown(self.source)}") from error
+        return value
+
+
+@lru_cache(maxsize=256)
+def parse(source: str) -> tuple[str | Piece, ...]:
+    """Return literal text and expressions of `source` in their order. Raises TemplateError."""
+    try:
+        if any(kind in {"block_begin", "raw_begin"} for _, kind, _ in _SANDBOX.lex(source)):
+            raise TemplateError(f"statements are not supported, only {{{{ }}}}: {shown(source)}")
+        body = _SANDBOX.parse(source).body
+        found = [_piece(source, node) for output in body for node in output.iter_child_nodes()]
+    except jinja2.TemplateError as error:
+        raise TemplateError(f"{error.message} in {shown(source)}") from error
+    return tuple(found)
+
+
+def _piece(source: str, node: nodes.Node) -> str | Piece:
+    if isinstance(node, nodes.TemplateData):
+        return node.data
+    names = {name.name for name in node.find_all(nodes.Name)}
+    if isinstance(node, nodes.Name):
+        names.add(node.name)
+    assign = nodes.Assign(nodes.Name("result", "store"), node, lineno=1)
+    template = _SANDBOX.from_string(nodes.Template([assign], lineno=1))
+    return Piece(source, frozenset(names), TemplateExpression(template, undefined_to_none=False))

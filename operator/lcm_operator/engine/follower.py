@@ -1,0 +1,124 @@
+"""Follows the engine's one TrialEngine: a read, then a watch, for ever.
+
+Started once in `__main__`. Waits for the grant, then tells when to end. It never writes, and what it
+saw last may be old: each act is fenced by the write in `store`, not by this.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.storage import parse
+from lcm_operator.engine.backoff import Backoff
+from lcm_operator.engine.grant import Act, Wait, Withdrawn, before_grant, wish_to_end
+from lcm_operator.engine.outcome import Ending, EngineEnded
+from lcm_operator.kube.client import Client
+from lcm_operator.kube.errors import Gone, NotFound, Refused, Unavailable
+from lcm_operator.kube.resources import TRIAL_ENGINES
+
+_LOG = logging.getLogger(__name__)
+_LOOK_AT_CLOCK_SECONDS = 1.0
+
+
+class Follower:
+    """The latest known state of one TrialEngine, and the waiting for changes of it."""
+
+    def __init__(self, client: Client, name: str, pod_uid: str, now: Callable[[], datetime]) -> None:
+        self._client = client
+        self._namespace = client.access.namespace
+        self._name = name
+        self._pod_uid = pod_uid
+        self._now = now
+        self._latest: TrialEngine | None = None
+        self._gone: str | None = None
+        self._changed = asyncio.Event()
+        self._granted = asyncio.Event()
+
+    async def follow(self) -> None:
+        """Keep up with the TrialEngine until it is gone."""
+        backoff = Backoff()
+        while self._gone is None:
+            try:
+                raw = await self._client.get(TRIAL_ENGINES, self._namespace, self._name)
+                self._saw(raw)
+                backoff.reset()
+                await self._watch(raw["metadata"]["resourceVersion"])
+            except NotFound:
+                self._ended("the TrialEngine is gone")
+            except Gone:
+                _LOG.debug("the watch can't be continued: reading again")
+            except (Unavailable, Refused) as error:
+                await backoff.wait(f"following the TrialEngine: {error}", error)
+
+    async def granted(self) -> TrialEngine:
+        """Return the TrialEngine once this pod may act. Raises EngineEnded if it never may."""
+        told = False
+        while True:
+            self._changed.clear()
+            pause: float | None = None
+            if self._latest is not None:
+                match before_grant(self._latest, self._pod_uid, self._now()):
+                    case Act():
+                        self._granted.set()
+                        return self._latest
+                    case Withdrawn(reason):
+                        raise EngineEnded(Ending.WITHDRAWN, reason)
+                    case Wait(seconds):
+                        pause = seconds
+            if self._gone is not None:
+                raise EngineEnded(Ending.WITHDRAWN, self._gone)
+            if not told:
+                _LOG.info("waiting for the grant")
+                told = True
+            await self._change(pause)
+
+    async def wish_to_end(self) -> str:
+        """Return why this pod, once granted, should begin nothing more, as soon as that is so."""
+        await self._granted.wait()
+        while True:
+            self._changed.clear()
+            if self._gone is not None:
+                return self._gone
+            if self._latest is not None and (reason := wish_to_end(self._latest, self._pod_uid)):
+                return reason
+            await self._change(None)
+
+    async def _watch(self, version: str) -> None:
+        while self._gone is None:
+            events = self._client.watch(
+                TRIAL_ENGINES,
+                self._namespace,
+                resource_version=version,
+                field_selector=f"metadata.name={self._name}",
+            )
+            async for kind, raw in events:
+                version = raw["metadata"]["resourceVersion"]
+                if kind == "DELETED":
+                    self._ended("the TrialEngine is gone")
+                    return
+                if kind != "BOOKMARK":
+                    self._saw(raw)
+
+    def _saw(self, raw: dict[str, Any]) -> None:
+        engine = parse(raw, TrialEngine)
+        if self._latest is not None and engine.metadata.uid != self._latest.metadata.uid:
+            self._ended("another TrialEngine has its name")
+            return
+        self._latest = engine
+        self._changed.set()
+
+    def _ended(self, reason: str) -> None:
+        self._gone = reason
+        self._changed.set()
+
+    async def _change(self, pause: float | None) -> None:
+        """Wait for a change; with a `pause`, no longer than that, and look at the wall clock each second."""
+        limit = None if pause is None else min(pause, _LOOK_AT_CLOCK_SECONDS)
+        try:
+            async with asyncio.timeout(limit):
+                await self._changed.wait()
+        except TimeoutError:
+            return

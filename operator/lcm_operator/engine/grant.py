@@ -1,0 +1,66 @@
+"""Who may act: the pod whose UID stands in status.podRef, from its notBefore on, while it stands there.
+
+Pure verdicts over a TrialEngine as read; `follower` waits by them, `store` checks them after each conflict.
+
+    no podRef ──> wait ──podRef is ours──> act ──podRef moved or taken off──> withdrawn
+                                            └──TrialEngine is being deleted──> begin nothing, save and end
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lcm_operator.api.engine import PodRef, TrialEngine
+
+_DELETED = "the TrialEngine is being deleted"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing may be done yet; `seconds` until the time of the grant, None before it."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Act:
+    """This pod may act."""
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """This pod may never act, or no more."""
+
+    reason: str
+
+
+Verdict = Wait | Act | Withdrawn
+
+
+def before_grant(engine: TrialEngine, pod_uid: str, now: datetime) -> Verdict:
+    """Return what a pod that was not granted yet may do."""
+    if engine.metadata.deletion_timestamp is not None:
+        return Withdrawn(_DELETED)
+    granted = engine.status.pod_ref
+    if granted is None:
+        return Wait(None)
+    if granted.uid != pod_uid:
+        return Withdrawn(_moved(granted))
+    seconds = (granted.not_before - now).total_seconds()
+    return Wait(seconds) if seconds > 0 else Act()
+
+
+def withdrawal(engine: TrialEngine, pod_uid: str) -> str | None:
+    """Return why a pod that was granted may not even save any more, or None while it may."""
+    granted = engine.status.pod_ref
+    if granted is None:
+        return "the grant was taken back for a restore"
+    return _moved(granted) if granted.uid != pod_uid else None
+
+
+def wish_to_end(engine: TrialEngine, pod_uid: str) -> str | None:
+    """Return why a pod that was granted should begin nothing more, or None while it may."""
+    return _DELETED if engine.metadata.deletion_timestamp is not None else withdrawal(engine, pod_uid)
+
+
+def _moved(granted: PodRef) -> str:
+    return f"the grant is that of pod {granted.name}"

@@ -1,0 +1,74 @@
+"""What just happened, in memory: the result of one activity, and how the whole engine ended.
+
+Made by the runner and the activities; never stored (that is `checkpoint`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+_LONGEST_EXCERPT = 512
+
+
+class Ending(IntEnum):
+    """How the engine ended. The value is the exit code of its process (docs/engine.md)."""
+
+    FINISHED = 0
+    ACTIVITY_FAILED = 1
+    PLAN_REFUSED = 2
+    WITHDRAWN = 3
+    CHECKPOINT_REFUSED = 4
+    CRASHED = 70
+    TERMINATED = 143
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """The activity did what it should; `values` is what its `set` puts into status.values."""
+
+    output: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The activity did not; `message` names it, what was expected and what came."""
+
+    message: str
+    output: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Its `when` did not hold."""
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The engine was told to end while the activity ran: it stays Running and is repeated after a restore."""
+
+
+StepOutcome = Succeeded | Failed | Skipped | Interrupted
+
+
+@dataclass(frozen=True)
+class Report:
+    """How the engine ended, and what to say about it."""
+
+    ending: Ending
+    message: str = ""
+
+
+class EngineEnded(Exception):
+    """The engine can't go on; raised where that is seen, turned into the exit code in `__main__`."""
+
+    def __init__(self, ending: Ending, message: str) -> None:
+        super().__init__(message)
+        self.ending = ending
+
+
+def excerpt(text: str, limit: int = _LONGEST_EXCERPT) -> str:
+    """Return `text` as one printable line of at most `limit` characters; what is cut off shows as `…`."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

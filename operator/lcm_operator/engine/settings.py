@@ -1,0 +1,65 @@
+"""What the operator tells the engine by its environment. Read once, in `__main__`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lcm_operator.api.engine import Parameter
+
+PARAMETER_PREFIX = "LCM_PARAMETER_"
+_NEEDED = (
+    "LCM_TRIAL_ENGINE",
+    "LCM_POD_NAME",
+    "LCM_POD_UID",
+    "LCM_SERVICE_ACCOUNT_DIRECTORY",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
+)
+
+
+class MisconfiguredError(Exception):
+    """The environment lacks what the engine needs; names every variable."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which TrialEngine is run, by which pod."""
+
+    trial_engine: str
+    pod_name: str
+    pod_uid: str
+    service_account_directory: Path
+    termination_log: Path | None
+    secrets: Mapping[str, str]
+    environment: Mapping[str, str]
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Settings":
+        """Return the settings in `environment`. What `exec` hands on is that without the parameters."""
+        if missing := [name for name in _NEEDED if not environment.get(name)]:
+            raise MisconfiguredError(f"not in the environment: {', '.join(missing)}")
+        log = environment.get("LCM_TERMINATION_LOG")
+        return cls(
+            trial_engine=environment["LCM_TRIAL_ENGINE"],
+            pod_name=environment["LCM_POD_NAME"],
+            pod_uid=environment["LCM_POD_UID"],
+            service_account_directory=Path(environment["LCM_SERVICE_ACCOUNT_DIRECTORY"]),
+            termination_log=Path(log) if log else None,
+            secrets={k: v for k, v in environment.items() if k.startswith(PARAMETER_PREFIX)},
+            environment={k: v for k, v in environment.items() if not k.startswith(PARAMETER_PREFIX)},
+        )
+
+    def parameters(self, declared: tuple[Parameter, ...]) -> dict[str, str]:
+        """Return the values of the parameters; the node has put those of Secrets into the environment."""
+        values: dict[str, str] = {}
+        missing: list[str] = []
+        for index, parameter in enumerate(declared):
+            name = f"{PARAMETER_PREFIX}{index}"
+            value = self.secrets.get(name) if parameter.secret_key_ref else parameter.value
+            if value is None:
+                missing.append(f"{name} (parameter {parameter.name})")
+            else:
+                values[parameter.name] = value
+        if missing:
+            raise MisconfiguredError(f"not in the environment: {', '.join(missing)}")
+        return values

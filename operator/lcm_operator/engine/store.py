@@ -1,0 +1,99 @@
+"""Saves checkpoints in the TrialEngine's status.
+
+Called by `runner` only. A save returns once the API server has acknowledged it, whatever it takes; it is
+fenced by the resourceVersion that it was computed from, so a pod whose grant moved can't save, nor go on.
+It writes the engine's own fields and nothing else.
+"""
+
+import logging
+import time
+
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.storage import parse
+from lcm_operator.engine.backoff import Backoff
+from lcm_operator.engine.checkpoint import Checkpoint
+from lcm_operator.engine.grant import withdrawal
+from lcm_operator.engine.outcome import Ending, EngineEnded
+from lcm_operator.kube.client import Client
+from lcm_operator.kube.errors import Conflict, NotFound, Refused, Unavailable
+from lcm_operator.kube.resources import TRIAL_ENGINES
+
+_LOG = logging.getLogger(__name__)
+_REFUSED_SECONDS = 60.0
+
+
+class Store:
+    """The one writer of the engine's fields, beginning from the TrialEngine as granted."""
+
+    def __init__(self, client: Client, granted: TrialEngine, pod_uid: str) -> None:
+        self._client = client
+        self._base = granted
+        self._pod_uid = pod_uid
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Return when `checkpoint` is stored.
+
+        While the API server is away it tries again for ever. A write whose answer was lost is recognised by
+        its mark. Raises EngineEnded when the grant is withdrawn, or the API server goes on refusing.
+        """
+        backoff = Backoff()
+        refused_since: float | None = None
+        while True:
+            try:
+                await self._write(checkpoint)
+            except Conflict:
+                _LOG.info("the TrialEngine has changed meanwhile: reading it again")
+            except Unavailable as error:
+                await backoff.wait(f"saving the checkpoint: {error}", error)
+            except Refused as error:
+                refused_since = refused_since or time.monotonic()
+                if time.monotonic() - refused_since >= _REFUSED_SECONDS:
+                    raise EngineEnded(
+                        Ending.CHECKPOINT_REFUSED, f"the checkpoint was refused: {error}"
+                    ) from error
+                await backoff.wait(f"saving the checkpoint: {error}", error)
+            except NotFound as error:
+                raise EngineEnded(Ending.WITHDRAWN, "the TrialEngine is gone") from error
+            else:
+                return
+            if await self._stored_already(checkpoint):
+                return
+
+    async def _write(self, checkpoint: Checkpoint) -> None:
+        metadata = self._base.metadata
+        patch = {
+            "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
+            "status": checkpoint.for_storage(),
+        }
+        raw = await self._client.merge_patch(
+            TRIAL_ENGINES, metadata.namespace, metadata.name, patch, subresource="status"
+        )
+        self._base = parse(raw, TrialEngine)
+
+    async def _stored_already(self, checkpoint: Checkpoint) -> bool:
+        """Read the TrialEngine again; return whether `checkpoint` stands there although no answer came."""
+        known = self._base
+        fresh = await self._read()
+        if fresh.metadata.uid != known.metadata.uid:
+            raise EngineEnded(Ending.WITHDRAWN, "another TrialEngine has its name")
+        if reason := withdrawal(fresh, self._pod_uid):
+            raise EngineEnded(Ending.WITHDRAWN, reason)
+        self._base = fresh
+        if fresh.status.checkpoint == checkpoint.mark:
+            return True
+        if fresh.status.checkpoint != known.status.checkpoint:
+            raise EngineEnded(Ending.WITHDRAWN, "somebody else has written the checkpoint")
+        return False
+
+    async def _read(self) -> TrialEngine:
+        backoff = Backoff()
+        metadata = self._base.metadata
+        while True:
+            try:
+                raw = await self._client.get(TRIAL_ENGINES, metadata.namespace, metadata.name)
+            except (Unavailable, Refused) as error:
+                await backoff.wait(f"reading the TrialEngine: {error}", error)
+            except NotFound as error:
+                raise EngineEnded(Ending.WITHDRAWN, "the TrialEngine is gone") from error
+            else:
+                return parse(raw, TrialEngine)

@@ -1,0 +1,212 @@
+"""The stage of the engine tests: the test plays operator, node and partner; the engine is the real process.
+
+`Stage` creates TrialEngines, grants and resets as the operator does, and starts engines as the ServiceAccount
+lcm-engine. `Partner` is what activities call: it records every request and answers as it is told.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.crd_api import Api, engine
+
+from lcm_operator.local.waiting import wait_until
+
+DEADLINE = 60
+Reply = Callable[["Request"], int]
+
+
+class Request:
+    """One request as it came: `line` is its method and path."""
+
+    def __init__(self, handler: BaseHTTPRequestHandler) -> None:
+        self.line = f"{handler.command} {handler.path}"
+        self.headers = dict(handler.headers.items())
+        self.key = self.headers.get("Idempotency-Key")
+        self.body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+
+
+class Partner:
+    """A service on loopback. `answer` maps a path to a status or to a function of the request."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.answer: dict[str, int | Reply] = {}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def lines(self) -> list[str]:
+        return [request.line for request in self.requests]
+
+    def keys(self, line: str) -> list[str | None]:
+        return [request.key for request in self.requests if request.line == line]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        partner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self) -> None:
+                request = Request(self)
+                partner.requests.append(request)
+                reply = partner.answer.get(self.path, 200)
+                status = reply(request) if callable(reply) else reply
+                content = json.dumps({"path": self.path}).encode()
+                try:
+                    self.send_response(status)
+                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
+                except OSError:  # the engine was killed meanwhile
+                    self.close_connection = True
+
+            do_GET = do_POST = do_PUT = do_DELETE = _answer
+
+            def log_message(self, *_: Any) -> None:
+                """Keep the test's output quiet."""
+
+        return Handler
+
+
+class Engine:
+    """One engine process and what it leaves."""
+
+    def __init__(self, process: subprocess.Popen[bytes], uid: str, log: Path, last_message: Path) -> None:
+        self.process = process
+        self.uid = uid
+        self._log = log
+        self._last_message = last_message
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def last_message(self) -> str:
+        return self._last_message.read_text()
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait for a condition while this engine runs."""
+        assert wait_until(lambda: bool(condition()) or self.ended, seconds=DEADLINE), self.log
+        assert condition(), self.log
+
+    def says(self, text: str) -> None:
+        self.until(lambda: text in self.log)
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def exit_code(self) -> int:
+        return self.process.wait(DEADLINE)
+
+
+class Stage:
+    """One TrialEngine `example` in a namespace of its own."""
+
+    def __init__(self, cluster, namespace: str, folder: Path, api: Api, partner: Partner) -> None:
+        self.cluster, self.namespace, self.api, self.partner = cluster, namespace, api, partner
+        self._folder = folder
+        self._engines: list[Engine] = []
+        self._token = cluster.kubectl.token(namespace, "lcm-engine")
+        self.server = cluster.server
+
+    def create(self, *activities: dict[str, Any], **spec: Any) -> None:
+        parameters = [{"name": "partner", "value": self.partner.url}, *spec.pop("parameters", [])]
+        made = engine("example", activities=list(activities), parameters=parameters, **spec)
+        self.api.admit(made, self.namespace, dry_run=False)
+
+    @property
+    def object(self) -> dict[str, Any]:
+        return self.cluster.kubectl.get("-n", self.namespace, "trialengine", "example")
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {a["name"]: a["state"] for a in self.object.get("status", {}).get("activities", [])}
+
+    def activity(self, name: str) -> dict[str, Any]:
+        return next(a for a in self.object["status"]["activities"] if a["name"] == name)
+
+    def write(self, **status: Any) -> None:
+        """Write as the operator does: by merge patch."""
+        self.api.patch_status("TrialEngine", self.namespace, "example", status)
+
+    def grant(self, running: Engine, *, attempt: int = 1, delay: float = 0) -> None:
+        moment = (datetime.now(UTC) + timedelta(seconds=delay)).isoformat()
+        self.write(
+            attempt=attempt,
+            podRef={"name": f"example-{attempt}", "uid": running.uid, "notBefore": moment},
+        )
+
+    def reset(self, *, attempt: int) -> None:
+        """Prepare a restore from the latest checkpoint, in one write: no grant, the failed one Pending."""
+        activities = self.object["status"].get("activities", [])
+        for activity in activities:
+            if activity["state"] == "Failed":
+                for field in ("startTime", "completionTime", "message", "output"):
+                    activity.pop(field, None)
+                activity["state"] = "Pending"
+        self.write(attempt=attempt, podRef=None, activities=activities)
+
+    def start(self, *, server: str | None = None, **environment: str) -> Engine:
+        """Start an engine process with a pod's environment and identity."""
+        uid = str(uuid.uuid4())
+        folder = self._folder / uid
+        folder.mkdir()
+        (folder / "token").write_text(self._token)
+        (folder / "namespace").write_text(self.namespace)
+        (folder / "ca.crt").write_bytes(self.cluster.ca_file.read_bytes())
+        host, port = (server or self.server).removeprefix("https://").split(":")
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lcm_operator.engine"],
+                env={
+                    "PATH": os.environ["PATH"],
+                    "KUBERNETES_SERVICE_HOST": host,
+                    "KUBERNETES_SERVICE_PORT": port,
+                    "LCM_TRIAL_ENGINE": "example",
+                    "LCM_POD_NAME": "example-1",
+                    "LCM_POD_UID": uid,
+                    "LCM_SERVICE_ACCOUNT_DIRECTORY": str(folder),
+                    "LCM_TERMINATION_LOG": str(folder / "last-message"),
+                    **environment,
+                },
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        engine_process = Engine(process, uid, folder / "log", folder / "last-message")
+        self._engines.append(engine_process)
+        return engine_process
+
+    def run(self, *, attempt: int = 1, **environment: str) -> Engine:
+        """Start an engine and grant it."""
+        started = self.start(**environment)
+        self.grant(started, attempt=attempt)
+        return started
+
+    def close(self) -> None:
+        for started in self._engines:
+            started.process.kill()
+            started.process.wait()
+
+
+def http(name: str, **more: Any) -> dict[str, Any]:
+    """Return an activity that posts to the partner's path of its own name."""
+    request = {"method": "POST", "url": "{{ parameters.partner }}/" + name} | more.pop("http", {})
+    return {"name": name, "http": request} | more
