@@ -16,8 +16,35 @@ from lcm_operator.kube.resources import Resource
 
 Json = dict[str, Any]
 _MERGE_PATCH = "application/merge-patch+json"
+_STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 _JSON = "application/json"
 _PAGE = 500
+
+
+def open_session(
+    access: Access, connections: int, timeout: aiohttp.ClientTimeout | None = None
+) -> aiohttp.ClientSession:
+    """Return a session of at most `connections` (0: any number) that carries the identity of `access`.
+
+    The token is looked up for every request, so that its rotation ends no connection.
+    """
+
+    async def authorize(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers.update(access.authorization())
+        return await handler(request)
+
+    connector = aiohttp.TCPConnector(
+        limit=connections,
+        keepalive_timeout=75,  # below the 90 s after which the API server closes
+        ssl=access.ssl_context() or True,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        middlewares=(authorize,),
+        timeout=timeout or aiohttp.ClientTimeout(total=None, sock_connect=10),
+    )
 
 
 class Client:
@@ -30,12 +57,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(
-            limit=self._connections,
-            keepalive_timeout=75,  # below the 90 s after which the API server closes
-            ssl=self.access.ssl_context() or True,
-        )
-        self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
+        self._session = open_session(self.access, self._connections, self._timeout)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -91,7 +113,6 @@ class Client:
             async with self._open.get(
                 self._url(resource.path(namespace)),
                 params=params,
-                headers=self.access.authorization(),
                 timeout=timeout,
             ) as response:
                 if response.status != 200:  # noqa: PLR2004
@@ -111,6 +132,12 @@ class Client:
         params = {"dryRun": "All"} if dry_run else {}
         return await self._call("POST", resource.path(namespace), body=body, params=params)
 
+    async def create_under(
+        self, resource: Resource, namespace: str, name: str, subresource: str, body: Mapping[str, Any]
+    ) -> Json:
+        """Post to a subresource of an object (a pod's `binding`, a ServiceAccount's `token`)."""
+        return await self._call("POST", resource.path(namespace, name, subresource), body=body)
+
     async def create_token(self, namespace: str, service_account: str, spec: Mapping[str, Any]) -> Json:
         """Ask for a token of a ServiceAccount (TokenRequest.spec) and return TokenRequest.status."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
@@ -127,6 +154,16 @@ class Client:
         """
         path = resource.path(namespace, name, subresource)
         return await self._call("PATCH", path, body=patch, content_type=_MERGE_PATCH)
+
+    async def strategic_merge_patch(
+        self, resource: Resource, namespace: str | None, name: str, patch: Json, *, subresource: str = ""
+    ) -> Json:
+        """Merge into an object of a built-in kind, lists by their keys; put `metadata.uid` into it as guard.
+
+        Raises Conflict when it is another object by now, NotFound, Refused, Unavailable.
+        """
+        path = resource.path(namespace, name, subresource)
+        return await self._call("PATCH", path, body=patch, content_type=_STRATEGIC_MERGE_PATCH)
 
     async def replace(
         self, resource: Resource, namespace: str | None, body: Json, *, subresource: str = ""
@@ -171,7 +208,7 @@ class Client:
         params: Mapping[str, str] | None = None,
         content_type: str = _JSON,
     ) -> Json:
-        headers = self.access.authorization() | {"Accept": _JSON}
+        headers = {"Accept": _JSON}
         data: bytes | None = None
         if body is not None:
             data = msgspec.json.encode(body)

@@ -1,0 +1,80 @@
+"""Every condition type and reason that can stand in a status or an Event. Documented in docs/reasons.md.
+
+A reason never carries data; the message beside it does.
+"""
+
+# Condition types of a Trial (Started and Succeeded also of a TrialEngine).
+ACCEPTED = "Accepted"
+SCHEDULED = "Scheduled"
+ARMED = "Armed"
+STARTED = "Started"
+SUCCEEDED = "Succeeded"
+
+# Not there yet.
+WAITING = "Waiting"
+"""The step lies ahead."""
+
+# Accepted
+DUPLICATE_TRIAL_ID = "DuplicateTrialID"
+"""Another Trial of the namespace holds the trial ID."""
+
+# Scheduled
+START_TIME_KNOWN = "StartTimeKnown"
+"""The operator will start the trial at status.startTime."""
+SUSPENDED = "Suspended"
+"""spec.suspend is true."""
+AWAITING_REGISTRY = "AwaitingRegistry"
+"""The start time comes from a TrialRegistry that has not told it yet."""
+
+# Armed
+ADMITTED = "Admitted"
+"""The TrialEngine exists and the API server would admit its pod."""
+PLAN_NOT_FOUND = "PlanNotFound"
+"""The TrialPlan that the Trial uses does not exist."""
+PLAN_MALFORMED = "PlanMalformed"
+"""The TrialPlan can't be read by this version."""
+PLAN_TOO_LARGE = "PlanTooLarge"
+"""The resolved TrialEngine.spec is larger than 256 KiB."""
+PLAN_UNSUPPORTED = "PlanUnsupported"
+"""The plan uses something that this version's engine can't do."""
+PARAMETERS_INVALID = "ParametersInvalid"
+"""A parameter is not declared by the plan, or one without default is missing."""
+TEMPLATE_REFUSED = "TemplateRefused"
+"""engine.template sets a field that is not on the allow list."""
+NAME_TAKEN = "NameTaken"
+"""An object that is not ours has the name of the TrialEngine or its pod."""
+ADMISSION_REFUSED = "AdmissionRefused"
+"""The API server would refuse the TrialEngine or its pod (admission, quota, Pod Security)."""
+SERVICE_ACCOUNT_NOT_FOUND = "ServiceAccountNotFound"
+"""The engines' ServiceAccount does not exist in the namespace."""
+ROLE_BINDING_NOT_FOUND = "RoleBindingNotFound"
+"""The engines' RoleBinding does not exist in the namespace."""
+API_UNAVAILABLE = "APIUnavailable"
+"""The API server could not be asked; it will be asked again."""
+
+# Started
+ENGINE_STARTED = "EngineStarted"
+"""The pod was created and the start is latched."""
+
+# Succeeded
+COMPLETED = "Completed"
+"""Every activity of the plan has passed."""
+RUNNING = "Running"
+"""The engine works through the plan."""
+RESTORING = "Restoring"
+"""A restore was asked for; the next attempt begins from the checkpoint."""
+ACTIVITY_FAILED = "ActivityFailed"
+"""An activity failed; the engine waits for restore or delete."""
+ENGINE_ENDED = "EngineEnded"
+"""The pod ended before the plan did; the engine waits for restore or delete."""
+ENGINE_LOST = "EngineLost"
+"""The TrialEngine of a started trial is gone, and with it its checkpoint."""
+MISSED = "Missed"
+"""The trial was not started within startingDeadlineSeconds."""
+CANCELLED = "Cancelled"
+"""The trial was cancelled."""
+
+# Reasons of Events only.
+RESTORED = "Restored"
+REFUSED = "RequestRefused"
+MALFORMED = "Malformed"

@@ -1,0 +1,1 @@
+"""The operator process: gather, decide, apply. The only importers of kopf."""

@@ -1,0 +1,181 @@
+"""Carries out what `domain` decided: one exhaustive match, each branch safe to repeat.
+
+What an action brings to light goes into the store; the next decision is made from there. Raises
+kube.errors.Conflict where the decision was made on what no longer holds, Unavailable where the API server
+can't be reached; both mean: look and decide again.
+"""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any, assert_never
+
+from lcm_operator.api import names, reasons
+from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
+from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.storage import merge_patch, parse, serialise
+from lcm_operator.api.trial import Trial, TrialStatus
+from lcm_operator.controllers.admission import check
+from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.pods import seen_pod
+from lcm_operator.controllers.recorder import Recorder
+from lcm_operator.controllers.store import Store
+from lcm_operator.domain import actions as act
+from lcm_operator.domain.snapshot import Absent, Problem, Refusal
+from lcm_operator.kube.client import Client
+from lcm_operator.kube.errors import AlreadyExists, ApiError, NotFound, Refused
+from lcm_operator.kube.resources import PODS, TRIAL_ENGINES, TRIALS, Resource
+
+log = logging.getLogger(__name__)
+
+
+class Apply:
+    """The hands of the operator."""
+
+    def __init__(self, client: Client, store: Store, recorder: Recorder) -> None:
+        self._client = client
+        self._store = store
+        self._recorder = recorder
+
+    async def __call__(self, key: Key, action: act.Action) -> None:
+        """Carry out one action for the slot `key`."""
+        match action:
+            case act.CreateEngine(manifest=manifest):
+                await self._create_engine(key, manifest)
+            case act.DeleteEngine(engine=engine):
+                await self._delete(TRIAL_ENGINES, key.namespace, engine.metadata.name, engine.metadata.uid)
+                await self.read_engine(key)
+            case act.CheckAdmission(engine=engine, manifest=manifest):
+                self._store.slot(key).admission = await check(self._client, engine, manifest)
+            case act.CreatePod(engine=engine, manifest=manifest):
+                await self._create_pod(key, engine, manifest)
+            case act.DeletePod(namespace=namespace, name=name, uid=uid):
+                await self._delete(PODS, namespace, name, uid)
+                await self._look_up_pod(key, name)
+            case act.LookUpPod(name=name):
+                await self._look_up_pod(key, name)
+            case act.LookUpEngine():
+                await self.read_engine(key)
+            case act.LatchTrial(trial=trial, status=status) | act.WriteTrial(trial=trial, status=status):
+                await self._write_trial(trial, status)
+            case act.GrantEngine(engine=engine, status=new) | act.WriteEngine(engine=engine, status=new):
+                await self._write_engine(engine, new)
+            case act.ReleaseEngine(engine=engine):
+                await self._release(key, engine)
+            case act.RecordEvent():
+                log.info("%s/%s: %s: %s", key.namespace, key.engine, action.reason, action.message)
+                self._recorder.add(action)
+            case _:
+                assert_never(action)
+
+    async def read(self, key: Key) -> None:
+        """Read everything of a slot again: what we knew has turned out to be old."""
+        for trial in list(self._store.slot(key).trials.values()):
+            try:
+                raw = await self._client.get(TRIALS, key.namespace, trial.metadata.name)
+            except NotFound:
+                self._store.drop_trial(key.namespace, trial.metadata.name, trial.metadata.uid)
+            else:
+                self._store.put_trial(raw)
+        await self.read_engine(key)
+
+    async def read_engine(self, key: Key) -> None:
+        """Read the TrialEngine of a slot."""
+        slot = self._store.slot(key)
+        try:
+            raw = await self._client.get(TRIAL_ENGINES, key.namespace, key.engine)
+        except NotFound:
+            if slot.engine is not None:
+                self._store.drop_engine(key.namespace, key.engine, slot.engine.metadata.uid)
+            slot.engine_gone, slot.stranger = True, False
+        else:
+            self._store.put_engine(raw)
+            slot.engine_read_after_end = isinstance(slot.pod, Absent) or (
+                slot.pod is not None and slot.pod.ended
+            )
+
+    async def _create_engine(self, key: Key, manifest: dict[str, Any]) -> None:
+        slot = self._store.slot(key)
+        try:
+            raw = await self._client.create(TRIAL_ENGINES, key.namespace, manifest)
+        except AlreadyExists:
+            await self.read_engine(key)
+        except (Refused, NotFound) as error:
+            slot.refusal = _refusal(error)
+        else:
+            slot.refusal = None
+            self._store.put_engine(raw)
+
+    async def _create_pod(self, key: Key, engine: TrialEngine, manifest: dict[str, Any]) -> None:
+        slot = self._store.slot(key)
+        name = manifest["metadata"]["name"]
+        try:
+            raw = await self._client.create(PODS, key.namespace, manifest)
+            pod = seen_pod(raw, created=datetime.now(UTC))
+        except AlreadyExists:
+            try:
+                raw = await self._client.get(PODS, key.namespace, name)
+            except NotFound:
+                return
+            if parse(raw["metadata"], Metadata).controller_uid != engine.metadata.uid:
+                why = f"pod {name} exists and is not of this TrialEngine"
+                slot.refusal = Refusal(Problem(reasons.NAME_TAKEN, why), datetime.now(UTC))
+                return
+            pod = seen_pod(raw)
+        except (Refused, NotFound) as error:
+            slot.refusal = _refusal(error)
+            return
+        slot.refusal = None
+        slot.set_pod(pod)
+
+    async def _look_up_pod(self, key: Key, name: str) -> None:
+        slot = self._store.slot(key)
+        try:
+            raw = await self._client.get(PODS, key.namespace, name)
+        except NotFound:
+            slot.set_pod(Absent(name))
+        else:
+            ours = slot.engine is not None and slot.engine.metadata.uid
+            own = parse(raw["metadata"], Metadata).controller_uid == ours
+            slot.set_pod(seen_pod(raw) if own else Absent(name))
+
+    async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        try:
+            await self._client.delete(resource, namespace, name, uid=uid)
+        except NotFound:
+            return
+
+    async def _write_trial(self, trial: Trial, status: TrialStatus) -> None:
+        raw = await self._write_status(TRIALS, trial.metadata, serialise(trial.status), serialise(status))
+        self._store.put_trial(raw)
+
+    async def _write_engine(self, engine: TrialEngine, status: TrialEngineStatus) -> None:
+        raw = await self._write_status(
+            TRIAL_ENGINES, engine.metadata, serialise(engine.status), serialise(status)
+        )
+        self._store.put_engine(raw)
+
+    async def _write_status(
+        self, resource: Resource, metadata: Metadata, old: dict[str, Any], new: dict[str, Any]
+    ) -> dict[str, Any]:
+        patch = {
+            "metadata": {"resourceVersion": metadata.resource_version, "uid": metadata.uid},
+            "status": merge_patch(old, new),
+        }
+        return await self._client.merge_patch(
+            resource, metadata.namespace, metadata.name, patch, subresource="status"
+        )
+
+    async def _release(self, key: Key, engine: TrialEngine) -> None:
+        metadata = engine.metadata
+        left = [name for name in metadata.finalizers if name != names.FINALIZER_ENGINE]
+        patch = {"metadata": {"resourceVersion": metadata.resource_version, "finalizers": left}}
+        try:
+            raw = await self._client.merge_patch(TRIAL_ENGINES, key.namespace, metadata.name, patch)
+        except NotFound:
+            self._store.drop_engine(key.namespace, metadata.name, metadata.uid)
+        else:
+            self._store.put_engine(raw)
+
+
+def _refusal(error: ApiError) -> Refusal:
+    return Refusal(Problem(reasons.ADMISSION_REFUSED, error.message), datetime.now(UTC))

@@ -1,0 +1,71 @@
+"""What kopf calls: each handler only turns an event into store content and a key in the queue.
+
+Only `on.event` handlers and one timer: they write nothing into the objects (but for the timer's finalizer,
+which our own create brings along). The wall clock is the alarm's business, not kopf's.
+"""
+
+from typing import Any
+
+import kopf
+
+from lcm_operator.api import names
+from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.reconciler import Reconciler
+
+_CHECK_ENGINE_SECONDS = 10.0
+_GONE = "DELETED"
+
+
+def register(registry: kopf.OperatorRegistry, reconciler: Reconciler) -> None:
+    """Register every handler with kopf."""
+    store = reconciler.store
+
+    def look_at(*keys: Key | None) -> None:
+        for key in keys:
+            if key is not None:
+                reconciler.enqueue(key)
+
+    @kopf.on.event(names.GROUP, names.VERSION, "trials", registry=registry)
+    async def trial_changed(event: kopf.RawEvent, **_: Any) -> None:
+        raw, metadata = event["object"], event["object"]["metadata"]
+        if event["type"] == _GONE:
+            look_at(store.drop_trial(metadata["namespace"], metadata["name"], metadata["uid"]))
+        else:
+            reconciler.take(store.put_trial, "Trial", raw)
+
+    @kopf.on.event(names.GROUP, names.VERSION, "trialengines", registry=registry)
+    async def engine_changed(event: kopf.RawEvent, **_: Any) -> None:
+        raw, metadata = event["object"], event["object"]["metadata"]
+        if event["type"] == _GONE:
+            look_at(store.drop_engine(metadata["namespace"], metadata["name"], metadata["uid"]))
+        else:
+            reconciler.take(store.put_engine, "TrialEngine", raw)
+
+    @kopf.on.event(names.GROUP, names.VERSION, "trialplans", registry=registry)
+    async def plan_changed(event: kopf.RawEvent, **_: Any) -> None:
+        metadata = event["object"]["metadata"]
+        if event["type"] == _GONE:
+            store.drop_plan(metadata["namespace"], metadata["name"])
+        else:
+            look_at(*store.put_plan(event["object"]))
+
+    @kopf.on.event("v1", "pods", registry=registry)
+    async def pod_ended(event: kopf.RawEvent, **_: Any) -> None:
+        look_at(store.put_pod(event["object"]))
+
+    @kopf.timer(names.GROUP, names.VERSION, "trialengines", interval=_CHECK_ENGINE_SECONDS, registry=registry)
+    async def check_engine(namespace: str | None, name: str, **_: Any) -> None:
+        look_at(store.doubt_pod(namespace or "", name))
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    """Set what kopf's defaults don't fit (measured: notes on kopf)."""
+    settings.persistence.finalizer = names.FINALIZER_TIMER
+    settings.queueing.idle_timeout = 0.5
+    settings.watching.chunk_size = 500
+    settings.watching.field_selectors["v1", "pods"] = "status.phase!=Pending,status.phase!=Running"
+    settings.watching.label_selectors["v1", "pods"] = names.LABEL_TRIAL
+    settings.networking.request_timeout = 15
+    settings.networking.error_backoffs = (0.1, 0.2, 0.5, 1, 2)
+    settings.posting.enabled = False
+    settings.execution.default_backoff = _CHECK_ENGINE_SECONDS

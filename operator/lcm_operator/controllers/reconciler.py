@@ -1,0 +1,131 @@
+"""Gather, decide, apply: the loop that moves every trial on. Fed by watches, the alarm and its own results.
+
+Workers take keys from the queue, one step at a time, so that at a start time all pods are created before any
+of the writes that follow. A step that fails is repeated from what then stands in the API server.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lcm_operator.api import reasons
+from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.storage import Malformed, parse
+from lcm_operator.controllers.alarm import Alarm
+from lcm_operator.controllers.apply import Apply
+from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.recorder import Recorder
+from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.work import WorkQueue
+from lcm_operator.domain.actions import CreatePod, Decision, Urgency
+from lcm_operator.domain.decide import decide
+from lcm_operator.kube.client import Client
+from lcm_operator.kube.errors import ApiError, Conflict, Unavailable
+
+_WORKERS = 32
+_HOLD_BEFORE_START_SECONDS = 1.0
+_FIRST_RETRY_SECONDS = 0.1
+_LONGEST_RETRY_SECONDS = 5.0
+log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """The operator's loop over all slots of a store."""
+
+    def __init__(self, client: Client, store: Store) -> None:
+        self.store = store
+        self.alarm = Alarm(self.enqueue)
+        self._queue = WorkQueue(hold=self._start_is_near)
+        self._recorder = Recorder(client, hold=self._start_is_near)
+        self._apply = Apply(client, store, self._recorder)
+        self._retries: dict[Key, float] = {}
+
+    def enqueue(self, key: Key, urgency: Urgency = Urgency.ROUTINE) -> None:
+        """Have a look at `key` soon."""
+        self._queue.add(key, urgency)
+
+    def enqueue_all(self) -> None:
+        """Have a look at every slot."""
+        for key in self.store.all_keys():
+            self.enqueue(key)
+
+    def take(self, put: Callable[[Mapping[str, Any]], Key | None], kind: str, raw: Mapping[str, Any]) -> None:
+        """Put an object into the store and have a look at its slot; one that can't be read stops no other."""
+        try:
+            key = put(raw)
+        except Malformed as error:
+            metadata = parse(raw["metadata"], Metadata)
+            log.warning("%s %s/%s can't be read: %s", kind, metadata.namespace, metadata.name, error)
+            why = f"this version can't read the object: {error}"
+            self._recorder.tell(kind, metadata, reasons.MALFORMED, why, warning=True)
+        else:
+            if key is not None:
+                self.enqueue(key)
+
+    async def run(self) -> None:
+        """Work until cancelled; a fault in the loop itself ends it (and so the process)."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.alarm.run(), name="alarm")
+            tasks.create_task(self._recorder.run(), name="recorder")
+            for number in range(_WORKERS):
+                tasks.create_task(self._work(), name=f"worker-{number}")
+
+    def _start_is_near(self) -> bool:
+        head = self.alarm.next(Urgency.START)
+        return head is not None and head - datetime.now(UTC).timestamp() < _HOLD_BEFORE_START_SECONDS
+
+    async def _work(self) -> None:
+        while True:
+            key, urgency = await self._queue.take()
+            try:
+                await self._step(key)
+            finally:
+                self._queue.done(key, urgency)
+
+    async def _step(self, key: Key) -> None:
+        decision = decide(self.store.snapshot(key), datetime.now(UTC))
+        if not decision.actions:
+            self._rest(key, decision)
+            return
+        try:
+            for action in decision.actions:
+                await self._apply(key, action)
+        except Conflict:
+            await self._read_again(key, decision.urgency)
+        except Unavailable as error:
+            self._retry(key, decision.urgency, error)
+        except ApiError as error:
+            log.warning("%s/%s: %s", key.namespace, key.engine, error)
+            await self._read_again(key, Urgency.ROUTINE)
+        else:
+            self._retries.pop(key, None)
+            created = any(isinstance(action, CreatePod) for action in decision.actions)
+            self.enqueue(key, max(decision.urgency, Urgency.FOLLOW) if created else decision.urgency)
+
+    def _rest(self, key: Key, decision: Decision) -> None:
+        if decision.wake_at is not None:
+            self.alarm.set(key, decision.wake_at, decision.wake_urgency)
+        else:
+            self.alarm.clear(key)
+            self.store.forget_if_empty(key)
+
+    async def _read_again(self, key: Key, urgency: Urgency) -> None:
+        try:
+            await self._apply.read(key)
+        except ApiError as error:
+            self._retry(key, urgency, error)
+        else:
+            self._retry(key, urgency, None)
+
+    def _retry(self, key: Key, urgency: Urgency, error: ApiError | None) -> None:
+        """Look again after a pause that doubles, up to 5 s; the first time at once if we know why."""
+        before = self._retries.get(key)
+        pause = 0.0 if before is None and error is None else _FIRST_RETRY_SECONDS
+        if before:
+            pause = min(before * 2, _LONGEST_RETRY_SECONDS)
+        self._retries[key] = pause or _FIRST_RETRY_SECONDS / 2
+        if error is not None:
+            log.warning("%s/%s: again in %.1f s: %s", key.namespace, key.engine, pause, error)
+        self.alarm.set(key, datetime.now(UTC) + timedelta(seconds=pause), urgency)

@@ -1,0 +1,62 @@
+"""A full look at the API server: fills the store at the start, and later catches what a watch has missed.
+
+Trials are listed before TrialEngines: a latched Trial's TrialEngine was created before the latch, so it can
+only be missing from the second list if it is gone.
+"""
+
+import asyncio
+import logging
+
+from lcm_operator.controllers.reconciler import Reconciler
+from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.errors import ApiError
+from lcm_operator.kube.resources import TRIAL_ENGINES, TRIAL_PLANS, TRIALS
+
+_EVERY_SECONDS = 300.0
+_RETRY_SECONDS = 1.0
+log = logging.getLogger(__name__)
+
+
+async def relist(client: Client, reconciler: Reconciler) -> None:
+    """List plans, Trials and TrialEngines and make the store agree with them. Raises ApiError."""
+    store = reconciler.store
+    for raw in (await client.list(TRIAL_PLANS))[0]:
+        store.put_plan(raw)
+    before = store.trial_identities()
+    trials = (await client.list(TRIALS))[0]
+    for raw in trials:
+        reconciler.take(store.put_trial, "Trial", raw)
+    for namespace, name, uid in before - _identities(trials):
+        store.drop_trial(namespace, name, uid)
+    before = store.engine_identities()
+    engines = (await client.list(TRIAL_ENGINES))[0]
+    for raw in engines:
+        reconciler.take(store.put_engine, "TrialEngine", raw)
+    for namespace, name, uid in before - _identities(engines):
+        store.drop_engine(namespace, name, uid)
+    reconciler.enqueue_all()
+
+
+async def relist_until_done(client: Client, reconciler: Reconciler) -> None:
+    """Fill the store for the first time, however long the API server takes to be there."""
+    while True:
+        try:
+            return await relist(client, reconciler)
+        except ApiError as error:
+            log.warning("the first list is tried again: %s", error)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def keep_relisting(client: Client, reconciler: Reconciler) -> None:
+    """Look at everything again every five minutes, until cancelled."""
+    while True:
+        await asyncio.sleep(_EVERY_SECONDS)
+        try:
+            await relist(client, reconciler)
+        except ApiError as error:
+            log.warning("a list failed, the next is in %.0f s: %s", _EVERY_SECONDS, error)
+
+
+def _identities(items: list[Json]) -> set[tuple[str, str, str]]:
+    metadata = [item["metadata"] for item in items]
+    return {(entry["namespace"], entry["name"], entry["uid"]) for entry in metadata}

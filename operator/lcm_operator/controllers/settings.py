@@ -1,0 +1,61 @@
+"""The operator's settings: read once, in `__main__`, from the environment; all faults reported together."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lcm_operator.domain.snapshot import Settings as DomainSettings
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the process depends on.
+
+    LCM_KUBECONFIG: a kubeconfig; default: the pod's own ServiceAccount.
+    LCM_CONTEXT: the context of that kubeconfig; default: its current one.
+    LCM_ENGINE_IMAGE: the image of engine pods; default `lcm-operator`.
+    LCM_HEALTH_ADDRESS: host:port of /healthz and /readyz; default 0.0.0.0:8080.
+    """
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    health: Address = Address("0.0.0.0", 8080)  # noqa: S104 - probes come from outside the pod
+    domain: DomainSettings = field(default_factory=DomainSettings)
+
+
+class BadSettings(ValueError):
+    """One sentence for each variable that does not fit."""
+
+
+def read(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings. Raises BadSettings."""
+    faults: list[str] = []
+    kubeconfig = environment.get("LCM_KUBECONFIG") or None
+    if kubeconfig is not None and not Path(kubeconfig).is_file():
+        faults.append(f"LCM_KUBECONFIG: no file {kubeconfig!r}")
+    health = Settings.health
+    if address := environment.get("LCM_HEALTH_ADDRESS"):
+        host, _, port = address.rpartition(":")
+        if host and port.isdigit():
+            health = Address(host, int(port))
+        else:
+            faults.append(f"LCM_HEALTH_ADDRESS: {address!r} is not host:port")
+    if faults:
+        raise BadSettings("; ".join(faults))
+    return Settings(
+        kubeconfig=Path(kubeconfig) if kubeconfig else None,
+        context=environment.get("LCM_CONTEXT") or None,
+        health=health,
+        domain=DomainSettings(
+            engine_image=environment.get("LCM_ENGINE_IMAGE") or DomainSettings.engine_image
+        ),
+    )

@@ -1,0 +1,219 @@
+"""What the operator has seen: slots of Trials and their TrialEngine, fed by watches and by our own writes.
+
+A cache only: everything in it can be read again from the API server. It turns raw objects into api types once
+and gives `domain` its frozen snapshots.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lcm_operator.api import names, reasons
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.plan import TrialPlan
+from lcm_operator.api.storage import Malformed, parse
+from lcm_operator.api.trial import Trial
+from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.pods import seen_pod
+from lcm_operator.domain.holding import holder
+from lcm_operator.domain.snapshot import Absent, Admission, Pod, Problem, Refusal, Settings, Snapshot
+
+_REMEMBERED_DEAD = 10_000
+ObjectName = tuple[str, str]
+Identity = tuple[str, str, str]
+
+
+@dataclass
+class Slot:
+    """One trial ID: what was seen, and what we found out about it ourselves."""
+
+    trials: dict[str, Trial] = field(default_factory=dict)
+    engine: TrialEngine | None = None
+    stranger: bool = False
+    pod: Pod | Absent | None = None
+    admission: Admission | None = None
+    refusal: Refusal | None = None
+    engine_gone: bool = False
+    engine_read_after_end: bool = False
+
+    def set_pod(self, pod: Pod | Absent | None) -> None:
+        """Remember what is known of the current attempt's pod."""
+        if pod is None or not _same_end(self.pod, pod):
+            self.engine_read_after_end = False
+        self.pod = pod
+
+
+def _same_end(old: Pod | Absent | None, new: Pod | Absent) -> bool:
+    if isinstance(old, Pod) and isinstance(new, Pod):
+        return old.uid == new.uid and old.ended == new.ended
+    return isinstance(old, Absent) and isinstance(new, Absent) and old.name == new.name
+
+
+class Store:
+    """All slots, and the plans."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._slots: dict[Key, Slot] = {}
+        self._keys: dict[ObjectName, Key] = {}
+        self._plans: dict[ObjectName, TrialPlan | Problem] = {}
+        self._dead: OrderedDict[str, None] = OrderedDict()
+
+    def all_keys(self) -> list[Key]:
+        """Return the keys of all slots."""
+        return list(self._slots)
+
+    def slot(self, key: Key) -> Slot:
+        """Return the slot of `key`, made if need be."""
+        return self._slots.setdefault(key, Slot())
+
+    def snapshot(self, key: Key) -> Snapshot:
+        """Return what `domain` decides from."""
+        slot = self._slots.get(key, Slot())
+        trials = tuple(slot.trials.values())
+        chosen = holder(trials, slot.engine)
+        return Snapshot(
+            name=key.engine,
+            trials=trials,
+            engine=slot.engine,
+            stranger=slot.stranger,
+            plan=self._plan_of(chosen) if chosen else None,
+            pod=slot.pod,
+            admission=slot.admission,
+            refusal=slot.refusal,
+            engine_gone=slot.engine_gone,
+            engine_read_after_end=slot.engine_read_after_end,
+            settings=self._settings,
+        )
+
+    def put_trial(self, raw: Mapping[str, Any]) -> Key | None:
+        """Take in a Trial; return its key, or None if nothing is new. Raises Malformed."""
+        trial = parse(raw, Trial)
+        place = (trial.metadata.namespace, trial.metadata.name)
+        key = Key(trial.metadata.namespace, names.engine_name(trial.trial_id))
+        known_key = self._keys.get(place)
+        known = self._slots[known_key].trials.get(trial.metadata.name) if known_key else None
+        if not self._newer(trial.metadata, known.metadata if known else None):
+            return None
+        if known_key is not None and known_key != key:
+            del self._slots[known_key].trials[trial.metadata.name]
+        self._keys[place] = key
+        self.slot(key).trials[trial.metadata.name] = trial
+        return key
+
+    def drop_trial(self, namespace: str, name: str, uid: str) -> Key | None:
+        """Forget a Trial that is gone; return its key if it was known."""
+        self._bury(uid)
+        key = self._keys.get((namespace, name))
+        if key is None or self._slots[key].trials[name].metadata.uid != uid:
+            return None
+        del self._keys[(namespace, name)]
+        del self._slots[key].trials[name]
+        return key
+
+    def put_engine(self, raw: Mapping[str, Any]) -> Key | None:
+        """Take in a TrialEngine; return its key, or None if nothing is new. Raises Malformed."""
+        engine = parse(raw, TrialEngine)
+        key = Key(engine.metadata.namespace, engine.metadata.name)
+        slot = self.slot(key)
+        if not _is_ours(engine):
+            slot.stranger = True
+            return key
+        if not self._newer(engine.metadata, slot.engine.metadata if slot.engine else None):
+            return None
+        if slot.engine is None or slot.engine.metadata.uid != engine.metadata.uid:
+            slot.set_pod(None)
+            slot.admission = slot.refusal = None
+        slot.engine, slot.stranger, slot.engine_gone = engine, False, False
+        return key
+
+    def drop_engine(self, namespace: str, name: str, uid: str) -> Key | None:
+        """Forget a TrialEngine that is gone; return its key if it was known."""
+        self._bury(uid)
+        key = Key(namespace, name)
+        slot = self._slots.get(key)
+        if slot is None:
+            return None
+        slot.stranger = False
+        if slot.engine is not None and slot.engine.metadata.uid == uid:
+            slot.engine, slot.admission = None, None
+            slot.set_pod(None)
+        return key
+
+    def put_plan(self, raw: Mapping[str, Any]) -> list[Key]:
+        """Take in a TrialPlan and return the keys of the namespace that may wait for it."""
+        metadata = raw["metadata"]
+        place = (metadata["namespace"], metadata["name"])
+        try:
+            self._plans[place] = parse(raw, TrialPlan)
+        except Malformed as error:
+            self._plans[place] = Problem(reasons.PLAN_MALFORMED, f"TrialPlan {place[1]}: {error}")
+        return [key for key in self._slots if key.namespace == place[0]]
+
+    def put_pod(self, raw: Mapping[str, Any]) -> Key | None:
+        """Take in what a watch tells of a pod, if it is the one of a current attempt; return its key."""
+        metadata = parse(raw["metadata"], Metadata)
+        key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
+        slot = self._slots.get(key)
+        if slot is None or not isinstance(slot.pod, Pod) or slot.pod.uid != metadata.uid:
+            return None
+        slot.set_pod(seen_pod(raw))
+        return key
+
+    def doubt_pod(self, namespace: str, engine: str) -> Key | None:
+        """Forget what is known of a pod that may have ended unseen: it will be looked up. Return the key."""
+        key = Key(namespace, engine)
+        slot = self._slots.get(key)
+        if slot is None or not isinstance(slot.pod, Pod) or slot.pod.ended:
+            return None
+        slot.set_pod(None)
+        return key
+
+    def trial_identities(self) -> set[Identity]:
+        """Return namespace, name and UID of every Trial."""
+        return {_identity(trial.metadata) for slot in self._slots.values() for trial in slot.trials.values()}
+
+    def engine_identities(self) -> set[Identity]:
+        """Return namespace, name and UID of every TrialEngine."""
+        return {_identity(slot.engine.metadata) for slot in self._slots.values() if slot.engine}
+
+    def drop_plan(self, namespace: str, name: str) -> None:
+        """Forget a TrialPlan."""
+        self._plans.pop((namespace, name), None)
+
+    def forget_if_empty(self, key: Key) -> bool:
+        """Remove a slot in which nothing is left; return whether it is gone."""
+        slot = self._slots.get(key)
+        if slot is not None and not slot.trials and slot.engine is None and not slot.stranger:
+            del self._slots[key]
+        return key not in self._slots
+
+    def _plan_of(self, trial: Trial) -> TrialPlan | Problem | None:
+        if trial.spec.activities:
+            return None
+        name = trial.spec.plan_ref.name if trial.spec.plan_ref else names.DEFAULT_PLAN
+        missing = Problem(reasons.PLAN_NOT_FOUND, f"TrialPlan {name} does not exist")
+        return self._plans.get((trial.metadata.namespace, name), missing)
+
+    def _newer(self, new: Metadata, known: Metadata | None) -> bool:
+        """Return whether `new` is to be taken: not of the dead, and not older than what we have."""
+        if new.uid in self._dead:
+            return False
+        if known is None or known.uid != new.uid:
+            return True
+        return int(new.resource_version) > int(known.resource_version)
+
+    def _bury(self, uid: str) -> None:
+        self._dead[uid] = None
+        while len(self._dead) > _REMEMBERED_DEAD:
+            self._dead.popitem(last=False)
+
+
+def _identity(metadata: Metadata) -> Identity:
+    return metadata.namespace, metadata.name, metadata.uid
+
+
+def _is_ours(engine: TrialEngine) -> bool:
+    return any(owner.controller and owner.kind == "Trial" for owner in engine.metadata.owner_references)

@@ -1,0 +1,170 @@
+"""The closed union of what the operator can do. Decided in `domain`, carried out in `controllers.apply`.
+
+Each is safe to repeat: names are deterministic, writes carry the resourceVersion that they were decided on,
+deletions the UID.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Any
+
+from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
+from lcm_operator.api.trial import Trial, TrialStatus
+
+
+class Urgency(IntEnum):
+    """In which order work is done when there is more than one thing to do."""
+
+    START = 0
+    """The one write of the hot path."""
+    FOLLOW = 1
+    """What follows a start: as soon as that instant's creates are out, at most 1 s later."""
+    ROUTINE = 2
+    """Nobody waits for it: held back while anything is due."""
+
+
+@dataclass(frozen=True)
+class CreateEngine:
+    """Create the TrialEngine of a trial."""
+
+    trial: Trial
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DeleteEngine:
+    """Delete one TrialEngine, by UID."""
+
+    engine: TrialEngine
+
+
+@dataclass(frozen=True)
+class CheckAdmission:
+    """Ask the API server, without a trace, whether the pod could be created now."""
+
+    engine: TrialEngine
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CreatePod:
+    """Create the pod of an attempt; one that exists is adopted if this TrialEngine controls it."""
+
+    engine: TrialEngine
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DeletePod:
+    """Delete a pod by UID; its processes get SIGTERM."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class LookUpPod:
+    """Read the pod of an attempt, to know whether it is there and has ended."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
+class LookUpEngine:
+    """Read the TrialEngine itself: what the watch told may be older than what has just been seen."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
+class LatchTrial:
+    """Write the start into the Trial's status: the decision that can't be taken back."""
+
+    trial: Trial
+    status: TrialStatus
+
+
+@dataclass(frozen=True)
+class WriteTrial:
+    """Write a Trial's status."""
+
+    trial: Trial
+    status: TrialStatus
+
+
+@dataclass(frozen=True)
+class GrantEngine:
+    """Write `podRef` into the TrialEngine's status: from now on that pod may act."""
+
+    engine: TrialEngine
+    status: TrialEngineStatus
+
+
+@dataclass(frozen=True)
+class WriteEngine:
+    """Write the operator's part of a TrialEngine's status."""
+
+    engine: TrialEngine
+    status: TrialEngineStatus
+
+
+@dataclass(frozen=True)
+class ReleaseEngine:
+    """Take our finalizer off a TrialEngine that is being deleted."""
+
+    engine: TrialEngine
+
+
+@dataclass(frozen=True)
+class RecordEvent:
+    """Tell people, after the write that it is about."""
+
+    regarding: Trial | TrialEngine
+    reason: str
+    message: str
+    warning: bool = False
+
+
+Action = (
+    CreateEngine
+    | DeleteEngine
+    | CheckAdmission
+    | CreatePod
+    | DeletePod
+    | LookUpPod
+    | LookUpEngine
+    | LatchTrial
+    | WriteTrial
+    | GrantEngine
+    | WriteEngine
+    | ReleaseEngine
+    | RecordEvent
+)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do now, in order; with nothing to do, why, and when to look again.
+
+    `wake_at` is None where only a change can bring something to do.
+    """
+
+    actions: tuple[Action, ...] = ()
+    urgency: Urgency = Urgency.ROUTINE
+    reason: str = ""
+    wake_at: datetime | None = None
+    wake_urgency: Urgency = Urgency.ROUTINE
+
+
+def act(*actions: Action, urgency: Urgency = Urgency.ROUTINE) -> Decision:
+    """Return the decision to do something."""
+    return Decision(actions=actions, urgency=urgency)
+
+
+def wait(reason: str, until: datetime | None = None, urgency: Urgency = Urgency.ROUTINE) -> Decision:
+    """Return the decision to do nothing until `until`, or until something changes."""
+    return Decision(reason=reason, wake_at=until, wake_urgency=urgency)

@@ -1,0 +1,103 @@
+"""Arming, first half: from a Trial and its plan to the TrialEngine that it will run by.
+
+Called by `domain.scheduling`; pure.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from lcm_operator.api import names, reasons
+from lcm_operator.api.engine import Parameter, TrialEngineSpec
+from lcm_operator.api.metadata import OwnerReference
+from lcm_operator.api.plan import Plan, PlanParameter, TrialPlan
+from lcm_operator.api.storage import serialise
+from lcm_operator.api.support import unsupported
+from lcm_operator.api.trial import Trial
+from lcm_operator.domain.pods import refused_template_fields
+from lcm_operator.domain.snapshot import Problem
+
+LARGEST_SPEC = 256 * 1024
+
+
+def resolve_engine(
+    trial: Trial, plan: TrialPlan | Problem | None, start_time: datetime
+) -> dict[str, Any] | Problem:
+    """Return the manifest of the TrialEngine of `trial`, or why there can't be one.
+
+    `plan` is the TrialPlan that the Trial uses, None if it has an inline plan.
+    """
+    if isinstance(plan, Problem):
+        return plan
+    chosen: Plan = trial.spec if plan is None else plan.spec
+    parameters = _parameters(trial, () if plan is None else plan.spec.parameters, inline=plan is None)
+    if isinstance(parameters, Problem):
+        return parameters
+    if faults := refused_template_fields(trial.spec.engine.template):
+        return Problem(reasons.TEMPLATE_REFUSED, "; ".join(faults))
+    if faults := unsupported(chosen):
+        return Problem(reasons.PLAN_UNSUPPORTED, f"this version's engine does not know: {', '.join(faults)}")
+    spec = serialise(
+        TrialEngineSpec(
+            trial_id=trial.trial_id,
+            trial_uid=trial.metadata.uid,
+            trial_generation=trial.metadata.generation,
+            start_time=start_time,
+            activities=chosen.activities,
+            on_failure=chosen.on_failure,
+            finally_=chosen.finally_,
+            finish_at=chosen.finish_at,
+            parameters=parameters,
+            engine=trial.spec.engine,
+        )
+    )
+    size = len(msgspec.json.encode(spec))
+    if size > LARGEST_SPEC:
+        return Problem(
+            reasons.PLAN_TOO_LARGE, f"the resolved plan has {size} bytes; {LARGEST_SPEC} are allowed"
+        )
+    return _manifest(trial, spec)
+
+
+def _parameters(
+    trial: Trial, declared: tuple[PlanParameter, ...], *, inline: bool
+) -> tuple[Parameter, ...] | Problem:
+    given = trial.spec.parameters
+    if inline:
+        return tuple(Parameter(name=name, value=value) for name, value in sorted(given.items()))
+    unknown = sorted(given.keys() - {parameter.name for parameter in declared})
+    missing = [
+        parameter.name
+        for parameter in declared
+        if parameter.name not in given and parameter.default is None and parameter.secret_key_ref is None
+    ]
+    faults = [f"spec.parameters.{name}: not declared by the plan" for name in unknown]
+    faults += [f"spec.parameters.{name}: required by the plan" for name in missing]
+    if faults:
+        return Problem(reasons.PARAMETERS_INVALID, "; ".join(faults))
+    return tuple(
+        Parameter(name=parameter.name, value=given[parameter.name])
+        if parameter.name in given
+        else Parameter(name=parameter.name, value=parameter.default, secret_key_ref=parameter.secret_key_ref)
+        for parameter in declared
+    )
+
+
+def _manifest(trial: Trial, spec: dict[str, Any]) -> dict[str, Any]:
+    engine = names.engine_name(trial.trial_id)
+    owner = OwnerReference(kind="Trial", name=trial.metadata.name, uid=trial.metadata.uid, controller=True)
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "TrialEngine",
+        "metadata": {
+            "name": engine,
+            "namespace": trial.metadata.namespace,
+            "labels": {names.LABEL_TRIAL: engine},
+            "finalizers": [names.FINALIZER_ENGINE, names.FINALIZER_TIMER],
+            "ownerReferences": [
+                serialise(owner) | {"apiVersion": names.API_VERSION, "blockOwnerDeletion": True}
+            ],
+        },
+        "spec": spec,
+    }

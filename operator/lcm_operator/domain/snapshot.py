@@ -1,0 +1,88 @@
+"""What a decision is made from: one slot, that is one trial ID of a namespace, as it was last seen.
+
+Made by `controllers.store`; frozen, so that a decision can be repeated and tested.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.plan import TrialPlan
+from lcm_operator.api.trial import Trial
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the decisions depend on besides the snapshot; read once in the composition root."""
+
+    engine_image: str = "lcm-operator"
+    arm_lead: timedelta = timedelta(seconds=60)
+    retry_arming: timedelta = timedelta(seconds=10)
+    retry_start: timedelta = timedelta(seconds=1)
+    poll_ending_pod: timedelta = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What we know of the pod of the current attempt."""
+
+    name: str
+    uid: str
+    created: datetime
+    ended: bool = False
+    deleting: bool = False
+    exit_code: int | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Absent:
+    """The pod was looked for and is not there."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a trial can't be armed or started as things are; `reason` is one of api.reasons."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The last create of a TrialEngine or pod was refused, and when that was."""
+
+    problem: Problem
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What the API server said of the pod of one TrialEngine; `problem` is None if it would be admitted."""
+
+    engine_uid: str
+    checked: datetime
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One slot. `pod` is None as long as nobody looked."""
+
+    name: str
+    trials: tuple[Trial, ...] = ()
+    engine: TrialEngine | None = None
+    stranger: bool = False
+    """The name of the TrialEngine is taken by an object that is not ours."""
+    plan: TrialPlan | Problem | None = None
+    """The TrialPlan that the holder uses; None if it uses none."""
+    pod: Pod | Absent | None = None
+    admission: Admission | None = None
+    refusal: Refusal | None = None
+    engine_gone: bool = False
+    """The API server itself said that there is no TrialEngine of this name."""
+    engine_read_after_end: bool = False
+    """The TrialEngine was read after its pod was seen to have ended."""
+    settings: Settings = field(default_factory=Settings)

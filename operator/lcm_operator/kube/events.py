@@ -1,0 +1,42 @@
+"""Events about our objects, as `kubectl describe` shows them. Built here, sent by whoever may wait for it."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.names import API_VERSION
+from lcm_operator.api.storage import rfc3339
+
+COMPONENT = "lcm-operator"
+_LONGEST_MESSAGE = 1024
+
+
+def event(
+    kind: str, about: Metadata, *, reason: str, message: str, warning: bool, now: datetime
+) -> dict[str, Any]:
+    """Return the manifest of a core/v1 Event about one object of our group."""
+    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{about.name[:200]}.{uuid.uuid4().hex[:16]}", "namespace": about.namespace},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": kind,
+            "namespace": about.namespace,
+            "name": about.name,
+            "uid": about.uid,
+        },
+        "reason": reason,
+        "message": message[:_LONGEST_MESSAGE],
+        "type": "Warning" if warning else "Normal",
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "reportingInstance": COMPONENT,
+        "action": reason,
+        "eventTime": rfc3339(now),
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }
