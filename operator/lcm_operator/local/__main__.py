@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lcm_operator.local.cluster import Cluster
+from lcm_operator.local.components import OPERATOR
 from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.layout import REPOSITORY
-from lcm_operator.local.programs import find_programs
+from lcm_operator.local.programs import find_kubectl, find_programs
 
 EXAMPLES = [REPOSITORY / "examples" / "plan-default.yaml"]
 
@@ -26,8 +27,11 @@ def _progress() -> Callable[[str], None]:
     return tell
 
 
-def _up(cluster: Cluster) -> None:
-    started = cluster.up(find_programs(cluster.progress), examples=EXAMPLES)
+def _up(cluster: Cluster, context: str | None) -> None:
+    if context:
+        started = cluster.up(find_kubectl(), (OPERATOR,), examples=EXAMPLES, context=context)
+    else:
+        started = cluster.up(find_programs(cluster.progress), examples=EXAMPLES)
     cluster.progress("ready" if started else "everything was running already")
     print(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.bin_dir}:$PATH")
 
@@ -40,9 +44,12 @@ def _down(cluster: Cluster) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line asks; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m lcm_operator.local", description=__doc__)
-    parser.add_argument("--directory", type=Path, default=REPOSITORY / ".local", help="where the cluster lies")
+    parser.add_argument(
+        "--directory", type=Path, default=REPOSITORY / ".local", help="where the cluster lies"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up", help="start what doesn't run, and wait until all is ready")
+    up = commands.add_parser("up", help="start what doesn't run, and wait until all is ready")
+    up.add_argument("--context", help="a kube context of your own to use instead of a control plane here")
     commands.add_parser("down", help="stop everything and forget the data")
     commands.add_parser("programs", help="build the control plane's programs")
     asked = parser.parse_args(arguments)
@@ -50,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         match asked.command:
             case "up":
-                _up(cluster)
+                _up(cluster, asked.context)
             case "down":
                 _down(cluster)
             case "programs":

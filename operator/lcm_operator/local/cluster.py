@@ -11,24 +11,25 @@ that it knows lies in its directory, so any process can go on where another one 
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lcm_operator.local.certificates import make_certificates
-from lcm_operator.local.components import API_SERVER, COMPONENTS, CONTROL_PLANE, CONTROLLER_MANAGER, NODE
+from lcm_operator.local.components import API_SERVER, COMPONENTS, CONTROLLER_MANAGER, ETCD
 from lcm_operator.local.failure import LocalClusterError
-from lcm_operator.local.kubeconfig import certificate_user, write_kubeconfig
+from lcm_operator.local.kubeconfig import server_of, write_with_token
 from lcm_operator.local.kubectl import Kubectl
-from lcm_operator.local.layout import LOOPBACK, REPOSITORY, Layout, free_ports
+from lcm_operator.local.layout import Layout
+from lcm_operator.local.manifests import apply_manifests
+from lcm_operator.local.preparation import prepare
 from lcm_operator.local.waiting import wait_until
 
 READY_SECONDS = 120
+PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 
 
 def _silent(_: str) -> None:
@@ -55,7 +56,7 @@ class Cluster:
     @property
     def server(self) -> str:
         """The API server's address."""
-        return self.layout.server
+        return server_of(self.kubeconfig)
 
     @property
     def ca_file(self) -> Path:
@@ -75,7 +76,7 @@ class Cluster:
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """Return a kubeconfig with a fresh token of this ServiceAccount."""
         file = self.layout.service_kubeconfig(f"{namespace}.{name}")
-        self._write_token_kubeconfig(file, namespace, name)
+        write_with_token(file, admin=self.kubeconfig, token=self.kubectl.token(namespace, name))
         return file
 
     def audit(self) -> Iterator[dict[str, Any]]:
@@ -86,22 +87,26 @@ class Cluster:
                     yield json.loads(line)
 
     def up(
-        self, programs: Path, components: Sequence[str] = tuple(COMPONENTS), examples: Sequence[Path] = ()
+        self,
+        programs: Path,
+        components: Sequence[str] = tuple(COMPONENTS),
+        *,
+        examples: Sequence[Path] = (),
+        context: str | None = None,
     ) -> list[str]:
-        """Start what of these components doesn't run, wait until all are ready; return what was started."""
+        """Start what of these components doesn't run, wait until all are ready; return what was started.
+
+        `context` names a kube context of the user's own, on which the components are to work.
+        """
         with self._alone():
-            self._prepare(programs)
+            self._settle(programs, context)
             dead = [name for name in components if not self.layout.process(name).alive()]
-            for name in dead:
-                if name in CONTROL_PLANE and name != CONTROLLER_MANAGER:
-                    self._launch(name)
-            self._await(API_SERVER)
-            if CONTROLLER_MANAGER in dead:
-                self._launch(CONTROLLER_MANAGER)
-            self._apply(examples)
-            for name in dead:
-                if name not in CONTROL_PLANE:
-                    self._launch(name)
+            self._launch(name for name in dead if name in {ETCD, API_SERVER})
+            if not context:
+                self._await(API_SERVER)
+            self._launch(name for name in dead if name == CONTROLLER_MANAGER)
+            apply_manifests(self.layout, self.kubectl, self.progress, examples=examples)
+            self._launch(name for name in dead if name not in {ETCD, API_SERVER, CONTROLLER_MANAGER})
             for name in components:
                 self._await(name)
             return dead
@@ -109,7 +114,7 @@ class Cluster:
     def start(self, component: str) -> None:
         """Start one component and wait until it is ready."""
         with self._alone():
-            self._launch(component)
+            self._launch([component])
             self._await(component)
 
     def stop(self, component: str, number: signal.Signals = signal.SIGTERM) -> None:
@@ -127,7 +132,7 @@ class Cluster:
 
     def end(self) -> bool:
         """Do as `down`, for who holds the lock already, or knows that nobody does."""
-        was_there = self.layout.ports_file.exists() or any(p.alive() for p in self.layout.processes())
+        was_there = bool(self.layout.state)
         for name, component in reversed(list(COMPONENTS.items())):
             process = self.layout.process(name)
             if process.alive():
@@ -136,7 +141,7 @@ class Cluster:
             component.clean_up(self.layout)
         for path in (self.layout.pki, self.layout.etcd_data, self.layout.run, self.layout.node):
             shutil.rmtree(path, ignore_errors=True)
-        for file in (self.kubeconfig, self.layout.ports_file):
+        for file in (self.kubeconfig, self.layout.state_file):
             file.unlink(missing_ok=True)
         return was_there
 
@@ -148,60 +153,30 @@ class Cluster:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _prepare(self, programs: Path) -> None:
-        """Make keys, ports and kubeconfigs, unless they are there; a half-made set is made anew."""
-        layout = self.layout
-        if not layout.ports_file.exists():
-            self.end()
-            shutil.rmtree(layout.log, ignore_errors=True)
-            layout.log.mkdir()
-            make_certificates(layout.pki)
-            ports = free_ports()
-            for file, client in (
-                (self.kubeconfig, "admin"),
-                (layout.service_kubeconfig(CONTROLLER_MANAGER), CONTROLLER_MANAGER),
-                (layout.service_kubeconfig(NODE), NODE),
-            ):
-                write_kubeconfig(
-                    file,
-                    server=f"https://{LOOPBACK}:{ports[API_SERVER]}",
-                    ca_file=self.ca_file,
-                    user=certificate_user(layout.pki, client),
-                )
-            draft = layout.ports_file.with_suffix(".draft")
-            draft.write_text(json.dumps(ports))
-            draft.rename(layout.ports_file)
-        layout.bin.mkdir(exist_ok=True)
-        for program in programs.iterdir():
-            link = layout.bin / program.name
+    def _settle(self, programs: Path, context: str | None) -> None:
+        state = self.layout.state
+        if not state:
+            self.end()  # what an interrupted preparation left
+            prepare(self.layout, context)
+        elif state.context != context:
+            there = f"your context {state.context}" if state.context else "a control plane of its own"
+            raise LocalClusterError(f"{self.directory} is up on {there}: take it down first (make down)")
+        self.bin_dir.mkdir(exist_ok=True)
+        for name in PROGRAMS:
+            link = self.bin_dir / name
             link.unlink(missing_ok=True)
-            link.symlink_to(program)
+            if (programs / name).exists():
+                link.symlink_to(programs / name)
 
-    def _apply(self, examples: Sequence[Path]) -> None:
-        """Apply CRDs and RBAC whenever they have changed, the examples once: they are the user's then."""
-        crds = sorted((REPOSITORY / "deploy" / "crds").glob("*.yaml"))
-        rbac = sorted((REPOSITORY / "deploy" / "rbac").glob("*.yaml"))
-        files = [*crds, *rbac, Path(__file__).with_name("rbac.yaml")]
-        digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-        stamp = self.layout.run / "applied"
-        applied = stamp.read_text() if stamp.exists() else ""
-        if applied == digest:
-            return
-        self.progress("applying CRDs and RBAC")
-        self.kubectl.apply(files)
-        if crds:
-            names = [f"--filename={file}" for file in crds]
-            self.kubectl("wait", "--for=condition=Established", f"--timeout={READY_SECONDS}s", *names)
-        if examples and not applied:
-            self.kubectl.apply(examples)
-        stamp.write_text(digest)
-
-    def _launch(self, name: str) -> None:
-        component = COMPONENTS[name]
-        self.progress(f"starting {name}")
-        if component.service_account:
-            self._write_token_kubeconfig(self.layout.service_kubeconfig(name), *component.service_account)
-        self.layout.process(name).start(component.command(self.layout), component.environment(self.layout))
+    def _launch(self, names: Iterable[str]) -> None:
+        for name in names:
+            component, process = COMPONENTS[name], self.layout.process(name)
+            self.progress(f"starting {name}")
+            if component.service_account:
+                token = self.kubectl.token(*component.service_account)
+                file = self.layout.service_kubeconfig(name)
+                write_with_token(file, admin=self.kubeconfig, token=token)
+            process.start(component.command(self.layout), component.environment(self.layout))
 
     def _await(self, name: str) -> None:
         component, process = COMPONENTS[name], self.layout.process(name)
@@ -216,7 +191,3 @@ class Cluster:
             raise LocalClusterError(
                 f"{name} is not ready after {READY_SECONDS} s. {process.log_file} says:\n{process.log_tail()}"
             )
-
-    def _write_token_kubeconfig(self, file: Path, namespace: str, name: str) -> None:
-        user = {"token": self.kubectl.token(namespace, name)}
-        write_kubeconfig(file, server=self.server, ca_file=self.ca_file, user=user)

@@ -70,7 +70,7 @@ def _etcd_ready(layout: Layout, _: Kubectl) -> bool:
 
 
 def _api_server_ready(layout: Layout, _: Kubectl) -> bool:
-    return _answers(layout, f"{layout.server}/readyz")
+    return _answers(layout, f"https://{LOOPBACK}:{layout.ports[API_SERVER]}/readyz")
 
 
 def _controller_manager_ready(layout: Layout, kubectl: Kubectl) -> bool:
@@ -108,7 +108,7 @@ def _node_ready(layout: Layout, kubectl: Kubectl) -> bool:
         condition["type"] == "Ready"
         and condition["status"] == "True"
         and datetime.fromisoformat(condition["lastHeartbeatTime"]).timestamp() >= started
-        for node in kubectl.get("nodes")["items"]
+        for node in kubectl.get("nodes").get("items", [])
         for condition in node["status"].get("conditions", [])
     )
 

@@ -7,7 +7,7 @@ start or ask anything.
 import json
 import random
 import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lcm_operator.local.failure import LocalClusterError
@@ -16,6 +16,19 @@ from lcm_operator.local.processes import Background
 REPOSITORY = Path(__file__).parents[3]
 LOOPBACK = "127.0.0.1"
 PORT_NAMES = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "operator")
+
+
+@dataclass(frozen=True)
+class State:
+    """What was settled when a cluster was made, and holds until it is taken down."""
+
+    ports: dict[str, int]
+    # The user's own kube context that takes the place of our control plane and node.
+    context: str | None = None
+
+    def for_storage(self) -> str:
+        """Return it as it is kept in the state file."""
+        return json.dumps(asdict(self), indent=2)
 
 
 @dataclass(frozen=True)
@@ -69,20 +82,24 @@ class Layout:
         return self.run / f"{component}.kubeconfig"
 
     @property
-    def ports_file(self) -> Path:
+    def state_file(self) -> Path:
         """The ports; written last, so that its presence says that keys and kubeconfigs are complete."""
-        return self.directory / "ports.json"
+        return self.directory / "state.json"
 
     @property
-    def server(self) -> str:
-        """The API server's address."""
-        return f"https://{LOOPBACK}:{self.ports['kube-apiserver']}"
+    def state(self) -> State | None:
+        """What was settled when this cluster was made; None if there is none."""
+        try:
+            return State(**json.loads(self.state_file.read_text()))
+        except FileNotFoundError:
+            return None
 
     @property
     def ports(self) -> dict[str, int]:
         """The port of each listener; the same as long as the data lives."""
-        ports: dict[str, int] = json.loads(self.ports_file.read_text())
-        return ports
+        if not self.state:
+            raise LocalClusterError(f"nothing is up in {self.directory}")
+        return self.state.ports
 
     def process(self, name: str) -> Background:
         """Return the process of that name, running or not."""

@@ -8,6 +8,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -41,6 +42,14 @@ def find_programs(progress: Callable[[str], None], module: Path = MODULE) -> Pat
         lambda draft: _build(module, flags, draft, progress),
         waiting=lambda: progress("waiting for another process that builds the control plane"),
     )
+
+
+def find_kubectl() -> Path:
+    """Return the folder of the user's own kubectl, which is all that a cluster of their own takes."""
+    kubectl = shutil.which("kubectl")
+    if not kubectl:
+        raise LocalClusterError("no kubectl on the PATH: it is needed for a context of your own")
+    return Path(kubectl).parent
 
 
 def _flags(module: Path) -> list[str]:
