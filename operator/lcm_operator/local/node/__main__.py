@@ -1,0 +1,87 @@
+"""The command line of the local node; `python -m lcm_operator.local.node --help`."""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from lcm_operator.kube.kubeconfig import from_kubeconfig
+from lcm_operator.local.node.node import Settings, run
+from lcm_operator.local.node.reaping import reap
+
+_REAP_GRACE_SECONDS = 3.0
+logger = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Be a node, or reap what one left."""
+    arguments = _parser().parse_args()
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    root: Path = arguments.root.absolute()
+    if arguments.reap:
+        logger.info("ended %d containers", reap(root, arguments.grace_seconds))
+        return 0
+    if arguments.kubeconfig is None or arguments.log_dir is None:
+        _parser().error("--kubeconfig and --log-dir are needed to be a node")
+    settings = Settings(name=arguments.name, root=root, log_directory=arguments.log_dir.absolute())
+    lock = _lock(root)
+    if lock is None:
+        logger.error("another node runs on %s", root)
+        return 1
+    asyncio.run(_until_stopped(arguments.kubeconfig, settings))
+    os.close(lock)
+    return 0
+
+
+async def _until_stopped(kubeconfig: Path, settings: Settings) -> None:
+    work = asyncio.create_task(run(from_kubeconfig(kubeconfig), settings))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+    logger.info("stopped; the pods go on running")
+
+
+def _lock(root: Path) -> int | None:
+    """Keep other nodes away from this root as long as the process lives; None if there is one."""
+    root.mkdir(parents=True, exist_ok=True)
+    lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lcm_operator.local.node",
+        description="Run the pods of one node as plain processes of this machine.",
+    )
+    parser.add_argument("--root", type=Path, required=True, help="where it keeps what it knows of its pods")
+    parser.add_argument("--kubeconfig", type=Path, help="how to reach the API server")
+    parser.add_argument("--log-dir", type=Path, help="where the containers' output goes")
+    parser.add_argument("--name", default="local", help="name of the Node (default: local)")
+    parser.add_argument(
+        "--reap", action="store_true", help="end all pods below --root and return; needs no API server"
+    )
+    parser.add_argument(
+        "--grace-seconds",
+        type=float,
+        default=_REAP_GRACE_SECONDS,
+        help="with --reap: from SIGTERM to SIGKILL (default: %(default)s)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""All objects of a kind, now and as they change, however often the API server goes away.
+
+Used by the node and its binder.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from lcm_operator.kube.client import Client
+from lcm_operator.kube.errors import ApiError, Gone
+from lcm_operator.kube.resources import Resource
+from lcm_operator.local.node.api import delays
+
+Json = dict[str, Any]
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Everything there is; what was seen before and is not in it is gone."""
+
+    objects: list[Json]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An object was added or changed."""
+
+    object: Json
+
+
+@dataclass(frozen=True)
+class Removed:
+    """An object is gone, or no longer among those asked for."""
+
+    object: Json
+
+
+Change = Listed | Seen | Removed
+
+
+async def follow(client: Client, resource: Resource, field_selector: str) -> AsyncIterator[Change]:
+    """Yield a list, then its changes; a list again whenever the thread was lost. Never ends."""
+    waits = delays()
+    while True:
+        try:
+            objects, version = await client.list(resource, field_selector=field_selector)
+            waits = delays()
+            yield Listed(objects)
+            while True:
+                watch = client.watch(resource, resource_version=version, field_selector=field_selector)
+                async for kind, changed in watch:
+                    version = changed["metadata"]["resourceVersion"]
+                    if kind == "DELETED":
+                        yield Removed(changed)
+                    elif kind != "BOOKMARK":
+                        yield Seen(changed)
+        except Gone:
+            logger.info("the watch on %s is too old, listing again", resource.plural)
+        except ApiError as error:
+            logger.warning("the watch on %s is interrupted: %s", resource.plural, error)
+            await asyncio.sleep(next(waits))
