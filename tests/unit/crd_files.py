@@ -1,6 +1,7 @@
 """The manifests in deploy/crds/, as the tests about them read them."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 KINDS = ("trials", "trialengines", "trialplans", "trialregistries")
 
 
+@cache
 def crd(kind: str) -> dict[str, Any]:
     """Return the CRD of a kind (its plural)."""
     return yaml.safe_load((CRDS / f"{kind}.yaml").read_text(encoding="utf-8"))
