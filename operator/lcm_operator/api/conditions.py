@@ -14,7 +14,7 @@ class Condition(Record, frozen=True, kw_only=True):
     type: str
     status: Status
     reason: str
-    message: str = ""
+    message: str
     last_transition_time: Moment
     observed_generation: int = 0
 

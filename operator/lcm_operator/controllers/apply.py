@@ -36,7 +36,7 @@ class Apply:
         self._store = store
         self._recorder = recorder
 
-    async def __call__(self, key: Key, action: act.Action) -> None:
+    async def __call__(self, key: Key, action: act.Action) -> None:  # noqa: C901 - a branch an action
         """Carry out one action for the slot `key`."""
         match action:
             case act.CreateEngine(manifest=manifest):

@@ -16,7 +16,7 @@ _CHECK_ENGINE_SECONDS = 10.0
 _GONE = "DELETED"
 
 
-def register(registry: kopf.OperatorRegistry, reconciler: Reconciler) -> None:
+def register(registry: kopf.OperatorRegistry, reconciler: Reconciler) -> None:  # noqa: C901 - a handler a kind
     """Register every handler with kopf."""
     store = reconciler.store
 

@@ -20,7 +20,7 @@ def from_kubeconfig(path: Path, context: str | None = None) -> Access:
     config.load_kube_config(str(path), context=context, client_configuration=settings, persist_config=False)
     contexts, active = config.list_kube_config_contexts(str(path))
     chosen = next((c for c in contexts if c["name"] == context), active)
-    bearer = settings.get_api_key_with_prefix("authorization") or ""
+    bearer = str(settings.api_key.get("BearerToken", ""))
     return Access(
         server=settings.host,
         namespace=chosen["context"].get("namespace", "default"),
