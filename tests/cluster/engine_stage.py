@@ -35,11 +35,15 @@ class Request:
 
 
 class Partner:
-    """A service on loopback. `answer` maps a path to a status or to a function of the request."""
+    """A service on loopback.
+
+    `answer` maps a path to a status or to a function of the request that returns one, `body` to JSON.
+    """
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.answer: dict[str, int | Reply] = {}
+        self.body: dict[str, Any] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -65,7 +69,7 @@ class Partner:
                 partner.requests.append(request)
                 reply = partner.answer.get(self.path, 200)
                 status = reply(request) if callable(reply) else reply
-                content = json.dumps({"path": self.path}).encode()
+                content = json.dumps(partner.body.get(self.path, {"path": self.path})).encode()
                 try:
                     self.send_response(status)
                     self.send_header("Content-Type", "application/json")
@@ -75,7 +79,7 @@ class Partner:
                 except OSError:  # the engine was killed meanwhile
                     self.close_connection = True
 
-            do_GET = do_POST = do_PUT = do_DELETE = _answer
+            do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - http.server names them
 
             def log_message(self, *_: Any) -> None:
                 """Keep the test's output quiet."""

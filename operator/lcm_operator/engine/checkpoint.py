@@ -112,18 +112,21 @@ class Checkpoint:
             case Skipped():
                 return self._with(msgspec.structs.replace(done, state="Skipped"))
 
-    def too_large(self, name: str, output: Mapping[str, Any]) -> str | None:
-        """Return why `output` can't be kept as that of activity `name`, or None if it can."""
-        size = len(msgspec.json.encode(output))
-        if size > LARGEST_OUTPUT:
-            return f"OutputTooLarge: {size} bytes, at most {LARGEST_OUTPUT} are kept"
-        others = sum(
-            len(msgspec.json.encode(a.output)) for a in self.activities if a.output and a.name != name
-        )
-        if size + others > LARGEST_OUTPUTS:
-            return f"OutputTooLarge: {size + others} bytes in all, at most {LARGEST_OUTPUTS} are kept"
+    def too_large(self, name: str, output: Mapping[str, Any], values: Mapping[str, str]) -> str | None:
+        """Return why activity `name` can't leave this output and these values, or None if it can."""
+        largest = max([_size(output) if output else 0, *(len(value.encode()) for value in values.values())])
+        if largest > LARGEST_OUTPUT:
+            return f"OutputTooLarge: {largest} bytes, at most {LARGEST_OUTPUT} are kept"
+        kept = [a.output for a in self.activities if a.output and a.name != name]
+        total = sum(_size(part) for part in [*kept, output, {**self.values, **values}] if part)
+        if total > LARGEST_OUTPUTS:
+            return f"OutputTooLarge: {total} bytes in all, at most {LARGEST_OUTPUTS} are kept"
         return None
 
     def _with(self, new: ActivityStatus) -> "Checkpoint":
         changed = tuple(new if activity.name == new.name else activity for activity in self.activities)
         return replace(self, activities=changed, touched=new.name)
+
+
+def _size(part: Mapping[str, Any]) -> int:
+    return len(msgspec.json.encode(part))

@@ -127,6 +127,7 @@ class Runner:
         if before is self._saved:
             # Nothing would be lost without this write, so a halt need not wait for the API server.
             await self._halt.unless(self._save())
+            self._checkpoint = self._saved
         else:
             await self._save()
         return self._halt.report is None
@@ -152,11 +153,12 @@ class Runner:
     async def _try(self, activity: Activity) -> Succeeded | Failed:
         scope = self._scope()
         done = await self._perform(activity, self._checkpoint.activity(activity.name).run, scope)
-        if reason := self._checkpoint.too_large(activity.name, done.output):
-            return Failed(reason)
         outputs = {**self._checkpoint.outputs, activity.name: dict(done.output)}
         seen = scope.with_(outputs=outputs, **({} if done.response is None else {"response": done.response}))
-        return Succeeded(done.output, {key: seen.text(source) for key, source in activity.set.items()})
+        values = {key: seen.text(source) for key, source in activity.set.items()}
+        if reason := self._checkpoint.too_large(activity.name, done.output, values):
+            return Failed(reason)
+        return Succeeded(done.output, values)
 
     def _settle(self, activity: Activity, outcome: Succeeded | Failed | Skipped) -> None:
         _LOG.info("%s: %s", activity.name, type(outcome).__name__)

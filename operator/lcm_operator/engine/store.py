@@ -61,11 +61,11 @@ class Store:
 
     async def _write(self, checkpoint: Checkpoint) -> None:
         metadata = self._base.metadata
-        patch = {
-            "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
-            "status": checkpoint.for_storage(),
-        }
-        raw = await self._client.merge_patch(
+        # A JSON patch: the API server takes nulls out of a merge patch, in outputs too.
+        guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.resource_version}
+        fields = checkpoint.for_storage()
+        patch = [guard, *({"op": "add", "path": f"/status/{key}", "value": fields[key]} for key in fields)]
+        raw = await self._client.json_patch(
             TRIAL_ENGINES, metadata.namespace, metadata.name, patch, subresource="status"
         )
         self._base = parse(raw, TrialEngine)

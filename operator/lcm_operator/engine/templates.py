@@ -121,6 +121,8 @@ def plain(value: Any, source: str) -> Any:
             return str(value)
         case int() if abs(value) <= _LARGEST_INTEGER:
             return value
+        case int():
+            raise TemplateError(f"an integer of more than 64 bits: {shown(source)}")
         case float() if value.is_integer() and abs(value) <= _LARGEST_INTEGER:
             return int(value)
         case float() if value - value == 0:  # neither infinite nor not a number

@@ -4,7 +4,7 @@ Used by the operator's hot path, the engine and the local node. It speaks plain 
 the wire; parsing is for `api`. It retries nothing: whoever calls knows whether a repeat is safe.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import aiohttp
@@ -16,6 +16,7 @@ from lcm_operator.kube.resources import Resource
 
 Json = dict[str, Any]
 _MERGE_PATCH = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
 _STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 _JSON = "application/json"
 _PAGE = 500
@@ -155,6 +156,22 @@ class Client:
         path = resource.path(namespace, name, subresource)
         return await self._call("PATCH", path, body=patch, content_type=_MERGE_PATCH)
 
+    async def json_patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        operations: Sequence[Json],
+        *,
+        subresource: str = "",
+    ) -> Json:
+        """Apply a JSON patch and return the object; replace `/metadata/resourceVersion` in it as guard.
+
+        Unlike a merge patch it keeps nulls within lists of objects. Raises as `merge_patch` does.
+        """
+        path = resource.path(namespace, name, subresource)
+        return await self._call("PATCH", path, body=operations, content_type=_JSON_PATCH)
+
     async def strategic_merge_patch(
         self, resource: Resource, namespace: str | None, name: str, patch: Json, *, subresource: str = ""
     ) -> Json:
@@ -204,7 +221,7 @@ class Client:
         method: str,
         path: str,
         *,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | Sequence[Json] | None = None,
         params: Mapping[str, str] | None = None,
         content_type: str = _JSON,
     ) -> Json:

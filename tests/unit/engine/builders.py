@@ -1,0 +1,112 @@
+"""Builders and stand-ins of the engine's unit tests; each sets only what a case is about."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
+from lcm_operator.api.plan import Plan
+from lcm_operator.api.storage import parse
+from lcm_operator.engine.activities.results import Performed
+from lcm_operator.engine.checkpoint import Checkpoint
+from lcm_operator.engine.halt import Halt
+from lcm_operator.engine.runner import Runner
+
+NOW = datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=UTC)
+POD = "2a6a3f0e-0000-4000-8000-000000000001"
+
+
+def plan(*activities: dict[str, Any], **more: Any) -> Plan:
+    """Return a plan as it comes from the API server."""
+    return parse({"activities": list(activities), **more}, Plan)
+
+
+def nap(name: str, **more: Any) -> dict[str, Any]:
+    """Return an activity that the stand-in performs; what kind it is of doesn't matter."""
+    return {"name": name, "sleep": {"seconds": 1}} | more
+
+
+def engine(
+    *activities: dict[str, Any], status: Mapping[str, Any] | None = None, **metadata: Any
+) -> TrialEngine:
+    """Return a TrialEngine as it comes from the API server."""
+    return parse(
+        {
+            "metadata": {"name": "example", "namespace": "lab", "uid": "u", "resourceVersion": "1"}
+            | metadata,
+            "spec": {
+                "trialID": "example",
+                "trialUID": "t",
+                "trialGeneration": 1,
+                "startTime": "2026-11-24T10:00:00Z",
+                "activities": list(activities),
+            },
+            "status": dict(status or {}),
+        },
+        TrialEngine,
+    )
+
+
+class Clock:
+    """A clock that goes on by a second with each look."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def __call__(self) -> datetime:
+        self.time += timedelta(seconds=1)
+        return self.time
+
+
+class Memory:
+    """A store that keeps every checkpoint as the API server would; `before` and `after` may end the engine."""
+
+    def __init__(self) -> None:
+        self.saved: list[Checkpoint] = []
+        self.before: Callable[[Checkpoint], None] = lambda _: None
+        self.after: Callable[[Checkpoint], None] = lambda _: None
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        self.before(checkpoint)
+        self.saved.append(checkpoint)
+        self.after(checkpoint)
+
+    def status(self) -> TrialEngineStatus:
+        """Return what a new engine would read."""
+        stored = self.saved[-1].for_storage() if self.saved else {}
+        return parse(stored, TrialEngineStatus)
+
+    @property
+    def states(self) -> list[list[str]]:
+        """Return the states of all activities in each checkpoint, oldest first."""
+        return [[activity.state for activity in saved.activities] for saved in self.saved]
+
+
+class Stub:
+    """Performs activities by a table: a name's result, exception or function; anything else succeeds."""
+
+    def __init__(self, **results: Any) -> None:
+        self.results = {name.replace("_", "-"): result for name, result in results.items()}
+        self.calls: list[tuple[str, int]] = []
+
+    async def __call__(self, activity, run, scope) -> Performed:
+        self.calls.append((activity.name, run))
+        result = self.results.get(activity.name, Performed())
+        if isinstance(result, list):
+            result = result.pop(0)
+        if isinstance(result, BaseException):
+            raise result
+        if callable(result):
+            result = await result(scope)
+        return result
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.calls]
+
+
+def runner(the_plan: Plan, store: Memory, perform: Any, **more: Any) -> Runner:
+    """Return a runner that goes on from what the store holds."""
+    checkpoint = Checkpoint.from_storage(store.status(), [a.name for a in the_plan.activities])
+    given = {"now": Clock(), "halt": Halt(), "facts": {"parameters": {}}} | more
+    return Runner(the_plan, checkpoint, store=store, perform=perform, **given)

@@ -1,0 +1,294 @@
+"""The order of writes and acts, and what the runner makes of each activity's result."""
+
+import asyncio
+
+import pytest
+from tests.unit.engine.builders import NOW, Memory, Stub, nap, plan, runner
+
+from lcm_operator.engine.activities.results import ActivityFailedError, Performed
+from lcm_operator.engine.halt import Halt
+from lcm_operator.engine.outcome import EngineEnded, Ending, Report
+
+
+def run(the_plan, store, perform, **more):
+    return asyncio.run(runner(the_plan, store, perform, **more).run())
+
+
+def statuses(store):
+    return {activity.name: activity for activity in store.status().activities}
+
+
+def test_one_write_ends_an_activity_and_begins_the_next_and_nothing_begins_before_it():
+    store, began = Memory(), []
+
+    class Watching(Stub):
+        async def __call__(self, activity, run, scope):
+            began.append((activity.name, store.states[-1]))
+            return await super().__call__(activity, run, scope)
+
+    report = run(plan(nap("one"), nap("two")), store, Watching())
+
+    assert report == Report(Ending.FINISHED)
+    assert store.states == [["Running", "Pending"], ["Succeeded", "Running"], ["Succeeded", "Succeeded"]]
+    assert began == [("one", ["Running", "Pending"]), ("two", ["Succeeded", "Running"])]
+    assert [saved.mark.activity for saved in store.saved] == ["one", "two", "two"]
+
+
+def test_the_first_failure_ends_the_plan_with_its_message_saved():
+    store, perform = Memory(), Stub(two=ActivityFailedError("expected 2xx, got 503", {"exitCode": 1}))
+
+    report = run(plan(nap("one"), nap("two"), nap("three")), store, perform)
+
+    assert report == Report(Ending.ACTIVITY_FAILED, "two: expected 2xx, got 503")
+    assert perform.names == ["one", "two"]
+    assert store.states[-1] == ["Succeeded", "Failed", "Pending"]
+    assert statuses(store)["two"].message == "two: expected 2xx, got 503"
+    assert statuses(store)["two"].output == {"exitCode": 1}
+
+
+def test_a_failure_that_nobody_reset_is_not_tried_again():
+    store, the_plan = Memory(), plan(nap("one"), nap("two"))
+    run(the_plan, store, Stub(one=ActivityFailedError("why")))
+    again = Stub()
+
+    assert run(the_plan, store, again) == Report(Ending.ACTIVITY_FAILED, "one: why")
+    assert again.calls == []
+
+
+def test_with_continue_on_error_the_plan_goes_on_and_a_restore_does_not_repeat_it():
+    store = Memory()
+    the_plan = plan(nap("one", continueOnError=True), nap("two"))
+    first = Stub(one=ActivityFailedError("why"), two=ActivityFailedError("too"))
+    run(the_plan, store, first)
+    assert store.states[-1] == ["Failed", "Failed"]
+
+    second = Stub()
+    store.saved[-1] = store.saved[-1].began("two", store.saved[-1].mark.saved_time)
+    assert run(the_plan, store, second).ending is Ending.FINISHED
+    assert second.names == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("when", "done"),
+    [
+        pytest.param("{{ parameters.slice == 'true' }}", True, id="a condition that holds"),
+        pytest.param("{{ parameters.slice == 'false' }}", False, id="a condition that does not"),
+        pytest.param("{{ parameters.slice }}", True, id="the text true"),
+        pytest.param("{{ parameters.vnf }}", False, id="the text false"),
+        pytest.param("{{ parameters.empty }}", False, id="an empty text"),
+    ],
+)
+def test_an_activity_is_done_only_when_its_condition_holds(when, done):
+    store, perform = Memory(), Stub()
+    facts = {"parameters": {"slice": "true", "vnf": "false", "empty": ""}}
+
+    report = run(plan(nap("one", when=when)), store, perform, facts=facts)
+
+    assert report.ending is Ending.FINISHED
+    assert perform.names == (["one"] if done else [])
+    assert store.states[-1] == ["Succeeded" if done else "Skipped"]
+
+
+def test_skipped_activities_cost_no_write_of_their_own():
+    store = Memory()
+
+    run(plan(nap("a", when="false"), nap("b", when="false"), nap("c")), store, Stub())
+
+    assert store.states == [["Skipped", "Skipped", "Running"], ["Skipped", "Skipped", "Succeeded"]]
+
+
+def test_a_condition_that_cannot_be_evaluated_fails_its_activity_and_names_both():
+    store, perform = Memory(), Stub()
+
+    report = run(plan(nap("one", when="{{ parameters.nope }}")), store, perform)
+
+    assert report.message == "one: when: 'dict object' has no attribute 'nope' in `{{ parameters.nope }}`"
+    assert perform.calls == []
+    assert store.states[-1] == ["Failed"]
+
+
+def test_a_condition_is_not_asked_again_for_an_activity_in_flight():
+    store = Memory()
+    store.saved.append(runner(plan(nap("one")), store, Stub())._checkpoint.began("one", NOW))
+    perform = Stub()
+
+    run(plan(nap("one", when="false")), store, perform)
+
+    assert perform.names == ["one"]
+
+
+def test_a_retried_activity_keeps_its_run_and_fails_with_the_last_message():
+    store = Memory()
+    perform = Stub(
+        one=[ActivityFailedError("first"), ActivityFailedError("second"), ActivityFailedError("third")]
+    )
+
+    report = run(plan(nap("one", retry={"limit": 2, "backoffSeconds": 0})), store, perform)
+
+    assert report.message == "one: third"
+    assert perform.calls == [("one", 1)] * 3
+    assert len(store.saved) == 2
+
+
+def test_a_retried_activity_that_then_works_has_succeeded():
+    perform = Stub(one=[ActivityFailedError("first"), Performed({"a": 1})])
+
+    report = run(plan(nap("one", retry={"limit": 1, "backoffSeconds": 0})), store := Memory(), perform)
+
+    assert report.ending is Ending.FINISHED
+    assert statuses(store)["one"].output == {"a": 1}
+
+
+def test_set_puts_rendered_texts_into_the_values_and_later_activities_see_them():
+    seen = []
+
+    async def look(scope):
+        seen.append(scope.value("{{ values.kpiLabel }} {{ outputs.one.id }}"))
+        return Performed()
+
+    store = Memory()
+    perform = Stub(one=Performed({"id": 5}, {"status": 201}), two=look)
+    the_set = {"kpiLabel": "{{ outputs.one.id }}-{{ response.status }}"}
+
+    run(plan(nap("one", set=the_set), nap("two")), store, perform)
+
+    assert store.status().values == {"kpiLabel": "5-201"}
+    assert seen == ["5-201 5"]
+
+
+def test_a_value_that_cannot_be_rendered_fails_the_activity():
+    report = run(plan(nap("one", set={"kpiLabel": "{{ nope }}"})), Memory(), Stub())
+
+    assert report == Report(Ending.ACTIVITY_FAILED, "one: 'nope' is undefined in `{{ nope }}`")
+
+
+def test_an_output_that_is_too_large_fails_the_activity_and_is_not_tried_again():
+    store, perform = Memory(), Stub(one=Performed({"text": "x" * 9000}))
+
+    report = run(plan(nap("one", retry={"limit": 3, "backoffSeconds": 0})), store, perform)
+
+    assert report.message.startswith("OutputTooLarge: ")
+    assert perform.names == ["one"]
+    assert statuses(store)["one"].output is None
+
+
+def test_a_message_is_one_line_of_bounded_length():
+    report = run(plan(nap("one")), Memory(), Stub(one=ActivityFailedError("a\nb\0\x1b[31m" + "x" * 9999)))
+
+    assert report.message.startswith("one: a b [31mxxx")
+    assert len(report.message) <= 2048
+    assert report.message.isprintable()
+
+
+async def halted_at(store, the_plan, results, tell_when):
+    """Run with activities that never end by themselves, and ask for the end once `tell_when` says so."""
+    halt = Halt()
+    running = asyncio.create_task(runner(the_plan, store, Stub(**results), halt=halt).run())
+    async with asyncio.timeout(10):
+        while not tell_when():
+            await asyncio.sleep(0)
+        halt.tell(Report(Ending.TERMINATED, "SIGTERM received"))
+        return await running
+
+
+def test_told_to_end_it_lets_go_of_what_runs_and_leaves_it_running_in_the_checkpoint():
+    store, cleaned = Memory(), []
+
+    async def long(_scope):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append(True)
+
+    the_plan = plan(nap("one"), nap("two"), nap("three"))
+    report = asyncio.run(
+        halted_at(
+            store, the_plan, {"two": long}, lambda: store.states[-1:] == [["Succeeded", "Running", "Pending"]]
+        )
+    )
+
+    assert report == Report(Ending.TERMINATED, "SIGTERM received")
+    assert cleaned == [True]
+    assert store.states[-1] == ["Succeeded", "Running", "Pending"]
+
+
+def test_told_to_end_between_two_tries_it_does_not_wait_for_the_next():
+    store, perform_results = Memory(), {"one": ActivityFailedError("why")}
+    the_plan = plan(nap("one", retry={"limit": 1, "backoffSeconds": 3600}))
+
+    report = asyncio.run(halted_at(store, the_plan, perform_results, lambda: store.states))
+
+    assert report.ending is Ending.TERMINATED
+    assert store.states[-1] == ["Running"]
+
+
+def test_told_to_end_as_an_activity_ends_it_saves_that_and_begins_nothing():
+    store, halt = Memory(), Halt()
+
+    async def last_act(_scope):
+        halt.tell(Report(Ending.TERMINATED))
+        return Performed({"a": 1})
+
+    perform = Stub(one=last_act)
+    report = run(plan(nap("one"), nap("two")), store, perform, halt=halt)
+
+    assert report.ending is Ending.TERMINATED
+    assert perform.names == ["one"]
+    assert store.states[-1] == ["Succeeded", "Pending"]
+
+
+def test_told_to_end_while_a_save_that_nothing_depends_on_hangs_it_does_not_wait_for_it():
+    class Away(Memory):
+        async def save(self, checkpoint):
+            self.trying = True
+            await asyncio.Event().wait()
+
+    store, perform = Away(), Stub()
+    store.trying = False
+    report = asyncio.run(halted_at(store, plan(nap("one")), {}, lambda: store.trying))
+
+    assert report.ending is Ending.TERMINATED
+    assert perform.calls == []
+
+
+def test_told_to_end_while_a_finished_activity_is_being_saved_it_waits_for_that():
+    class Slow(Memory):
+        async def save(self, checkpoint):
+            if checkpoint.mark.sequence == 2:
+                self.trying = True
+                await self.there.wait()
+            await super().save(checkpoint)
+
+    async def scenario():
+        store, halt, perform = Slow(), Halt(), Stub()
+        store.trying, store.there = False, asyncio.Event()
+        the_plan = plan(nap("one"), nap("two"))
+        running = asyncio.create_task(runner(the_plan, store, perform, halt=halt).run())
+        async with asyncio.timeout(10):
+            while not store.trying:
+                await asyncio.sleep(0)
+            halt.tell(Report(Ending.TERMINATED))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not running.done()
+            store.there.set()
+            return store, perform, await running
+
+    store, perform, report = asyncio.run(scenario())
+
+    assert report.ending is Ending.TERMINATED
+    assert perform.names == ["one"]
+    assert store.states[-1][0] == "Succeeded"
+
+
+def test_a_store_that_may_not_save_any_more_ends_the_engine_before_anything_else_happens():
+    store, perform = Memory(), Stub()
+
+    def withdrawn(checkpoint):
+        if checkpoint.mark.sequence == 2:
+            raise EngineEnded(Ending.WITHDRAWN, "the grant is that of pod example-2")
+
+    store.before = withdrawn
+    with pytest.raises(EngineEnded, match="example-2"):
+        run(plan(nap("one"), nap("two")), store, perform)
+    assert perform.names == ["one"]

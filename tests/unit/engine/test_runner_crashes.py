@@ -1,0 +1,195 @@
+"""What holds wherever the engine is killed: the crash points of the runner's docstring, by name and all of them.
+
+A kill is an exception that nothing catches; the next engine begins from what the store has.
+"""
+
+import asyncio
+
+import pytest
+from tests.unit.engine.builders import Memory, Stub, nap, plan, runner
+
+from lcm_operator.engine.activities.results import ActivityFailedError, Performed
+from lcm_operator.engine.outcome import Ending
+
+PLAN = plan(nap("one"), nap("two"), nap("three"))
+
+
+class Killed(BaseException):
+    """SIGKILL."""
+
+
+def kill(*_):
+    raise Killed
+
+
+async def kill_outside(_scope):
+    raise Killed
+
+
+def run(store, perform, the_plan=PLAN):
+    return asyncio.run(runner(the_plan, store, perform).run())
+
+
+def run_killed(store, perform, the_plan=PLAN):
+    with pytest.raises(Killed):
+        run(store, perform, the_plan)
+
+
+def on_save(number, act):
+    """Return a hook that acts at the n-th save only."""
+    seen = []
+
+    def hook(checkpoint):
+        seen.append(checkpoint)
+        if len(seen) == number:
+            act()
+
+    return hook
+
+
+def states(store):
+    return [activity.state for activity in store.status().activities]
+
+
+def test_a_killed_before_a_save_nothing_of_the_activity_has_happened():
+    store, first, second = Memory(), Stub(), Stub()
+    store.before = on_save(1, kill)
+    run_killed(store, first)
+    store.before = lambda _: None
+
+    assert first.calls == []
+    assert run(store, second).ending is Ending.FINISHED
+    assert second.names == ["one", "two", "three"]
+
+
+def test_b_killed_after_the_save_before_the_outside_call_it_is_running_and_begins_again_with_its_run():
+    store, first, second = Memory(), Stub(), Stub()
+    store.after = on_save(2, kill)
+    run_killed(store, first)
+    store.after = lambda _: None
+
+    assert first.names == ["one"]
+    assert states(store) == ["Succeeded", "Running", "Pending"]
+    run(store, second)
+    assert second.calls == [("two", 1), ("three", 1)]
+
+
+def test_b_killed_during_the_outside_call_only_that_activity_is_repeated_with_the_same_run():
+    store, first, second = Memory(), Stub(two=kill_outside), Stub()
+    run_killed(store, first)
+
+    assert states(store) == ["Succeeded", "Running", "Pending"]
+    run(store, second)
+    assert first.calls == [("one", 1), ("two", 1)]
+    assert second.calls == [("two", 1), ("three", 1)]
+
+
+def test_c_killed_after_the_outside_call_before_its_save_it_is_repeated_with_the_same_run():
+    store, first, second = Memory(), Stub(), Stub()
+    store.before = on_save(3, kill)
+    run_killed(store, first)
+    store.before = lambda _: None
+
+    assert first.names == ["one", "two"]
+    run(store, second)
+    assert second.calls == [("two", 1), ("three", 1)]
+
+
+def test_d_killed_after_the_save_the_activity_is_over_for_good_and_the_next_untouched():
+    store, first, second = Memory(), Stub(), Stub()
+    store.after = on_save(3, kill)
+    run_killed(store, first)
+    store.after = lambda _: None
+
+    assert first.names == ["one", "two"]
+    run(store, second)
+    assert second.names == ["three"]
+
+
+def test_e_killed_after_the_last_save_a_restore_finds_all_done_and_writes_nothing():
+    store, first, second = Memory(), Stub(), Stub()
+    store.after = on_save(4, kill)
+    run_killed(store, first)
+    written = len(store.saved)
+
+    assert run(store, second).ending is Ending.FINISHED
+    assert second.calls == []
+    assert len(store.saved) == written
+
+
+MIXED = plan(
+    nap("fetch"),
+    nap("unused", when="false"),
+    nap("flaky", retry={"limit": 1, "backoffSeconds": 0}),
+    nap("tolerated", continueOnError=True),
+    nap("last", set={"kpiLabel": "Idle"}),
+)
+
+
+def mixed():
+    return Stub(
+        flaky=[ActivityFailedError("not yet"), Performed({"tries": 2})],
+        tolerated=ActivityFailedError("never"),
+    )
+
+
+class Recorder:
+    """Counts every point at which a kill can strike: before and after each save and each outside call."""
+
+    def __init__(self, store, inner, strike=None):
+        self.store, self.inner, self.strike = store, inner, strike
+        self.points = 0
+        self.done = []
+        store.before = store.after = lambda _: self.point()
+
+    def point(self):
+        self.points += 1
+        if self.points == self.strike:
+            raise Killed
+
+    async def __call__(self, activity, run, scope):
+        self.point()
+        self.done.append((activity.name, run))
+        try:
+            return await self.inner(activity, run, scope)
+        finally:
+            if self.points != self.strike:
+                self.point()
+
+
+def count_points():
+    recorder = Recorder(store := Memory(), mixed())
+    run(store, recorder, MIXED)
+    return recorder.points
+
+
+POINTS = count_points()
+FINAL = ["Succeeded", "Skipped", "Succeeded", "Failed", "Succeeded"]
+
+
+@pytest.mark.parametrize("strike", range(1, POINTS + 1), ids=lambda n: f"killed at point {n} of {POINTS}")
+def test_at_most_the_activity_in_flight_is_repeated_with_the_same_run_and_the_outcome_is_the_same(strike):
+    store = Memory()
+    first = Recorder(store, mixed(), strike)
+    run_killed(store, first, MIXED)
+    over = {a.name for a in store.status().activities if a.state not in ("Running", "Pending")}
+
+    second = Recorder(store, mixed())
+    report = run(store, second, MIXED)
+
+    assert report.ending is Ending.FINISHED
+    assert states(store) == FINAL
+    assert store.status().values == {"kpiLabel": "Idle"}
+    assert over.isdisjoint(name for name, _ in second.done)
+    assert len({name for name, _ in first.done} & {name for name, _ in second.done}) <= 1
+    assert {run_number for _, run_number in first.done + second.done} == {1}
+
+
+def test_the_sequence_of_checkpoints_grows_by_one_with_each_write_over_all_attempts():
+    store = Memory()
+    store.after = on_save(2, kill)
+    run_killed(store, Stub())
+    store.after = lambda _: None
+    run(store, Stub())
+
+    assert [saved.mark.sequence for saved in store.saved] == list(range(1, len(store.saved) + 1))
