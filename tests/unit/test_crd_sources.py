@@ -6,7 +6,7 @@ import typing
 import msgspec
 import pytest
 from tests.unit.crd_files import CRDS, KINDS, nodes, schema
-from tools.crds import generate
+from tools.crds import generate, reference
 
 from lcm_operator.api.engine import TrialEngineSpec, TrialEngineStatus
 from lcm_operator.api.plan import TrialPlanSpec
@@ -18,6 +18,13 @@ def test_the_manifest_is_what_its_source_makes(kind):
     written = (CRDS / f"{kind}.yaml").read_text(encoding="utf-8")
 
     assert written == generate.manifest(kind), "run tools/crds/generate.py"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_of_the_reference_is_what_the_manifest_makes(kind):
+    written = (reference.TARGET / f"{kind}.md").read_text(encoding="utf-8")
+
+    assert written == reference.page(kind), "run tools/crds/reference.py"
 
 
 def test_the_folder_holds_nothing_else():
