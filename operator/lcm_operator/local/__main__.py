@@ -4,17 +4,35 @@ The only module of `local` that speaks to the person at the terminal, but for th
 """
 
 import argparse
+import asyncio
+import contextlib
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rich.console import Console
+
 from lcm_operator.local.cluster import Cluster
 from lcm_operator.local.components import OPERATOR
+from lcm_operator.local.demo import Demo
 from lcm_operator.local.failure import LocalClusterError
+from lcm_operator.local.guard import guarded
 from lcm_operator.local.layout import REPOSITORY
 from lcm_operator.local.programs import find_kubectl, find_programs
 
+NEXT = """
+It stays up until you press Ctrl-C. In another terminal:
+
+  export KUBECONFIG={kubeconfig} PATH={bin}:$PATH
+  kubectl get lcm                                  trials, their engines and plans
+  kubectl describe trial demo                      conditions and events
+  kubectl get trialengine demo -o yaml             the checkpoint, in status.activities
+  kubectl annotate trial demo --overwrite \\
+    lcm.5gdrones.eu/restore=once-more \\
+    lcm.5gdrones.eu/restore-from=once-more/flight  fly again
+"""
 EXAMPLES = [REPOSITORY / "examples" / "plan-default.yaml"]
 
 
@@ -33,7 +51,19 @@ def _up(cluster: Cluster, context: str | None) -> None:
     else:
         started = cluster.up(find_programs(cluster.progress), examples=EXAMPLES)
     cluster.progress("ready" if started else "everything was running already")
-    print(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.bin_dir}:$PATH")
+
+
+def _run(cluster: Cluster, context: str | None, *, once: bool) -> None:
+    console = Console()
+    # What `make up` has started stays up; what is started here goes with us.
+    with contextlib.nullcontext() if cluster.layout.state else guarded(cluster):
+        _up(cluster, context)
+        asyncio.run(Demo(cluster, console).play())
+        if once or not console.is_terminal:
+            return
+        console.print(NEXT.format(kubeconfig=cluster.kubeconfig, bin=cluster.bin_dir), highlight=False)
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
 
 
 def _down(cluster: Cluster) -> None:
@@ -49,7 +79,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start what doesn't run, and wait until all is ready")
-    up.add_argument("--context", help="a kube context of your own to use instead of a control plane here")
+    run = commands.add_parser("run", help="up, play the demo, stay until Ctrl-C, down")
+    run.add_argument("--once", action="store_true", help="leave after the demo")
+    for command in (up, run):
+        command.add_argument("--context", help="a kube context of yours, instead of a control plane here")
     commands.add_parser("down", help="stop everything and forget the data")
     commands.add_parser("programs", help="build the control plane's programs")
     asked = parser.parse_args(arguments)
@@ -58,6 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
         match asked.command:
             case "up":
                 _up(cluster, asked.context)
+                print(f"\nexport KUBECONFIG={cluster.kubeconfig} PATH={cluster.bin_dir}:$PATH")
+            case "run":
+                _run(cluster, asked.context, once=asked.once)
             case "down":
                 _down(cluster)
             case "programs":

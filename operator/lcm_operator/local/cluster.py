@@ -133,17 +133,21 @@ class Cluster:
     def end(self) -> bool:
         """Do as `down`, for who holds the lock already, or knows that nobody does."""
         was_there = bool(self.layout.state)
-        for name, component in reversed(list(COMPONENTS.items())):
-            process = self.layout.process(name)
-            if process.alive():
-                self.progress(f"stopping {name}")
-            process.stop(grace=component.grace)
-            component.clean_up(self.layout)
+        with contextlib.ExitStack() as ending:  # last started, first ended; one that fails keeps up no other
+            for name, component in COMPONENTS.items():
+                ending.callback(component.clean_up, self.layout)
+                ending.callback(self._end_one, name)
         for path in (self.layout.pki, self.layout.etcd_data, self.layout.run, self.layout.node):
             shutil.rmtree(path, ignore_errors=True)
         for file in (self.kubeconfig, self.layout.state_file):
             file.unlink(missing_ok=True)
         return was_there
+
+    def _end_one(self, name: str) -> None:
+        process = self.layout.process(name)
+        if process.alive():
+            self.progress(f"stopping {name}")
+        process.stop(grace=COMPONENTS[name].grace)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from datetime import datetime
 import requests
 
 from lcm_operator.local import controlplane
+from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.kubectl import Kubectl
 from lcm_operator.local.layout import LOOPBACK, Layout
 
@@ -114,10 +115,12 @@ def _node_ready(layout: Layout, kubectl: Kubectl) -> bool:
 
 
 def _end_pods(layout: Layout) -> None:
-    """End the pods that a dead node left running."""
+    """End the pods, which outlive their node, by its own reaper, which needs no API server."""
     if layout.node.exists():
         reap = [sys.executable, "-m", "lcm_operator.local.node", "--root", str(layout.node), "--reap"]
-        subprocess.run(reap, check=True, cwd="/")
+        done = subprocess.run(reap, capture_output=True, text=True, check=False, cwd="/")
+        if done.returncode != 0:
+            raise LocalClusterError(f"could not end the pods of the local node:\n{done.stderr.strip()}")
 
 
 COMPONENTS: Mapping[str, Component] = {

@@ -1,6 +1,6 @@
-"""Waiting for a condition with a deadline: the only place of the local cluster that sleeps.
+"""Waiting for a condition with a deadline.
 
-Called wherever something has to become ready or to end. It must not know what is waited for.
+Called wherever a process has to become ready or to end. It must not know what is waited for.
 """
 
 import time
