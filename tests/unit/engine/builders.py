@@ -1,5 +1,6 @@
 """Builders and stand-ins of the engine's unit tests; each sets only what a case is about."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,7 +60,7 @@ class Clock:
 
 
 class Memory:
-    """A store that keeps every checkpoint as the API server would; `before` and `after` may end the engine."""
+    """A store that keeps each checkpoint as the API server would; `before` and `after` may end the engine."""
 
     def __init__(self) -> None:
         self.saved: list[Checkpoint] = []
@@ -103,6 +104,13 @@ class Stub:
     @property
     def names(self) -> list[str]:
         return [name for name, _ in self.calls]
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Let everything else go on until the condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - conditions are looked at, nobody tells of them
+            await asyncio.sleep(0)
 
 
 def runner(the_plan: Plan, store: Memory, perform: Any, **more: Any) -> Runner:

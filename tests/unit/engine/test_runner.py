@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from tests.unit.engine.builders import NOW, Memory, Stub, nap, plan, runner
+from tests.unit.engine.builders import NOW, Memory, Stub, nap, plan, runner, until
 
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.halt import Halt
-from lcm_operator.engine.outcome import EngineEnded, Ending, Report
+from lcm_operator.engine.outcome import Ending, EngineEnded, Report
 
 
 def run(the_plan, store, perform, **more):
@@ -184,11 +184,9 @@ async def halted_at(store, the_plan, results, tell_when):
     """Run with activities that never end by themselves, and ask for the end once `tell_when` says so."""
     halt = Halt()
     running = asyncio.create_task(runner(the_plan, store, Stub(**results), halt=halt).run())
-    async with asyncio.timeout(10):
-        while not tell_when():
-            await asyncio.sleep(0)
-        halt.tell(Report(Ending.TERMINATED, "SIGTERM received"))
-        return await running
+    await until(tell_when)
+    halt.tell(Report(Ending.TERMINATED, "SIGTERM received"))
+    return await asyncio.wait_for(running, 10)
 
 
 def test_told_to_end_it_lets_go_of_what_runs_and_leaves_it_running_in_the_checkpoint():
@@ -239,7 +237,7 @@ def test_told_to_end_as_an_activity_ends_it_saves_that_and_begins_nothing():
 
 def test_told_to_end_while_a_save_that_nothing_depends_on_hangs_it_does_not_wait_for_it():
     class Away(Memory):
-        async def save(self, checkpoint):
+        async def save(self, _checkpoint):
             self.trying = True
             await asyncio.Event().wait()
 
@@ -264,15 +262,13 @@ def test_told_to_end_while_a_finished_activity_is_being_saved_it_waits_for_that(
         store.trying, store.there = False, asyncio.Event()
         the_plan = plan(nap("one"), nap("two"))
         running = asyncio.create_task(runner(the_plan, store, perform, halt=halt).run())
-        async with asyncio.timeout(10):
-            while not store.trying:
-                await asyncio.sleep(0)
-            halt.tell(Report(Ending.TERMINATED))
-            for _ in range(10):
-                await asyncio.sleep(0)
-            assert not running.done()
-            store.there.set()
-            return store, perform, await running
+        await until(lambda: store.trying)
+        halt.tell(Report(Ending.TERMINATED))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not running.done()
+        store.there.set()
+        return store, perform, await asyncio.wait_for(running, 10)
 
     store, perform, report = asyncio.run(scenario())
 

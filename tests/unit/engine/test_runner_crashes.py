@@ -1,4 +1,4 @@
-"""What holds wherever the engine is killed: the crash points of the runner's docstring, by name and all of them.
+"""What holds wherever the engine is killed: the crash points of the runner's docstring, and every point.
 
 A kill is an exception that nothing catches; the next engine begins from what the store has.
 """
