@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import yaml
 from rich.console import Console
+from rich.markup import escape
 
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.names import ANNOTATION_RESTORE
@@ -62,9 +63,7 @@ class Demo:
         self._cluster.kubectl("apply", "--filename=-", stdin=yaml.safe_dump(manifest))
 
     def _restore(self) -> None:
-        self._say(
-            "Nothing is lost: what has succeeded stands in the checkpoint. It is told to go on from there."
-        )
+        self._say("What has succeeded stands in the checkpoint. The trial is told to go on from there.")
         annotation = f"{ANNOTATION_RESTORE}=try-again"
         self._command(f"kubectl annotate trial {NAME} {annotation}")
         self._cluster.kubectl("annotate", "trial", NAME, annotation)
@@ -78,7 +77,7 @@ class Demo:
                     await _read(client, TRIALS, Trial), await _read(client, TRIAL_ENGINES, TrialEngine)
                 )
                 for line in news(self._seen, seen):
-                    self._console.print(f"  {datetime.now().astimezone():%X}  {line}", highlight=False)
+                    self._print(f"  {datetime.now().astimezone():%X}  {escape(line)}")
                 self._seen = seen
                 status.update(standing(seen, datetime.now(UTC)))
                 if datetime.now(UTC) > deadline:
@@ -89,18 +88,21 @@ class Demo:
         kept = {name: item for name, item in failed.activities.items() if item.state == "Succeeded"}
         if not kept or any(now.activities[name] != item for name, item in kept.items()):
             raise LocalClusterError(f"the checkpoint was not kept: {self._described()}")
-        self._say(f"Attempt {now.attempt} did not repeat {' and '.join(kept)}. That is all there is to it.")
+        self._say(f"Attempt {now.attempt} went on from there: it did not repeat {' and '.join(kept)}.")
 
     def _described(self) -> str:
         log = self._cluster.layout.process("operator").log_file
         return f"{self._seen}\nSee {log} and {self._cluster.layout.log / 'pods'}."
 
     def _say(self, text: str) -> None:
-        self._console.print(f"\n[bold]{text}[/bold]", highlight=False)
+        self._print(f"\n[bold]{text}[/bold]")
 
     def _command(self, command: str, comment: str = "") -> None:
         aside = f"   [dim]# {comment}[/dim]" if comment else ""
-        self._console.print(f"\n[cyan]$ {command}[/cyan]{aside}", highlight=False, soft_wrap=True)
+        self._print(f"\n[cyan]$ {command}[/cyan]{aside}")
+
+    def _print(self, markup: str) -> None:
+        self._console.print(markup, highlight=False, soft_wrap=True)
 
 
 async def _read(client: Client, resource: Resource, kind: type[R]) -> R | None:

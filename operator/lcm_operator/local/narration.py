@@ -60,7 +60,7 @@ def news(before: Seen, now: Seen) -> Iterator[str]:
     for name, activity in now.activities.items():
         old = before.activities.get(name)
         if activity.state in _MARKS and (old is None or old.state != activity.state):
-            said = f": {activity.message}" if activity.message else ""
+            said = f": {' '.join(activity.message.split())}" if activity.message else ""
             yield f"{_MARKS[activity.state]} {name}{said}"
     if now.failed and not before.failed:
         yield "the engine has failed"
