@@ -27,6 +27,7 @@ _EVALUATION_ERRORS = (
     AttributeError,
     LookupError,
     MemoryError,
+    NameError,
     RecursionError,
     TypeError,
     ValueError,

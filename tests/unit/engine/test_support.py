@@ -60,9 +60,16 @@ def test_a_plan_is_refused_with(refused, fields):
 
 def test_a_plan_of_all_that_can_be_run_is_not_refused():
     everything = plan(
-        ask(method="PUT", query={"a": "b"}, headers={"A": "b"}, json={}, expect={"status": [204]}, capture={"a": "b"}),
+        ask(
+            method="PUT",
+            query={"a": "b"},
+            headers={"A": "b"},
+            json={},
+            expect={"status": [204]},
+            capture={"a": "b"},
+        ),
         nap("b", when="true", retry={"limit": 1}, continueOnError=True, set={"a": "b"}, stateName="B"),
         {"name": "c", "exec": {"command": ["true"], "env": {"A": "b"}, "timeoutSeconds": 1}},
-    )  # fmt: skip
+    )
 
     assert unsupported(everything) == []
