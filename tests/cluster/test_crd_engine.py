@@ -1,5 +1,7 @@
 """What the API server itself refuses in a TrialEngine and in the statuses that operator and engine write."""
 
+import uuid
+
 import pytest
 from tests.cluster.crd_api import NOW, Api, engine, pause, trial
 
@@ -7,6 +9,25 @@ from tests.cluster.crd_api import NOW, Api, engine, pause, trial
 @pytest.fixture(scope="module")
 def api(cluster):
     return Api(cluster)
+
+
+@pytest.fixture(scope="module")
+def kept_engine(api):
+    """Return the name of a TrialEngine in `default` on which changes are refused."""
+    name = f"kept-{uuid.uuid4().hex[:8]}"
+    given = engine(name, parameters=[{"name": "a", "value": "1"}], engine={"template": {"spec": {"a": 1}}})
+    api.admit(given, dry_run=False)
+    yield name
+    api.delete("TrialEngine", "default", name)
+
+
+@pytest.fixture(scope="module")
+def kept_trial(api):
+    """Return the name of a Trial in `default` on which changes are refused."""
+    name = f"kept-{uuid.uuid4().hex[:8]}"
+    api.admit(trial(name), dry_run=False)
+    yield name
+    api.delete("Trial", "default", name)
 
 
 REFUSED = {
@@ -50,11 +71,8 @@ def test_the_api_server_refuses_an_engine_with(api, bad, saying):
         pytest.param({"parameters": None}, id="something less"),
     ],
 )
-def test_the_spec_of_an_engine_cannot_get(api, namespace, change):
-    given = engine("kept", parameters=[{"name": "a", "value": "1"}], engine={"template": {"spec": {"a": 1}}})
-    api.admit(given, namespace, dry_run=False)
-
-    said = api.patch_refusal("TrialEngine", namespace, "kept", {"spec": change})
+def test_the_spec_of_an_engine_cannot_get(api, kept_engine, change):
+    said = api.patch_refusal("TrialEngine", "default", kept_engine, {"spec": change})
 
     assert "spec: Forbidden: spec of a TrialEngine can't be changed" in said
 
@@ -164,6 +182,10 @@ ENGINE_STATUS_REFUSED = {
         {"trialRequests": [{"type": "Delete", "id": "a", "time": NOW, "result": "Done"}] * 21},
         "status.trialRequests: Too many",
     ),
+    "a request that there is not": (
+        {"trialRequests": [{"type": "Start", "id": "a", "time": NOW, "result": "Done"}]},
+        "status.trialRequests[0].type",
+    ),
     "a result that there is not": (
         {"lastHandledRestore": {"id": "a", "time": NOW, "result": "Perhaps"}},
         "status.lastHandledRestore.result",
@@ -175,10 +197,8 @@ ENGINE_STATUS_REFUSED = {
 @pytest.mark.parametrize(
     ("status", "saying"), ENGINE_STATUS_REFUSED.values(), ids=ENGINE_STATUS_REFUSED.keys()
 )
-def test_the_status_of_an_engine_may_not_have(api, namespace, status, saying):
-    api.admit(engine("kept"), namespace, dry_run=False)
-
-    assert saying in api.status_refusal("TrialEngine", namespace, "kept", status)
+def test_the_status_of_an_engine_may_not_have(api, kept_engine, status, saying):
+    assert saying in api.status_refusal("TrialEngine", "default", kept_engine, status)
 
 
 def test_the_status_of_a_trial_keeps_every_field(api, namespace):
@@ -219,6 +239,14 @@ TRIAL_STATUS_REFUSED = {
         {"conditions": [FULL_STATUS["conditions"][0] | {"reason": ""}]},
         "status.conditions[0].reason",
     ),
+    "a condition whose reason is a sentence": (
+        {"conditions": [FULL_STATUS["conditions"][0] | {"reason": "It went wrong."}]},
+        "status.conditions[0].reason",
+    ),
+    "a condition whose type is a sentence": (
+        {"conditions": [FULL_STATUS["conditions"][0] | {"type": "It went wrong."}]},
+        "status.conditions[0].type",
+    ),
     "a condition that is neither": (
         {"conditions": [FULL_STATUS["conditions"][0] | {"status": "Maybe"}]},
         "status.conditions[0].status",
@@ -227,7 +255,5 @@ TRIAL_STATUS_REFUSED = {
 
 
 @pytest.mark.parametrize(("status", "saying"), TRIAL_STATUS_REFUSED.values(), ids=TRIAL_STATUS_REFUSED.keys())
-def test_the_status_of_a_trial_may_not_have(api, namespace, status, saying):
-    api.admit(trial("kept"), namespace, dry_run=False)
-
-    assert saying in api.status_refusal("Trial", namespace, "kept", status)
+def test_the_status_of_a_trial_may_not_have(api, kept_trial, status, saying):
+    assert saying in api.status_refusal("Trial", "default", kept_trial, status)

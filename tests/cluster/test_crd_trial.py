@@ -179,6 +179,15 @@ ENGINE_REFUSED = {
         {"template": {"metadata": {"labels": {"a": "x" * 64}}}},
         "template.metadata.labels.a",
     ),
+    "a label without a key": ({"template": {"metadata": {"labels": {"": "x"}}}}, "metadata.labels"),
+    "an annotation of 318 characters": (
+        {"template": {"metadata": {"annotations": {"x" * 318: ""}}}},
+        "metadata.annotations",
+    ),
+    "a container with a name in capitals": (
+        {"template": {"spec": {"containers": [{"name": "engine"}, {"name": "More"}]}}},
+        "template.spec.containers[1].name",
+    ),
     "no container": ({"template": {"spec": {"containers": []}}}, "template.spec.containers"),
     "no container named engine": (
         {"template": {"spec": {"containers": [{"name": "other"}]}}},
