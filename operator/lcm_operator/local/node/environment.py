@@ -61,7 +61,7 @@ async def _whole(entry: Json, sources: Sources) -> dict[str, str]:
         reference = entry["secretRef"]
         data = await sources.secret(reference["name"], optional=reference.get("optional", False))
     prefix = entry.get("prefix", "")
-    return {prefix + key: value.decode() for key, value in (data or {}).items()}
+    return {prefix + key: _text(value) for key, value in (data or {}).items()}
 
 
 async def _referred(pod: Json, origin: Json, sources: Sources) -> str | None:
@@ -78,4 +78,9 @@ async def _referred(pod: Json, origin: Json, sources: Sources) -> str | None:
         if reference.get("optional", False):
             return None
         raise NotReady(f'{kind} "{reference["name"]}" has no key "{reference["key"]}"')
-    return value.decode()
+    return _text(value)
+
+
+def _text(value: bytes) -> str:
+    """Return bytes so that the process gets the same bytes again, whatever they are."""
+    return value.decode(errors="surrogateescape")

@@ -88,8 +88,8 @@ class Lifetime:
         await self._remove_object()
 
     async def _live(self) -> None:
+        verdict = self._verdict_of_arrival()
         noted = self._files.record()
-        verdict = self._verdict_of_arrival(known=noted is not None)
         if noted is None:
             noted = self._identity() | {"startedAt": self._started_at}
             self._files.note(noted)
@@ -102,9 +102,9 @@ class Lifetime:
             if not self._ending.is_gone:
                 await self._reporter.written()
 
-    def _verdict_of_arrival(self, *, known: bool) -> Verdict | None:
+    def _verdict_of_arrival(self) -> Verdict | None:
         """Return why the pod may not even begin."""
-        if known or self._begun():
+        if self._begun():
             return None
         if _has_run(self._pod):
             return Verdict(PROCESS_LOST, _LOST)
@@ -167,9 +167,10 @@ class Lifetime:
             try:
                 result = await attempt()
             except (NotReady, ApiError) as error:
-                self._waits_for = str(error)
-                logger.info("pod %s: waits: %s", self._name, error)
-                self._report()
+                if self._waits_for != str(error):
+                    self._waits_for = str(error)
+                    logger.info("pod %s: waits: %s", self._name, error)
+                    self._report()
             else:
                 self._waits_for = ""
                 return result
@@ -276,11 +277,10 @@ def _has_run(pod: Json) -> bool:
 
 @contextlib.asynccontextmanager
 async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do this as long as the block lasts."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    """Do this as long as the block lasts; if it breaks off, so does the block."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()

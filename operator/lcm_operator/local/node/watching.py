@@ -5,6 +5,7 @@ Used by the node and its binder.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from lcm_operator.kube.resources import Resource
 from lcm_operator.local.node.api import delays
 
 Json = dict[str, Any]
+_SHORT_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
@@ -51,6 +53,7 @@ async def follow(client: Client, resource: Resource, field_selector: str) -> Asy
             waits = delays()
             yield Listed(objects)
             while True:
+                began = time.monotonic()
                 watch = client.watch(resource, resource_version=version, field_selector=field_selector)
                 async for kind, changed in watch:
                     version = changed["metadata"]["resourceVersion"]
@@ -58,6 +61,8 @@ async def follow(client: Client, resource: Resource, field_selector: str) -> Asy
                         yield Removed(changed)
                     elif kind != "BOOKMARK":
                         yield Seen(changed)
+                if time.monotonic() - began < _SHORT_SECONDS:  # a server that is going down
+                    await asyncio.sleep(next(waits))
         except Gone:
             logger.info("the watch on %s is too old, listing again", resource.plural)
         except ApiError as error:
