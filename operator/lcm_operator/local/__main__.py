@@ -23,15 +23,19 @@ from lcm_operator.local.layout import REPOSITORY
 from lcm_operator.local.programs import find_kubectl, find_programs
 
 NEXT = """
-It stays up until you press Ctrl-C. In another terminal:
+It all stays up until you press Ctrl-C. Meanwhile, in another terminal:
 
   export KUBECONFIG={kubeconfig} PATH={bin}:$PATH
-  kubectl get lcm                                  trials, their engines and plans
-  kubectl describe trial demo                      conditions and events
-  kubectl get trialengine demo -o yaml             the checkpoint, in status.activities
-  kubectl annotate trial demo --overwrite \\
-    lcm.5gdrones.eu/restore=once-more \\
-    lcm.5gdrones.eu/restore-from=once-more/flight  fly again
+  kubectl get lcm                          # trials, their engines, plans
+  kubectl describe trial demo              # conditions and events
+  kubectl get trialengine demo -o yaml     # the checkpoint: status.activities
+  kubectl delete trial demo
+
+  # a trial of your own, in half a minute
+  sed -e "s/2030-01-01T09:00:00Z/$(date -u -d '+30 seconds' +%FT%TZ)/" -e "s/name: demo/name: mine/" \\
+    examples/trial-demo.yaml | kubectl apply -f - && kubectl get trials --watch
+
+Logs are in {log}, those of the engines in {log}/pods.
 """
 EXAMPLES = [REPOSITORY / "examples" / "plan-default.yaml"]
 
@@ -61,9 +65,10 @@ def _run(cluster: Cluster, context: str | None, *, once: bool) -> None:
         asyncio.run(Demo(cluster, console).play())
         if once or not console.is_terminal:
             return
-        console.print(NEXT.format(kubeconfig=cluster.kubeconfig, bin=cluster.bin_dir), highlight=False)
+        print(NEXT.format(kubeconfig=cluster.kubeconfig, bin=cluster.bin_dir, log=cluster.layout.log))
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
+        cluster.progress("stopping")
 
 
 def _down(cluster: Cluster) -> None:

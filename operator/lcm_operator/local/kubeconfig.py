@@ -50,7 +50,8 @@ def copy_context(file: Path, context: str) -> None:
     view = ["kubectl", "config", "view", "--raw", "--minify", "--flatten", f"--context={context}"]
     done = subprocess.run(view, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise LocalClusterError(done.stderr.strip())
+        said = done.stderr.strip().removeprefix("error: ")
+        raise LocalClusterError(f"your context {context} can't be used: {said}")
     document = yaml.safe_load(done.stdout)
     document["contexts"][0]["context"]["namespace"] = "default"
     _write(file, document)

@@ -1,0 +1,186 @@
+"""The whole local cluster, operator and node included, by the command line that make calls."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lcm_operator.local.cluster import Cluster
+from lcm_operator.local.components import COMPONENTS, NODE, OPERATOR
+from lcm_operator.local.guard import guarded
+from lcm_operator.local.waiting import wait_until
+
+ENGINE_LIKE_POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "long"},
+    "spec": {
+        "restartPolicy": "Never",
+        "containers": [{"name": "engine", "image": "lcm-operator:local", "command": ["sleep", "600"]}],
+    },
+}
+
+
+def command(
+    directory: Path, *arguments: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lcm_operator.local", "--directory", str(directory), *arguments],
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Iterator[Cluster]:
+    """All of it, brought up by the command line, taken down whatever happens."""
+    assert programs
+    cluster = Cluster(tmp_path_factory.mktemp("whole"))
+    with guarded(cluster):
+        up = command(cluster.directory, "up")
+        assert up.returncode == 0, up.stderr
+        yield cluster
+
+
+def pids(cluster: Cluster) -> dict[str, int | None]:
+    return {name: cluster.layout.process(name).pid() for name in COMPONENTS}
+
+
+def sleepers(cluster: Cluster) -> list[Path]:
+    """Return the processes of this machine that are the pod's."""
+    home = str(cluster.layout.node)
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            is_ours = home in (process / "environ").read_text(errors="replace")
+            if is_ours and b"sleep\x00600" in (process / "cmdline").read_bytes():
+                found.append(process)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def test_the_default_plan_is_there_and_every_process_is_known(whole: Cluster) -> None:
+    assert whole.kubectl.get("trialplan", "default")["metadata"]["namespace"] == "default"
+    assert set(pids(whole)) == {"etcd", "kube-apiserver", "kube-controller-manager", "node", "operator"}
+    assert all(pids(whole).values())
+    for name in COMPONENTS:
+        assert (whole.directory / "log" / f"{name}.log").exists()
+
+
+def test_operator_and_node_are_not_admins(whole: Cluster) -> None:
+    users = {
+        name: whole.kubectl(
+            "auth", "whoami", "-o", "json", f"--kubeconfig={whole.layout.service_kubeconfig(name)}"
+        ).stdout
+        for name in (OPERATOR, NODE)
+    }
+
+    assert json.loads(users[OPERATOR])["status"]["userInfo"]["username"] == (
+        "system:serviceaccount:default:lcm-operator"
+    )
+    assert "system:masters" not in "".join(users.values())
+
+
+def test_up_again_changes_nothing(whole: Cluster) -> None:
+    before = pids(whole)
+
+    again = command(whole.directory, "up")
+
+    assert again.returncode == 0
+    assert "everything was running already" in again.stdout
+    assert pids(whole) == before
+
+
+def test_what_died_is_started_again_and_pods_live_on_meanwhile(whole: Cluster) -> None:
+    whole.kubectl("create", "--filename=-", stdin=json.dumps(ENGINE_LIKE_POD))
+    assert wait_until(lambda: len(sleepers(whole)) == 1, seconds=30)
+    pod, before = sleepers(whole), pids(whole)
+
+    for name in (NODE, OPERATOR):
+        os.kill(before[name] or 0, signal.SIGKILL)
+    assert command(whole.directory, "up").returncode == 0
+
+    changed = {name for name, pid in pids(whole).items() if pid != before[name]}
+    assert changed == {NODE, OPERATOR}
+    assert sleepers(whole) == pod
+
+
+def test_a_context_of_the_user_s_own_is_not_taken_in_the_middle(whole: Cluster) -> None:
+    refused = command(
+        whole.directory, "up", "--context", "mine", environment={"PATH": path_with_kubectl(whole)}
+    )
+
+    assert refused.returncode == 1
+    assert "is up on a control plane of its own: take it down first" in refused.stderr
+
+
+def test_down_ends_everything_even_the_pods_of_a_dead_node(whole: Cluster) -> None:
+    """The last one here: it takes the cluster down."""
+    whole.stop(NODE, signal.SIGKILL)
+    assert sleepers(whole)
+    processes = whole.layout.processes()
+
+    down = command(whole.directory, "down")
+
+    assert down.returncode == 0, down.stderr
+    assert not any(process.alive() for process in processes)
+    assert sleepers(whole) == []
+    assert sorted(file.name for file in whole.directory.iterdir()) == ["bin", "lock", "log"]
+
+
+def test_down_with_nothing_up_is_no_error(tmp_path: Path) -> None:
+    down = command(tmp_path / "nothing", "down")
+
+    assert (down.returncode, down.stderr) == (0, "")
+    assert "nothing was running" in down.stdout
+    assert not (tmp_path / "nothing").exists()
+
+
+def path_with_kubectl(cluster: Cluster) -> str:
+    return f"{cluster.bin_dir}:{os.environ['PATH']}"
+
+
+def test_the_operator_works_on_a_context_that_was_named_and_leaves_it_there(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    theirs = {"KUBECONFIG": str(cluster.kubeconfig), "PATH": path_with_kubectl(cluster)}
+    ours = Cluster(tmp_path)
+    with guarded(ours):
+        up = command(tmp_path, "up", "--context", "lcm-local", environment=theirs)
+
+        assert up.returncode == 0, up.stderr
+        assert [process.name for process in ours.layout.processes()] == [OPERATOR]
+        assert ours.server == cluster.server
+        assert command(tmp_path, "down").returncode == 0
+
+    assert cluster.kubectl("get", "--raw=/readyz").stdout == "ok"
+
+
+def test_a_context_that_does_not_exist_is_an_error_that_names_it(cluster: Cluster, tmp_path: Path) -> None:
+    theirs = {"KUBECONFIG": str(cluster.kubeconfig), "PATH": path_with_kubectl(cluster)}
+
+    up = command(tmp_path, "up", "--context", "elsewhere", environment=theirs)
+
+    assert up.returncode == 1
+    assert "your context elsewhere can't be used" in up.stderr
+
+
+def test_the_demo_plays_to_its_end_and_leaves_nothing(tmp_path: Path, programs: Path) -> None:
+    assert programs
+    demo = command(tmp_path, "run", "--once")
+
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "ms after its start time" in demo.stdout
+    assert "✗ radio-link" in demo.stdout
+    assert "it did not repeat reserve-slice and preflight" in demo.stdout
+    assert Cluster(tmp_path).layout.state is None
+    assert not any(process.alive() for process in Cluster(tmp_path).layout.processes())
