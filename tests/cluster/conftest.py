@@ -1,11 +1,13 @@
 """A real API server for the tests in this folder: one cluster for the session, one namespace per test."""
 
+import contextlib
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.cluster.operator_stage import Stage
 
 from lcm_operator.local.cluster import Cluster
 from lcm_operator.local.components import CONTROL_PLANE
@@ -29,11 +31,35 @@ def cluster(programs: Path) -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture
-def namespace(cluster: Cluster) -> Iterator[str]:
-    """A fresh namespace in which engines may run."""
+@contextlib.contextmanager
+def fresh_namespace(cluster: Cluster) -> Iterator[str]:
+    """Make a namespace in which engines may run, and delete it afterwards without waiting."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     cluster.kubectl("create", "namespace", name)
     cluster.kubectl("apply", f"--namespace={name}", f"--filename={REPOSITORY}/deploy/rbac/engine.yaml")
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A fresh namespace in which engines may run."""
+    with fresh_namespace(cluster) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def staffed(programs: Path) -> Iterator[Cluster]:
+    """A control plane with the operator and the local node, as `make up` starts them."""
+    cluster = Cluster(Path(tempfile.mkdtemp(prefix="lcm-test-")))
+    with guarded(cluster, remove=True):
+        cluster.up(programs)
+        yield cluster
+
+
+@pytest.fixture
+def stage(staffed: Cluster) -> Iterator[Stage]:
+    """A fresh namespace of the staffed cluster, with everything in it running."""
+    staffed.up(find_programs(print))
+    with fresh_namespace(staffed) as name:
+        yield Stage(staffed, name)

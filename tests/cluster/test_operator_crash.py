@@ -1,0 +1,75 @@
+"""The operator killed before, during and after starts: every trial is started, and none twice."""
+
+import signal
+
+import pytest
+from tests.cluster.operator_stage import Stage, in_seconds
+
+from lcm_operator.local.components import NODE, OPERATOR
+
+MANY = 100
+OTHERS = 20
+
+
+@pytest.fixture
+def unstaffed(stage: Stage):
+    """No node: pods are created but don't run, so a burst costs nothing but the burst itself."""
+    stage.cluster.stop(NODE)
+    yield stage
+    for trial in stage.trials():
+        trial.delete()
+    stage.wait(lambda: not stage.engines() and not stage.pods())
+    stage.cluster.start(NODE)
+
+
+def started(stage: Stage) -> int:
+    return sum("podRef" in engine.obj.get("status", {}) for engine in stage.engines())
+
+
+def apply_many(stage: Stage, count: int, seconds: float) -> None:
+    start = in_seconds(seconds)
+    for number in range(count):
+        stage.trial(f"many-{number}", start=start)
+
+
+def test_a_hundred_trials_due_in_one_second_are_each_started_once(unstaffed: Stage):
+    apply_many(unstaffed, MANY, 8)
+    unstaffed.wait(lambda: started(unstaffed) == MANY)
+    created = unstaffed.pods_created()
+    assert len(created) == MANY
+    assert set(created.values()) == {1}
+    assert all(trial.obj["status"]["startedTime"] for trial in unstaffed.trials())
+
+
+@pytest.mark.parametrize(
+    "pods_there",
+    [
+        pytest.param(0, id="killed just before the start"),
+        pytest.param(1, id="killed when the first pod is there"),
+        pytest.param(OTHERS, id="killed when all pods are there"),
+    ],
+)
+def test_an_operator_killed_around_the_start_starts_each_trial_once(unstaffed: Stage, pods_there: int):
+    apply_many(unstaffed, OTHERS, 4)
+    unstaffed.wait(lambda: len(unstaffed.engines()) == OTHERS)
+    unstaffed.wait(lambda: len(unstaffed.pods_created()) >= pods_there)
+    unstaffed.cluster.stop(OPERATOR, signal.SIGKILL)
+    unstaffed.cluster.start(OPERATOR)
+    unstaffed.wait(lambda: started(unstaffed) == OTHERS)
+    created = unstaffed.pods_created()
+    assert len(created) == OTHERS
+    assert set(created.values()) == {1}
+
+
+def test_an_operator_killed_again_and_again_during_a_burst_starts_each_trial_once(unstaffed: Stage):
+    apply_many(unstaffed, OTHERS, 4)
+    unstaffed.wait(lambda: len(unstaffed.engines()) == OTHERS)
+    kills = 0
+    while (seen := len(unstaffed.pods_created()) + started(unstaffed)) < 2 * OTHERS:
+        unstaffed.wait(lambda seen=seen: len(unstaffed.pods_created()) + started(unstaffed) > seen)
+        unstaffed.cluster.stop(OPERATOR, signal.SIGKILL)
+        kills += 1
+        unstaffed.cluster.start(OPERATOR)
+    assert kills > 0
+    assert len(unstaffed.pods_created()) == OTHERS
+    assert set(unstaffed.pods_created().values()) == {1}
