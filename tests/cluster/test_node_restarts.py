@@ -1,4 +1,4 @@
-"""The local node is killed, stopped, replaced, or left without an API server: no pod ends or begins by that."""
+"""The local node is killed, stopped or left without an API server: no pod ends or begins by that."""
 
 import signal
 
