@@ -352,6 +352,14 @@ BAD_PLANS = {
         {"activities": [pause("a")], "finally": [pause("b")], "finishAt": "b"},
         "spec.finishAt: Invalid value: finishAt must be the name of one of activities",
     ),
+    "a wait after an activity that there is not": (
+        {"activities": [pause("a"), wait(after="b")]},
+        "wait.after must be the name of an activity of this plan",
+    ),
+    "a wait in finally after an activity that there is not": (
+        {"activities": [pause("a")], "finally": [wait(after="b")]},
+        "wait.after must be the name of an activity of this plan",
+    ),
     "an activity that is a string": ({"activities": ["a"]}, "spec.activities[0]"),
     "a bad activity in onFailure": (
         {"activities": [pause("a")], "onFailure": [{}]},
@@ -379,6 +387,10 @@ def test_the_plan_of_imported_trials_may_not_have(api, bad, saying):
     "lists",
     [
         pytest.param({"activities": activities(128)}, id="128 activities in one list"),
+        pytest.param(
+            {"activities": [pause("a")], "finally": [wait(after="a")]},
+            id="a wait in finally after one of activities",
+        ),
         pytest.param(
             {"activities": activities(44), "onFailure": activities(42, "f"), "finally": activities(42, "z")},
             id="128 activities over three lists",
