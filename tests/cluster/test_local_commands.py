@@ -184,3 +184,22 @@ def test_the_demo_plays_to_its_end_and_leaves_nothing(tmp_path: Path, programs: 
     assert "it did not repeat reserve-slice and preflight" in demo.stdout
     assert Cluster(tmp_path).layout.state is None
     assert not any(process.alive() for process in Cluster(tmp_path).layout.processes())
+
+
+def test_run_ends_at_once_when_the_make_that_called_it_is_killed(tmp_path: Path, programs: Path) -> None:
+    assert programs
+    cluster = Cluster(tmp_path / "cluster")
+    output = tmp_path / "output"
+    run = f"'{sys.executable}' -m lcm_operator.local --directory '{cluster.directory}' run & wait"
+    with (
+        output.open("w") as out,
+        subprocess.Popen(["sh", "-c", run], env={**os.environ, "MAKELEVEL": "1"}, stdout=out) as make,
+    ):
+        assert wait_until(lambda: "starting node" in output.read_text(), seconds=60)
+        processes = cluster.layout.processes()
+        make.kill()
+
+    assert processes
+    assert wait_until(lambda: cluster.layout.state is None, seconds=60)
+    assert not any(process.alive() for process in processes)
+    assert "kubectl apply" not in output.read_text()

@@ -18,7 +18,7 @@ from lcm_operator.local.cluster import Cluster
 from lcm_operator.local.components import OPERATOR
 from lcm_operator.local.demo import Demo
 from lcm_operator.local.failure import LocalClusterError
-from lcm_operator.local.guard import guarded
+from lcm_operator.local.guard import end_with_make, guarded
 from lcm_operator.local.layout import REPOSITORY
 from lcm_operator.local.programs import find_kubectl, find_programs
 
@@ -59,6 +59,7 @@ def _up(cluster: Cluster, context: str | None) -> None:
 
 def _run(cluster: Cluster, context: str | None, *, once: bool) -> None:
     console = Console()
+    end_with_make()
     # What `make up` has started stays up; what is started here goes with us.
     with contextlib.nullcontext() if cluster.layout.state else guarded(cluster):
         _up(cluster, context)

@@ -85,7 +85,7 @@ def _operator_variables(layout: Layout) -> Mapping[str, str]:
     return {
         "LCM_KUBECONFIG": str(layout.service_kubeconfig(OPERATOR)),
         "LCM_HEALTH_ADDRESS": f"{LOOPBACK}:{layout.ports[OPERATOR]}",
-        "LCM_ENGINE_IMAGE": ENGINE_IMAGE,
+        "LCM_ENGINE_IMAGE": os.environ.get("LCM_ENGINE_IMAGE", ENGINE_IMAGE),
     }
 
 

@@ -6,6 +6,8 @@ use it; `make up` does not, its cluster is meant to stay. No signal of the termi
 """
 
 import contextlib
+import ctypes
+import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lcm_operator.local.cluster import Cluster
+
+_PR_SET_PDEATHSIG = 1
 
 
 @contextlib.contextmanager
@@ -31,6 +35,15 @@ def guarded(cluster: Cluster, *, remove: bool = False) -> Iterator[None]:
         finally:
             with contextlib.suppress(BrokenPipeError):
                 guardian.communicate()
+
+
+def end_with_make() -> None:
+    """Have this process end when the `make` that started it ends, however that happens.
+
+    Make can be killed without us; then our cluster would stay. Whoever else starts us may go.
+    """
+    if "MAKELEVEL" in os.environ:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def main(directory: Path, *, remove: bool) -> None:

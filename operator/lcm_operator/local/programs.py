@@ -10,7 +10,6 @@ import platform
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,6 +25,8 @@ PACKAGES = {
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
 }
+
+SIGN_OF_LIFE_SECONDS = 30
 
 
 def find_programs(progress: Callable[[str], None], module: Path = MODULE) -> Path:
@@ -74,25 +75,30 @@ def _key(module: Path, flags: Sequence[str]) -> str:
 def _build(module: Path, flags: Sequence[str], draft: Path, progress: Callable[[str], None]) -> None:
     go = str(find_go(module, progress))
     progress(f"building the control plane once, with {go} (about four minutes on two cores)")
-    _go([go, "mod", "download"], module, "download the control plane's sources")
+    _go([go, "mod", "download"], module, "getting the control plane's sources", progress)
     for number, (name, package) in enumerate(PACKAGES.items(), start=1):
-        progress(f"building {name} ({number} of {len(PACKAGES)})")
-        began = time.monotonic()
-        _go([go, "build", *flags, "-o", str(draft / name), package], module, f"build {name}")
-        progress(f"built {name} in {time.monotonic() - began:.0f} s")
+        build = [go, "build", *flags, "-o", str(draft / name), package]
+        _go(build, module, f"building {name} ({number} of {len(PACKAGES)})", progress)
 
 
-def _go(command: Sequence[str], module: Path, purpose: str) -> None:
+def _go(command: Sequence[str], module: Path, purpose: str, progress: Callable[[str], None]) -> None:
     inherited = {name: value for name, value in os.environ.items() if name not in {"GOOS", "GOARCH"}}
-    done = subprocess.run(
+    progress(purpose)
+    with subprocess.Popen(
         command,
         cwd=module,
         env={**inherited, "CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        said = "\n".join(done.stderr.splitlines()[-20:])
-        raise LocalClusterError(f"could not {purpose}:\n{said}")
+    ) as process:
+        said = None
+        while said is None:
+            try:
+                said = process.communicate(timeout=SIGN_OF_LIFE_SECONDS)[1]
+            except subprocess.TimeoutExpired:
+                progress(f"still {purpose}")
+    if process.returncode != 0:
+        last = "\n".join(said.splitlines()[-20:])
+        raise LocalClusterError(f"{purpose} failed:\n{last}")

@@ -131,7 +131,7 @@ def test_a_killed_build_leaves_no_cache_that_looks_whole(workshop: Workshop) -> 
 def test_a_failed_build_says_what_go_said(workshop: Workshop) -> None:
     workshop.go("echo 'no space left on device' >&2; exit 1")
 
-    with pytest.raises(LocalClusterError, match="could not build etcd:\nno space left on device"):
+    with pytest.raises(LocalClusterError, match=r"building etcd \(1 of 4\) failed:\nno space left on device"):
         find_programs(print, workshop.module)
 
 
