@@ -8,7 +8,7 @@ from tests.cluster.operator_stage import Stage, in_seconds
 from lcm_operator.local.components import NODE, OPERATOR
 
 MANY = 100
-OTHERS = 20
+OTHERS = 10
 
 
 @pytest.fixture

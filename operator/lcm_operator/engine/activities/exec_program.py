@@ -8,9 +8,11 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
 from contextlib import suppress
+from types import TracebackType
+from typing import Self
 
 from lcm_operator.api.plan import Exec
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
@@ -18,51 +20,84 @@ from lcm_operator.engine.outcome import excerpt
 from lcm_operator.engine.templates import Scope
 
 _TAIL = 1024
+_CHUNK = 64 * 1024
 _GRACE_SECONDS = 1.0
-_LAST_WORDS_SECONDS = 0.5
 
 
 async def perform(program: Exec, scope: Scope, environment: Mapping[str, str]) -> Performed:
     """Run `program.command` with `environment` and the rendered `program.env`; exit code 0 is success."""
     extra = {name: scope.text(source) for name, source in program.env.items()}
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *program.command, env={**environment, **extra}, stdin=DEVNULL, stderr=PIPE, process_group=0
-        )
-    except (OSError, ValueError) as error:
-        raise ActivityFailedError(f"{program.command[0]} can't be started: {error}") from error
-    tail = bytearray()
-    copying = asyncio.create_task(_copy(process, tail))
-    try:
-        async with asyncio.timeout(program.timeout_seconds):
-            code = await process.wait()
-    except TimeoutError as error:
-        raise ActivityFailedError(
-            f"{program.command[0]}: expected its end within {program.timeout_seconds:g} s, it still ran"
-        ) from error
-    finally:
-        await _end(process)
-        await asyncio.wait([copying], timeout=_LAST_WORDS_SECONDS)
-        copying.cancel()
+    name = program.command[0]
+    with _Stderr() as stderr:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *program.command,
+                env={**environment, **extra},
+                stdin=DEVNULL,
+                stderr=stderr.write_end,
+                process_group=0,
+            )
+        except (OSError, ValueError) as error:
+            raise ActivityFailedError(f"{name} can't be started: {error}") from error
+        try:
+            async with asyncio.timeout(program.timeout_seconds):
+                code = await process.wait()
+        except TimeoutError as error:
+            raise ActivityFailedError(
+                f"{name}: expected its end within {program.timeout_seconds:g} s, it still ran"
+            ) from error
+        finally:
+            await _end(process)
     if code != 0:
         came = f"exit code {code}" if code > 0 else f"signal {-code}"
-        words = excerpt(tail.decode(errors="replace"), _TAIL)
-        raise ActivityFailedError(
-            f"{program.command[0]}: expected exit code 0, got {came}" + (f": {words}" if words else ""),
-            output={"exitCode": code},
-        )
+        words = f": {stderr.tail}" if stderr.tail else ""
+        raise ActivityFailedError(f"{name}: expected exit code 0, got {came}{words}", {"exitCode": code})
     return Performed(output={"exitCode": code})
 
 
-async def _copy(process: Process, tail: bytearray) -> None:
-    """Pass the program's stderr on to ours, and keep its end for the message of a failure."""
-    if process.stderr is None:
-        return
-    while chunk := await process.stderr.read(64 * 1024):
+class _Stderr:
+    """A pipe for the program's stderr: passed on to ours, its end kept for the message of a failure.
+
+    Not one of asyncio's: those count a program as running while anything that it started holds the pipe.
+    """
+
+    def __init__(self) -> None:
+        self._read_end, self.write_end = os.pipe()
+        self._kept = bytearray()
+
+    def __enter__(self) -> Self:
+        os.set_blocking(self._read_end, False)
+        asyncio.get_running_loop().add_reader(self._read_end, self._copy)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self.write_end)
+        while self._copy():
+            continue
+        asyncio.get_running_loop().remove_reader(self._read_end)
+        os.close(self._read_end)
+
+    @property
+    def tail(self) -> str:
+        """Its last 1024 bytes, as one line."""
+        return excerpt(self._kept.decode(errors="replace"), _TAIL)
+
+    def _copy(self) -> bool:
+        """Copy what can be read now, and return whether there was anything."""
+        try:
+            chunk = os.read(self._read_end, _CHUNK)
+        except BlockingIOError:
+            return False
         sys.stderr.buffer.write(chunk)
         sys.stderr.buffer.flush()
-        tail += chunk
-        del tail[:-_TAIL]
+        self._kept += chunk
+        del self._kept[:-_TAIL]
+        return bool(chunk)
 
 
 async def _end(process: Process) -> None:
