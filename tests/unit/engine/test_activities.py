@@ -1,0 +1,323 @@
+"""What each kind of activity does: requests against a service on loopback, programs of this machine."""
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import pytest
+from aiohttp import web
+from tests.unit.engine.builders import plan, until
+
+from lcm_operator.engine.activities.results import ActivityFailedError, Performed
+from lcm_operator.engine.idempotency import idempotency_key
+from lcm_operator.engine.performer import Performer
+from lcm_operator.engine.templates import Scope, TemplateError
+
+UID = "7d1f3a52-0000-4000-8000-000000000001"
+KEY = str(uuid5(UUID(UID), "ask/3"))
+
+
+def perform(activity, scope=None, environment=None):
+    performer = Performer(UID, environment or {"PATH": os.environ["PATH"]})
+    return performer(plan(activity).activities[0], 3, Scope({"parameters": {}} | (scope or {})))
+
+
+@asynccontextmanager
+async def service(answer):
+    """Serve every request by `answer` and yield the base URL and the requests seen, with their bodies."""
+    seen = []
+
+    async def handle(request):
+        seen.append((request, await request.read()))
+        answered = answer(request)
+        return await answered if asyncio.iscoroutine(answered) else answered
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}", seen
+    finally:
+        await runner.cleanup()
+
+
+def ask(answer=lambda _: web.Response(), scope=None, **http):
+    """Perform one request; return the result or error, and what the service saw."""
+
+    async def scenario():
+        async with service(answer) as (base, seen):
+            parameters = {"base": base} | (scope or {}).pop("parameters", {})
+            activity = {"name": "ask", "http": {"url": "{{ parameters.base }}/x"} | http}
+            try:
+                result = await perform(activity, {"parameters": parameters} | (scope or {}))
+            except (ActivityFailedError, TemplateError) as error:
+                result = str(error).replace(base, "BASE")
+            return result, seen
+
+    return asyncio.run(scenario())
+
+
+def test_the_key_of_a_run_is_that_of_the_documentation():
+    assert idempotency_key(UID, "ask", 3) == KEY
+    assert idempotency_key(UID, "ask", 4) != KEY
+
+
+def test_a_request_is_sent_as_the_plan_says():
+    _, [(request, body)] = ask(
+        method="PUT",
+        url="{{ parameters.base }}/trial/{{ trial.id }}",
+        query={"callback": "http://lcm/{{ trial.id }}", "left-out": "{{ none }}", "empty": ""},
+        headers={"X-Name": "{{ trial.id }}", "X-None": "{{ none }}"},
+        json={"trialID": "{{ trial.id }}", "n": "{{ 5 }}", "list": [None, True]},
+        scope={"trial": {"id": "a b/ü"}},
+    )
+
+    assert request.method == "PUT"
+    assert request.raw_path == "/trial/a%20b%2F%C3%BC?callback=http%3A%2F%2Flcm%2Fa%20b%2F%C3%BC"
+    assert request.query == {"callback": "http://lcm/a b/ü"}
+    assert request.headers["X-Name"] == "a b/ü"
+    assert "X-None" not in request.headers
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["Idempotency-Key"] == KEY
+    assert json.loads(body) == {"trialID": "a b/ü", "n": 5, "list": [None, True]}
+
+
+def test_without_a_body_none_is_sent():
+    _, [(request, body)] = ask()
+
+    assert (request.method, body, "Content-Type" in request.headers) == ("GET", b"", False)
+
+
+def test_a_body_is_text_of_the_type_that_the_plan_gives():
+    _, [(request, body)] = ask(
+        method="POST", body="<id>{{ 5 }}</id>\n", headers={"content-type": "application/xml"}
+    )
+
+    assert request.headers.getall("Content-Type") == ["application/xml"]
+    assert body == b"<id>5</id>\n"
+
+
+def test_what_capture_says_becomes_the_output_with_its_type():
+    def answer(_):
+        return web.json_response({"Slice": {"id": 5}, "none": None}, status=201, headers={"X-Token": "abc"})
+
+    result, _ = ask(
+        answer,
+        capture={
+            "slice": "{{ response.json.Slice }}",
+            "none": "{{ response.json.none }}",
+            "status": "{{ response.status }}",
+            "token": "{{ response.headers['x-token'] }}",
+            "same": "{{ response.headers['X-Token'] }}",
+            "text": "got {{ response.text }}",
+        },
+    )
+
+    assert result.output == {
+        "slice": {"id": 5},
+        "none": None,
+        "status": 201,
+        "token": "abc",
+        "same": "abc",
+        "text": 'got {"Slice": {"id": 5}, "none": null}',
+    }
+    assert result.response["status"] == 201
+
+
+@pytest.mark.parametrize(
+    ("http", "status", "message"),
+    [
+        pytest.param({}, 204, None, id="any 2xx by default"),
+        pytest.param({"expect": {"status": [404]}}, 404, None, id="the one that is expected"),
+        pytest.param({}, 500, "GET BASE/x: expected status 2xx, got 500: 500: Internal", id="another"),
+        pytest.param(
+            {"expect": {"status": [201, 204]}},
+            200,
+            "GET BASE/x: expected status 201 or 204, got 200: 200: OK",
+            id="another 2xx than expected",
+        ),
+        pytest.param({}, 302, "GET BASE/x: expected status 2xx, got 302: 302: Found", id="a redirect"),
+    ],
+)
+def test_the_status_decides(http, status, message):
+    def answer(_):
+        text = "" if status == 204 else f"{status}: {'Internal' if status == 500 else ''}"
+        text = {200: "200: OK", 302: "302: Found"}.get(status, text)
+        return web.Response(status=status, text=text, headers={"Location": "/elsewhere"})
+
+    result, seen = ask(answer, **http)
+
+    assert isinstance(result, Performed) if message is None else result == message
+    assert len(seen) == 1
+
+
+def test_a_message_shows_at_most_512_characters_of_the_reply_and_nothing_secret_of_the_request():
+    result, _ = ask(
+        lambda _: web.Response(status=500, text="x" * 9999),
+        query={"key": "secret"},
+        headers={"Authorization": "secret"},
+        body="secret",
+    )
+
+    assert result.startswith("GET BASE/x: expected status 2xx, got 500: xxx")
+    assert len(result) < 512 + 60
+    assert "secret" not in result
+
+
+def test_a_reply_that_is_no_json_says_so_where_json_is_asked_for():
+    result, _ = ask(lambda _: web.Response(text="<html>"), capture={"id": "{{ response.json.id }}"})
+
+    assert result == "the response is no JSON in `{{ response.json.id }}`"
+
+
+def test_a_reply_over_1_mib_counts_as_answered_but_cannot_be_looked_at():
+    def answer(_):
+        return web.Response(body=b"x" * (1024 * 1024 + 1))
+
+    assert isinstance(ask(answer)[0], Performed)
+    assert "over 1048576 bytes" in ask(answer, capture={"all": "{{ response.text }}"})[0]
+
+
+def test_no_answer_in_time_is_a_failure():
+    async def late(_):
+        await asyncio.sleep(60)
+
+    result, _ = ask(late, timeoutSeconds=0.2)
+
+    assert result == "GET BASE/x: no answer within 0.2 s"
+
+
+def test_a_service_that_is_not_there_is_a_failure():
+    activity = {"name": "ask", "http": {"url": "http://user:secret@127.0.0.1:9/x?key=secret"}}
+
+    with pytest.raises(ActivityFailedError, match=r"GET http://127.0.0.1:9/x: ClientConnectorError") as error:
+        asyncio.run(perform(activity))
+    assert "secret" not in str(error.value)
+
+
+def test_a_header_that_cannot_be_sent_is_a_failure_that_does_not_show_it():
+    result, seen = ask(
+        headers={"X-Name": "{{ parameters.bad }}"}, scope={"parameters": {"bad": "secret\r\nX: y"}}
+    )
+
+    assert result == "GET BASE/x: ValueError"
+    assert seen == []
+
+
+def test_no_cookie_of_one_request_comes_with_another():
+    async def scenario():
+        async with service(lambda _: web.Response(headers={"Set-Cookie": "a=b"})) as (base, seen):
+            for _ in range(2):
+                await perform({"name": "ask", "http": {"url": base}})
+            return [request.headers.get("Cookie") for request, _ in seen]
+
+    assert asyncio.run(scenario()) == [None, None]
+
+
+def program(*command, scope=None, **more):
+    return asyncio.run(perform({"name": "run", "exec": {"command": list(command), **more}}, scope))
+
+
+def test_a_program_that_ends_with_0_has_succeeded():
+    assert program("true") == Performed({"exitCode": 0})
+
+
+def test_a_program_gets_its_environment_rendered_but_not_its_command(tmp_path):
+    said = tmp_path / "said"
+
+    program(
+        "sh",
+        "-c",
+        f"echo $WHO '{{{{ trial.id }}}}' > {said}",
+        env={"WHO": "{{ trial.id }}"},
+        scope={"trial": {"id": "T"}},
+    )
+
+    assert said.read_text() == "T {{ trial.id }}\n"
+
+
+def test_a_program_that_ends_with_another_code_fails_with_the_end_of_its_stderr(capfd):
+    with pytest.raises(ActivityFailedError) as error:
+        program("sh", "-c", "echo one >&2; echo two >&2; exit 3")
+
+    assert str(error.value) == "sh: expected exit code 0, got exit code 3: one two"
+    assert error.value.output == {"exitCode": 3}
+    assert capfd.readouterr().err == "one\ntwo\n"
+
+
+def test_of_a_long_stderr_only_the_end_is_kept():
+    with pytest.raises(ActivityFailedError) as error:
+        program(sys.executable, "-c", "import sys; sys.stderr.write('x' * 10**6 + ' the end'); sys.exit(1)")
+
+    assert str(error.value).endswith("xx the end")
+    assert len(str(error.value)) < 1200
+
+
+def test_a_program_that_is_not_there_is_a_failure():
+    with pytest.raises(ActivityFailedError, match="no-such-program can't be started"):
+        program("no-such-program")
+
+
+def test_a_program_that_was_killed_is_a_failure():
+    with pytest.raises(ActivityFailedError, match="got signal 9"):
+        program("sh", "-c", "kill -9 $$")
+
+
+def alive(pid):
+    """Whether a process still does anything; one that waits to be reaped by its parent does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+STUBBORN = "trap '' TERM; (trap '' TERM; sleep 600) & echo $$ $! > pids; wait"
+
+
+def pids(folder):
+    return [int(pid) for pid in (folder / "pids").read_text().split()]
+
+
+def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path):
+    with pytest.raises(ActivityFailedError, match=r"expected its end within 0.3 s"):
+        program("sh", "-c", f"cd {tmp_path}; {STUBBORN}", timeoutSeconds=0.3)
+
+    asyncio.run(until(lambda: not any(alive(pid) for pid in pids(tmp_path))))
+
+
+def test_a_program_that_is_interrupted_is_ended_with_all_that_it_started(tmp_path):
+    async def scenario():
+        command = ["sh", "-c", f"cd {tmp_path}; {STUBBORN}"]
+        running = asyncio.create_task(perform({"name": "run", "exec": {"command": command}}))
+        await until(lambda: (tmp_path / "pids").exists() and len(pids(tmp_path)) == 2)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await until(lambda: not any(alive(pid) for pid in pids(tmp_path)))
+
+    asyncio.run(scenario())
+
+
+def test_what_a_program_leaves_behind_ends_with_it(tmp_path):
+    program("sh", "-c", f"cd {tmp_path}; sleep 600 & echo $! > pids")
+
+    asyncio.run(until(lambda: not any(alive(pid) for pid in pids(tmp_path))))
+
+
+def test_a_sleep_sleeps():
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await perform({"name": "nap", "sleep": {"seconds": 0.2}})
+        return loop.time() - began
+
+    assert asyncio.run(scenario()) >= 0.19

@@ -1,0 +1,58 @@
+"""What the engine reads from its environment, and how much it loads."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lcm_operator
+from lcm_operator.api.engine import Parameter
+from lcm_operator.api.plan import SecretKeyRef
+from lcm_operator.engine.settings import MisconfiguredError, Settings
+
+ENVIRONMENT = {
+    "PATH": "/bin",
+    "LCM_TRIAL_ENGINE": "example",
+    "LCM_POD_NAME": "example-1",
+    "LCM_POD_UID": "u",
+    "LCM_SERVICE_ACCOUNT_DIRECTORY": "/sa",
+    "KUBERNETES_SERVICE_HOST": "10.0.0.1",
+    "KUBERNETES_SERVICE_PORT": "443",
+    "LCM_PARAMETER_1": "secret",
+}
+SECRET = Parameter(name="password", secret_key_ref=SecretKeyRef(name="kpi", key="password"))
+
+
+def test_everything_that_is_missing_is_named_at_once():
+    with pytest.raises(MisconfiguredError, match="LCM_TRIAL_ENGINE, LCM_POD_UID"):
+        Settings.read(ENVIRONMENT | {"LCM_TRIAL_ENGINE": "", "LCM_POD_UID": ""})
+
+
+def test_parameters_of_secrets_come_from_the_variable_of_their_place():
+    settings = Settings.read(ENVIRONMENT)
+
+    values = settings.parameters((Parameter(name="url", value="http://a"), SECRET))
+
+    assert values == {"url": "http://a", "password": "secret"}
+
+
+def test_a_secret_that_the_node_did_not_provide_is_named():
+    with pytest.raises(MisconfiguredError, match=r"LCM_PARAMETER_0 \(parameter password\)"):
+        Settings.read(ENVIRONMENT).parameters((SECRET,))
+
+
+def test_programs_do_not_get_the_values_of_secrets():
+    assert "secret" not in Settings.read(ENVIRONMENT).environment.values()
+
+
+def test_the_engine_loads_neither_kopf_nor_the_official_client_nor_requests_nor_jinja2_before_it_needs_it():
+    source = Path(lcm_operator.__file__).parents[1]
+    code = "import sys, lcm_operator.engine.__main__; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=True
+    )
+
+    loaded = set(done.stdout.split())
+    assert "lcm_operator.engine.runner" in loaded
+    assert loaded.isdisjoint({"kopf", "kubernetes", "requests", "jinja2", "pykube", "yaml"})
