@@ -117,6 +117,15 @@ def test_pods_created_while_the_node_was_away_run_when_it_is_back(pods, away):
     pods.wait_phase("patient", "Succeeded")
 
 
+def test_a_pod_that_was_noted_but_not_judged_when_the_node_was_killed_is_judged_again(node, pods, away):
+    away()
+    pod = pods.create("refused", "true", hostPID=True)
+    files_of(node, pod).note({"startedAt": 1.0})
+    away.back()
+
+    assert pods.wait_ended("refused")["status"]["reason"] == "LocalNodeCannotRun"
+
+
 def test_a_pod_deleted_while_the_node_was_away_is_ended_when_it_is_back(node, pods, away):
     begin(
         node,

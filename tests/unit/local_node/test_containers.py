@@ -1,6 +1,7 @@
 """The launcher and its supervisors with real processes: begun once, ended for good, told truly."""
 
 import asyncio
+import base64
 import contextlib
 import os
 import signal
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from lcm_operator.local.node import environment
 from lcm_operator.local.node.files import Ended, Lost, NotBegun, Running, pod_files
 from lcm_operator.local.node.launching import Launcher, Start
 from lcm_operator.local.node.reaping import reap
+from lcm_operator.local.node.sources import Sources
 from lcm_operator.local.node.states import state_of
 from lcm_operator.local.node.supervisor import Supervisor
 from lcm_operator.local.waiting import wait_until
@@ -258,3 +261,37 @@ def test_a_long_message_keeps_its_last_4096_bytes(stage):
             return state_of(await ended(files), files, {}, stage.log, 0)
 
     assert asyncio.run(scenario()).message == "y" * 4096
+
+
+def test_an_environment_that_no_process_can_have_is_told(stage):
+    async def scenario():
+        async with Launcher() as launcher:
+            files = stage.files()
+            files.prepare()
+            start = Start(files.directory, stage.log, ["/bin/true"], {"A": "one\0two"}, files.home)
+            await launcher.start(start)
+            return state_of(await ended(files), files, {}, stage.log, 0)
+
+    state = asyncio.run(scenario())
+
+    assert (state.exit_code, state.reason, state.message) == (128, "StartError", "embedded null byte")
+
+
+def test_an_environment_keeps_its_bytes_whatever_they_are(stage):
+    class Secrets:
+        async def get(self, *_):
+            return {"kind": "Secret", "data": {"A": base64.b64encode(b"\xff\xfe\n").decode()}}
+
+    async def scenario():
+        container = {"envFrom": [{"secretRef": {"name": "s"}}]}
+        found = await environment.declared({}, container, Sources(Secrets(), "default"), {})
+        async with Launcher() as launcher:
+            files = stage.files()
+            files.prepare()
+            script = [sys.executable, "-c", "import os; os.write(1, os.environb[b'A'])"]
+            await launcher.start(Start(files.directory, stage.log, script, found, files.home))
+            await ended(files)
+
+    asyncio.run(scenario())
+
+    assert stage.log.read_bytes() == b"\xff\xfe\n"
