@@ -46,10 +46,10 @@ lock: .venv/ready ## Resolve the dependencies of pyproject.toml into requirement
 	$(LOCK) --constraint requirements/dev.txt --output-file requirements/runtime.txt pyproject.toml
 
 .venv/ready: requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Python 3.11 or newer is needed, and $(PYTHON) is not that." >&2; \
 		echo "Install one, or name one that is there: make PYTHON=python3.12 …" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "This Python can't make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; \
 		exit 1; }
 	@echo "setting up .venv"
