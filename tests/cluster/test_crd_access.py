@@ -9,11 +9,16 @@ ROLE_BINDINGS = "rolebindings.rbac.authorization.k8s.io"
 
 
 def may(cluster, identity, namespace, request):
-    """Ask about a request such as `patch pods/status`."""
-    verb, resource = request.split()
+    """Ask about a request such as `patch pods/status` or `get pods NAME`."""
+    verb, resource, *name = request.split()
     resource, _, subresource = resource.partition("/")
     where = (f"--subresource={subresource}", f"--namespace={namespace}", f"--as={identity}")
-    return cluster.kubectl("auth", "can-i", verb, resource, *where, check=False).stdout.strip() == "yes"
+    return (
+        cluster.kubectl(
+            "auth", "can-i", verb, "/".join([resource, *name]), *where, check=False
+        ).stdout.strip()
+        == "yes"
+    )
 
 
 @pytest.mark.parametrize(
@@ -29,7 +34,8 @@ def may(cluster, identity, namespace, request):
         pytest.param("delete pods", id="delete a pod"),
         pytest.param(f"create {LEASES}", id="create a lease"),
         pytest.param("create events", id="tell an event"),
-        pytest.param(f"get {ROLE_BINDINGS}", id="look for the role binding"),
+        pytest.param(f"get {ROLE_BINDINGS} lcm-engine", id="look for the engines' role binding"),
+        pytest.param("get serviceaccounts lcm-engine", id="look for the engines' ServiceAccount"),
     ],
 )
 def test_the_operator_may(cluster, request_):
@@ -45,6 +51,7 @@ def test_the_operator_may(cluster, request_):
         pytest.param(f"update {PLANS}", id="change a plan"),
         pytest.param("create pods/exec", id="run programs in a pod"),
         pytest.param("create serviceaccounts/token", id="make tokens"),
+        pytest.param(f"get {ROLE_BINDINGS} other", id="read other role bindings"),
         pytest.param(f"create {ROLE_BINDINGS}", id="give rights away"),
         pytest.param("delete namespaces", id="delete a namespace"),
         pytest.param("patch customresourcedefinitions.apiextensions.k8s.io", id="change a CRD"),
