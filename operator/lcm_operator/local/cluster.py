@@ -128,20 +128,20 @@ class Cluster:
         if not self.directory.exists():
             return False
         with self._alone():
-            return self.end()
+            was_there = bool(self.layout.state)
+            self._end()
+            return was_there
 
-    def end(self) -> bool:
-        """Do as `down`, for who holds the lock already, or knows that nobody does."""
-        was_there = bool(self.layout.state)
+    def _end(self) -> None:
         with contextlib.ExitStack() as ending:  # last started, first ended; one that fails keeps up no other
             for name, component in COMPONENTS.items():
                 ending.callback(component.clean_up, self.layout)
                 ending.callback(self._end_one, name)
         for path in (self.layout.pki, self.layout.etcd_data, self.layout.run, self.layout.node):
-            shutil.rmtree(path, ignore_errors=True)
+            if path.exists():
+                shutil.rmtree(path)
         for file in (self.kubeconfig, self.layout.state_file):
             file.unlink(missing_ok=True)
-        return was_there
 
     def _end_one(self, name: str) -> None:
         process = self.layout.process(name)
@@ -160,17 +160,17 @@ class Cluster:
     def _settle(self, programs: Path, context: str | None) -> None:
         state = self.layout.state
         if not state:
-            self.end()  # what an interrupted preparation left
+            self._end()  # what an interrupted preparation left
             prepare(self.layout, context)
         elif state.context != context:
             there = f"your context {state.context}" if state.context else "a control plane of its own"
             raise LocalClusterError(f"{self.directory} is up on {there}: take it down first (make down)")
         self.bin_dir.mkdir(exist_ok=True)
         for name in PROGRAMS:
-            link = self.bin_dir / name
-            link.unlink(missing_ok=True)
-            if (programs / name).exists():
-                link.symlink_to(programs / name)
+            link, program = self.bin_dir / name, programs / name
+            if program.exists() and not (link.exists() and link.samefile(program)):
+                link.unlink(missing_ok=True)
+                link.symlink_to(program)
 
     def _launch(self, names: Iterable[str]) -> None:
         for name in names:

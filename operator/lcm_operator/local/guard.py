@@ -51,7 +51,7 @@ def main(directory: Path, *, remove: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
-    Cluster(directory).end()
+    Cluster(directory).down()
     if remove:
         shutil.rmtree(directory, ignore_errors=True)
 
