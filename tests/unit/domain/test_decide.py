@@ -1,0 +1,60 @@
+"""The entrance: which part of the domain a slot is handed to."""
+
+import pytest
+from tests.unit.domain.builders import (
+    T,
+    armed,
+    at,
+    deleting,
+    engine,
+    latched,
+    pod,
+    running,
+    slot,
+    steps,
+    trial,
+)
+
+from lcm_operator.domain.decide import decide
+
+
+def test_an_empty_slot_rests():
+    decision = decide(slot(), T)
+    assert not decision.actions
+    assert decision.wake_at is None
+
+
+def test_an_engine_whose_trial_is_gone_is_left_to_the_garbage_collector():
+    assert steps(decide(slot(engine=engine()), T)) == []
+
+
+def test_a_trial_that_is_being_deleted_is_not_started():
+    going = trial(deleted=True)
+    assert steps(decide(slot(going, engine=engine(going)), T)) == []
+
+
+def test_an_engine_that_is_being_deleted_comes_before_anything_else():
+    decision = decide(slot(trial(), engine=deleting(engine())), T)
+    assert steps(decision) == ["LookUpPod"]
+
+
+def test_a_trial_that_is_not_latched_is_scheduled():
+    assert steps(decide(slot(trial()), at(-3000))) == ["WriteTrial", "RecordEvent"]
+
+
+def test_a_trial_that_is_latched_is_followed_whatever_its_start_time_says():
+    assert steps(decide(latched(), at(-3000))) == ["GrantEngine"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(slot(trial()), id="new"),
+        pytest.param(armed(), id="armed"),
+        pytest.param(latched(), id="latched"),
+        pytest.param(running(), id="running"),
+        pytest.param(slot(trial(), engine=deleting(engine()), pod=pod()), id="being removed"),
+    ],
+)
+def test_a_decision_can_be_repeated(before):
+    assert decide(before, at(1)) == decide(before, at(1))

@@ -1,0 +1,244 @@
+"""decide() from the latch to the outcome."""
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+from tests.unit.domain.builders import (
+    asking,
+    at,
+    ended,
+    engine,
+    gone,
+    latched,
+    nap,
+    pod,
+    refused,
+    running,
+    settle,
+    shown,
+    steps,
+    told,
+    trial,
+    written,
+)
+
+from lcm_operator.api import conditions
+from lcm_operator.api.engine import Attempt
+from lcm_operator.domain.actions import (
+    CreatePod,
+    GrantEngine,
+    LookUpEngine,
+    LookUpPod,
+    Urgency,
+    WriteEngine,
+    WriteTrial,
+)
+from lcm_operator.domain.decide import decide
+from lcm_operator.domain.snapshot import Absent
+
+ALL_DONE = {"one": "Succeeded", "two": "Succeeded", "three": "Succeeded"}
+
+
+# --- grant
+
+
+def test_a_latched_trial_without_grant_is_granted():
+    decision = decide(latched(), at(0.4))
+    (action,) = decision.actions
+    assert isinstance(action, GrantEngine)
+    granted = action.status.pod_ref
+    assert granted is not None
+    assert (granted.name, granted.uid, granted.not_before) == ("example-1", "pod-1", at(0.4))
+    assert action.status.attempt == 1
+    assert action.status.attempts == (
+        Attempt(number=1, reason="Start", start_time=at(0.4), outcome="Running"),
+    )
+    assert action.status.attempts_total == 1
+    assert shown(decision, "Started") == ("True", "EngineStarted")
+    assert shown(decision, "Succeeded") == ("Unknown", "Running")
+    assert decision.urgency is Urgency.FOLLOW
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(None, id="nobody has looked for since a crash"),
+        pytest.param(Absent("example-1"), id="is gone before its grant"),
+        pytest.param(pod(7), id="is known of another attempt only"),
+    ],
+)
+def test_a_latched_trial_gets_its_pod_created_or_adopted_if_it(seen):
+    before = replace(latched(), pod=seen)
+    decision = decide(before, at(0.4))
+    (action,) = decision.actions
+    assert isinstance(action, CreatePod)
+    assert action.manifest["metadata"]["name"] == "example-1"
+    assert decision.urgency is Urgency.FOLLOW
+
+
+def test_a_latched_trial_whose_pod_was_refused_is_tried_again_after_a_second():
+    before = replace(latched(), pod=None, refusal=refused(5))
+    decision = decide(before, at(5.5))
+    assert not decision.actions
+    assert (decision.wake_at, decision.wake_urgency) == (at(6), Urgency.FOLLOW)
+    assert steps(decide(before, at(6))) == ["CreatePod"]
+
+
+def test_a_restore_that_comes_before_the_grant_is_met_by_it():
+    decision = decide(asking(latched(), restore="r1"), at(0.4))
+    (action,) = decision.actions
+    assert isinstance(action, GrantEngine)
+    assert [(taken.id, taken.result) for taken in action.status.trial_requests] == [("r1", "Merged")]
+
+
+# --- following
+
+
+def test_a_granted_engine_that_works_is_left_alone():
+    before = running()
+    decision = decide(before, at(5))
+    assert not decision.actions
+    assert decision.wake_at is None
+
+
+def test_after_a_crash_the_pod_of_a_granted_engine_is_looked_up():
+    assert decide(replace(running(), pod=None), at(5)).actions == (LookUpPod("lab", "example-1"),)
+
+
+def test_what_the_engine_has_saved_is_shown_on_the_trial():
+    before = running(one="Succeeded", two="Running")
+    (action,) = decide(before, at(5)).actions
+    assert isinstance(action, WriteTrial)
+    assert action.status.progress == "1/3"
+    assert action.status.first_activity_lag_milliseconds == 500
+
+
+def test_the_lag_of_the_first_activity_is_never_negative():
+    before = running(one="Running")
+    assert before.engine is not None
+    (activity,) = before.engine.status.activities
+    early = msgspec.structs.replace(
+        before.engine.status, activities=(msgspec.structs.replace(activity, start_time=at(-1)),)
+    )
+    (action,) = decide(
+        replace(before, engine=msgspec.structs.replace(before.engine, status=early)), at(5)
+    ).actions
+    assert isinstance(action, WriteTrial)
+    assert action.status.first_activity_lag_milliseconds == 0
+
+
+def test_a_trial_that_shows_all_there_is_is_not_written_again():
+    assert steps(decide(settle(running(one="Succeeded"), at(5)), at(6))) == []
+
+
+# --- outcome
+
+
+@pytest.mark.parametrize(
+    ("states", "status", "reason", "word"),
+    [
+        pytest.param(ALL_DONE, "True", "Completed", "Succeeded", id="succeeds: the plan is through"),
+        pytest.param(
+            {"one": "Succeeded", "two": "Failed"},
+            "False",
+            "ActivityFailed",
+            "Failed",
+            id="fails: an activity failed",
+        ),
+    ],
+)
+def test_an_outcome_is_recorded_on_the_engine_as_soon_as_the_checkpoint_tells_it(
+    states, status, reason, word
+):
+    decision = decide(running(**states), at(9))
+    (action,) = decision.actions
+    assert isinstance(action, WriteEngine)
+    assert shown(decision, "Succeeded") == (status, reason)
+    assert action.status.phase == word
+    (attempt,) = action.status.attempts
+    assert (attempt.outcome, attempt.completion_time) == (word, at(9))
+
+
+def test_the_outcome_is_then_shown_on_the_trial_with_an_event():
+    before = running(**ALL_DONE)
+    recorded = written(before, decide(before, at(9)))
+    decision = decide(recorded, at(9))
+    assert shown(decision, "Succeeded") == ("True", "Completed")
+    assert told(decision) == [("Completed", False)]
+
+
+def test_a_failure_is_told_as_a_warning():
+    before = running(one="Failed")
+    recorded = written(before, decide(before, at(9)))
+    decision = decide(recorded, at(9))
+    assert told(decision) == [("ActivityFailed", True)]
+    (action, _) = decision.actions
+    assert isinstance(action, WriteTrial)
+    assert "one: as told" in action.status.conditions[-1].message
+
+
+@pytest.mark.parametrize(
+    "states",
+    [pytest.param(ALL_DONE, id="success"), pytest.param({"one": "Failed"}, id="failure")],
+)
+def test_an_outcome_that_is_recorded_and_shown_stays(states):
+    decision = decide(ended(**states), at(60))
+    assert not decision.actions
+    assert decision.wake_at is None
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        pytest.param(lambda before: replace(before, pod=pod(ended=True)), id="has ended"),
+        pytest.param(gone, id="is gone"),
+    ],
+)
+def test_the_engine_is_read_once_more_when_its_pod(over):
+    before = over(settle(running(one="Succeeded"), at(5)))
+    assert decide(before, at(9)).actions == (LookUpEngine("lab", "example"),)
+    read = replace(before, engine_read_after_end=True)
+    decision = decide(read, at(9))
+    assert shown(decision, "Succeeded") == ("False", "EngineEnded")
+
+
+def test_a_last_checkpoint_that_came_with_the_end_counts_more_than_the_end():
+    over = replace(running(**ALL_DONE), pod=pod(ended=True, exit_code=1), engine_read_after_end=True)
+    assert shown(decide(over, at(9)), "Succeeded") == ("True", "Completed")
+
+
+def test_a_failure_that_was_passed_by_does_not_fail_the_trial():
+    tolerant = trial(activities=[nap("one", continueOnError=True), nap("two")])
+    decision = decide(running(tolerant, one="Failed", two="Succeeded"), at(9))
+    assert shown(decision, "Succeeded") == ("True", "Completed")
+
+
+# --- lost
+
+
+def test_a_latched_trial_whose_engine_is_not_known_is_not_given_up_before_the_engine_was_looked_up():
+    before = replace(running(), engine=None)
+    assert decide(before, at(60)).actions == (LookUpEngine("lab", "example"),)
+
+
+@pytest.mark.parametrize(
+    "state", [pytest.param("latched", id="granted or not"), pytest.param("", id="running")]
+)
+def test_a_latched_trial_whose_engine_is_gone_has_failed(state):
+    before = replace(latched() if state else running(), engine=None, engine_gone=True, pod=None)
+    decision = decide(before, at(60))
+    assert shown(decision, "Succeeded") == ("False", "EngineLost")
+    assert told(decision) == [("EngineLost", True)]
+    assert steps(decide(settle(before, at(60)), at(61))) == []
+
+
+def test_a_latched_trial_is_never_started_again_with_another_engine():
+    before = replace(running(), engine=engine(uid="engine-2"), engine_gone=True, pod=None)
+    assert not {"CreatePod", "GrantEngine", "CreateEngine", "LatchTrial"} & set(steps(decide(before, at(1))))
+
+
+def test_a_trial_that_has_its_outcome_does_not_lose_it_with_its_engine():
+    before = replace(ended(**ALL_DONE), engine=None, engine_gone=True, pod=None)
+    assert steps(decide(before, at(60))) == []
+    assert conditions.is_true(before.trials[0].status.conditions, "Succeeded")

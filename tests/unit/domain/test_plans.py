@@ -1,0 +1,161 @@
+"""Arming: from a Trial and its plan to the TrialEngine, or why there can't be one."""
+
+import pytest
+from tests.unit.domain.builders import T, nap, plan, trial
+
+from lcm_operator.api import names
+from lcm_operator.api.engine import Parameter, TrialEngine
+from lcm_operator.api.plan import SecretKeyRef
+from lcm_operator.api.storage import parse
+from lcm_operator.domain.plans import LARGEST_SPEC, resolve_engine
+from lcm_operator.domain.snapshot import Problem
+
+BY_PLAN = {"activities": None}
+DECLARED = {
+    "parameters": [
+        {"name": "url", "default": "http://lab"},
+        {"name": "password", "secretKeyRef": {"name": "kpi", "key": "word"}},
+        {"name": "slice"},
+    ]
+}
+
+
+def resolved(this, by=None):
+    manifest = resolve_engine(this, by, T)
+    assert not isinstance(manifest, Problem), manifest.message
+    return parse(manifest, TrialEngine)
+
+
+def problem(this, by=None):
+    found = resolve_engine(this, by, T)
+    assert isinstance(found, Problem)
+    return found
+
+
+# --- the snapshot
+
+
+def test_an_engine_carries_all_that_it_runs_by():
+    spec = resolved(trial(generation=3, engine={"maxRestores": 2})).spec
+    assert (spec.trial_id, spec.trial_uid, spec.trial_generation) == ("example", "trial-1", 3)
+    assert spec.start_time == T
+    assert [activity.name for activity in spec.activities] == ["one", "two", "three"]
+    assert spec.engine.max_restores == 2
+
+
+def test_an_engine_belongs_to_its_trial_and_is_held_by_us():
+    metadata = resolved(trial()).metadata
+    assert (metadata.name, metadata.namespace) == ("example", "lab")
+    assert metadata.controller_uid == "trial-1"
+    assert names.FINALIZER_ENGINE in metadata.finalizers
+    assert metadata.labels == {names.LABEL_TRIAL: "example"}
+
+
+def test_the_owner_is_named_as_the_api_server_wants_it():
+    manifest = resolve_engine(trial(), None, T)
+    assert not isinstance(manifest, Problem)
+    (owner,) = manifest["metadata"]["ownerReferences"]
+    assert owner == {
+        "apiVersion": "lcm.5gdrones.eu/v1alpha1",
+        "kind": "Trial",
+        "name": "example",
+        "uid": "trial-1",
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def test_an_engine_is_named_after_the_trial_id_not_after_the_object():
+    spec = resolved(trial(name="other", trialID="Trial 1"))
+    assert spec.metadata.name == "trial-1-bb654d8159"
+    assert spec.spec.trial_id == "Trial 1"
+
+
+def test_the_activities_come_from_the_plan_where_the_trial_has_none():
+    spec = resolved(trial(**BY_PLAN), plan(activities=[nap("planned")])).spec
+    assert [activity.name for activity in spec.activities] == ["planned"]
+
+
+def test_a_plan_that_does_not_exist_is_the_problem_that_was_found():
+    missing = Problem("PlanNotFound", "TrialPlan default does not exist")
+    assert resolve_engine(trial(**BY_PLAN), missing, T) is missing
+
+
+# --- parameters
+
+
+def test_the_keys_of_an_inline_plan_s_trial_are_its_parameters():
+    given = {"b": "2", "a": "1"}
+    assert resolved(trial(parameters=given)).spec.parameters == (
+        Parameter(name="a", value="1"),
+        Parameter(name="b", value="2"),
+    )
+
+
+def test_parameters_of_a_plan_are_given_or_by_default_or_where_a_secret_tells_them():
+    spec = resolved(trial(**BY_PLAN, parameters={"slice": "true"}), plan(**DECLARED)).spec
+    assert spec.parameters == (
+        Parameter(name="url", value="http://lab"),
+        Parameter(name="password", secret_key_ref=SecretKeyRef(name="kpi", key="word")),
+        Parameter(name="slice", value="true"),
+    )
+
+
+def test_what_a_trial_gives_counts_more_than_default_and_secret():
+    given = {"slice": "true", "url": "http://other", "password": "known"}
+    spec = resolved(trial(**BY_PLAN, parameters=given), plan(**DECLARED)).spec
+    assert {parameter.name: parameter.value for parameter in spec.parameters} == given
+    assert all(parameter.secret_key_ref is None for parameter in spec.parameters)
+
+
+def test_an_empty_value_is_a_value():
+    spec = resolved(trial(**BY_PLAN, parameters={"slice": ""}), plan(**DECLARED)).spec
+    assert spec.parameters[-1] == Parameter(name="slice", value="")
+
+
+def test_every_wrong_parameter_is_named_at_once():
+    found = problem(trial(**BY_PLAN, parameters={"colour": "red", "air": "thin"}), plan(**DECLARED))
+    assert found.reason == "ParametersInvalid"
+    assert found.message == (
+        "spec.parameters.air: not declared by the plan; "
+        "spec.parameters.colour: not declared by the plan; "
+        "spec.parameters.slice: required by the plan"
+    )
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"),
+    [
+        pytest.param(
+            {"engine": {"template": {"spec": {"hostNetwork": True}}}},
+            "TemplateRefused",
+            "hostNetwork",
+            id="a template with a field that is not allowed",
+        ),
+        pytest.param(
+            {"activities": [nap("one"), {"name": "two", "http": {"url": "http://x", "podToken": True}}]},
+            "PlanUnsupported",
+            "activities[1].http.podToken",
+            id="a plan that this engine can't run",
+        ),
+        pytest.param(
+            {"parameters": {f"p{n}": "x" * 8000 for n in range(40)}},
+            "PlanTooLarge",
+            str(LARGEST_SPEC),
+            id="a plan that is too large",
+        ),
+    ],
+)
+def test_no_engine_is_made_of(spec, reason, words):
+    found = problem(trial(**spec))
+    assert found.reason == reason
+    assert words in found.message
+
+
+def test_a_plan_just_below_the_limit_passes():
+    size = len(str(resolve_engine(trial(), None, T)))
+    filling = {"filling": "x" * (LARGEST_SPEC - size)}
+    resolved(trial(parameters=filling))

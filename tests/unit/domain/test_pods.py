@@ -1,0 +1,203 @@
+"""The pod of an engine, and what of a template may go into it."""
+
+import msgspec
+import pytest
+from tests.unit.domain.builders import engine, trial
+
+from lcm_operator.api import names
+from lcm_operator.api.engine import Parameter
+from lcm_operator.api.plan import SecretKeyRef
+from lcm_operator.domain.pods import engine_pod, refused_template_fields
+
+ALLOWED = {
+    "metadata": {"labels": {"team": "five"}, "annotations": {"note": "x"}},
+    "spec": {
+        "containers": [
+            {
+                "name": "engine",
+                "env": [{"name": "TZ", "value": "UTC"}],
+                "resources": {"limits": {"memory": "64Mi"}},
+                "securityContext": {"readOnlyRootFilesystem": False, "runAsUser": 1000},
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+                "livenessProbe": {},
+                "readinessProbe": {},
+                "startupProbe": {},
+            },
+            {"name": "side", "image": "side", "command": ["run"], "args": ["now"]},
+        ],
+        "volumes": [
+            {"name": "data", "emptyDir": {}},
+            {"name": "known", "configMap": {"name": "known"}},
+            {"name": "kept", "secret": {"secretName": "kept"}},
+        ],
+        "imagePullSecrets": [{"name": "pull"}],
+        "nodeSelector": {"zone": "lab"},
+        "affinity": {},
+        "tolerations": [{"key": "lab"}],
+    },
+}
+
+
+def pod_of(template=None, attempt=1, **spec):
+    return engine_pod(engine(trial(engine={"template": template or {}}, **spec)), attempt, "image:1")
+
+
+def container(pod, name="engine"):
+    return next(each for each in pod["spec"]["containers"] if each["name"] == name)
+
+
+# --- templates
+
+
+def test_what_is_on_the_allow_list_is_not_refused():
+    assert refused_template_fields(ALLOWED) == []
+
+
+@pytest.mark.parametrize(
+    ("template", "named"),
+    [
+        pytest.param({"kind": "Pod"}, "template.kind", id="beside metadata and spec"),
+        pytest.param({"metadata": {"name": "mine"}}, "template.metadata.name", id="of metadata"),
+        pytest.param(
+            {"metadata": {"labels": {names.LABEL_TRIAL: "x"}}}, names.LABEL_TRIAL, id="a label of ours"
+        ),
+        pytest.param({"spec": {"hostPID": True}}, "template.spec.hostPID", id="of the host"),
+        pytest.param(
+            {"spec": {"serviceAccountName": "admin"}},
+            "template.spec.serviceAccountName",
+            id="another ServiceAccount",
+        ),
+        pytest.param({"spec": {"initContainers": []}}, "initContainers", id="init containers"),
+        pytest.param(
+            {"spec": {"volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "hostPath": {}}]}},
+            "template.spec.volumes[1].hostPath",
+            id="a volume of the host",
+        ),
+        pytest.param(
+            {"spec": {"volumes": [{"name": "a", "projected": {}}]}},
+            "volumes[0].projected",
+            id="a projected token",
+        ),
+        pytest.param(
+            {"spec": {"containers": [{"name": "engine", "lifecycle": {}}]}},
+            "template.spec.containers[0].lifecycle",
+            id="of a container",
+        ),
+        pytest.param(
+            {"spec": {"containers": [{"name": "engine", "image": "mine"}]}},
+            "template.spec.containers[0].image",
+            id="an engine of another image",
+        ),
+        pytest.param(
+            {"spec": {"containers": [{"name": "engine", "args": ["-v"]}]}},
+            "template.spec.containers[0].args",
+            id="an engine with other arguments",
+        ),
+    ],
+)
+def test_a_template_is_refused_with_the_field_named_for_something(template, named):
+    (fault,) = refused_template_fields(template)
+    assert named in fault
+
+
+def test_all_faults_of_a_template_are_named_at_once():
+    template = {"kind": "Pod", "spec": {"hostPID": True, "hostIPC": True}}
+    assert len(refused_template_fields(template)) == 3
+
+
+# --- the pod
+
+
+def test_a_pod_is_named_and_labelled_after_engine_and_attempt():
+    metadata = pod_of(attempt=3)["metadata"]
+    assert (metadata["name"], metadata["namespace"]) == ("example-3", "lab")
+    assert metadata["labels"] == {names.LABEL_TRIAL: "example", names.LABEL_ATTEMPT: "3"}
+
+
+def test_a_pod_belongs_to_its_engine():
+    (owner,) = pod_of()["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == (
+        "TrialEngine",
+        "example",
+        "engine-1",
+        True,
+    )
+
+
+def test_a_pod_is_never_restarted_and_runs_as_the_engines_account_with_a_token_of_its_own():
+    spec = pod_of()["spec"]
+    assert spec["restartPolicy"] == "Never"
+    assert spec["serviceAccountName"] == "lcm-engine"
+    assert spec["automountServiceAccountToken"] is False
+    (token,) = [
+        source["serviceAccountToken"]
+        for volume in spec["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        if "serviceAccountToken" in source
+    ]
+    assert token["path"] == "token"
+
+
+def test_a_pod_fits_the_restricted_pod_security_standard():
+    pod = pod_of(ALLOWED)
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    own = container(pod)["securityContext"]
+    assert own["allowPrivilegeEscalation"] is False
+    assert own["readOnlyRootFilesystem"] is True
+    assert own["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_engine_is_the_operators_image_and_knows_its_object_and_its_pod():
+    own = container(pod_of())
+    assert own["image"] == "image:1"
+    assert own["command"] == ["python", "-m", "lcm_operator.engine"]
+    environment = {entry["name"]: entry for entry in own["env"]}
+    assert environment["LCM_TRIAL_ENGINE"]["value"] == "example"
+    assert environment["LCM_POD_UID"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
+
+
+def test_every_mount_of_the_engine_has_its_volume():
+    pod = pod_of(ALLOWED)
+    volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
+    assert {mount["name"] for mount in container(pod)["volumeMounts"]} <= volumes
+
+
+def test_the_template_is_kept_beside_what_the_operator_sets():
+    pod = pod_of(ALLOWED)
+    assert pod["metadata"]["labels"]["team"] == "five"
+    assert pod["metadata"]["annotations"] == {"note": "x"}
+    for field in ("imagePullSecrets", "nodeSelector", "affinity", "tolerations"):
+        assert pod["spec"][field] == ALLOWED["spec"][field]
+    assert [volume["name"] for volume in pod["spec"]["volumes"]][:3] == ["data", "known", "kept"]
+    own = container(pod)
+    assert own["resources"] == {"limits": {"memory": "64Mi"}}
+    assert own["env"][0] == {"name": "TZ", "value": "UTC"}
+    assert own["securityContext"]["runAsUser"] == 1000
+    assert own["volumeMounts"][0] == {"name": "data", "mountPath": "/data"}
+
+
+def test_other_containers_are_kept_as_they_are():
+    assert container(pod_of(ALLOWED), "side") == ALLOWED["spec"]["containers"][1]
+
+
+def test_a_secret_s_value_is_named_and_never_told():
+    this = engine()
+    parameters = (
+        Parameter(name="plain", value="x"),
+        Parameter(name="password", secret_key_ref=SecretKeyRef(name="kpi", key="word")),
+    )
+    spec = msgspec.structs.replace(this.spec, parameters=parameters)
+    own = container(engine_pod(msgspec.structs.replace(this, spec=spec), 1, "image:1"))
+    assert {
+        "name": "LCM_PARAMETER_1",
+        "valueFrom": {"secretKeyRef": {"name": "kpi", "key": "word"}},
+    } in own["env"]
+    assert not any(entry["name"] == "LCM_PARAMETER_0" for entry in own["env"])
+
+
+def test_a_template_is_not_changed_by_making_a_pod_of_it():
+    this = engine(trial(engine={"template": ALLOWED}))
+    before = msgspec.json.encode(this.spec.engine.template)
+    engine_pod(this, 1, "image:1")
+    assert msgspec.json.encode(this.spec.engine.template) == before

@@ -1,0 +1,99 @@
+"""How a Trial's status is made."""
+
+import pytest
+from tests.unit.domain.builders import T, at, ended, running, scheduled, settle, slot, trial
+
+from lcm_operator.api import conditions
+from lcm_operator.domain.trial_status import Set, has_outcome, is_final, phase, start_time, trial_status
+
+
+def conditions_of(*pairs):
+    found = ()
+    for kind, status, reason in pairs:
+        found = conditions.with_condition(found, kind, status, reason, now=T)
+    return found
+
+
+def test_all_five_conditions_are_there_from_the_first_write_on():
+    status = trial_status(trial(), T, Set("Accepted", "True", "Accepted"))
+    assert {(c.type, c.status) for c in status.conditions} == {
+        ("Accepted", "True"),
+        ("Scheduled", "Unknown"),
+        ("Armed", "Unknown"),
+        ("Started", "Unknown"),
+        ("Succeeded", "Unknown"),
+    }
+
+
+def test_the_effective_trial_id_and_the_generation_seen_are_shown():
+    status = trial_status(trial(generation=4, trialID="Trial 1"), T)
+    assert (status.trial_id, status.observed_generation) == ("Trial 1", 4)
+    assert {condition.observed_generation for condition in status.conditions} == {4}
+    assert trial_status(trial(name="plain"), T).trial_id == "plain"
+
+
+def test_what_is_not_named_stays():
+    before = running().trials[0]
+    after = trial_status(before, at(60), progress="2/3")
+    assert after.started_time == before.status.started_time
+    assert after.engine_ref == before.status.engine_ref
+    assert after.progress == "2/3"
+
+
+def test_writing_the_same_again_changes_nothing():
+    before = scheduled()
+    again = trial_status(before, at(60), Set("Accepted", "True", "Accepted"))
+    assert again == before.status
+
+
+@pytest.mark.parametrize(
+    ("pairs", "word"),
+    [
+        pytest.param([], "Pending", id="nothing known"),
+        pytest.param([("Scheduled", "False", "AwaitingRegistry")], "Pending", id="no start time"),
+        pytest.param([("Scheduled", "True", "StartTimeKnown")], "Scheduled", id="start time known"),
+        pytest.param([("Scheduled", "False", "Suspended")], "Suspended", id="suspended"),
+        pytest.param(
+            [("Scheduled", "True", "StartTimeKnown"), ("Armed", "True", "Admitted")], "Armed", id="armed"
+        ),
+        pytest.param(
+            [("Armed", "True", "Admitted"), ("Started", "True", "EngineStarted")], "Running", id="started"
+        ),
+        pytest.param(
+            [("Started", "True", "EngineStarted"), ("Succeeded", "True", "Completed")],
+            "Succeeded",
+            id="succeeded",
+        ),
+        pytest.param(
+            [("Started", "True", "EngineStarted"), ("Succeeded", "False", "ActivityFailed")],
+            "Failed",
+            id="an activity failed",
+        ),
+        pytest.param([("Succeeded", "False", "EngineLost")], "Failed", id="the engine was lost"),
+        pytest.param([("Succeeded", "False", "Missed")], "Missed", id="missed"),
+        pytest.param([("Succeeded", "False", "Cancelled")], "Cancelled", id="cancelled"),
+    ],
+)
+def test_the_phase_is_one_word_for(pairs, word):
+    assert phase(conditions_of(*pairs)) == word
+
+
+def test_a_new_trial_is_not_final():
+    assert not is_final(trial())
+    assert not is_final(running().trials[0])
+
+
+def test_an_outcome_of_either_kind_is_final():
+    done = ended(one="Succeeded", two="Succeeded", three="Succeeded").trials[0]
+    missed = settle(slot(trial()), at(121)).trials[0]
+    assert is_final(done)
+    assert is_final(missed)
+    assert has_outcome(missed, "Missed")
+    assert not has_outcome(missed, "Cancelled")
+    assert not has_outcome(done, "Completed")
+
+
+def test_the_start_time_of_the_spec_counts_more_than_what_the_status_shows():
+    assert start_time(scheduled()) == T
+    assert start_time(trial(startTime="2026-11-24T12:00:00+02:00")) == T
+    assert start_time(trial(startTime=None, registryRef={"name": "default"})) is None
