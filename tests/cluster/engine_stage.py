@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from tests.cluster.crd_api import Api, engine
 
+from lcm_operator.api.storage import status_patch
 from lcm_operator.local.waiting import wait_until
 
 DEADLINE = 60
@@ -31,7 +33,8 @@ class Request:
         self.line = f"{handler.command} {handler.path}"
         self.headers = dict(handler.headers.items())
         self.key = self.headers.get("Idempotency-Key")
-        self.body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        content = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        self.json = json.loads(content) if content else None
 
 
 class Partner:
@@ -165,7 +168,18 @@ class Stage:
                 for field in ("startTime", "completionTime", "message", "output"):
                     activity.pop(field, None)
                 activity["state"] = "Pending"
-        self.write(attempt=attempt, podRef=None, activities=activities)
+        old = self.object
+        new = {k: v for k, v in old["status"].items() if k != "podRef"}
+        new |= {"attempt": attempt, "activities": activities}
+        patch = status_patch(old["metadata"]["resourceVersion"], old["status"], new)
+        self.cluster.kubectl(
+            f"--namespace={self.namespace}",
+            "patch",
+            "trialengine/example",
+            "--subresource=status",
+            "--type=json",
+            f"--patch={json.dumps(patch)}",
+        )
 
     def start(self, *, server: str | None = None, **environment: str) -> Engine:
         """Start an engine process with a pod's environment and identity."""
@@ -208,6 +222,18 @@ class Stage:
         for started in self._engines:
             started.process.kill()
             started.process.wait()
+
+
+@contextmanager
+def acting(cluster, namespace: str, folder: Path) -> Iterator[Stage]:
+    """Set the stage and clear it."""
+    partner = Partner()
+    stage = Stage(cluster, namespace, folder, Api(cluster), partner)
+    try:
+        yield stage
+    finally:
+        stage.close()
+        partner.close()
 
 
 def http(name: str, **more: Any) -> dict[str, Any]:

@@ -51,6 +51,28 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
     return patch
 
 
+def status_patch(
+    resource_version: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the JSON patch (RFC 6902) that makes the status `old` of that version into `new`.
+
+    For statuses that hold lists of objects with nulls, such as outputs of activities: the API server takes
+    nulls out of a merge patch. It conflicts when the version no longer holds.
+    """
+    operations: list[dict[str, Any]] = [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version}
+    ]
+    if not old:
+        operations.append({"op": "add", "path": "/status", "value": {}})
+    operations += [{"op": "remove", "path": f"/status/{key}"} for key in old if key not in new]
+    operations += [
+        {"op": "add", "path": f"/status/{key}", "value": value}
+        for key, value in new.items()
+        if key not in old or old[key] != value
+    ]
+    return operations
+
+
 def rfc3339(moment: datetime) -> str:
     """Return `moment` in UTC with microseconds, as `2026-11-24T10:00:00.000000Z` (a MicroTime)."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -16,16 +16,21 @@ class Backoff:
 
     def __init__(self) -> None:
         self._seconds = _FIRST_SECONDS
+        self._told = False
 
     def reset(self) -> None:
         """Begin again: it worked."""
+        if self._told:
+            _LOG.info("the API server answers again")
         self._seconds = _FIRST_SECONDS
+        self._told = False
 
     async def wait(self, doing: str, error: ApiError) -> None:
-        """Wait, no less than the API server asked for; say so once the pauses are no blink any more."""
+        """Wait, no less than the API server asked for; say so once, when the pauses are no blink any more."""
         asked = error.retry_after if isinstance(error, Unavailable) else None
         pause = max(self._seconds * random.uniform(0.5, 1.0), asked or 0.0)  # noqa: S311 - no secret
-        if self._seconds >= 1:
-            _LOG.warning("%s: trying again in %.1f s", doing, pause)
+        if self._seconds >= 1 and not self._told:
+            _LOG.warning("%s; trying again until it works", doing)
+            self._told = True
         self._seconds = min(self._seconds * 2, _LONGEST_SECONDS)
         await asyncio.sleep(pause)

@@ -9,7 +9,7 @@ import logging
 import time
 
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.api.storage import parse
+from lcm_operator.api.storage import parse, serialise, status_patch
 from lcm_operator.engine.backoff import Backoff
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.grant import withdrawal
@@ -61,10 +61,8 @@ class Store:
 
     async def _write(self, checkpoint: Checkpoint) -> None:
         metadata = self._base.metadata
-        # A JSON patch: the API server takes nulls out of a merge patch, in outputs too.
-        guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.resource_version}
-        fields = checkpoint.for_storage()
-        patch = [guard, *({"op": "add", "path": f"/status/{key}", "value": fields[key]} for key in fields)]
+        old = serialise(self._base.status)
+        patch = status_patch(metadata.resource_version, old, old | checkpoint.for_storage())
         raw = await self._client.json_patch(
             TRIAL_ENGINES, metadata.namespace, metadata.name, patch, subresource="status"
         )
