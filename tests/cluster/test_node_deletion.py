@@ -83,6 +83,7 @@ def test_a_second_deletion_makes_the_grace_period_shorter(pods, begin):
 def test_a_pod_removed_by_force_is_killed_at_once(node, pods):
     pods.create("forced", "sh", "-c", DEAF)
     pod = pods.wait_phase("forced", "Running")
+    assert wait_until(lambda: "begun" in node.log_of(pods.namespace, "forced"), seconds=60)
     pods.delete("forced", grace=0)
 
     pods.wait_gone("forced")

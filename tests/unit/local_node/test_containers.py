@@ -139,6 +139,19 @@ for session in (False, True):
     assert not [pid for pid in stage.numbers() if lives(pid)]
 
 
+def test_orphans_that_end_before_their_container_are_reaped_and_not_taken_for_it(stage):
+    source = "import os, subprocess; [subprocess.run(['sh', '-c', 'sleep 0.01 &']) for _ in range(50)]; os._exit(9)"
+
+    async def scenario():
+        async with Launcher() as launcher:
+            return await ended(await stage.python(launcher, source))
+
+    end = asyncio.run(scenario())
+
+    assert isinstance(end, Ended)
+    assert os.waitstatus_to_exitcode(end.wait_status) == 9
+
+
 def test_supervisors_outlive_launcher_and_node_and_still_record_the_end(stage):
     async def begin():
         async with Launcher() as launcher:

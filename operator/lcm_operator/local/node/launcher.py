@@ -81,12 +81,11 @@ class _Container:
         """Return the wait status of the first process, after whatever it left behind is gone as well."""
         while True:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-            if ended is not None and ended.si_pid == self._pid:
+            if ended is None or ended.si_pid == self._pid:
                 break
-            os.waitpid(-1, 0)  # an orphan that was handed to us
-        self.send(signal.SIGKILL)  # not reaped yet: the number of the group is still ours
-        _, status = os.waitpid(self._pid, 0)
-        self._pid = 0
+            os.waitpid(ended.si_pid, 0)  # an orphan that was handed to us
+        pid, self._pid = self._pid, 0  # once it is reaped, the number may come to mean another
+        _, status = os.waitpid(pid, 0)
         _kill_children()
         return status
 
