@@ -140,7 +140,12 @@ for session in (False, True):
 
 
 def test_orphans_that_end_before_their_container_are_reaped_and_not_taken_for_it(stage):
-    source = "import os, subprocess; [subprocess.run(['sh', '-c', 'sleep 0.01 &']) for _ in range(50)]; os._exit(9)"
+    source = """
+import os, subprocess
+for _ in range(50):
+    subprocess.run(["sh", "-c", "sleep 0.01 &"])
+os._exit(9)
+"""
 
     async def scenario():
         async with Launcher() as launcher:
