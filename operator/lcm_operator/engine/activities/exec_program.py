@@ -7,8 +7,8 @@ of the group is killed: nothing that a restore could not bring back outlives the
 import asyncio
 import os
 import signal
+import subprocess
 import sys
-from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -29,25 +29,17 @@ async def perform(program: Exec, scope: Scope, environment: Mapping[str, str]) -
     extra = {name: scope.text(source) for name, source in program.env.items()}
     name = program.command[0]
     with _Stderr() as stderr:
+        process = _start(program, {**environment, **extra}, stderr.write_end)
+        ended = asyncio.ensure_future(asyncio.to_thread(process.wait))
         try:
-            process = await asyncio.create_subprocess_exec(
-                *program.command,
-                env={**environment, **extra},
-                stdin=DEVNULL,
-                stderr=stderr.write_end,
-                process_group=0,
-            )
-        except (OSError, ValueError) as error:
-            raise ActivityFailedError(f"{name} can't be started: {error}") from error
-        try:
-            async with asyncio.timeout(program.timeout_seconds):
-                code = await process.wait()
-        except TimeoutError as error:
-            raise ActivityFailedError(
-                f"{name}: expected its end within {program.timeout_seconds:g} s, it still ran"
-            ) from error
+            await asyncio.wait([ended], timeout=program.timeout_seconds)
+            if not ended.done():
+                raise ActivityFailedError(
+                    f"{name}: expected its end within {program.timeout_seconds:g} s, it still ran"
+                )
         finally:
-            await _end(process)
+            await _end(process, ended)
+        code = ended.result()
     if code != 0:
         came = f"exit code {code}" if code > 0 else f"signal {-code}"
         words = f": {stderr.tail}" if stderr.tail else ""
@@ -55,10 +47,20 @@ async def perform(program: Exec, scope: Scope, environment: Mapping[str, str]) -
     return Performed(output={"exitCode": code})
 
 
+def _start(program: Exec, environment: Mapping[str, str], stderr: int) -> subprocess.Popen[bytes]:
+    """Start the program: at once, so that no cancellation can come between its start and our knowing it."""
+    try:
+        return subprocess.Popen(
+            program.command, env=environment, stdin=subprocess.DEVNULL, stderr=stderr, process_group=0
+        )
+    except (OSError, ValueError) as error:
+        raise ActivityFailedError(f"{program.command[0]} can't be started: {error}") from error
+
+
 class _Stderr:
     """A pipe for the program's stderr: passed on to ours, its end kept for the message of a failure.
 
-    Not one of asyncio's: those count a program as running while anything that it started holds the pipe.
+    It may outlive the program in the hands of what that has started: nobody waits for its end.
     """
 
     def __init__(self) -> None:
@@ -100,17 +102,15 @@ class _Stderr:
         return bool(chunk)
 
 
-async def _end(process: Process) -> None:
+async def _end(process: subprocess.Popen[bytes], ended: asyncio.Future[int]) -> None:
     """End what is left of the process group: SIGTERM, a second, SIGKILL."""
-    if process.returncode is None:
+    if not ended.done():
         _signal(process, signal.SIGTERM)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE_SECONDS):
-                await process.wait()
+        await asyncio.wait([ended], timeout=_GRACE_SECONDS)
     _signal(process, signal.SIGKILL)
-    await process.wait()
+    await ended
 
 
-def _signal(process: Process, number: signal.Signals) -> None:
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
