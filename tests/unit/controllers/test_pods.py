@@ -1,0 +1,66 @@
+"""What is seen of a pod as the API server shows it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from lcm_operator.controllers.pods import seen_pod
+
+
+def raw(phase="Running", terminated=None, message=None, container="engine", **metadata):
+    status = {"phase": phase}
+    if message is not None:
+        status["message"] = message
+    if terminated is not None:
+        status["containerStatuses"] = [
+            {"name": "side", "state": {"terminated": {"exitCode": 99, "message": "not this one"}}},
+            {"name": container, "state": {"terminated": terminated}},
+        ]
+    return {
+        "metadata": {"name": "example-1", "uid": "pod-1", "creationTimestamp": "2026-11-24T10:00:00Z"}
+        | metadata,
+        "status": status,
+    }
+
+
+@pytest.mark.parametrize(
+    ("phase", "ended"),
+    [
+        pytest.param("Pending", False, id="pending: no"),
+        pytest.param("Running", False, id="running: no"),
+        pytest.param("Unknown", False, id="unknown: no"),
+        pytest.param("Succeeded", True, id="succeeded: yes"),
+        pytest.param("Failed", True, id="failed: yes"),
+    ],
+)
+def test_a_pod_has_ended(phase, ended):
+    assert seen_pod(raw(phase)).ended is ended
+
+
+def test_a_pod_without_status_has_not_ended():
+    assert not seen_pod({"metadata": raw()["metadata"]}).ended
+
+
+def test_a_pod_that_is_being_deleted_says_so():
+    assert seen_pod(raw(deletionTimestamp="2026-11-24T10:00:01Z")).deleting
+    assert not seen_pod(raw()).deleting
+
+
+def test_the_exit_code_and_the_last_words_are_those_of_the_engine_s_container():
+    pod = seen_pod(raw("Failed", {"exitCode": 3, "message": " no token\n"}))
+    assert (pod.exit_code, pod.message) == (3, "no token")
+
+
+def test_a_pod_that_ended_without_its_containers_has_the_reason_of_the_pod():
+    pod = seen_pod(raw("Failed", message="evicted"))
+    assert (pod.exit_code, pod.message) == (None, "evicted")
+
+
+def test_a_pod_without_an_engine_container_has_no_exit_code():
+    assert seen_pod(raw("Failed", {"exitCode": 1}, container="other")).exit_code is None
+
+
+def test_a_pod_was_created_when_its_create_was_acknowledged_else_when_the_api_server_says():
+    told = datetime(2026, 11, 24, 10, 0, 0, 250_000, tzinfo=UTC)
+    assert seen_pod(raw(), created=told).created == told
+    assert seen_pod(raw()).created == datetime(2026, 11, 24, 10, tzinfo=UTC)

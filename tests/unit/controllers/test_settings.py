@@ -1,0 +1,60 @@
+"""The operator's settings, as they are read from the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from lcm_operator.controllers.settings import Address, BadSettings, Settings, read
+
+
+def test_an_empty_environment_gives_the_defaults():
+    assert read({}) == Settings()
+
+
+def test_variables_that_are_empty_count_as_not_set():
+    names = ("LCM_KUBECONFIG", "LCM_CONTEXT", "LCM_ENGINE_IMAGE", "LCM_HEALTH_ADDRESS")
+    assert read(dict.fromkeys(names, "")) == Settings()
+
+
+def test_every_variable_is_read(tmp_path: Path):
+    kubeconfig = tmp_path / "config"
+    kubeconfig.touch()
+    settings = read(
+        {
+            "LCM_KUBECONFIG": str(kubeconfig),
+            "LCM_CONTEXT": "lab",
+            "LCM_ENGINE_IMAGE": "registry/lcm:1",
+            "LCM_HEALTH_ADDRESS": "127.0.0.1:8081",
+        }
+    )
+    assert settings.kubeconfig == kubeconfig
+    assert settings.context == "lab"
+    assert settings.domain.engine_image == "registry/lcm:1"
+    assert settings.health == Address("127.0.0.1", 8081)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("8080", id="a port alone"),
+        pytest.param(":8080", id="no host"),
+        pytest.param("host:", id="no port"),
+        pytest.param("host:http", id="a port by name"),
+        pytest.param("host:-1", id="a port below zero"),
+    ],
+)
+def test_an_address_is_refused_that_is(address):
+    with pytest.raises(BadSettings, match="LCM_HEALTH_ADDRESS"):
+        read({"LCM_HEALTH_ADDRESS": address})
+
+
+def test_a_kubeconfig_that_is_no_file_is_refused(tmp_path: Path):
+    with pytest.raises(BadSettings, match="LCM_KUBECONFIG"):
+        read({"LCM_KUBECONFIG": str(tmp_path)})
+
+
+def test_all_faults_are_reported_together():
+    with pytest.raises(BadSettings) as refused:
+        read({"LCM_KUBECONFIG": "/nowhere", "LCM_HEALTH_ADDRESS": "nowhere"})
+    assert "LCM_KUBECONFIG" in str(refused.value)
+    assert "LCM_HEALTH_ADDRESS" in str(refused.value)

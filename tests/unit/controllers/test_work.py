@@ -1,0 +1,238 @@
+"""The work queue: what comes first, what waits, and one worker a key."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from lcm_operator.controllers import work as module
+from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.work import WorkQueue
+from lcm_operator.domain.actions import Urgency
+
+A, B, C, D = (Key("lab", name) for name in "abcd")
+START, FOLLOW, ROUTINE = Urgency.START, Urgency.FOLLOW, Urgency.ROUTINE
+
+
+class Monotonic:
+    """The monotonic clock as the queue reads it, moved by hand."""
+
+    def __init__(self):
+        self.seconds = 100.0
+
+    def monotonic(self):
+        return self.seconds
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    clock = Monotonic()
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "_LOOK_AGAIN_SECONDS", 0.001)
+    return clock
+
+
+async def taken(queue, *, done=True):
+    async with asyncio.timeout(5):
+        key, urgency = await queue.take()
+    if done:
+        queue.done(key, urgency)
+    return key
+
+
+async def nothing_is_taken(queue):
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.02):
+            key, _ = await queue.take()
+            pytest.fail(f"{key} was taken")
+
+
+def idle():
+    return WorkQueue(hold=lambda: False)
+
+
+def due_soon():
+    return WorkQueue(hold=lambda: True)
+
+
+# --- order
+
+
+def test_keys_of_one_urgency_come_in_their_order():
+    async def scenario():
+        queue = idle()
+        for key in (A, B, C):
+            queue.add(key, ROUTINE)
+        assert [await taken(queue) for _ in range(3)] == [A, B, C]
+
+    asyncio.run(scenario())
+
+
+def test_a_start_comes_before_what_follows_a_start_and_both_before_routine():
+    async def scenario():
+        queue = idle()
+        for key, urgency in ((A, ROUTINE), (B, FOLLOW), (C, START)):
+            queue.add(key, urgency)
+        assert [await taken(queue) for _ in range(3)] == [C, B, A]
+
+    asyncio.run(scenario())
+
+
+def test_what_follows_a_start_comes_before_later_starts_after_most_of_a_second(clock):
+    async def scenario():
+        queue = idle()
+        queue.add(A, FOLLOW)
+        clock.seconds += 0.7
+        queue.add(B, START)
+        clock.seconds += 0.2
+        queue.add(C, START)
+        assert [await taken(queue) for _ in range(3)] == [B, A, C]
+
+    asyncio.run(scenario())
+
+
+def test_a_key_that_is_queued_is_not_queued_twice():
+    async def scenario():
+        queue = idle()
+        queue.add(A, ROUTINE)
+        queue.add(A, ROUTINE)
+        assert len(queue) == 1
+        await taken(queue)
+        await nothing_is_taken(queue)
+        assert len(queue) == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "urgencies",
+    [pytest.param((ROUTINE, START), id="later"), pytest.param((START, ROUTINE), id="earlier")],
+)
+def test_a_key_keeps_the_higher_urgency_whether_it_comes(urgencies):
+    async def scenario():
+        queue = due_soon()
+        queue.add(B, FOLLOW)
+        for urgency in urgencies:
+            queue.add(A, urgency)
+        assert [await taken(queue), await taken(queue)] == [A, B]
+        await nothing_is_taken(queue)
+
+    asyncio.run(scenario())
+
+
+# --- holding back
+
+
+def test_routine_work_waits_while_something_is_due_soon_and_at_most_five_seconds(clock):
+    async def scenario():
+        queue = due_soon()
+        queue.add(A, ROUTINE)
+        await nothing_is_taken(queue)
+        clock.seconds += 4.9
+        await nothing_is_taken(queue)
+        clock.seconds += 0.2
+        assert await taken(queue) == A
+
+    asyncio.run(scenario())
+
+
+def test_routine_work_goes_on_as_soon_as_nothing_is_due():
+    async def scenario():
+        held = True
+        queue = WorkQueue(hold=lambda: held)
+        queue.add(A, ROUTINE)
+        await nothing_is_taken(queue)
+        held = False
+        assert await taken(queue) == A
+
+    asyncio.run(scenario())
+
+
+def test_routine_work_waits_while_urgent_work_is_under_way():
+    async def scenario():
+        queue = idle()
+        queue.add(A, START)
+        queue.add(B, ROUTINE)
+        await taken(queue, done=False)
+        await nothing_is_taken(queue)
+        queue.done(A, START)
+        assert await taken(queue) == B
+
+    asyncio.run(scenario())
+
+
+def test_routine_work_does_not_wait_for_other_routine_work():
+    async def scenario():
+        queue = idle()
+        queue.add(A, ROUTINE)
+        queue.add(B, ROUTINE)
+        await taken(queue, done=False)
+        assert await taken(queue) == B
+
+    asyncio.run(scenario())
+
+
+def test_urgent_work_is_never_held_back():
+    async def scenario():
+        queue = due_soon()
+        queue.add(A, FOLLOW)
+        queue.add(B, START)
+        assert [await taken(queue), await taken(queue)] == [B, A]
+
+    asyncio.run(scenario())
+
+
+# --- one worker a key
+
+
+def test_a_key_is_worked_on_by_one_worker_at_a_time():
+    async def scenario():
+        queue = idle()
+        queue.add(A, START)
+        await taken(queue, done=False)
+        queue.add(A, START)
+        await nothing_is_taken(queue)
+        queue.done(A, START)
+        assert await taken(queue) == A
+
+    asyncio.run(scenario())
+
+
+def test_what_comes_while_a_key_is_worked_on_is_one_more_look_with_the_highest_urgency():
+    async def scenario():
+        queue = due_soon()
+        queue.add(A, START)
+        await taken(queue, done=False)
+        queue.add(A, ROUTINE)
+        queue.add(A, FOLLOW)
+        queue.add(A, ROUTINE)
+        assert len(queue) == 1
+        queue.done(A, START)
+        async with asyncio.timeout(5):
+            assert await queue.take() == (A, FOLLOW)
+        queue.done(A, FOLLOW)
+        assert len(queue) == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_key_given_back_is_not_looked_at_again_without_a_reason():
+    async def scenario():
+        queue = idle()
+        queue.add(A, START)
+        await taken(queue)
+        await nothing_is_taken(queue)
+
+    asyncio.run(scenario())
+
+
+def test_workers_that_wait_all_get_work():
+    async def scenario():
+        queue = idle()
+        workers = [asyncio.create_task(taken(queue, done=False)) for _ in range(4)]
+        await asyncio.sleep(0)
+        for key in (A, B, C, D):
+            queue.add(key, START)
+        assert sorted(await asyncio.gather(*workers)) == [A, B, C, D]
+
+    asyncio.run(scenario())
