@@ -1,0 +1,171 @@
+"""Whoever interferes at whatever point: one side wins, no engine acts twice or too early, nothing is left.
+
+At every point before and after every write of an undisturbed life, with watches that tell at once or lag.
+"""
+
+import pytest
+from tests.unit.controllers.test_crash_points import PROMPT, is_sound
+from tests.unit.controllers.world import World
+from tests.unit.domain.builders import T, at, nap
+
+from lcm_operator.api.storage import rfc3339
+from lcm_operator.kube.errors import NotFound, Refused
+
+ALL = [("one", 1, 1), ("two", 1, 1), ("three", 1, 1)]
+LATER = at(600)
+
+
+class Interference:
+    """Does something once and remembers whether the API server took it."""
+
+    def __init__(self, does):
+        self._does = does
+        self.taken = False
+
+    def __call__(self, api):
+        try:
+            self._does(api)
+        except (Refused, NotFound):
+            return
+        self.taken = True
+
+
+def lives(does, prompt, **how):
+    """Yield a finished world for each point at which `does` can be done, and whether it was taken."""
+    undisturbed = World(prompt=prompt, **how).run()
+    for point in range(1, undisturbed.points + 1):
+        interference = Interference(does)
+        world = World(prompt=prompt, interfere=(point, interference), **how).run()
+        assert is_sound_but_for_pods(world), point
+        yield point, world, interference.taken
+
+
+def is_sound_but_for_pods(world):
+    """A pod that was never granted may go and be made again under its name."""
+    granted = {uid for _, uid in world.grants}
+    world.pods = {uid: name for uid, name in world.pods.items() if uid in granted}
+    assert len(world.acts) == len(set(world.acts)), "no activity acts twice in one attempt"
+    return is_sound(world)
+
+
+def left(world):
+    return [raw["metadata"]["name"] for plural in ("trialengines", "pods") for raw in world.api.all(plural)]
+
+
+def both(outcomes):
+    """Check that each side has won at least once: else the test has not tried the race."""
+    assert set(outcomes) == {True, False}
+
+
+@pytest.mark.parametrize("prompt", PROMPT)
+def test_a_trial_that_is_rescheduled_starts_once_either_at_the_old_time_or_at_the_new_one(prompt):
+    outcomes = []
+    for point, world, taken in lives(
+        lambda api: api.edit("trials", "example", startTime=rfc3339(LATER)), prompt
+    ):
+        assert world.acts == ALL, point
+        assert world.outcome()["phase"] == "Succeeded", point
+        assert min(world.act_times) >= (LATER if taken else T), point
+        assert max(world.act_times) < (at(720) if taken else LATER), point
+        outcomes.append(taken)
+    both(outcomes)
+
+
+@pytest.mark.parametrize("prompt", PROMPT)
+def test_a_trial_that_is_suspended_either_never_acts_or_has_started(prompt):
+    outcomes = []
+    for point, world, taken in lives(lambda api: api.edit("trials", "example", suspend=True), prompt):
+        assert world.acts == ([] if taken else ALL), point
+        assert world.outcome()["phase"] == ("Missed" if taken else "Succeeded"), point
+        assert left(world) == ([] if taken else ["example", "example-1"]), point
+        outcomes.append(taken)
+    both(outcomes)
+
+
+@pytest.mark.parametrize("prompt", PROMPT)
+def test_a_trial_whose_plan_is_edited_runs_one_plan_or_the_other_as_a_whole(prompt):
+    other = [nap("one"), nap("two"), nap("three", stateName="Edited")]
+    for point, world, _ in lives(lambda api: api.edit("trials", "example", activities=other), prompt):
+        assert world.acts == ALL, point
+        assert world.outcome()["phase"] == "Succeeded", point
+
+
+@pytest.mark.parametrize("prompt", PROMPT)
+def test_of_a_trial_that_is_deleted_nothing_is_left(prompt):
+    for point, world, taken in lives(lambda api: api.delete("trials", "example"), prompt):
+        assert taken, point
+        assert world.acts == ALL[: len(world.acts)], point
+        assert left(world) == [], point
+
+
+def recreate(api):
+    """Delete the Trial and create it again at once, with a later start time."""
+    api.delete("trials", "example")
+    api.create(
+        "trials",
+        {
+            "metadata": {"name": "example"},
+            "spec": {
+                "startTime": rfc3339(LATER),
+                "activities": [nap(name) for name in ("one", "two", "three")],
+            },
+            "status": {},
+        },
+    )
+
+
+@pytest.mark.parametrize("prompt", PROMPT)
+def test_a_trial_that_is_re_created_at_once_is_a_trial_of_its_own(prompt):
+    undisturbed = World(prompt=prompt).run()
+    for point in range(1, undisturbed.points + 1):
+        world = World(prompt=prompt, interfere=(point, recreate)).run()
+        late = [act for act, when in zip(world.acts, world.act_times, strict=True) if when >= LATER]
+        early = [act for act, when in zip(world.acts, world.act_times, strict=True) if when < LATER]
+        assert late == ALL, point
+        assert early == ALL[: len(early)], point
+        assert world.outcome()["phase"] == "Succeeded", point
+        assert left(world) == ["example", "example-1"], point
+
+
+def delete_pod(api):
+    """Delete the pod of the first attempt, as a person or a drain does."""
+    api.delete("pods", "example-1")
+
+
+@pytest.mark.parametrize("prompt", PROMPT)
+def test_a_pod_that_is_deleted_is_never_replaced_without_being_asked(prompt):
+    for point, world, taken in lives(delete_pod, prompt):
+        assert [attempt for attempt, _ in world.grants] == [1], point
+        assert world.acts == ALL[: len(world.acts)], point
+        expected = {"Succeeded"} if not taken else {"Succeeded", "Failed"}
+        assert world.outcome()["phase"] in expected, point
+
+
+@pytest.mark.parametrize("prompt", PROMPT)
+def test_an_engine_that_is_deleted_is_never_started_a_second_time_once_it_was(prompt):
+    for point, world, taken in lives(lambda api: api.delete("trialengines", "example"), prompt):
+        phase = world.outcome()["phase"]
+        if not taken:
+            assert (phase, world.acts) == ("Succeeded", ALL), point
+        assert phase in ("Succeeded", "Failed", "Cancelled"), point
+        assert world.acts == ALL[: len(world.acts)], point
+        assert len(world.grants) <= 1, point
+
+
+@pytest.mark.parametrize("prompt", PROMPT)
+def test_a_restart_after_its_deadline_misses_a_trial_or_has_started_it(prompt):
+    """The operator is killed at any point, and comes back an hour later."""
+    undisturbed = World(prompt=prompt).run()
+    outcomes = []
+    for point in range(1, undisturbed.points + 1):
+        world = World(prompt=prompt)
+        world.kills = frozenset({point})
+        world.away = at(1800)
+        world.run()
+        assert is_sound_but_for_pods(world), point
+        started = world.outcome()["phase"] == "Succeeded"
+        assert world.acts == (ALL if started else []), point
+        assert started or world.outcome()["phase"] == "Missed", point
+        assert started or left(world) == [], point
+        outcomes.append(started)
+    both(outcomes)

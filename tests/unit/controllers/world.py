@@ -1,0 +1,404 @@
+"""A small world around `decide`, `Apply` and `Store`: API server, node, engines, people, and a clock.
+
+It is driven by hand and without an event loop: nothing in it waits, so a whole life of a trial takes some
+milliseconds, and each of its points can be the one at which the operator is killed or somebody interferes.
+
+The engine in it is as reckless as it may be: once granted it acts until its pod is told to end.
+"""
+
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+from tests.unit.controllers.api_server import ApiServer, Raw
+from tests.unit.domain.builders import T, at, nap
+
+from lcm_operator.api import names
+from lcm_operator.api.storage import rfc3339
+from lcm_operator.controllers import admission, apply, pods
+from lcm_operator.controllers.apply import Apply
+from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.recorder import Recorder
+from lcm_operator.controllers.store import Store
+from lcm_operator.domain.decide import decide
+from lcm_operator.domain.snapshot import Settings
+from lcm_operator.kube.errors import ApiError, Unavailable
+from lcm_operator.kube.resources import Resource
+
+KEY = Key("lab", "example")
+_MOST_TURNS = 500
+_HORIZON = at(3600)
+
+
+class KilledError(BaseException):
+    """SIGKILL: nothing of the operator's code sees it."""
+
+
+class Client:
+    """The operator's way to the API server; `point` is called before and after each write."""
+
+    def __init__(self, api: ApiServer, point: Callable[[], None]) -> None:
+        self._api = api
+        self._point = point
+
+    async def get(self, resource: Resource, _namespace: str, name: str) -> Raw:
+        if resource.plural in ("serviceaccounts", "rolebindings"):
+            return {}
+        return self._api.get(resource.plural, name)
+
+    async def create(self, resource: Resource, _namespace: str, body: Raw, *, dry_run: bool = False) -> Raw:
+        if dry_run:
+            return self._api.create(resource.plural, body, dry_run=True)
+        return self._write(lambda: self._api.create(resource.plural, body))
+
+    async def json_patch(
+        self, resource: Resource, _namespace: str, name: str, operations: list[Raw], *, subresource: str
+    ) -> Raw:
+        assert subresource == "status"
+        return self._write(lambda: self._api.patch_status(resource.plural, name, operations))
+
+    async def merge_patch(self, resource: Resource, _namespace: str, name: str, patch: Raw) -> Raw:
+        assert patch.keys() == {"metadata"}
+        return self._write(lambda: self._api.patch_finalizers(resource.plural, name, patch["metadata"]))
+
+    async def delete(self, resource: Resource, _namespace: str, name: str, *, uid: str) -> None:
+        self._write(lambda: self._api.delete(resource.plural, name, uid))
+
+    def _write(self, write: Callable[[], Any]) -> Any:
+        self._point()
+        done = write()
+        self._point()
+        return done
+
+
+class Operator:
+    """One process: all that it knows is lost with it."""
+
+    def __init__(self, api: ApiServer, point: Callable[[], None]) -> None:
+        client: Any = Client(api, point)
+        self.api = api
+        self.store = Store(Settings())
+        self._told: dict[str, Raw] = {}
+        self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False))
+        self._heard = self._doubted = -1
+        self.listen()
+
+    def listen(self) -> None:
+        """Hear what the watches tell: all that has changed since the last time."""
+        if self._heard == self.api.version:
+            return
+        self._heard = self.api.version
+        stands = {_uid(raw) for plural in ("trials", "trialengines") for raw in self.api.all(plural)}
+        for namespace, name, uid in self.store.trial_identities():
+            if uid not in stands:
+                self.store.drop_trial(namespace, name, uid)
+        for namespace, name, uid in self.store.engine_identities():
+            if uid not in stands:
+                self.store.drop_engine(namespace, name, uid)
+        for plural, put in (("trials", self.store.put_trial), ("trialengines", self.store.put_engine)):
+            for raw in self.api.all(plural):
+                if self._told.get(_uid(raw)) is not raw:
+                    self._told[_uid(raw)] = raw
+                    put(raw)
+        for raw in self.api.all("pods"):
+            if raw.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+                self.store.put_pod(raw)
+
+    def step(self, now: datetime) -> bool:
+        """Do the next thing; return whether there was one."""
+        decision = decide(self.store.snapshot(KEY), now)
+        try:
+            for action in decision.actions:
+                finish(self.apply(KEY, action))
+        except Unavailable:
+            return True
+        except ApiError:
+            finish(self.apply.read(KEY))
+        return bool(decision.actions)
+
+    def wakes(self, now: datetime) -> datetime | None:
+        """Return when the alarm rings."""
+        return decide(self.store.snapshot(KEY), now).wake_at
+
+    def doubt(self) -> bool:
+        """Ring the timer that looks after engines; once is enough as long as nothing changes."""
+        if self._doubted == self.api.version:
+            return False
+        self._doubted = self.api.version
+        return self.store.doubt_pod("lab", "example") is not None
+
+
+@dataclass
+class World:
+    """`kills`: at which points the operator is killed. `outages`: at which ones it gets no answer.
+
+    A point lies before and after each write: of one that was not answered nobody knows whether it was done.
+    `interfere`: what somebody does at one point.
+
+    `prompt`: the watches tell everything at once, and others act between any two steps of the operator; else
+    both wait until it has nothing left to do.
+    """
+
+    kills: frozenset[int] = frozenset()
+    outages: frozenset[int] = frozenset()
+    interfere: tuple[int, Callable[[ApiServer], None]] | None = None
+    prompt: bool = True
+    fails: frozenset[tuple[str, int]] = frozenset()
+    """Activities that fail, each with the attempt in which it does."""
+    people: list[tuple[Callable[[ApiServer], bool], Callable[[ApiServer], None]]] = field(
+        default_factory=list
+    )
+    """What people do, in this order, each once they see that."""
+    away: datetime | None = None
+    """When a killed operator comes back; None: at once. Nodes and engines go on meanwhile."""
+    activities: tuple[str, ...] = ("one", "two", "three")
+
+    def __post_init__(self) -> None:
+        self.api = ApiServer()
+        self.now = at(-120)
+        self.points = 0
+        self._observed = -1
+        self.acts: list[tuple[str, int, int]] = []
+        """What reached the outside: activity, run, attempt."""
+        self.act_times: list[datetime] = []
+        self.grants: list[tuple[int, str]] = []
+        self.latches: list[str] = []
+        self.pods: dict[str, str] = {}
+        """Every pod there ever was: UID and name."""
+        self._granted: set[str] = set()
+        self.api.create(
+            "trials",
+            {
+                "metadata": {"name": "example"},
+                "spec": {"startTime": rfc3339(T), "activities": [nap(name) for name in self.activities]},
+                "status": {},
+            },
+        )
+        self.operator = Operator(self.api, self._point)
+
+    def _point(self) -> None:
+        self.points += 1
+        self._observe()
+        if self.interfere is not None and self.points == self.interfere[0]:
+            self.interfere[1](self.api)
+        if self.points in self.kills:
+            raise KilledError
+        if self.points in self.outages:
+            raise Unavailable(503, "ServiceUnavailable", "no answer")
+
+    # --- time goes on
+
+    def run(self) -> "World":
+        """Live until nobody has anything left to do."""
+        with ExitStack() as patches:
+            for module in (admission, apply, pods):
+                patches.enter_context(patch.object(module, "datetime", self._clock()))
+            for _ in range(_MOST_TURNS):
+                if not self._turn():
+                    return self
+        raise AssertionError(f"no end: {decide(self.operator.store.snapshot(KEY), self.now)}")
+
+    def _clock(self) -> type[datetime]:
+        class Clock(datetime):
+            @classmethod
+            def now(cls, _tz: object = None) -> datetime:
+                return self.now
+
+        return Clock
+
+    def _turn(self) -> bool:
+        try:
+            if self.prompt:
+                self.operator.listen()
+            worked = self.operator.step(self.now)
+        except KilledError:
+            worked = self._killed()
+        self._observe()
+        if worked and not self.prompt:
+            return True
+        others = self._others()
+        if worked or others:
+            return True
+        before = self.api.version
+        self.operator.listen()
+        if self.operator.doubt() or self.api.version != before or self._operator_has_work():
+            return True
+        return self._sleep()
+
+    def _killed(self) -> bool:
+        if self.away is not None:
+            while self._others():
+                pass
+            self.now = max(self.now, self.away)
+        self.operator = Operator(self.api, self._point)
+        return True
+
+    def _operator_has_work(self) -> bool:
+        return bool(decide(self.operator.store.snapshot(KEY), self.now).actions)
+
+    def _sleep(self) -> bool:
+        wakes = self.operator.wakes(self.now)
+        if wakes is None or wakes > _HORIZON:
+            return False
+        self.now = max(wakes, self.now)
+        return True
+
+    def _observe(self) -> None:
+        """Note what can be seen from outside."""
+        if self._observed == self.api.version:
+            return
+        self._observed = self.api.version
+        for pod in self.api.all("pods"):
+            self.pods.setdefault(_uid(pod), pod["metadata"]["name"])
+        for engine in self.api.all("trialengines"):
+            status = engine.get("status", {})
+            granted = status.get("podRef", {}).get("uid")
+            if granted is not None and granted not in [uid for _, uid in self.grants]:
+                self.grants.append((status["attempt"], granted))
+        for trial in self.api.all("trials"):
+            started = trial.get("status", {}).get("startedTime")
+            if started is not None and started not in self.latches:
+                self.latches.append(started)
+
+    # --- the others
+
+    def _others(self) -> bool:
+        return self.api.collect_garbage() or self._people() or self._nodes() or self._engines()
+
+    def _nodes(self) -> bool:
+        for pod in self.api.all("pods"):
+            name, status = pod["metadata"]["name"], pod.get("status", {})
+            if "phase" not in status:
+                self.api.set_status("pods", name, phase="Running")
+                return True
+            if "deletionTimestamp" in pod["metadata"]:
+                if status["phase"] == "Running":
+                    self.api.set_status("pods", name, phase="Failed")
+                else:
+                    self.api.remove("pods", name)
+                return True
+        return False
+
+    def _engines(self) -> bool:
+        """Let the first engine that can act do one thing."""
+        for pod in self.api.all("pods"):
+            if pod.get("status", {}).get("phase") != "Running":
+                continue
+            engine = self.api.find("trialengines", pod["metadata"]["labels"][names.LABEL_TRIAL])
+            status = (engine or {}).get("status", {})
+            if status.get("podRef", {}).get("uid") == _uid(pod):
+                self._granted.add(_uid(pod))
+            if engine is not None and _uid(pod) in self._granted:
+                self._work(pod, engine)
+                return True
+        return False
+
+    def _work(self, pod: Raw, engine: Raw) -> None:
+        status = engine.get("status", {})
+        saved = {activity["name"]: activity for activity in status.get("activities", [])}
+        for name in self.activities:
+            activity = saved.get(name, {"name": name, "state": "Pending", "run": 1})
+            if activity["state"] == "Succeeded":
+                continue
+            if activity["state"] != "Running":
+                self._save(engine, saved, activity | {"state": "Running", "startTime": rfc3339(self.now)})
+                return
+            attempt = int(pod["metadata"]["labels"][names.LABEL_ATTEMPT])
+            self._act(pod, name, activity["run"], attempt)
+            failed = (name, attempt) in self.fails
+            output = {"told": None}
+            self._save(
+                engine, saved, activity | {"state": "Failed" if failed else "Succeeded", "output": output}
+            )
+            if failed:
+                self.api.set_status("pods", pod["metadata"]["name"], phase="Failed")
+            return
+        self.api.set_status("pods", pod["metadata"]["name"], phase="Succeeded")
+
+    def _act(self, pod: Raw, activity: str, run: int, attempt: int) -> None:
+        acting = [
+            other["metadata"]["name"]
+            for other in self.api.all("pods")
+            if _uid(other) in self._granted and other["status"].get("phase") == "Running"
+        ]
+        assert acting == [pod["metadata"]["name"]], f"more than one engine acts: {acting}"
+        self.acts.append((activity, run, attempt))
+        self.act_times.append(self.now)
+
+    def _save(self, engine: Raw, saved: dict[str, Raw], activity: Raw) -> None:
+        saved[activity["name"]] = activity
+        self.api.set_status("trialengines", engine["metadata"]["name"], activities=list(saved.values()))
+
+    def _people(self) -> bool:
+        if self.people and self.people[0][0](self.api):
+            self.people.pop(0)[1](self.api)
+            return True
+        return False
+
+    # --- what it came to
+
+    def outcome(self) -> dict[str, Any]:
+        """Return all that people can see in the end, without times and UIDs."""
+        trial = self.api.find("trials", "example") or {}
+        engine = (self.api.find("trialengines", "example") or {}).get("status", {})
+        status = trial.get("status", {})
+        return {
+            "conditions": {c["type"]: (c["status"], c["reason"]) for c in status.get("conditions", [])},
+            "phase": status.get("phase"),
+            "progress": status.get("progress"),
+            "missed": len(status.get("missed", [])),
+            "restored": _answer(status.get("lastHandledRestore")),
+            "requests": [_answer(taken) for taken in engine.get("trialRequests", [])],
+            "attempts": [
+                (a["number"], a["reason"], a.get("outcome"), a.get("fromActivity"))
+                for a in engine.get("attempts", [])
+            ],
+            "activities": [
+                (a["name"], a["state"], a["run"], a.get("output")) for a in engine.get("activities", [])
+            ],
+            "acts": self.acts,
+            "grants": [attempt for attempt, _ in self.grants],
+            "left": sorted(raw["metadata"]["name"] for raw in self.api.all("pods")),
+        }
+
+
+def finish(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine that never waits."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("something has waited")
+
+
+def phase_is(phase: str) -> Callable[[ApiServer], bool]:
+    """See that the Trial shows this phase."""
+    return lambda api: (api.find("trials", "example") or {}).get("status", {}).get("phase") == phase
+
+
+def works_on(activity: str) -> Callable[[ApiServer], bool]:
+    """See that the engine works on an activity."""
+
+    def seen(api: ApiServer) -> bool:
+        saved = (api.find("trialengines", "example") or {}).get("status", {}).get("activities", [])
+        return any((each["name"], each["state"]) == (activity, "Running") for each in saved)
+
+    return seen
+
+
+def annotate(**annotations: str) -> Callable[[ApiServer], None]:
+    """Return what a person does who annotates the Trial."""
+    asked = {f"{names.GROUP}/{key.replace('_', '-')}": value for key, value in annotations.items()}
+    return lambda api: api.edit("trials", "example", annotations=asked)
+
+
+def _uid(raw: Raw) -> str:
+    uid: str = raw["metadata"]["uid"]
+    return uid
+
+
+def _answer(handled: Raw | None) -> tuple[str, str] | None:
+    return (handled["id"], handled["result"]) if handled else None
