@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # A kube context of your own to use instead of the local control plane (up, run).
 CONTEXT ?=
+# How many operators: 1, or 2, of which one leads (up).
+REPLICAS ?=
 # Set to leave after the demo (run).
 ONCE ?=
 # More arguments for pytest (test).
@@ -24,7 +26,7 @@ run: .venv/ready ## Start everything, play a trial that fails and is restored, s
 	@$(LOCAL) run $(if $(ONCE),--once) $(if $(CONTEXT),--context $(CONTEXT))
 
 up: .venv/ready ## Start the local cluster in the background: etcd, API server, controllers, node, operator
-	@$(LOCAL) up $(if $(CONTEXT),--context $(CONTEXT))
+	@$(LOCAL) up $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REPLICAS),--replicas $(REPLICAS))
 
 down: .venv/ready ## Stop the local cluster and forget its data; its logs stay
 	@$(LOCAL) down

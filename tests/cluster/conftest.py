@@ -1,6 +1,7 @@
 """A real API server for the tests in this folder: one cluster for the session, one namespace per test."""
 
 import contextlib
+import ssl
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.operator_stage import Stage
+from tests.cluster.proxied_stage import ProxiedStage
+from tests.cluster.proxy import Proxy
 
 from lcm_operator.local.cluster import Cluster
 from lcm_operator.local.components import CONTROL_PLANE
@@ -38,7 +41,7 @@ def fresh_namespace(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("create", "namespace", name)
     cluster.kubectl("apply", f"--namespace={name}", f"--filename={REPOSITORY}/deploy/rbac/engine.yaml")
     yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture
@@ -63,3 +66,13 @@ def stage(staffed: Cluster) -> Iterator[Stage]:
     staffed.up(find_programs(print))
     with fresh_namespace(staffed) as name:
         yield Stage(staffed, name)
+
+
+@pytest.fixture
+def proxied(cluster: Cluster, namespace: str) -> Iterator[ProxiedStage]:
+    """A fresh namespace, and an operator behind a proxy; no node and no engines: the test plays them."""
+    with Proxy(cluster.server, ssl.create_default_context(cafile=cluster.ca_file)) as proxy:
+        stage = ProxiedStage(cluster, namespace, proxy)
+        stage.start_operator()
+        yield stage
+        stage.kill_operator()

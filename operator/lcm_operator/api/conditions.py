@@ -6,6 +6,7 @@ from typing import Literal
 from lcm_operator.api.storage import Moment, Record
 
 Status = Literal["True", "False", "Unknown"]
+LONGEST_MESSAGE = 1024
 
 
 class Condition(Record, frozen=True, kw_only=True):
@@ -55,14 +56,17 @@ def with_condition(
     generation: int = 0,
     message: str = "",
 ) -> Conditions:
-    """Return `conditions` with one set; `lastTransitionTime` moves only when its status flips."""
+    """Return `conditions` with one set; `lastTransitionTime` moves only when its status flips.
+
+    The message is cut at 1,024 characters: it may hold what others said.
+    """
     old = find(conditions, kind)
     since = old.last_transition_time if old is not None and old.status == status else now
     new = Condition(
         type=kind,
         status=status,
         reason=reason,
-        message=message,
+        message=message[:LONGEST_MESSAGE],
         last_transition_time=since,
         observed_generation=generation,
     )

@@ -38,19 +38,6 @@ def serialise(record: Record) -> dict[str, Any]:
     return plain
 
 
-def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON merge patch (RFC 7386) that makes `old` into `new`; empty if they are equal."""
-    patch: dict[str, Any] = dict.fromkeys(old.keys() - new.keys())
-    for key, value in new.items():
-        before = old.get(key)
-        if isinstance(before, dict) and isinstance(value, dict):
-            if nested := merge_patch(before, value):
-                patch[key] = nested
-        elif before != value:
-            patch[key] = value
-    return patch
-
-
 def status_patch(
     resource_version: str, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> list[dict[str, Any]]:

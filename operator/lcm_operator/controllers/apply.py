@@ -5,6 +5,7 @@ kube.errors.Conflict where the decision was made on what no longer holds, Unavai
 can't be reached; both mean: look and decide again.
 """
 
+import contextlib
 import logging
 from datetime import UTC, datetime
 from typing import Any, assert_never
@@ -12,7 +13,7 @@ from typing import Any, assert_never
 from lcm_operator.api import names, reasons
 from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
 from lcm_operator.api.metadata import Metadata
-from lcm_operator.api.storage import merge_patch, parse, serialise
+from lcm_operator.api.storage import parse, serialise, status_patch
 from lcm_operator.api.trial import Trial, TrialStatus
 from lcm_operator.controllers.admission import check
 from lcm_operator.controllers.key import Key
@@ -22,8 +23,8 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.snapshot import Absent, Problem, Refusal
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import AlreadyExists, ApiError, NotFound, Refused
-from lcm_operator.kube.resources import PODS, TRIAL_ENGINES, TRIALS, Resource
+from lcm_operator.kube.errors import AlreadyExists, ApiError, NotFound, Refused, Unavailable
+from lcm_operator.kube.resources import LEASES, PODS, TRIAL_ENGINES, TRIALS, Resource
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,12 @@ class Apply:
         self._store = store
         self._recorder = recorder
 
-    async def __call__(self, key: Key, action: act.Action) -> None:  # noqa: C901 - a branch an action
+    async def __call__(self, key: Key, action: act.Action) -> None:  # noqa: C901, PLR0912 - a branch an action
         """Carry out one action for the slot `key`."""
         match action:
+            case act.DeleteTrial(trial=trial):
+                await self._delete(TRIALS, key.namespace, trial.metadata.name, trial.metadata.uid)
+                await self.read(key)
             case act.CreateEngine(manifest=manifest):
                 await self._create_engine(key, manifest)
             case act.DeleteEngine(engine=engine):
@@ -48,6 +52,9 @@ class Apply:
                 self._store.slot(key).admission = await check(self._client, engine, manifest)
             case act.CreatePod(engine=engine, manifest=manifest):
                 await self._create_pod(key, engine, manifest)
+            case act.CreateLease(namespace=namespace, manifest=manifest):
+                with contextlib.suppress(AlreadyExists):
+                    await self._client.create(LEASES, namespace, manifest)
             case act.DeletePod(namespace=namespace, name=name, uid=uid):
                 await self._delete(PODS, namespace, name, uid)
                 await self._look_up_pod(key, name)
@@ -81,6 +88,8 @@ class Apply:
     async def read_engine(self, key: Key) -> None:
         """Read the TrialEngine of a slot."""
         slot = self._store.slot(key)
+        pod = slot.pod
+        over = isinstance(pod, Absent) or (pod is not None and pod.ended)
         try:
             raw = await self._client.get(TRIAL_ENGINES, key.namespace, key.engine)
         except NotFound:
@@ -89,9 +98,7 @@ class Apply:
             slot.engine_gone, slot.stranger = True, False
         else:
             self._store.put_engine(raw)
-            slot.engine_read_after_end = isinstance(slot.pod, Absent) or (
-                slot.pod is not None and slot.pod.ended
-            )
+            slot.engine_read_after_end = over and slot.pod == pod
 
     async def _create_engine(self, key: Key, manifest: dict[str, Any]) -> None:
         slot = self._store.slot(key)
@@ -99,7 +106,7 @@ class Apply:
             raw = await self._client.create(TRIAL_ENGINES, key.namespace, manifest)
         except AlreadyExists:
             await self.read_engine(key)
-        except (Refused, NotFound) as error:
+        except (Refused, NotFound, Unavailable) as error:
             slot.refusal = _refusal(error)
         else:
             slot.refusal = None
@@ -121,7 +128,7 @@ class Apply:
                 slot.refusal = Refusal(Problem(reasons.NAME_TAKEN, why), datetime.now(UTC))
                 return
             pod = seen_pod(raw)
-        except (Refused, NotFound) as error:
+        except (Refused, NotFound, Unavailable) as error:
             slot.refusal = _refusal(error)
             return
         slot.refusal = None
@@ -145,23 +152,18 @@ class Apply:
             return
 
     async def _write_trial(self, trial: Trial, status: TrialStatus) -> None:
-        raw = await self._write_status(TRIALS, trial.metadata, serialise(trial.status), serialise(status))
-        self._store.put_trial(raw)
+        self._store.put_trial(await self._write_status(TRIALS, trial, status))
 
     async def _write_engine(self, engine: TrialEngine, status: TrialEngineStatus) -> None:
-        raw = await self._write_status(
-            TRIAL_ENGINES, engine.metadata, serialise(engine.status), serialise(status)
-        )
-        self._store.put_engine(raw)
+        self._store.put_engine(await self._write_status(TRIAL_ENGINES, engine, status))
 
     async def _write_status(
-        self, resource: Resource, metadata: Metadata, old: dict[str, Any], new: dict[str, Any]
+        self, resource: Resource, known: Trial | TrialEngine, status: TrialStatus | TrialEngineStatus
     ) -> dict[str, Any]:
-        patch = {
-            "metadata": {"resourceVersion": metadata.resource_version, "uid": metadata.uid},
-            "status": merge_patch(old, new),
-        }
-        return await self._client.merge_patch(
+        """Write what differs, on the resourceVersion that it was computed from."""
+        metadata = known.metadata
+        patch = status_patch(metadata.resource_version, serialise(known.status), serialise(status))
+        return await self._client.json_patch(
             resource, metadata.namespace, metadata.name, patch, subresource="status"
         )
 
@@ -178,4 +180,9 @@ class Apply:
 
 
 def _refusal(error: ApiError) -> Refusal:
-    return Refusal(Problem(reasons.ADMISSION_REFUSED, error.message), datetime.now(UTC))
+    reason = reasons.ADMISSION_REFUSED
+    if isinstance(error, Unavailable):
+        reason = reasons.API_UNAVAILABLE
+    elif "is being terminated" in error.message or isinstance(error, NotFound):
+        reason = reasons.NAMESPACE_TERMINATING
+    return Refusal(Problem(reason, f"{error.status} {error.message}"), datetime.now(UTC))

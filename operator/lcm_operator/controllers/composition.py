@@ -2,12 +2,19 @@
 
 import asyncio
 import gc
+import itertools
 import logging
+import socket
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import kopf
 
-from lcm_operator.controllers import handlers, health
+from lcm_operator.controllers import handlers, health, metrics
+from lcm_operator.controllers.heartbeat import Heartbeat
+from lcm_operator.controllers.leader import Elector
+from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.relist import keep_relisting, relist_until_done
 from lcm_operator.controllers.settings import Settings
@@ -16,41 +23,82 @@ from lcm_operator.kube.access import Access, in_cluster
 from lcm_operator.kube.client import Client, open_session
 from lcm_operator.kube.kubeconfig import from_kubeconfig
 
+_LEASE_CONNECTIONS = 4
 log = logging.getLogger(__name__)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the operator until `stop` is set. Raises what ended one of its parts."""
     access = from_kubeconfig(settings.kubeconfig, settings.context) if settings.kubeconfig else in_cluster()
-    ready = asyncio.Event()
-    async with health.serve(settings.health, ready.is_set), Client(access) as client:
-        reconciler = Reconciler(client, Store(settings.domain))
-        work = asyncio.create_task(_reconcile(client, reconciler, ready))
-        work.add_done_callback(lambda _: stop.set())
-        try:
-            await _watch(access, reconciler, stop)
-        finally:
-            work.cancel()
-            (ended,) = await asyncio.gather(work, return_exceptions=True)
-    if isinstance(ended, Exception):
-        raise ended
+    ready, heartbeat, registry = asyncio.Event(), Heartbeat(), metrics.new_registry()
+    # The election has connections of its own: no burst of starts keeps it waiting.
+    async with Client(access) as client, Client(access, connections=_LEASE_CONNECTIONS) as lease_client:
+        elector = Elector(lease_client, settings.lease_namespace or access.namespace, _identity())
+        reconciler = Reconciler(
+            client, Store(settings.domain), may_act=elector.is_leader, observer=Observer(registry)
+        )
+        registry.register(metrics.Gauges(reconciler, elector.is_leader))
+        async with health.serve(
+            settings.health,
+            health.Health(heartbeat, elector, reconciler),
+            ready.is_set,
+            lambda: (metrics.page(registry), metrics.CONTENT_TYPE),
+        ):
+            await _run_until(
+                stop,
+                _work(client, elector, reconciler, heartbeat, ready),
+                lambda stop_kopf: _watch(access, reconciler, heartbeat, stop_kopf),
+            )
 
 
-async def _reconcile(client: Client, reconciler: Reconciler, ready: asyncio.Event) -> None:
-    await relist_until_done(client, reconciler)
-    _settle_memory()
-    ready.set()
-    log.info("ready: %d trials known", len(reconciler.store.trial_identities()))
+async def _run_until(
+    stop: asyncio.Event,
+    working: Coroutine[Any, Any, None],
+    watching: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+) -> None:
+    """Run both until `stop`, or until one of them ends. First the work ends, and with it the leadership.
+
+    In this order, because kopf takes its time to end, and then cancels every task that is younger than
+    itself.
+    """
+    stop_kopf = asyncio.Event()
+    work, watch = asyncio.create_task(working), asyncio.create_task(watching(stop_kopf))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({work, watch, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        work.cancel()
+        await asyncio.wait({work})
+        stop_kopf.set()
+        stopping.cancel()
+        results = await asyncio.gather(work, watch, stopping, return_exceptions=True)
+    for ended in results:
+        if isinstance(ended, Exception):
+            raise ended
+    if not stop.is_set():
+        raise RuntimeError("the operator has ended by itself")
+
+
+async def _work(
+    client: Client, elector: Elector, reconciler: Reconciler, heartbeat: Heartbeat, ready: asyncio.Event
+) -> None:
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(reconciler.run())
-        tasks.create_task(keep_relisting(client, reconciler))
+        tasks.create_task(heartbeat.run(), name="heartbeat")
+        await relist_until_done(client, reconciler)
+        _settle_memory()
+        ready.set()
+        log.info("ready: %d trials known", len(reconciler.store.trial_identities()))
+        tasks.create_task(elector.run(reconciler.follow, reconciler.lead), name="elector")
+        tasks.create_task(keep_relisting(client, reconciler), name="relist")
 
 
-async def _watch(access: Access, reconciler: Reconciler, stop: asyncio.Event) -> None:
+async def _watch(access: Access, reconciler: Reconciler, heartbeat: Heartbeat, stop: asyncio.Event) -> None:
     registry = kopf.OperatorRegistry()
     settings = kopf.OperatorSettings()
     handlers.configure(settings)
+    settings.networking.error_backoffs = _Patience()
     handlers.register(registry, reconciler)
+    heartbeat.register(registry, settings)
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
@@ -63,6 +111,18 @@ async def _watch(access: Access, reconciler: Reconciler, stop: asyncio.Event) ->
     await kopf.operator(
         registry=registry, settings=settings, clusterwide=True, standalone=True, stop_flag=stop
     )
+
+
+class _Patience:
+    """Pauses between kopf's attempts, without end: kopf ends with the first request that it gives up."""
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain((0.1, 0.2, 0.5, 1.0), itertools.repeat(2.0))
+
+
+def _identity() -> str:
+    """Return a name that no other process has, not even the next one in the same pod."""
+    return f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
 
 
 def _settle_memory() -> None:

@@ -16,7 +16,7 @@ _CHECK_ENGINE_SECONDS = 10.0
 _GONE = "DELETED"
 
 
-def register(registry: kopf.OperatorRegistry, reconciler: Reconciler) -> None:  # noqa: C901 - a handler a kind
+def register(registry: kopf.OperatorRegistry, reconciler: Reconciler) -> None:
     """Register every handler with kopf."""
     store = reconciler.store
 
@@ -31,7 +31,7 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler) -> None:  
         if event["type"] == _GONE:
             look_at(store.drop_trial(metadata["namespace"], metadata["name"], metadata["uid"]))
         else:
-            reconciler.take(store.put_trial, "Trial", raw)
+            reconciler.take(store.put_trial, raw)
 
     @kopf.on.event(names.GROUP, names.VERSION, "trialengines", registry=registry)
     async def engine_changed(event: kopf.RawEvent, **_: Any) -> None:
@@ -39,7 +39,7 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler) -> None:  
         if event["type"] == _GONE:
             look_at(store.drop_engine(metadata["namespace"], metadata["name"], metadata["uid"]))
         else:
-            reconciler.take(store.put_engine, "TrialEngine", raw)
+            reconciler.take(store.put_engine, raw)
 
     @kopf.on.event(names.GROUP, names.VERSION, "trialplans", registry=registry)
     async def plan_changed(event: kopf.RawEvent, **_: Any) -> None:

@@ -1,26 +1,86 @@
-"""/readyz and /healthz of the operator, on a port of its own."""
+"""/healthz, /readyz and /metrics of the operator, on a port of its own.
 
-from collections.abc import AsyncIterator, Callable
+/healthz names every fault that would keep trials from starting in time, a line each; thresholds in
+docs/operations.md. It must not ask the API server: a probe has to be answered at once.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from lcm_operator.controllers.heartbeat import Heartbeat
+from lcm_operator.controllers.leader import Elector
+from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.settings import Address
+from lcm_operator.domain.actions import Urgency
+
+WATCH_SILENT_SECONDS = 15.0
+LEASE_SILENT_SECONDS = 12.0
+LOOP_LATE_SECONDS = 5.0
+HEAD_OVERDUE_SECONDS = 5.0
+
+
+class Health:
+    """What is wrong with this process."""
+
+    def __init__(self, heartbeat: Heartbeat, elector: Elector, reconciler: Reconciler) -> None:
+        self._heartbeat = heartbeat
+        self._elector = elector
+        self._reconciler = reconciler
+
+    def faults(self) -> list[str]:
+        """Return a sentence for each fault; none if all is well."""
+        return list(self._faults())
+
+    def _faults(self) -> Iterator[str]:
+        silence = self._heartbeat.silence()
+        if silence > WATCH_SILENT_SECONDS:
+            yield f"watch: no event for {silence:.1f} s"
+        if self.loop_is_late():
+            yield f"loop: late by {self._heartbeat.lag():.1f} s"
+        silence = self._elector.silence()
+        if silence > LEASE_SILENT_SECONDS:
+            yield f"lease: neither renewed nor seen for {silence:.1f} s"
+        overdue = self._overdue()
+        if self._elector.is_leader() and overdue > HEAD_OVERDUE_SECONDS:
+            yield f"heap: its head is overdue by {overdue:.1f} s"
+
+    def loop_is_late(self) -> bool:
+        """Return whether the event loop is or was just now too late to start anything in time."""
+        return self._heartbeat.lag() > LOOP_LATE_SECONDS
+
+    def _overdue(self) -> float:
+        """Return for how long the most overdue start has waited, in the heap or for a worker."""
+        head = self._reconciler.alarm.next(Urgency.START)
+        in_heap = time.time() - head if head is not None else 0.0
+        return max(in_heap, self._reconciler.queue.longest_wait())
 
 
 @asynccontextmanager
-async def serve(address: Address, ready: Callable[[], bool]) -> AsyncIterator[None]:
-    """Answer probes while the context is open; `ready`: whether the store is filled and the loop runs."""
+async def serve(
+    address: Address, health: Health, ready: Callable[[], bool], metrics: Callable[[], tuple[bytes, str]]
+) -> AsyncIterator[None]:
+    """Answer while the context is open. `ready`: the store is filled; `metrics`: the page and its type."""
 
     async def readyz(_: web.Request) -> web.Response:
-        return web.Response(text="ok") if ready() else web.Response(status=503, text="not ready")
+        if not ready():
+            return web.Response(status=503, text="the first list is not complete\n")
+        return web.Response(status=503, text="the loop is late\n") if health.loop_is_late() else _ok()
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok")
+        faults = health.faults()
+        return web.Response(status=503, text="".join(f"{fault}\n" for fault in faults)) if faults else _ok()
+
+    async def scrape(_: web.Request) -> web.Response:
+        body, content_type = metrics()
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     app = web.Application()
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/healthz", healthz)
+    app.router.add_get("/metrics", scrape)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -28,3 +88,7 @@ async def serve(address: Address, ready: Callable[[], bool]) -> AsyncIterator[No
         yield
     finally:
         await runner.cleanup()
+
+
+def _ok() -> web.Response:
+    return web.Response(text="ok\n")

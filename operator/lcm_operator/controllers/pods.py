@@ -1,7 +1,7 @@
 """From a pod as the API server shows it to what matters to us."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from lcm_operator.api import names
@@ -24,8 +24,13 @@ def seen_pod(raw: Mapping[str, Any], created: datetime | None = None) -> Pod:
         name=metadata["name"],
         uid=metadata["uid"],
         created=created or datetime.fromisoformat(metadata["creationTimestamp"]),
+        seen=datetime.now(UTC),
         ended=ended,
         deleting="deletionTimestamp" in metadata,
+        disrupted=any(
+            condition["type"] == "DisruptionTarget" and condition["status"] == "True"
+            for condition in status.get("conditions", [])
+        ),
         exit_code=terminated.get("exitCode"),
         message=str(terminated.get("message") or status.get("message") or "").strip(),
     )

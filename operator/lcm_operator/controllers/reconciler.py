@@ -2,6 +2,8 @@
 
 Workers take keys from the queue, one step at a time, so that at a start time all pods are created before any
 of the writes that follow. A step that fails is repeated from what then stands in the API server.
+
+The leader runs `lead`, a standby `follow`: it decides too, so that its heap is warm, but does nothing of it.
 """
 
 import asyncio
@@ -11,16 +13,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lcm_operator.api import reasons
-from lcm_operator.api.metadata import Metadata
-from lcm_operator.api.storage import Malformed, parse
+from lcm_operator.controllers import census
 from lcm_operator.controllers.alarm import Alarm
 from lcm_operator.controllers.apply import Apply
 from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.controllers.work import WorkQueue
 from lcm_operator.domain.actions import CreatePod, Decision, Urgency
 from lcm_operator.domain.decide import decide
+from lcm_operator.domain.trial_status import start_time
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, Conflict, Unavailable
 
@@ -32,45 +35,64 @@ log = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """The operator's loop over all slots of a store."""
+    """The operator's loop over all slots of a store. `may_act()` is asked before each action."""
 
-    def __init__(self, client: Client, store: Store) -> None:
+    def __init__(
+        self, client: Client, store: Store, *, may_act: Callable[[], bool], observer: Observer
+    ) -> None:
         self.store = store
         self.alarm = Alarm(self.enqueue)
-        self._queue = WorkQueue(hold=self._start_is_near)
+        self.queue = WorkQueue(hold=self._start_is_near)
+        self._may_act = may_act
+        self._observer = observer
         self._recorder = Recorder(client, hold=self._start_is_near)
         self._apply = Apply(client, store, self._recorder)
         self._retries: dict[Key, float] = {}
 
     def enqueue(self, key: Key, urgency: Urgency = Urgency.ROUTINE) -> None:
         """Have a look at `key` soon."""
-        self._queue.add(key, urgency)
+        self.queue.add(key, urgency)
 
     def enqueue_all(self) -> None:
         """Have a look at every slot."""
         for key in self.store.all_keys():
             self.enqueue(key)
 
-    def take(self, put: Callable[[Mapping[str, Any]], Key | None], kind: str, raw: Mapping[str, Any]) -> None:
+    def take(self, put: Callable[[Mapping[str, Any]], list[Key]], raw: Mapping[str, Any]) -> None:
         """Put an object into the store and have a look at its slot; one that can't be read stops no other."""
-        try:
-            key = put(raw)
-        except Malformed as error:
-            metadata = parse(raw["metadata"], Metadata)
-            log.warning("%s %s/%s can't be read: %s", kind, metadata.namespace, metadata.name, error)
-            why = f"this version can't read the object: {error}"
-            self._recorder.tell(kind, metadata, reasons.MALFORMED, why, warning=True)
-        else:
-            if key is not None:
-                self.enqueue(key)
+        for key in put(raw):
+            self.enqueue(key)
+        while self.store.complaints:
+            kind, about, why = self.store.complaints.popleft()
+            log.warning("%s %s/%s: %s", kind, about.namespace, about.name, why)
+            if self._may_act():
+                self._recorder.tell(kind, about, reasons.MALFORMED, why, warning=True)
 
-    async def run(self) -> None:
-        """Work until cancelled; a fault in the loop itself ends it (and so the process)."""
+    async def follow(self) -> None:
+        """Keep the heap warm until cancelled, without a write."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.alarm.run(), name="alarm")
+            tasks.create_task(self._work(), name="worker")
+
+    async def lead(self) -> None:
+        """Take over, then work until cancelled; a fault in the loop itself ends it (and so the process)."""
+        self._take_over()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.alarm.run(), name="alarm")
             tasks.create_task(self._recorder.run(), name="recorder")
             for number in range(_WORKERS):
                 tasks.create_task(self._work(), name=f"worker-{number}")
+
+    def _take_over(self) -> None:
+        """Have a look at every slot, what is due first; what another leader may have changed is in doubt."""
+        self._retries.clear()
+        now = datetime.now(UTC)
+        for key in self.store.all_keys():
+            slot = self.store.slot(key)
+            slot.set_pod(None)
+            slot.admission, slot.refusal, slot.engine_gone = None, None, False
+            due = any(census.is_due(trial, now) for trial in slot.trials.values())
+            self.enqueue(key, Urgency.START if due else Urgency.ROUTINE)
 
     def _start_is_near(self) -> bool:
         head = self.alarm.next(Urgency.START)
@@ -78,11 +100,11 @@ class Reconciler:
 
     async def _work(self) -> None:
         while True:
-            key, urgency = await self._queue.take()
+            key, urgency = await self.queue.take()
             try:
                 await self._step(key)
             finally:
-                self._queue.done(key, urgency)
+                self.queue.done(key, urgency)
 
     async def _step(self, key: Key) -> None:
         decision = decide(self.store.snapshot(key), datetime.now(UTC))
@@ -91,7 +113,11 @@ class Reconciler:
             return
         try:
             for action in decision.actions:
+                if not self._may_act():
+                    self._await_start(key)
+                    return
                 await self._apply(key, action)
+                self._observer.applied(action)
         except Conflict:
             await self._read_again(key, decision.urgency)
         except Unavailable as error:
@@ -110,6 +136,14 @@ class Reconciler:
         else:
             self.alarm.clear(key)
             self.store.forget_if_empty(key)
+
+    def _await_start(self, key: Key) -> None:
+        """Ring at the start time nevertheless: this process may be the leader by then."""
+        now = datetime.now(UTC)
+        starts = [start_time(trial) for trial in self.store.slot(key).trials.values()]
+        ahead = [start for start in starts if start is not None and start > now]
+        if ahead:
+            self.alarm.set(key, min(ahead), Urgency.START)
 
     async def _read_again(self, key: Key, urgency: Urgency) -> None:
         try:

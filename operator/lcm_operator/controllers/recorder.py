@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from lcm_operator.kube.resources import EVENTS
 
 _MOST_WAITING = 10_000
 _PAUSE_SECONDS = 0.1
+_LONGEST_HOLD_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
@@ -46,9 +48,9 @@ class Recorder:
             if not self._waiting:
                 self._added.clear()
                 await self._added.wait()
-            if self._hold():
+            held_since = time.monotonic()
+            while self._hold() and time.monotonic() - held_since < _LONGEST_HOLD_SECONDS:
                 await asyncio.sleep(_PAUSE_SECONDS)
-                continue
             manifest = self._waiting.popleft()
             try:
                 await self._client.create(EVENTS, manifest["metadata"]["namespace"], manifest)

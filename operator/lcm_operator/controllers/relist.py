@@ -20,18 +20,22 @@ log = logging.getLogger(__name__)
 async def relist(client: Client, reconciler: Reconciler) -> None:
     """List plans, Trials and TrialEngines and make the store agree with them. Raises ApiError."""
     store = reconciler.store
-    for raw in (await client.list(TRIAL_PLANS))[0]:
+    known = store.plan_names()
+    plans = (await client.list(TRIAL_PLANS))[0]
+    for raw in plans:
         store.put_plan(raw)
+    for namespace, name in known - {(plan[0], plan[1]) for plan in _identities(plans)}:
+        store.drop_plan(namespace, name)
     before = store.trial_identities()
     trials = (await client.list(TRIALS))[0]
     for raw in trials:
-        reconciler.take(store.put_trial, "Trial", raw)
+        reconciler.take(store.put_trial, raw)
     for namespace, name, uid in before - _identities(trials):
         store.drop_trial(namespace, name, uid)
     before = store.engine_identities()
     engines = (await client.list(TRIAL_ENGINES))[0]
     for raw in engines:
-        reconciler.take(store.put_engine, "TrialEngine", raw)
+        reconciler.take(store.put_engine, raw)
     for namespace, name, uid in before - _identities(engines):
         store.drop_engine(namespace, name, uid)
     reconciler.enqueue_all()

@@ -23,11 +23,14 @@ class Settings:
     LCM_KUBECONFIG: a kubeconfig; default: the pod's own ServiceAccount.
     LCM_CONTEXT: the context of that kubeconfig; default: its current one.
     LCM_ENGINE_IMAGE: the image of engine pods; default `lcm-operator`.
-    LCM_HEALTH_ADDRESS: host:port of /healthz and /readyz; default 0.0.0.0:8080.
+    LCM_HEALTH_ADDRESS: host:port of /healthz, /readyz and /metrics; default 0.0.0.0:8080.
+    LCM_LEASE_NAMESPACE: where the Lease lies that elects the leader; default: the namespace
+        of the kubeconfig's context, or the pod's own.
     """
 
     kubeconfig: Path | None = None
     context: str | None = None
+    lease_namespace: str | None = None
     health: Address = Address("0.0.0.0", 8080)  # noqa: S104 - probes come from outside the pod
     domain: DomainSettings = field(default_factory=DomainSettings)
 
@@ -54,6 +57,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         kubeconfig=Path(kubeconfig) if kubeconfig else None,
         context=environment.get("LCM_CONTEXT") or None,
+        lease_namespace=environment.get("LCM_LEASE_NAMESPACE") or None,
         health=health,
         domain=DomainSettings(
             engine_image=environment.get("LCM_ENGINE_IMAGE") or DomainSettings.engine_image

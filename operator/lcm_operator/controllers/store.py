@@ -4,7 +4,7 @@ A cache only: everything in it can be read again from the API server. It turns r
 and gives `domain` its frozen snapshots.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +17,9 @@ from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.pods import seen_pod
+from lcm_operator.domain.granting import attempt_of
 from lcm_operator.domain.holding import holder
-from lcm_operator.domain.snapshot import Absent, Admission, Pod, Problem, Refusal, Settings, Snapshot
+from lcm_operator.domain.snapshot import Absent, Admission, Beat, Pod, Problem, Refusal, Settings, Snapshot
 
 _REMEMBERED_DEAD = 10_000
 ObjectName = tuple[str, str]
@@ -31,8 +32,10 @@ class Slot:
 
     trials: dict[str, Trial] = field(default_factory=dict)
     engine: TrialEngine | None = None
+    unreadable: dict[str, str] = field(default_factory=dict)
     stranger: bool = False
     pod: Pod | Absent | None = None
+    beat: Beat | None = None
     admission: Admission | None = None
     refusal: Refusal | None = None
     engine_gone: bool = False
@@ -43,6 +46,17 @@ class Slot:
         if pod is None or not _same_end(self.pod, pod):
             self.engine_read_after_end = False
         self.pod = pod
+
+
+def _current(slot: Slot) -> Pod | Absent | None:
+    """Return the pod if it is the one of the current attempt; another replica may have begun a new one."""
+    pod, engine = slot.pod, slot.engine
+    if pod is None or engine is None or pod.name != names.pod_name(engine.metadata.name, attempt_of(engine)):
+        return None
+    granted = engine.status.pod_ref
+    if isinstance(pod, Pod) and granted is not None and pod.uid != granted.uid:
+        return None
+    return pod
 
 
 def _same_end(old: Pod | Absent | None, new: Pod | Absent) -> bool:
@@ -59,7 +73,10 @@ class Store:
         self._slots: dict[Key, Slot] = {}
         self._keys: dict[ObjectName, Key] = {}
         self._plans: dict[ObjectName, TrialPlan | Problem] = {}
+        self._plan_versions: dict[ObjectName, int] = {}
         self._dead: OrderedDict[str, None] = OrderedDict()
+        self.complaints: deque[tuple[str, Metadata, str]] = deque(maxlen=_REMEMBERED_DEAD)
+        """Objects that turned out to be unreadable, for somebody to tell people."""
 
     def all_keys(self) -> list[Key]:
         """Return the keys of all slots."""
@@ -68,6 +85,11 @@ class Store:
     def slot(self, key: Key) -> Slot:
         """Return the slot of `key`, made if need be."""
         return self._slots.setdefault(key, Slot())
+
+    def engine(self, key: Key) -> TrialEngine | None:
+        """Return the TrialEngine of `key`, if it is known."""
+        slot = self._slots.get(key)
+        return slot.engine if slot else None
 
     def snapshot(self, key: Key) -> Snapshot:
         """Return what `domain` decides from."""
@@ -78,9 +100,11 @@ class Store:
             name=key.engine,
             trials=trials,
             engine=slot.engine,
+            unreadable="; ".join(f"{thing}: {why}" for thing, why in slot.unreadable.items()),
             stranger=slot.stranger,
             plan=self._plan_of(chosen) if chosen else None,
-            pod=slot.pod,
+            pod=_current(slot),
+            beat=slot.beat,
             admission=slot.admission,
             refusal=slot.refusal,
             engine_gone=slot.engine_gone,
@@ -88,46 +112,64 @@ class Store:
             settings=self._settings,
         )
 
-    def put_trial(self, raw: Mapping[str, Any]) -> Key | None:
-        """Take in a Trial; return its key, or None if nothing is new. Raises Malformed."""
-        trial = parse(raw, Trial)
+    def put_trial(self, raw: Mapping[str, Any]) -> list[Key]:
+        """Take in a Trial; return the keys that are concerned, none if nothing is new."""
+        try:
+            trial = parse(raw, Trial)
+        except Malformed as error:
+            return self._put_unreadable("Trial", raw, str(error))
         place = (trial.metadata.namespace, trial.metadata.name)
         key = Key(trial.metadata.namespace, names.engine_name(trial.trial_id))
-        known_key = self._keys.get(place)
-        known = self._slots[known_key].trials.get(trial.metadata.name) if known_key else None
+        before = self._keys.get(place)
+        known = self._slots[before].trials.get(trial.metadata.name) if before else None
         if not self._newer(trial.metadata, known.metadata if known else None):
-            return None
-        if known_key is not None and known_key != key:
-            del self._slots[known_key].trials[trial.metadata.name]
+            return []
+        if before is not None and before != key:  # re-created with another ID
+            self._slots[before].trials.pop(trial.metadata.name, None)
         self._keys[place] = key
-        self.slot(key).trials[trial.metadata.name] = trial
-        return key
+        slot = self.slot(key)
+        slot.trials[trial.metadata.name] = trial
+        slot.unreadable.pop(f"Trial {trial.metadata.name}", None)
+        if known is None or known.status.started_time != trial.status.started_time:
+            slot.engine_gone = False
+        if known is not None and known.metadata.generation != trial.metadata.generation:
+            slot.refusal = None
+        return [key] if before in (None, key) else [key, before]
 
     def drop_trial(self, namespace: str, name: str, uid: str) -> Key | None:
         """Forget a Trial that is gone; return its key if it was known."""
         self._bury(uid)
         key = self._keys.get((namespace, name))
-        if key is None or self._slots[key].trials[name].metadata.uid != uid:
+        if key is None:
             return None
+        slot = self._slots[key]
+        slot.unreadable.pop(f"Trial {name}", None)
+        known = slot.trials.get(name)
+        if known is not None and known.metadata.uid != uid:
+            return None
+        slot.trials.pop(name, None)
         del self._keys[(namespace, name)]
-        del self._slots[key].trials[name]
         return key
 
-    def put_engine(self, raw: Mapping[str, Any]) -> Key | None:
-        """Take in a TrialEngine; return its key, or None if nothing is new. Raises Malformed."""
-        engine = parse(raw, TrialEngine)
+    def put_engine(self, raw: Mapping[str, Any]) -> list[Key]:
+        """Take in a TrialEngine; return its key, nothing if nothing is new."""
+        try:
+            engine = parse(raw, TrialEngine)
+        except Malformed as error:
+            return self._put_unreadable("TrialEngine", raw, str(error))
         key = Key(engine.metadata.namespace, engine.metadata.name)
         slot = self.slot(key)
         if not _is_ours(engine):
             slot.stranger = True
-            return key
+            return [key]
         if not self._newer(engine.metadata, slot.engine.metadata if slot.engine else None):
-            return None
+            return []
         if slot.engine is None or slot.engine.metadata.uid != engine.metadata.uid:
             slot.set_pod(None)
-            slot.admission = slot.refusal = None
+            slot.admission = slot.refusal = slot.beat = None
         slot.engine, slot.stranger, slot.engine_gone = engine, False, False
-        return key
+        slot.unreadable.pop(f"TrialEngine {engine.metadata.name}", None)
+        return [key]
 
     def drop_engine(self, namespace: str, name: str, uid: str) -> Key | None:
         """Forget a TrialEngine that is gone; return its key if it was known."""
@@ -137,6 +179,7 @@ class Store:
         if slot is None:
             return None
         slot.stranger = False
+        slot.unreadable.pop(f"TrialEngine {name}", None)
         if slot.engine is not None and slot.engine.metadata.uid == uid:
             slot.engine, slot.admission = None, None
             slot.set_pod(None)
@@ -146,6 +189,10 @@ class Store:
         """Take in a TrialPlan and return the keys of the namespace that may wait for it."""
         metadata = raw["metadata"]
         place = (metadata["namespace"], metadata["name"])
+        version = int(metadata["resourceVersion"])
+        if version <= self._plan_versions.get(place, 0):
+            return []
+        self._plan_versions[place] = version
         try:
             self._plans[place] = parse(raw, TrialPlan)
         except Malformed as error:
@@ -171,6 +218,13 @@ class Store:
         slot.set_pod(None)
         return key
 
+    def doubt_everything(self) -> None:
+        """Forget what another replica may have changed without our seeing it: pods, beats, refusals."""
+        for slot in self._slots.values():
+            slot.set_pod(None)
+            slot.admission = slot.refusal = slot.beat = None
+            slot.engine_gone = False
+
     def trial_identities(self) -> set[Identity]:
         """Return namespace, name and UID of every Trial."""
         return {_identity(trial.metadata) for slot in self._slots.values() for trial in slot.trials.values()}
@@ -183,12 +237,33 @@ class Store:
         """Forget a TrialPlan."""
         self._plans.pop((namespace, name), None)
 
+    def plan_names(self) -> set[ObjectName]:
+        """Return namespace and name of every TrialPlan."""
+        return set(self._plans)
+
     def forget_if_empty(self, key: Key) -> bool:
         """Remove a slot in which nothing is left; return whether it is gone."""
         slot = self._slots.get(key)
-        if slot is not None and not slot.trials and slot.engine is None and not slot.stranger:
+        if slot is not None and not (slot.trials or slot.engine or slot.stranger or slot.unreadable):
             del self._slots[key]
         return key not in self._slots
+
+    def _put_unreadable(self, kind: str, raw: Mapping[str, Any], why: str) -> list[Key]:
+        """Remember that an object can't be parsed: nothing may be decided as if it were not there."""
+        metadata = parse(raw["metadata"], Metadata)
+        trial_id = raw.get("spec", {}).get("trialID")
+        engine = names.engine_name(trial_id if isinstance(trial_id, str) else metadata.name)
+        key = Key(metadata.namespace, engine if kind == "Trial" else metadata.name)
+        slot, thing = self.slot(key), f"{kind} {metadata.name}"
+        if slot.unreadable.get(thing) != why:
+            self.complaints.append((kind, metadata, f"this version can't read the object: {why}"))
+        slot.unreadable[thing] = why
+        if kind == "Trial":
+            slot.trials.pop(metadata.name, None)
+            self._keys[(metadata.namespace, metadata.name)] = key
+        else:
+            slot.engine = None
+        return [key]
 
     def _plan_of(self, trial: Trial) -> TrialPlan | Problem | None:
         if trial.spec.activities:
@@ -201,7 +276,7 @@ class Store:
         """Return whether `new` is to be taken: not of the dead, and not older than what we have."""
         if new.uid in self._dead:
             return False
-        if known is None or known.uid != new.uid:
+        if known is None:
             return True
         return int(new.resource_version) > int(known.resource_version)
 
@@ -216,4 +291,8 @@ def _identity(metadata: Metadata) -> Identity:
 
 
 def _is_ours(engine: TrialEngine) -> bool:
-    return any(owner.controller and owner.kind == "Trial" for owner in engine.metadata.owner_references)
+    """Whether a Trial controls it, or did: `kubectl delete --cascade=orphan` takes the owner away."""
+    metadata = engine.metadata
+    if metadata.controller_uid is None:
+        return names.FINALIZER_ENGINE in metadata.finalizers and not metadata.owner_references
+    return any(owner.controller and owner.kind == "Trial" for owner in metadata.owner_references)

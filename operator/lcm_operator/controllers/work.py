@@ -35,6 +35,11 @@ class WorkQueue:
     def __len__(self) -> int:
         return len(self._queued) + len(self._working)
 
+    def longest_wait(self) -> float:
+        """Return for how many seconds the first of the urgent keys waits beyond its time."""
+        self._drop_stale(self._urgent)
+        return time.monotonic() - self._urgent[0][0] if self._urgent else 0.0
+
     def add(self, key: Key, urgency: Urgency) -> None:
         """Queue `key`; one that is queued already keeps the more urgent of both."""
         if key in self._working:

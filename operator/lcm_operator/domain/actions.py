@@ -25,6 +25,13 @@ class Urgency(IntEnum):
 
 
 @dataclass(frozen=True)
+class DeleteTrial:
+    """Delete one Trial, by UID: it has been kept for its time."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True)
 class CreateEngine:
     """Create the TrialEngine of a trial."""
 
@@ -52,6 +59,14 @@ class CreatePod:
     """Create the pod of an attempt; one that exists is adopted if this TrialEngine controls it."""
 
     engine: TrialEngine
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CreateLease:
+    """Create the Lease that the engine of a pod renews as its sign of life; it goes with the pod."""
+
+    namespace: str
     manifest: dict[str, Any]
 
 
@@ -130,10 +145,12 @@ class RecordEvent:
 
 
 Action = (
-    CreateEngine
+    DeleteTrial
+    | CreateEngine
     | DeleteEngine
     | CheckAdmission
     | CreatePod
+    | CreateLease
     | DeletePod
     | LookUpPod
     | LookUpEngine

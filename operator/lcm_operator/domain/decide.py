@@ -5,44 +5,50 @@ step only; after the step is done it is called again with what has become of it.
 is nothing special: the next process decides from what stands in the API server.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 
-from lcm_operator.api import reasons
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
+from lcm_operator.domain.actions import Decision, DeleteEngine, act, wait
 from lcm_operator.domain.holding import holder
 from lcm_operator.domain.lifecycle import decide_running
 from lcm_operator.domain.removal import decide_removal
 from lcm_operator.domain.scheduling import decide_start
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.trial_status import Set, trial_status
+from lcm_operator.domain.waiting import decide_waiting
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
     """Return the next step for a slot, or why there is none and when to look again."""
+    chosen = holder(snapshot.trials, snapshot.engine)
+    if snapshot.unreadable and (snapshot.engine is None or chosen is None):
+        return wait(f"this version can't read everything: {snapshot.unreadable}")
+    decisions = list(_decisions(snapshot, chosen, now))
+    first = next((decision for decision in decisions if decision.actions), None)
+    if first is not None:
+        return first
+    waits = [decision for decision in decisions if decision.wake_at is not None]
+    return min(waits, key=lambda decision: (decision.wake_at, decision.wake_urgency), default=decisions[0])
+
+
+def _decisions(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Iterator[Decision]:
+    """Go through what is to be said of the slot: its TrialEngine and holder first, then who waits."""
+    yield _decide_holder(snapshot, chosen, now)
+    for trial in snapshot.trials:
+        if trial is not chosen:
+            yield decide_waiting(trial, chosen, now)
+
+
+def _decide_holder(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Decision:
     engine = snapshot.engine
     if engine is not None and engine.metadata.deletion_timestamp is not None:
-        return decide_removal(snapshot, engine, now)
-    chosen = holder(snapshot.trials, engine)
-    for trial in snapshot.trials:
-        if trial is not chosen and trial.metadata.deletion_timestamp is None:
-            refused = _refuse(trial, chosen, now)
-            if refused is not None:
-                return refused
+        return decide_removal(snapshot, engine, chosen, now)
     if chosen is None:
-        return wait("the TrialEngine goes with its Trial" if engine else "there is no trial")
+        if engine is not None and engine.metadata.controller_uid is None:  # kubectl delete --cascade=orphan
+            return act(DeleteEngine(engine))
+        return wait("the TrialEngine goes with its Trial" if engine else "nobody holds the ID")
     if chosen.metadata.deletion_timestamp is not None:
         return wait("the trial is being deleted")
-    if chosen.status.started_time is not None:
-        return decide_running(snapshot, chosen, now)
-    return decide_start(snapshot, chosen, now)
-
-
-def _refuse(trial: Trial, chosen: Trial | None, now: datetime) -> Decision | None:
-    """Return the write that tells a Trial that another one holds its ID; None if it has been told."""
-    other = f"Trial {chosen.metadata.name}" if chosen else "a Trial that is gone"
-    why = f"trial ID {trial.trial_id!r} is held by {other}"
-    status = trial_status(trial, now, Set(reasons.ACCEPTED, "False", reasons.DUPLICATE_TRIAL_ID, why))
-    if status == trial.status:
-        return None
-    return act(WriteTrial(trial, status), RecordEvent(trial, reasons.DUPLICATE_TRIAL_ID, why, warning=True))
+    if chosen.status.started_time is None:
+        return decide_start(snapshot, chosen, now)
+    return decide_running(snapshot, chosen, now)

@@ -2,21 +2,38 @@
 
 from datetime import UTC, datetime
 
+from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
+from lcm_operator.domain.trial_status import outcome, scheduled_again
 
 _FAR_PAST = datetime.min.replace(tzinfo=UTC)
 
 
 def holder(trials: tuple[Trial, ...], engine: TrialEngine | None) -> Trial | None:
-    """Return the Trial that holds the ID: the one whose TrialEngine exists, else the oldest.
+    """Return the Trial that holds the ID: the one whose TrialEngine exists, whatever else is true of it.
 
-    Of equally old ones the smallest UID. None if there is no Trial, or the TrialEngine is of none of them.
+    Without a TrialEngine: of those that have no outcome and are not being deleted the one that holds it
+    already, else the oldest, of equally old ones the smallest UID. None if nobody does.
     """
     if engine is not None:
-        return next((trial for trial in trials if trial.metadata.uid == engine.metadata.controller_uid), None)
+        owner = engine.metadata.controller_uid or engine.spec.trial_uid
+        return next((trial for trial in trials if trial.metadata.uid == owner), None)
     return min(
-        trials,
-        key=lambda trial: (trial.metadata.creation_timestamp or _FAR_PAST, trial.metadata.uid),
+        (
+            trial
+            for trial in trials
+            if trial.metadata.deletion_timestamp is None
+            and (outcome(trial) is None or scheduled_again(trial))
+        ),
+        key=lambda trial: (
+            not _holds_already(trial),
+            trial.metadata.creation_timestamp or _FAR_PAST,
+            trial.metadata.uid,
+        ),
         default=None,
     )
+
+
+def _holds_already(trial: Trial) -> bool:
+    return outcome(trial) is None and conditions.is_true(trial.status.conditions, reasons.ACCEPTED)

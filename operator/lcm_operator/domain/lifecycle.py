@@ -7,75 +7,136 @@
 Attempts never overlap: the write that begins attempt n+1 is made only after the pod of attempt n has ended.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-import msgspec
-
-from lcm_operator.api import conditions, names, reasons
-from lcm_operator.api.engine import PodRef, TrialEngine
+from lcm_operator.api import conditions, reasons
+from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     Action,
-    CreatePod,
     Decision,
-    DeletePod,
-    GrantEngine,
+    DeleteEngine,
     LookUpEngine,
-    LookUpPod,
     RecordEvent,
-    Urgency,
     WriteEngine,
     WriteTrial,
     act,
     wait,
 )
-from lcm_operator.domain.outcome import judge, progress
-from lcm_operator.domain.pods import engine_pod
-from lcm_operator.domain.requests import Restore, answer, echo_due, open_restores
-from lcm_operator.domain.restoring import finished, granted_attempts, restored
-from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
-from lcm_operator.domain.trial_status import Set, is_final, trial_status
+from lcm_operator.domain.granting import attempt_of, give_grant, look_up_pod
+from lcm_operator.domain.outcome import Outcome, judge, judge_life, plan_is_through, progress
+from lcm_operator.domain.requests import Request, answer, echo, open_deletes, open_restores
+from lcm_operator.domain.restoring import (
+    AUTOMATIC,
+    DISRUPTION,
+    RESTORE,
+    RESTORE_FROM,
+    finished,
+    restored,
+)
+from lcm_operator.domain.retention import expire
+from lcm_operator.domain.snapshot import Pod, Snapshot
+from lcm_operator.domain.stopping import decide_ending, end_pod, read_last_checkpoint, told_to_stop
+from lcm_operator.domain.trial_status import Set, outcome, trial_status
+
+_LIFELESS = (reasons.ENGINE_NOT_READY, reasons.ENGINE_SILENT)
 
 
 def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
-    """Decide about a latched trial."""
+    """Decide about a latched trial whose TrialEngine is not being removed."""
     engine, reference = snapshot.engine, trial.status.engine_ref
     if engine is None or reference is None or engine.metadata.uid != reference.uid:
         return _lost(snapshot, trial, now)
-    if engine.metadata.deletion_timestamp is not None:
-        return wait("the TrialEngine is being removed")
-    if engine.status.pod_ref is None:
+    if deletes := open_deletes(trial, engine):
+        return _delete(trial, engine, deletes, now)
+    if engine.status.pod_ref is None and engine.status.stop is None:
         return _grant(snapshot, trial, engine, now)
-    if restores := open_restores(trial, engine):
-        return _restore(snapshot, trial, engine, restores, now)
-    outcome = judge(snapshot, engine)
-    settled = not conditions.is_true(engine.status.conditions, reasons.SUCCEEDED) and (
-        not conditions.is_false(engine.status.conditions, reasons.SUCCEEDED)
-    )
-    if outcome is not None and settled:
-        return act(WriteEngine(engine, finished(engine, outcome, now)))
+    if open_restores(trial, engine):
+        return _restore(snapshot, trial, engine, now)
+    if not _is_settled(engine):
+        step = _settle(snapshot, trial, engine, now)
+        if step is not None:
+            return step
     if mirrored := _mirror(trial, engine, now):
         return act(*mirrored)
-    if outcome is None:
-        return _look(snapshot, engine) or wait("the engine is working")
-    return wait("the engine has ended; a restore or delete may come")
+    if not _is_settled(engine):
+        if snapshot.pod is None:
+            return look_up_pod(engine)
+        working = wait("the engine is working", _next_deadline(trial, engine, now))
+        return read_last_checkpoint(snapshot, engine) or working
+    if conditions.reason(engine.status.conditions, reasons.SUCCEEDED) in _LIFELESS:
+        return end_pod(snapshot, engine, now) or wait("the silent engine's pod has ended")
+    return expire(trial, now) or wait("the engine has ended; a restore or delete may come")
 
 
-def _look(snapshot: Snapshot, engine: TrialEngine) -> Decision | None:
-    """Return what has to be read before more can be said: the pod once, the TrialEngine after its end."""
-    pod = snapshot.pod
-    if pod is None:
-        return act(LookUpPod(engine.metadata.namespace, _pod_name(engine)))
-    over = isinstance(pod, Absent) or pod.ended
-    if over and not snapshot.engine_read_after_end:
-        return act(LookUpEngine(engine.metadata.namespace, engine.metadata.name))
+def _delete(trial: Trial, engine: TrialEngine, deletes: tuple[Request, ...], now: datetime) -> Decision:
+    """Return the deletion that a request asks for; its answer is written in the course of it."""
+    for request in deletes:
+        if request.fault:
+            refused = answer(engine.status, (request,), "Refused", request.fault, now)
+            event = RecordEvent(trial, reasons.REFUSED, request.fault, warning=True)
+            return act(WriteEngine(engine, refused), event)
+    return act(DeleteEngine(engine))
+
+
+def _is_settled(engine: TrialEngine) -> bool:
+    """Return whether the current attempt's outcome is written."""
+    found = conditions.find(engine.status.conditions, reasons.SUCCEEDED)
+    return found is not None and found.status != "Unknown"
+
+
+def _settle(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:
+    """Return what the state of the attempt calls for: nothing as long as it works."""
+    if engine.status.stop is not None:
+        ending = decide_ending(snapshot, engine, engine.status.stop, now)
+        limit = engine.spec.engine.active_deadline_seconds
+        reached = Outcome(
+            succeeded=False,
+            reason=reasons.DEADLINE_EXCEEDED,
+            message=f"the attempt was not done within {limit} s",
+        )
+        over = ending is None
+        return act(WriteEngine(engine, finished(engine, reached, now))) if over else ending
+    found = judge(snapshot, engine) or judge_life(snapshot, engine, trial.spec.starting_deadline_seconds, now)
+    if found is not None:
+        reason = None if found.succeeded else _restores_itself(snapshot, engine, found)
+        if reason is not None:
+            return _begin_again(snapshot, trial, engine, now, reason=reason, found=found)
+        return act(WriteEngine(engine, finished(engine, found, now)))
+    deadline = _active_deadline(engine)
+    if deadline is not None and now >= deadline and not plan_is_through(engine):
+        return act(WriteEngine(engine, told_to_stop(engine.status, "Deadline", now)))
     return None
 
 
+def _restores_itself(snapshot: Snapshot, engine: TrialEngine, found: Outcome) -> str | None:
+    """Return why a failed attempt is followed by another one without anybody asking; None if it is not."""
+    pod = snapshot.pod
+    if found.reason == reasons.ENGINE_ENDED and isinstance(pod, Pod) and pod.disrupted:
+        return DISRUPTION
+    used = sum(attempt.reason == AUTOMATIC for attempt in engine.status.attempts)
+    return AUTOMATIC if used < engine.spec.engine.max_restores else None
+
+
+def _next_deadline(trial: Trial, engine: TrialEngine, now: datetime) -> datetime | None:
+    """Return when time alone may bring something to do: a first beat that is missing, the active deadline."""
+    granted = engine.status.pod_ref
+    if granted is None:
+        return None
+    begin = granted.not_before + timedelta(seconds=max(trial.spec.starting_deadline_seconds, 120) + 1)
+    moments = [moment for moment in (begin, _active_deadline(engine)) if moment is not None and moment > now]
+    return min(moments, default=None)
+
+
+def _active_deadline(engine: TrialEngine) -> datetime | None:
+    granted, seconds = engine.status.pod_ref, engine.spec.engine.active_deadline_seconds
+    return None if granted is None or seconds is None else granted.not_before + timedelta(seconds=seconds)
+
+
 def _lost(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
-    if is_final(trial):
+    if outcome(trial) is not None:
         return wait("the trial has its outcome")
-    if snapshot.engine is None and not snapshot.engine_gone:
+    if not snapshot.engine_gone:
         return act(LookUpEngine(trial.metadata.namespace, snapshot.name))
     why = f"TrialEngine {snapshot.name} is gone, and with it the checkpoint"
     status = trial_status(trial, now, Set(reasons.SUCCEEDED, "False", reasons.ENGINE_LOST, why))
@@ -83,95 +144,71 @@ def _lost(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
 
 
 def _grant(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
-    attempt = max(engine.status.attempt, 1)
-    pod = snapshot.pod
-    if not isinstance(pod, Pod) or pod.name != names.pod_name(engine.metadata.name, attempt):
-        refusal = snapshot.refusal
-        if refusal is not None and now < refusal.at + snapshot.settings.retry_start:
-            again = refusal.at + snapshot.settings.retry_start
-            return wait(f"the pod is tried again: {refusal.problem.message}", again, Urgency.FOLLOW)
-        manifest = engine_pod(engine, attempt, snapshot.settings.engine_image)
-        return act(CreatePod(engine, manifest), urgency=Urgency.FOLLOW)
-    moment = now.astimezone(UTC)
-    status = msgspec.structs.replace(
-        engine.status,
-        attempt=attempt,
-        pod_ref=PodRef(name=pod.name, uid=pod.uid, not_before=moment),
-        attempts=granted_attempts(engine.status, attempt, moment),
-        attempts_total=max(engine.status.attempts_total, 1),
-        phase="Running",
-        conditions=conditions.with_condition(
-            conditions.with_condition(
-                engine.status.conditions,
-                reasons.STARTED,
-                "True",
-                reasons.ENGINE_STARTED,
-                now=moment,
-                generation=engine.metadata.generation,
-            ),
-            reasons.SUCCEEDED,
-            "Unknown",
-            reasons.RUNNING,
-            now=moment,
-            generation=engine.metadata.generation,
-            message=f"attempt {attempt} is running",
-        ),
-    )
-    early = open_restores(trial, engine)
-    met = f"met by attempt {attempt}, which had not begun yet"
-    return act(GrantEngine(engine, answer(status, early, "Merged", met, moment)), urgency=Urgency.FOLLOW)
+    met = f"met by attempt {attempt_of(engine)}, which had not begun yet"
+    status = answer(engine.status, open_restores(trial, engine), "Merged", met, now)
+    return give_grant(snapshot, engine, status, now)
 
 
-def _restore(
-    snapshot: Snapshot, trial: Trial, engine: TrialEngine, restores: tuple[Restore, ...], now: datetime
-) -> Decision:
-    moment = now.astimezone(UTC)
+def _restore(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
     known = {activity.name for activity in engine.spec.activities}
-    unmet = tuple(r for r in restores if r.from_activity is not None and r.from_activity not in known)
-    if unmet:
-        why = f"restore-from: the plan has no activity {unmet[0].from_activity!r}"
-        refused = answer(engine.status, unmet, "Refused", why, moment)
-        return act(WriteEngine(engine, refused), RecordEvent(trial, reasons.REFUSED, why, warning=True))
-    pod = snapshot.pod
-    if pod is None:
-        return act(LookUpPod(engine.metadata.namespace, _pod_name(engine)))
-    if isinstance(pod, Pod) and not pod.ended:
-        if not pod.deleting:
-            return act(DeletePod(engine.metadata.namespace, pod.name, pod.uid))
-        again = now + snapshot.settings.poll_ending_pod
-        return wait("the old pod is ending", again)
-    if not snapshot.engine_read_after_end:
-        return act(LookUpEngine(engine.metadata.namespace, engine.metadata.name))
-    chosen = next((r.from_activity for r in restores if r.from_activity is not None), None)
-    reason = "RestoreFrom" if chosen else "Restore"
-    status = restored(engine, reason, moment, chosen)
+    requests = open_restores(trial, engine)
+    for request in requests:
+        why = request.fault
+        if not why and request.from_activity is not None and request.from_activity not in known:
+            why = f"restore-from: the plan has no activity {request.from_activity!r}"
+        if why:
+            refused = answer(engine.status, (request,), "Refused", why, now)
+            event = RecordEvent(trial, reasons.REFUSED, why, warning=True)
+            return act(WriteEngine(engine, refused), event)
+    chosen = next((r.from_activity for r in requests if r.from_activity is not None), None)
+    reason = RESTORE_FROM if chosen else RESTORE
+    return _begin_again(snapshot, trial, engine, now, reason=reason, from_activity=chosen)
+
+
+def _begin_again(
+    snapshot: Snapshot,
+    trial: Trial,
+    engine: TrialEngine,
+    now: datetime,
+    *,
+    reason: str,
+    found: Outcome | None = None,
+    from_activity: str | None = None,
+) -> Decision:
+    """Return the next step towards attempt n+1: the old pod's end, its last checkpoint, the write."""
+    before = end_pod(snapshot, engine, now) or read_last_checkpoint(snapshot, engine)
+    if before is not None:
+        return before
+    status = restored(engine, reason, now, found, from_activity)
     begins = f"attempt {status.attempt} begins at {status.attempts[-1].from_activity or 'the end'}"
     return act(
-        WriteEngine(engine, answer(status, restores, "Done", begins, moment)),
-        RecordEvent(trial, reasons.RESTORED, begins),
+        WriteEngine(engine, answer(status, open_restores(trial, engine), "Done", begins, now)),
+        RecordEvent(trial, reasons.RESTORED, begins if found is None else f"{begins}: {found.message}"),
     )
 
 
 def _mirror(trial: Trial, engine: TrialEngine, now: datetime) -> tuple[Action, ...]:
     """Return the write that makes the Trial show what its TrialEngine says, and the Event; () if it does."""
-    outcome = conditions.find(engine.status.conditions, reasons.SUCCEEDED)
+    found = conditions.find(engine.status.conditions, reasons.SUCCEEDED)
     succeeded = (
-        Set(reasons.SUCCEEDED, outcome.status, outcome.reason, outcome.message)
-        if outcome is not None
+        Set(reasons.SUCCEEDED, found.status, found.reason, found.message)
+        if found is not None
         else Set(reasons.SUCCEEDED, "Unknown", reasons.RUNNING)
     )
+    first_lag = trial.status.first_activity_lag_milliseconds
     status = trial_status(
         trial,
         now,
         succeeded,
         progress=progress(engine),
-        first_activity_lag_milliseconds=_first_activity_lag(engine),
-        last_handled_restore=echo_due(trial, engine) or trial.status.last_handled_restore,
+        first_activity_lag_milliseconds=_first_activity_lag(engine) if first_lag is None else first_lag,
+        last_handled_restore=echo("Restore", trial, engine),
+        last_handled_delete=echo("Delete", trial, engine),
     )
     if status == trial.status:
         return ()
     actions: list[Action] = [WriteTrial(trial, status)]
-    shown = conditions.find(trial.status.conditions, reasons.SUCCEEDED)
+    shown = outcome(trial)
     if succeeded.status != "Unknown" and (shown is None or shown.status != succeeded.status):
         failed = succeeded.status == "False"
         actions.append(RecordEvent(trial, succeeded.reason, succeeded.message, warning=failed))
@@ -183,9 +220,4 @@ def _first_activity_lag(engine: TrialEngine) -> int | None:
     begun = engine.status.activity(first).start_time
     if begun is None:
         return None
-    lag = max(timedelta(0), begun - engine.spec.start_time)
-    return int(lag / timedelta(milliseconds=1))
-
-
-def _pod_name(engine: TrialEngine) -> str:
-    return names.pod_name(engine.metadata.name, max(engine.status.attempt, 1))
+    return int(max(timedelta(0), begun - engine.spec.start_time) / timedelta(milliseconds=1))

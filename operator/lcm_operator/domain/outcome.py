@@ -1,10 +1,16 @@
 """What became of an attempt, judged by the checkpoint; the pod only says that no more will come. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from lcm_operator.api import reasons
 from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.plan import Activity
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
+
+_LEAST_TIME_TO_BEGIN = timedelta(seconds=120)
+_THROUGH = ("Succeeded", "Skipped")
 
 
 @dataclass(frozen=True)
@@ -17,38 +23,93 @@ class Outcome:
 
 
 def judge(snapshot: Snapshot, engine: TrialEngine) -> Outcome | None:
-    """Return the outcome of the current attempt, or None while it may still act.
+    """Return the outcome of the attempt by its checkpoint and its pod, or None while it may still act.
 
     A pod that has ended counts only once the TrialEngine was read after that: the last checkpoint may be
     newer than what the watch has told so far.
     """
-    spec, status = engine.spec, engine.status
-    states = {activity.name: status.activity(activity.name) for activity in spec.activities}
-    for activity in spec.activities:
-        state = states[activity.name]
+    for activity in engine.spec.activities:
+        state = engine.status.activity(activity.name)
         if state.state == "Failed" and not activity.continue_on_error:
-            return Outcome(
-                succeeded=False,
-                reason=reasons.ACTIVITY_FAILED,
-                message=f"activity {activity.name} failed: {state.message}",
-            )
-    if all(state.state in ("Succeeded", "Skipped", "Failed") for state in states.values()):
-        return Outcome(succeeded=True, reason=reasons.COMPLETED, message="the plan has been worked through")
+            message = f"activity {activity.name} failed: {state.message}"
+            return Outcome(succeeded=False, reason=reasons.ACTIVITY_FAILED, message=message)
+    if plan_is_through(engine) and finally_is_over(engine):
+        message = "the plan has been worked through"
+        return Outcome(succeeded=True, reason=reasons.COMPLETED, message=message)
     pod = snapshot.pod
     if isinstance(pod, Absent) and snapshot.engine_read_after_end:
-        return Outcome(succeeded=False, reason=reasons.ENGINE_ENDED, message=f"pod {pod.name} is gone")
+        return _ended(f"pod {pod.name} is gone")
     if isinstance(pod, Pod) and pod.ended and snapshot.engine_read_after_end:
         how = f"exit code {pod.exit_code}" if pod.exit_code is not None else "no exit code"
-        message = f"pod {pod.name} ended before the plan did ({how})"
         detail = f": {pod.message}" if pod.message else ""
-        return Outcome(succeeded=False, reason=reasons.ENGINE_ENDED, message=message + detail)
+        return _ended(f"pod {pod.name} ended before the plan did ({how}){detail}")
     return None
+
+
+def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: datetime) -> Outcome | None:
+    """Return the outcome of an attempt that gives no sign of life; `deadline`: startingDeadlineSeconds."""
+    granted, beat = engine.status.pod_ref, snapshot.beat
+    if granted is None or beat is None or beat.pod_uid != granted.uid:
+        return None
+    if not beat.begun:
+        limit = max(timedelta(seconds=deadline), _LEAST_TIME_TO_BEGIN)
+        if now <= granted.not_before + limit:
+            return None
+        message = f"pod {granted.name} gave no sign of life within {limit.total_seconds():.0f} s of the grant"
+        return Outcome(succeeded=False, reason=reasons.ENGINE_NOT_READY, message=message)
+    if beat.silent <= heartbeat_timeout(engine):
+        return None
+    message = f"pod {granted.name} has given no sign of life for {beat.silent.total_seconds():.0f} s"
+    return Outcome(succeeded=False, reason=reasons.ENGINE_SILENT, message=message)
+
+
+def assumed_ended(snapshot: Snapshot, engine: TrialEngine) -> bool:
+    """Return whether a pod that can't be seen to end has been silent for so long that nothing of it is left.
+
+    That is its time-out, after which it begins nothing, plus the plan's longest request.
+    """
+    granted, beat = engine.status.pod_ref, snapshot.beat
+    if granted is None or beat is None or beat.pod_uid != granted.uid or not beat.begun:
+        return False
+    requests = [
+        activity.http.timeout_seconds
+        for activity in (*engine.spec.activities, *engine.spec.on_failure, *engine.spec.finally_)
+        if activity.http is not None
+    ]
+    return beat.silent > heartbeat_timeout(engine) + timedelta(seconds=max(requests, default=0))
+
+
+def heartbeat_timeout(engine: TrialEngine) -> timedelta:
+    """Return after how long a silent engine is given up."""
+    return timedelta(seconds=engine.spec.engine.heartbeat_timeout_seconds)
+
+
+def plan_is_through(engine: TrialEngine) -> bool:
+    """Return whether every activity of the plan has passed."""
+    return _passed(engine, engine.spec.activities) == len(engine.spec.activities)
+
+
+def finally_is_over(engine: TrialEngine) -> bool:
+    """Return whether every activity of `finally` has been tried: one that failed does not hold up the end."""
+    return all(
+        engine.status.activity(activity.name).state in (*_THROUGH, "Failed")
+        for activity in engine.spec.finally_
+    )
 
 
 def progress(engine: TrialEngine) -> str:
     """Return how many activities are through, as `3/5`."""
-    through = sum(
-        engine.status.activity(activity.name).state in ("Succeeded", "Skipped")
-        for activity in engine.spec.activities
+    return f"{_passed(engine, engine.spec.activities)}/{len(engine.spec.activities)}"
+
+
+def _passed(engine: TrialEngine, activities: Iterable[Activity]) -> int:
+    """Return how many activities the engine goes past: a failed one too, if the plan says so."""
+    return sum(
+        state in _THROUGH or (state == "Failed" and activity.continue_on_error)
+        for activity in activities
+        for state in [engine.status.activity(activity.name).state]
     )
-    return f"{through}/{len(engine.spec.activities)}"
+
+
+def _ended(message: str) -> Outcome:
+    return Outcome(succeeded=False, reason=reasons.ENGINE_ENDED, message=message)

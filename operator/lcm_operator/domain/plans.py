@@ -15,8 +15,8 @@ from lcm_operator.api.plan import Plan, PlanParameter, TrialPlan
 from lcm_operator.api.storage import serialise
 from lcm_operator.api.support import unsupported
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.pods import refused_template_fields
 from lcm_operator.domain.snapshot import Problem
+from lcm_operator.domain.templates import refused_template_fields
 
 LARGEST_SPEC = 256 * 1024
 

@@ -1,7 +1,6 @@
-"""The pod of an engine: its manifest, and which fields of a user's template may go into it.
+"""The manifests of an engine's pod and of the Lease that it renews. Pure.
 
-Called by `domain.scheduling` and `domain.lifecycle`; pure. Everything in the manifest passes Pod Security
-`restricted`.
+Everything in the pod passes Pod Security `restricted`; the template has been checked (`domain.templates`).
 """
 
 from typing import Any
@@ -15,59 +14,33 @@ _TOKEN_SECONDS = 3600
 _GRACE_SECONDS = 30
 _NOBODY = 65532
 
-_TEMPLATE = frozenset({"metadata", "spec"})
-_METADATA = frozenset({"labels", "annotations"})
-_SPEC = frozenset({"containers", "volumes", "imagePullSecrets", "nodeSelector", "affinity", "tolerations"})
-_CONTAINER = frozenset(
-    {
-        "name", "image", "command", "args", "env", "resources", "securityContext", "volumeMounts",
-        "livenessProbe", "readinessProbe", "startupProbe",
+
+def engine_lease(engine: TrialEngine, pod: str, uid: str) -> dict[str, Any]:
+    """Return the manifest of the Lease that the engine in a pod renews; it goes with the pod."""
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": pod,
+            "namespace": engine.metadata.namespace,
+            "labels": {names.LABEL_TRIAL: engine.metadata.name},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": uid}],
+        },
+        "spec": {
+            "holderIdentity": uid,
+            "leaseDurationSeconds": engine.spec.engine.heartbeat_timeout_seconds,
+        },
     }
-)  # fmt: skip
-_VOLUME_SOURCES = frozenset({"name", "emptyDir", "configMap", "secret"})
-_FOREIGN = frozenset({"image", "command", "args"})
-
-
-def refused_template_fields(template: dict[str, Any]) -> list[str]:
-    """Return a sentence for each field of `engine.template` that an engine's pod can't have."""
-    where = "spec.engine.template"
-    faults = _unknown(template, _TEMPLATE, where)
-    faults += _unknown(template.get("metadata", {}), _METADATA, f"{where}.metadata")
-    faults += [
-        f"{where}.metadata.labels: {label} is the operator's"
-        for label in template.get("metadata", {}).get("labels", {})
-        if label.partition("/")[0] == names.GROUP
-    ]
-    spec = template.get("spec", {})
-    faults += _unknown(spec, _SPEC, f"{where}.spec")
-    for index, volume in enumerate(spec.get("volumes", [])):
-        faults += _unknown(volume, _VOLUME_SOURCES, f"{where}.spec.volumes[{index}]")
-    for index, container in enumerate(spec.get("containers", [])):
-        path = f"{where}.spec.containers[{index}]"
-        faults += _unknown(container, _CONTAINER, path)
-        if container.get("name") == names.ENGINE_CONTAINER:
-            faults += [
-                f"{path}.{field}: engines of other images are not supported yet"
-                for field in sorted(_FOREIGN & container.keys())
-            ]
-    return faults
-
-
-def _unknown(given: dict[str, Any], allowed: frozenset[str], where: str) -> list[str]:
-    return [
-        f"{where}.{field}: not allowed; allowed are {', '.join(sorted(allowed))}"
-        for field in sorted(given.keys() - allowed)
-    ]
 
 
 def engine_pod(engine: TrialEngine, attempt: int, image: str) -> dict[str, Any]:
     """Return the manifest of the pod of one attempt. It acts only once it finds its UID in `podRef`."""
     template = engine.spec.engine.template
-    metadata, spec = template.get("metadata", {}), template.get("spec", {})
-    containers = list(spec.get("containers", []))
+    metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
+    containers = spec.get("containers") or []
     own: dict[str, Any] = next((c for c in containers if c.get("name") == names.ENGINE_CONTAINER), {})
     others = [c for c in containers if c is not own]
-    labels = metadata.get("labels", {}) | {
+    labels = (metadata.get("labels") or {}) | {
         names.LABEL_TRIAL: engine.metadata.name,
         names.LABEL_ATTEMPT: str(attempt),
     }
@@ -78,7 +51,7 @@ def engine_pod(engine: TrialEngine, attempt: int, image: str) -> dict[str, Any]:
             "name": names.pod_name(engine.metadata.name, attempt),
             "namespace": engine.metadata.namespace,
             "labels": labels,
-            "annotations": metadata.get("annotations", {}),
+            "annotations": metadata.get("annotations") or {},
             "ownerReferences": [
                 {
                     "apiVersion": names.API_VERSION,
@@ -86,7 +59,8 @@ def engine_pod(engine: TrialEngine, attempt: int, image: str) -> dict[str, Any]:
                     "name": engine.metadata.name,
                     "uid": engine.metadata.uid,
                     "controller": True,
-                    "blockOwnerDeletion": True,
+                    # A foreground deletion must leave the pod alone: it still has `finally` to run.
+                    "blockOwnerDeletion": False,
                 }
             ],
         },
@@ -105,7 +79,7 @@ def engine_pod(engine: TrialEngine, attempt: int, image: str) -> dict[str, Any]:
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [_container(engine, own, image), *others],
-            "volumes": [*spec.get("volumes", []), *_volumes()],
+            "volumes": [*(spec.get("volumes") or []), *_volumes()],
         },
     }
 
@@ -129,7 +103,7 @@ def _container(engine: TrialEngine, own: dict[str, Any], image: str) -> dict[str
         "image": image,
         "command": ["python", "-m", "lcm_operator.engine"],
         "env": [
-            *own.get("env", []),
+            *(own.get("env") or []),
             *secrets,
             {"name": "LCM_TRIAL_ENGINE", "value": engine.metadata.name},
             {"name": "LCM_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
@@ -137,7 +111,7 @@ def _container(engine: TrialEngine, own: dict[str, Any], image: str) -> dict[str
             {"name": "LCM_SERVICE_ACCOUNT_DIRECTORY", "value": _ACCOUNT_DIRECTORY},
             {"name": "LCM_TERMINATION_LOG", "value": _TERMINATION_LOG},
         ],
-        "securityContext": own.get("securityContext", {})
+        "securityContext": (own.get("securityContext") or {})
         | {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -145,7 +119,7 @@ def _container(engine: TrialEngine, own: dict[str, Any], image: str) -> dict[str
         },
         "terminationMessagePath": _TERMINATION_LOG,
         "volumeMounts": [
-            *own.get("volumeMounts", []),
+            *(own.get("volumeMounts") or []),
             {"name": "lcm-account", "mountPath": _ACCOUNT_DIRECTORY, "readOnly": True},
             {"name": "lcm-tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
         ],

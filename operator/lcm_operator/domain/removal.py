@@ -1,27 +1,79 @@
 """The end of a TrialEngine: what happens between its deletion and its disappearance. Pure.
 
-A TrialEngine is held by our finalizer until its pod has ended, so that no engine acts for a trial that is
-gone. Deleted by the owner's deletion (garbage collection), by us, or by a person.
+    deleted ── never granted ─────────────────────────────> pod gone ──> Trial's outcome ──> finalizer off
+       └────── granted ── stop ── finally ── pod has ended ────────────────────^
+
+Deleted by a delete request, by `kubectl delete trialengine` (the same thing), with its Trial, or by us before
+the start, because the Trial has changed. Our finalizer holds it until no engine can act any more and the
+Trial, if it is still there, says what became of it.
 """
 
 from datetime import datetime
 
-from lcm_operator.api import names
+from lcm_operator.api import names, reasons
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.domain.actions import Decision, DeletePod, LookUpPod, ReleaseEngine, act, wait
-from lcm_operator.domain.snapshot import Pod, Snapshot
+from lcm_operator.api.trial import Trial
+from lcm_operator.domain.actions import (
+    Decision,
+    RecordEvent,
+    ReleaseEngine,
+    WriteEngine,
+    WriteTrial,
+    act,
+    wait,
+)
+from lcm_operator.domain.requests import answer, echo, handled, open_deletes, trial_restore
+from lcm_operator.domain.snapshot import Snapshot
+from lcm_operator.domain.stopping import decide_ending, end_pod, told_to_stop, was_granted
+from lcm_operator.domain.trial_status import Set, outcome, start_time, trial_status
+
+_STOPPING = "the engine stops, then it goes"
 
 
-def decide_removal(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> Decision:
-    """Decide about a TrialEngine with a deletionTimestamp."""
+def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Decision:
+    """Decide about a TrialEngine with a deletionTimestamp; `owner`: its Trial, if it is still there."""
     if names.FINALIZER_ENGINE not in engine.metadata.finalizers:
         return wait("the TrialEngine goes")
-    pod = snapshot.pod
-    if pod is None:
-        name = names.pod_name(engine.metadata.name, max(engine.status.attempt, 1))
-        return act(LookUpPod(engine.metadata.namespace, name))
-    if isinstance(pod, Pod) and not pod.ended:
-        if not pod.deleting:
-            return act(DeletePod(engine.metadata.namespace, pod.name, pod.uid))
-        return wait("the pod is ending", now + snapshot.settings.poll_ending_pod)
+    if was_granted(engine):
+        stop = engine.status.stop
+        if stop is None or open_deletes(owner, engine):
+            status = answer(engine.status, open_deletes(owner, engine), "Done", _STOPPING, now)
+            status = status if stop is not None else told_to_stop(status, "Cancel", now)
+            return act(WriteEngine(engine, status))
+        ending = decide_ending(snapshot, engine, stop, now)
+    else:
+        ending = end_pod(snapshot, engine, now)
+    if ending is not None:
+        return ending
+    if owner is not None and (told := _tell(engine, owner, now)):
+        return told
     return act(ReleaseEngine(engine))
+
+
+def _tell(engine: TrialEngine, trial: Trial, now: datetime) -> Decision | None:
+    """Return the write of the Trial's outcome; None if it has one or is to have none yet."""
+    begin = start_time(trial)
+    rearmed = trial.status.started_time is None and (
+        trial.spec.suspend or engine.spec.trial_generation != trial.metadata.generation
+        or engine.spec.start_time != begin
+    )  # fmt: skip
+    if trial.metadata.deletion_timestamp is not None or rearmed:
+        return None
+    why = "the TrialEngine was deleted" if trial.status.started_time is None else "the engine was stopped"
+    found = outcome(trial)
+    keeps = found is not None and (found.status == "True" or trial.status.started_time is None)
+    changes = () if keeps else (Set(reasons.SUCCEEDED, "False", reasons.CANCELLED, why),)
+    restore = trial_restore(trial, engine)
+    refused = handled(restore, "Refused", "the engine was removed", now) if restore else None
+    status = trial_status(
+        trial,
+        now,
+        *changes,
+        last_handled_delete=echo("Delete", trial, engine),
+        last_handled_restore=refused or echo("Restore", trial, engine),
+    )
+    if status == trial.status:
+        return None
+    if keeps:
+        return act(WriteTrial(trial, status))
+    return act(WriteTrial(trial, status), RecordEvent(trial, reasons.CANCELLED, why))

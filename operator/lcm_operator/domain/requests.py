@@ -5,83 +5,142 @@ causes, the Trial's own echo follows. So a crash repeats the echo, never the act
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from lcm_operator.api import names
+from lcm_operator.api.conditions import LONGEST_MESSAGE
 from lcm_operator.api.engine import Handled, TrialEngine, TrialEngineStatus, TrialRequest
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.trial import Trial
 
 Result = Literal["Done", "Refused", "Ignored", "Merged"]
+Kind = Literal["Restore", "Delete"]
+LONGEST_ID = 253
 _KEPT_REQUESTS = 20
 
 
 @dataclass(frozen=True)
-class Restore:
-    """An open restore request; `from_activity` is set by `restore-from` of the same ID."""
+class Request:
+    """An open request. `fault`: why it can't be met whatever happens."""
 
+    kind: Kind
     id: str
     on_trial: bool
     from_activity: str | None = None
+    fault: str = ""
 
 
-def open_restores(trial: Trial, engine: TrialEngine) -> tuple[Restore, ...]:
-    """Return the restore requests on Trial and TrialEngine that the TrialEngine has not answered."""
-    found = []
-    asked = _restore(trial.metadata, on_trial=True)
-    if asked is not None and _taken_over(engine, "Restore", asked.id) is None:
-        found.append(asked)
-    asked = _restore(engine.metadata, on_trial=False)
-    answered = engine.status.last_handled_restore
-    if asked is not None and (answered is None or answered.id != asked.id):
-        found.append(asked)
-    return tuple(found)
+def open_restores(trial: Trial, engine: TrialEngine) -> tuple[Request, ...]:
+    """Return the restore requests on Trial and TrialEngine that have not been answered."""
+    return tuple(
+        request
+        for request in (trial_restore(trial, engine), _on_engine("Restore", engine))
+        if request is not None
+    )
 
 
-def echo_due(trial: Trial, engine: TrialEngine | None) -> Handled | None:
-    """Return the answer that the Trial's status still has to repeat, or None."""
-    asked = _restore(trial.metadata, on_trial=True)
-    echoed = trial.status.last_handled_restore
-    if asked is None or engine is None or (echoed is not None and echoed.id == asked.id):
+def open_deletes(trial: Trial | None, engine: TrialEngine) -> tuple[Request, ...]:
+    """Return the delete requests on Trial and TrialEngine that have not been answered."""
+    asked = trial_delete(trial, engine) if trial is not None else None
+    return tuple(request for request in (asked, _on_engine("Delete", engine)) if request is not None)
+
+
+def trial_restore(trial: Trial, engine: TrialEngine | None) -> Request | None:
+    """Return the restore request on a Trial that neither it nor its TrialEngine has answered."""
+    return _on_trial("Restore", trial, engine)
+
+
+def trial_delete(trial: Trial, engine: TrialEngine | None) -> Request | None:
+    """Return the delete request on a Trial that neither it nor its TrialEngine has answered."""
+    return _on_trial("Delete", trial, engine)
+
+
+def ignored_restore(trial: Trial, now: datetime) -> Handled | None:
+    """Return the answer to a restore that stands on a Trial with an empty status; None without one."""
+    request = _request("Restore", trial.metadata, on_trial=True)
+    if request is None or trial.status.observed_generation or trial.status.last_handled_restore:
         return None
-    taken = _taken_over(engine, "Restore", asked.id)
+    return handled(request, "Ignored", "the request is older than this object's status", now)
+
+
+def echo(kind: Kind, trial: Trial, engine: TrialEngine) -> Handled | None:
+    """Return what the Trial's status is to say of its latest request, by what the TrialEngine took over."""
+    shown = trial.status.last_handled_restore if kind == "Restore" else trial.status.last_handled_delete
+    request = _request(kind, trial.metadata, on_trial=True)
+    if request is None or (shown is not None and shown.id == request.id):
+        return shown
+    taken = _taken_over(engine, kind, request.id)
     if taken is None:
-        return None
+        return shown
     return Handled(id=taken.id, time=taken.time, result=taken.result, message=taken.message)
 
 
+def handled(request: Request, result: Result, message: str, now: datetime) -> Handled:
+    """Return the answer to a request; one with a fault is refused."""
+    if request.fault:
+        result, message = "Refused", request.fault
+    return Handled(id=request.id, time=now.astimezone(UTC), result=result, message=message[:LONGEST_MESSAGE])
+
+
 def answer(
-    status: TrialEngineStatus,
-    restores: tuple[Restore, ...],
-    result: Result,
-    message: str,
-    now: datetime,
+    status: TrialEngineStatus, requests: tuple[Request, ...], result: Result, message: str, now: datetime
 ) -> TrialEngineStatus:
     """Return `status` with the requests answered: to be written together with what they cause."""
-    for restore in restores:
-        if restore.on_trial:
-            taken = TrialRequest(type="Restore", id=restore.id, time=now, result=result, message=message)
-            requests = (*status.trial_requests, taken)[-_KEPT_REQUESTS:]
-            status = msgspec.structs.replace(status, trial_requests=requests)
+    for request in requests:
+        reply = handled(request, result, message, now)
+        if request.on_trial:
+            taken = TrialRequest(
+                type=request.kind, id=reply.id, time=reply.time, result=reply.result, message=reply.message
+            )
+            kept = (*status.trial_requests, taken)[-_KEPT_REQUESTS:]
+            status = msgspec.structs.replace(status, trial_requests=kept)
+        elif request.kind == "Restore":
+            status = msgspec.structs.replace(status, last_handled_restore=reply)
         else:
-            handled = Handled(id=restore.id, time=now, result=result, message=message)
-            status = msgspec.structs.replace(status, last_handled_restore=handled)
+            status = msgspec.structs.replace(status, last_handled_delete=reply)
     return status
 
 
-def _restore(metadata: Metadata, *, on_trial: bool) -> Restore | None:
-    request = metadata.annotations.get(names.ANNOTATION_RESTORE)
-    if not request:
+def _on_trial(kind: Kind, trial: Trial, engine: TrialEngine | None) -> Request | None:
+    shown = trial.status.last_handled_restore if kind == "Restore" else trial.status.last_handled_delete
+    request = _request(kind, trial.metadata, on_trial=True)
+    if request is None or (shown is not None and shown.id == request.id):
         return None
-    same_id, _, activity = metadata.annotations.get(names.ANNOTATION_RESTORE_FROM, "").rpartition("/")
-    chosen = activity if same_id == request else None
-    return Restore(id=request, on_trial=on_trial, from_activity=chosen)
+    if engine is not None and _taken_over(engine, kind, request.id) is not None:
+        return None
+    return request
 
 
-def _taken_over(engine: TrialEngine, kind: str, request: str) -> TrialRequest | None:
+def _on_engine(kind: Kind, engine: TrialEngine) -> Request | None:
+    status = engine.status
+    shown = status.last_handled_restore if kind == "Restore" else status.last_handled_delete
+    request = _request(kind, engine.metadata, on_trial=False)
+    return None if request is None or (shown is not None and shown.id == request.id) else request
+
+
+def _request(kind: Kind, metadata: Metadata, *, on_trial: bool) -> Request | None:
+    annotation = names.ANNOTATION_RESTORE if kind == "Restore" else names.ANNOTATION_DELETE
+    value = metadata.annotations.get(annotation)
+    if not value:
+        return None
+    fault = ""
+    if len(value) > LONGEST_ID:
+        fault = f"{annotation}: a request ID has at most {LONGEST_ID} characters, this one {len(value)}"
+    chosen = None
+    wanted = metadata.annotations.get(names.ANNOTATION_RESTORE_FROM) if kind == "Restore" else None
+    if wanted is not None:
+        same_id, slash, activity = wanted.rpartition("/")
+        if not slash or not activity:
+            fault = fault or f"{names.ANNOTATION_RESTORE_FROM}: must be <request ID>/<activity>"
+        elif same_id == value:
+            chosen = activity
+    return Request(kind, value[:LONGEST_ID], on_trial=on_trial, from_activity=chosen, fault=fault)
+
+
+def _taken_over(engine: TrialEngine, kind: Kind, request: str) -> TrialRequest | None:
     return next(
         (taken for taken in engine.status.trial_requests if taken.type == kind and taken.id == request),
         None,

@@ -1,58 +1,65 @@
-"""What a restore does to the checkpoint: which activities begin again, and the lineage. Pure."""
+"""What a new attempt does to the checkpoint: which activities begin again, and the lineage. Pure."""
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 import msgspec
 
 from lcm_operator.api import conditions, reasons
+from lcm_operator.api.conditions import LONGEST_MESSAGE
 from lcm_operator.api.engine import ActivityStatus, Attempt, TrialEngine, TrialEngineStatus
 from lcm_operator.domain.outcome import Outcome
 
+START = "Start"
+RESTORE = "Restore"
+RESTORE_FROM = "RestoreFrom"
+AUTOMATIC = "Automatic"
+DISRUPTION = "Disruption"
+FINALLY = "Finally"
 _KEPT_ATTEMPTS = 20
 
 
 def restored(
-    engine: TrialEngine, reason: str, now: datetime, from_activity: str | None = None
+    engine: TrialEngine, reason: str, now: datetime, ending: Outcome | None, from_activity: str | None = None
 ) -> TrialEngineStatus:
     """Return the status that lets the next attempt go on from the latest checkpoint.
 
-    What failed or was in flight is Pending again, with the same `run` and so the same Idempotency-Key. With
-    `from_activity` all from that one on is Pending again; what had succeeded of it gets a new `run`.
+    What failed or was in flight is Pending again, with the same `run` and so the same Idempotency-Key; what
+    failed and was passed by stays as it is. With `from_activity` all from that one on is Pending again; what
+    had succeeded of it gets a new `run`, as has whatever ran of `onFailure` and `finally`.
     """
-    status = engine.status
-    reset = _from(engine, from_activity) if from_activity is not None else frozenset()
-    activities = tuple(_begin_again(activity, activity.name in reset) for activity in status.activities)
-    first = next(
-        (activity.name for activity in engine.spec.activities if not _is_through(activities, activity.name)),
-        "",
-    )
-    number = status.attempt + 1
-    return msgspec.structs.replace(
-        status,
-        attempt=number,
-        pod_ref=None,
-        activities=activities,
-        attempts=_append(
-            ended(status.attempts, "Stopped", "a restore was asked for", now),
-            Attempt(number=number, reason=reason, from_activity=first),
-        ),
-        attempts_total=status.attempts_total + 1,
-        phase="Pending",
-        conditions=conditions.with_condition(
-            status.conditions,
-            reasons.SUCCEEDED,
-            "Unknown",
-            reasons.RESTORING,
-            now=now,
-            generation=engine.metadata.generation,
-            message=f"attempt {number} begins from the checkpoint",
-        ),
-    )
+    spec = engine.spec
+    names = [activity.name for activity in spec.activities]
+    reset = frozenset(names[names.index(from_activity) :]) if from_activity is not None else frozenset()
+    passed_by = frozenset(activity.name for activity in spec.activities if activity.continue_on_error)
+    repeated = frozenset(activity.name for activity in (*spec.on_failure, *spec.finally_))
+
+    def begin(activity: ActivityStatus) -> ActivityStatus:
+        if activity.name in repeated:
+            return _pending(activity, new_run=activity.state in ("Succeeded", "Failed", "Running"))
+        if activity.name in reset:
+            return _pending(activity, new_run=activity.state == "Succeeded")
+        if activity.state == "Running" or (activity.state == "Failed" and activity.name not in passed_by):
+            return _pending(activity, new_run=False)
+        return activity
+
+    return _next_attempt(engine, reason, now, ending, begin)
+
+
+def released(engine: TrialEngine, now: datetime) -> TrialEngineStatus:
+    """Return the status that lets one more attempt do what is left of `finally`, and nothing else."""
+    mine = frozenset(activity.name for activity in engine.spec.finally_)
+
+    def begin(activity: ActivityStatus) -> ActivityStatus:
+        in_flight = activity.name in mine and activity.state == "Running"
+        return _pending(activity, new_run=False) if in_flight else activity
+
+    return _next_attempt(engine, FINALLY, now, None, begin)
 
 
 def granted_attempts(status: TrialEngineStatus, number: int, now: datetime) -> tuple[Attempt, ...]:
     """Return the lineage with the start of the current attempt, the first one included."""
-    known = status.attempts or (Attempt(number=number, reason="Start"),)
+    known = status.attempts or (Attempt(number=number, reason=START),)
     last = msgspec.structs.replace(known[-1], start_time=now, outcome="Running")
     return (*known[:-1], last)
 
@@ -76,33 +83,57 @@ def finished(engine: TrialEngine, outcome: Outcome, now: datetime) -> TrialEngin
     )
 
 
-def ended(attempts: tuple[Attempt, ...], outcome: str, message: str, now: datetime) -> tuple[Attempt, ...]:
+def ended(attempts: tuple[Attempt, ...], word: str, message: str, now: datetime) -> tuple[Attempt, ...]:
     """Return the lineage with its last attempt ended, unless it had ended before."""
     if not attempts or attempts[-1].completion_time is not None:
         return attempts
-    last = msgspec.structs.replace(attempts[-1], outcome=outcome, message=message[:1024], completion_time=now)
+    last = msgspec.structs.replace(
+        attempts[-1], outcome=word, message=message[:LONGEST_MESSAGE], completion_time=now
+    )
     return (*attempts[:-1], last)
 
 
-def _append(attempts: tuple[Attempt, ...], attempt: Attempt) -> tuple[Attempt, ...]:
-    return (*attempts, attempt)[-_KEPT_ATTEMPTS:]
-
-
-def _from(engine: TrialEngine, activity: str) -> frozenset[str]:
-    names = [known.name for known in engine.spec.activities]
-    return frozenset(names[names.index(activity) :])
-
-
-def _begin_again(activity: ActivityStatus, reset: bool) -> ActivityStatus:
-    if activity.state in ("Failed", "Running"):
-        return ActivityStatus(name=activity.name, state="Pending", run=activity.run)
-    if reset and activity.state in ("Succeeded", "Skipped"):
-        run = activity.run + (activity.state == "Succeeded")
-        return ActivityStatus(name=activity.name, state="Pending", run=run)
-    return activity
-
-
-def _is_through(activities: tuple[ActivityStatus, ...], name: str) -> bool:
-    return any(
-        activity.name == name and activity.state in ("Succeeded", "Skipped") for activity in activities
+def _next_attempt(
+    engine: TrialEngine,
+    reason: str,
+    now: datetime,
+    ending: Outcome | None,
+    begin: Callable[[ActivityStatus], ActivityStatus],
+) -> TrialEngineStatus:
+    status, moment = engine.status, now.astimezone(UTC)
+    activities = tuple(begin(activity) for activity in status.activities)
+    number = max(status.attempt, 1) + 1
+    word, why = ("Failed", ending.message) if ending else ("Stopped", f"attempt {number} was asked for")
+    entry = Attempt(number=number, reason=reason, from_activity=_first_open(engine, activities, reason))
+    return msgspec.structs.replace(
+        status,
+        attempt=number,
+        pod_ref=None,
+        activities=activities,
+        attempts=(*ended(status.attempts, word, why, moment), entry)[-_KEPT_ATTEMPTS:],
+        attempts_total=status.attempts_total + 1,
+        stop=status.stop if reason == FINALLY else None,
+        phase="Stopping" if reason == FINALLY else "Pending",
+        conditions=conditions.with_condition(
+            status.conditions,
+            reasons.SUCCEEDED,
+            "Unknown",
+            reasons.STOPPING if reason == FINALLY else reasons.RESTORING,
+            now=moment,
+            generation=engine.metadata.generation,
+            message=f"attempt {number} begins from the checkpoint",
+        ),
     )
+
+
+def _first_open(engine: TrialEngine, activities: tuple[ActivityStatus, ...], reason: str) -> str:
+    plan = engine.spec.finally_ if reason == FINALLY else engine.spec.activities
+    states = {activity.name: activity.state for activity in activities}
+    return next(
+        (a.name for a in plan if states.get(a.name, "Pending") in ("Pending", "Running")),
+        "",
+    )
+
+
+def _pending(activity: ActivityStatus, *, new_run: bool) -> ActivityStatus:
+    return ActivityStatus(name=activity.name, state="Pending", run=activity.run + new_run)

@@ -29,10 +29,26 @@ class Pod:
     name: str
     uid: str
     created: datetime
+    """When its create was acknowledged."""
+    seen: datetime
+    """When it was last looked at."""
     ended: bool = False
     deleting: bool = False
+    disrupted: bool = False
+    """It was ended by a drain, a lost node or a preemption (condition DisruptionTarget)."""
     exit_code: int | None = None
     message: str = ""
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What we know of the signs of life of the pod of this UID."""
+
+    pod_uid: str
+    begun: bool = False
+    """The first beat has been seen."""
+    silent: timedelta = timedelta(0)
+    """For how long no new beat came, counted only while our own reads succeeded."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +90,14 @@ class Snapshot:
     name: str
     trials: tuple[Trial, ...] = ()
     engine: TrialEngine | None = None
+    unreadable: str = ""
+    """What of the slot this version can't parse."""
     stranger: bool = False
     """The name of the TrialEngine is taken by an object that is not ours."""
     plan: TrialPlan | Problem | None = None
     """The TrialPlan that the holder uses; None if it uses none."""
     pod: Pod | Absent | None = None
+    beat: Beat | None = None
     admission: Admission | None = None
     refusal: Refusal | None = None
     engine_gone: bool = False

@@ -1,15 +1,17 @@
 """How a Trial's status is made: every write of it goes through `trial_status`. Pure."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 
 from lcm_operator.api import conditions, reasons
-from lcm_operator.api.conditions import Conditions, Status
-from lcm_operator.api.trial import Trial, TrialStatus
+from lcm_operator.api.conditions import LONGEST_MESSAGE, Condition, Conditions, Status
+from lcm_operator.api.trial import Missed, Trial, TrialStatus
+from lcm_operator.domain.requests import ignored_restore
 
 _TYPES = (reasons.ACCEPTED, reasons.SCHEDULED, reasons.ARMED, reasons.STARTED, reasons.SUCCEEDED)
+_KEPT_MISSES = 5
 
 
 class Set(NamedTuple):
@@ -21,6 +23,9 @@ class Set(NamedTuple):
     message: str = ""
 
 
+ACCEPTED = Set(reasons.ACCEPTED, "True", reasons.ACCEPTED)
+
+
 def start_time(trial: Trial) -> datetime | None:
     """Return the resolved start time in UTC; None as long as the registry has not told it."""
     if trial.spec.start_time is not None:
@@ -28,21 +33,30 @@ def start_time(trial: Trial) -> datetime | None:
     return trial.status.start_time
 
 
-def is_final(trial: Trial) -> bool:
-    """Return whether the trial has an outcome that only a restore or a new start time can take back."""
-    return not _unknown(trial, reasons.SUCCEEDED)
+def outcome(trial: Trial) -> Condition | None:
+    """Return the condition Succeeded once it is not Unknown: only a restore or a new start takes it back."""
+    found = conditions.find(trial.status.conditions, reasons.SUCCEEDED)
+    return None if found is None or found.status == "Unknown" else found
 
 
 def has_outcome(trial: Trial, reason: str) -> bool:
     """Return whether the trial ended without success for this reason."""
-    found = conditions.find(trial.status.conditions, reasons.SUCCEEDED)
+    found = outcome(trial)
     return found is not None and found.status == "False" and found.reason == reason
+
+
+def scheduled_again(trial: Trial) -> bool:
+    """Return whether a missed trial was given another start time than the one that it missed."""
+    if not has_outcome(trial, reasons.MISSED):
+        return False
+    return start_time(trial) not in (None, *(miss.start_time for miss in trial.status.missed[-1:]))
 
 
 def trial_status(trial: Trial, now: datetime, *changes: Set, **fields: Any) -> TrialStatus:
     """Return the status of `trial` with conditions and fields changed, and what follows from them.
 
-    All five conditions are there from the first visit on (Unknown, Waiting).
+    All five conditions are there from the first visit on (Unknown, Waiting). A restore that stands on an
+    object that was never handled is answered by the first write: it belonged to another life of it.
     """
     generation = trial.metadata.generation
     current: Conditions = trial.status.conditions
@@ -59,6 +73,8 @@ def trial_status(trial: Trial, now: datetime, *changes: Set, **fields: Any) -> T
             generation=generation,
             message=change.message,
         )
+    if ignored := ignored_restore(trial, now):
+        fields = {"last_handled_restore": ignored} | fields
     return msgspec.structs.replace(
         trial.status,
         observed_generation=generation,
@@ -69,15 +85,38 @@ def trial_status(trial: Trial, now: datetime, *changes: Set, **fields: Any) -> T
     )
 
 
+def missed_status(
+    trial: Trial, begin: datetime, now: datetime, why: str, reason: str = reasons.MISSED
+) -> TrialStatus:
+    """Return the status of a trial that was not started in time; `reason` is kept in the list of misses."""
+    miss = Missed(
+        start_time=begin,
+        missed_time=now.astimezone(UTC),
+        late_milliseconds=int((now - begin) / timedelta(milliseconds=1)),
+        reason=reason,
+        message=why[:LONGEST_MESSAGE],
+    )
+    return trial_status(
+        trial,
+        now,
+        Set(reasons.STARTED, "False", reasons.MISSED, why),
+        Set(reasons.SUCCEEDED, "False", reasons.MISSED, why),
+        start_time=begin,
+        missed=(*trial.status.missed, miss)[-_KEPT_MISSES:],
+    )
+
+
 def phase(current: Conditions) -> str:
     """Return one word for people; no code branches on it."""
-    outcome = conditions.find(current, reasons.SUCCEEDED)
-    if outcome is not None and outcome.status == "True":
+    ended = conditions.find(current, reasons.SUCCEEDED)
+    if ended is not None and ended.status == "True":
         return "Succeeded"
-    if outcome is not None and outcome.status == "False":
-        return outcome.reason if outcome.reason in (reasons.MISSED, reasons.CANCELLED) else "Failed"
+    if ended is not None and ended.status == "False":
+        return ended.reason if ended.reason in (reasons.MISSED, reasons.CANCELLED) else "Failed"
     if conditions.is_true(current, reasons.STARTED):
         return "Running"
+    if conditions.is_false(current, reasons.ACCEPTED):
+        return "Pending"
     if conditions.reason(current, reasons.SCHEDULED) == reasons.SUSPENDED:
         return "Suspended"
     if conditions.is_true(current, reasons.ARMED):
@@ -85,8 +124,3 @@ def phase(current: Conditions) -> str:
     if conditions.is_true(current, reasons.SCHEDULED):
         return "Scheduled"
     return "Pending"
-
-
-def _unknown(trial: Trial, kind: str) -> bool:
-    found = conditions.find(trial.status.conditions, kind)
-    return found is None or found.status == "Unknown"

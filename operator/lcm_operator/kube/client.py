@@ -4,7 +4,7 @@ Used by the operator's hot path, the engine and the local node. It speaks plain 
 the wire; parsing is for `api`. It retries nothing: whoever calls knows whether a repeat is safe.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import aiohttp
@@ -98,7 +98,7 @@ class Client:
         label_selector: str = "",
         field_selector: str = "",
         timeout_seconds: int = 280,
-    ) -> AsyncIterator[tuple[str, Json]]:
+    ) -> AsyncGenerator[tuple[str, Json], None]:
         """Yield (type, object) after `resource_version` until the server ends it; BOOKMARKs included.
 
         Raises Gone when the version is too old: list again.

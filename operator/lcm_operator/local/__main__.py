@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import OPERATOR
+from lcm_operator.local.components import OPERATORS, STANDARD
 from lcm_operator.local.demo import Demo
 from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.guard import end_with_make, guarded
@@ -49,11 +49,13 @@ def _progress() -> Callable[[str], None]:
     return tell
 
 
-def _up(cluster: Cluster, context: str | None) -> None:
+def _up(cluster: Cluster, context: str | None, replicas: int = 1) -> None:
+    operators = OPERATORS[:replicas]
     if context:
-        started = cluster.up(find_kubectl(), (OPERATOR,), examples=EXAMPLES, context=context)
+        started = cluster.up(find_kubectl(), operators, examples=EXAMPLES, context=context)
     else:
-        started = cluster.up(find_programs(cluster.progress), examples=EXAMPLES)
+        components = tuple(dict.fromkeys((*STANDARD, *operators)))
+        started = cluster.up(find_programs(cluster.progress), components, examples=EXAMPLES)
     cluster.progress("ready" if started else "everything was running already")
 
 
@@ -85,6 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start what doesn't run, and wait until all is ready")
+    up.add_argument("--replicas", type=int, choices=(1, 2), default=1, help="how many operators")
     run = commands.add_parser("run", help="up, play the demo, stay until Ctrl-C, down")
     run.add_argument("--once", action="store_true", help="leave after the demo")
     for command in (up, run):
@@ -96,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         match asked.command:
             case "up":
-                _up(cluster, asked.context)
+                _up(cluster, asked.context, asked.replicas)
                 print(f"\nexport KUBECONFIG={cluster.kubeconfig} PATH={cluster.bin_dir}:$PATH")
             case "run":
                 _run(cluster, asked.context, once=asked.once)

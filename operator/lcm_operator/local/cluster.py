@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lcm_operator.local.components import API_SERVER, COMPONENTS, CONTROLLER_MANAGER, ETCD
+from lcm_operator.local.components import API_SERVER, COMPONENTS, CONTROLLER_MANAGER, ETCD, STANDARD
 from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.kubeconfig import server_of, write_with_token
 from lcm_operator.local.kubectl import Kubectl
@@ -89,7 +89,7 @@ class Cluster:
     def up(
         self,
         programs: Path,
-        components: Sequence[str] = tuple(COMPONENTS),
+        components: Sequence[str] = STANDARD,
         *,
         examples: Sequence[Path] = (),
         context: str | None = None,

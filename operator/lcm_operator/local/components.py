@@ -23,6 +23,7 @@ API_SERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 NODE = "node"
 OPERATOR = "operator"
+STANDBY = "operator-2"
 CONTROL_PLANE = (ETCD, API_SERVER, CONTROLLER_MANAGER)
 
 ENGINE_IMAGE = "lcm-operator:local"
@@ -81,16 +82,23 @@ def _controller_manager_ready(layout: Layout, kubectl: Kubectl) -> bool:
     )
 
 
-def _operator_variables(layout: Layout) -> Mapping[str, str]:
-    return {
-        "LCM_KUBECONFIG": str(layout.service_kubeconfig(OPERATOR)),
-        "LCM_HEALTH_ADDRESS": f"{LOOPBACK}:{layout.ports[OPERATOR]}",
-        "LCM_ENGINE_IMAGE": os.environ.get("LCM_ENGINE_IMAGE", ENGINE_IMAGE),
-    }
+def _operator(name: str) -> Component:
+    """Return one replica of the operator; which one leads, they settle among themselves."""
 
+    def variables(layout: Layout) -> Mapping[str, str]:
+        return {
+            "LCM_KUBECONFIG": str(layout.service_kubeconfig(name)),
+            "LCM_HEALTH_ADDRESS": f"{LOOPBACK}:{layout.ports[name]}",
+            "LCM_ENGINE_IMAGE": os.environ.get("LCM_ENGINE_IMAGE", ENGINE_IMAGE),
+        }
 
-def _operator_ready(layout: Layout, _: Kubectl) -> bool:
-    return _answers(layout, f"http://{LOOPBACK}:{layout.ports[OPERATOR]}/readyz")
+    return Component(
+        lambda _: [sys.executable, "-m", "lcm_operator.controllers"],
+        lambda layout, _: _answers(layout, f"http://{LOOPBACK}:{layout.ports[name]}/readyz"),
+        grace=10,
+        variables=variables,
+        service_account=("default", "lcm-operator"),
+    )
 
 
 def _node_command(layout: Layout) -> list[str]:
@@ -128,11 +136,9 @@ COMPONENTS: Mapping[str, Component] = {
     API_SERVER: Component(controlplane.kube_apiserver, _api_server_ready),
     CONTROLLER_MANAGER: Component(controlplane.kube_controller_manager, _controller_manager_ready),
     NODE: Component(_node_command, _node_ready, grace=10, clean_up=_end_pods),
-    OPERATOR: Component(
-        lambda _: [sys.executable, "-m", "lcm_operator.controllers"],
-        _operator_ready,
-        grace=10,
-        variables=_operator_variables,
-        service_account=("default", "lcm-operator"),
-    ),
+    OPERATOR: _operator(OPERATOR),
+    STANDBY: _operator(STANDBY),
 }
+OPERATORS = (OPERATOR, STANDBY)
+# What is up if nothing else is asked for.
+STANDARD = tuple(name for name in COMPONENTS if name != STANDBY)

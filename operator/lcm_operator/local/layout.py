@@ -15,7 +15,7 @@ from lcm_operator.local.processes import Background
 
 REPOSITORY = Path(__file__).parents[3]
 LOOPBACK = "127.0.0.1"
-PORT_NAMES = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "operator")
+PORT_NAMES = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "operator", "operator-2")
 
 
 @dataclass(frozen=True)

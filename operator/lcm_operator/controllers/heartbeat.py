@@ -1,0 +1,60 @@
+"""Signs of life of what can't be asked: kopf's watches, and the event loop.
+
+kopf tells nobody of bookmarks. So it is shown the operator's own Lease as well, which the leader renews every
+2 s: each renewal goes the whole way from the API server through kopf's machinery to a handler, in the leader
+and in the standby alike. Read by `health`.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import kopf
+
+from lcm_operator.controllers.leader import LEASE_NAME
+from lcm_operator.kube.resources import LEASES
+
+_TICK_SECONDS = 0.5
+_REMEMBER_SECONDS = 15.0
+
+
+class Heartbeat:
+    """When kopf last told of an event, and how late the loop was. `register` before kopf starts."""
+
+    def __init__(self) -> None:
+        self._heard_at = time.monotonic()
+        self._next_tick = self._heard_at + _TICK_SECONDS
+        self._lag, self._lagged_at = 0.0, 0.0
+
+    def register(self, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings) -> None:
+        """Have kopf watch the Lease, and nothing else of its kind."""
+        group, version = LEASES.api.split("/")
+        settings.watching.field_selectors[group, version, LEASES.plural] = f"metadata.name={LEASE_NAME}"
+
+        @kopf.on.event(group, version, LEASES.plural, registry=registry)
+        async def renewed(**_: Any) -> None:
+            self.heard()
+
+    def heard(self) -> None:
+        """Take note of an event."""
+        self._heard_at = time.monotonic()
+
+    def silence(self) -> float:
+        """Return for how many seconds kopf has not told anything."""
+        return time.monotonic() - self._heard_at
+
+    def lag(self) -> float:
+        """Return by how many seconds the loop is late, or was at worst in the last quarter of a minute."""
+        now = time.monotonic()
+        recent = self._lag if now - self._lagged_at < _REMEMBER_SECONDS else 0.0
+        return max(recent, now - self._next_tick)
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            self._next_tick = time.monotonic() + _TICK_SECONDS
+            await asyncio.sleep(_TICK_SECONDS)
+            now = time.monotonic()
+            late = now - self._next_tick
+            if late > self._lag or now - self._lagged_at > _REMEMBER_SECONDS:
+                self._lag, self._lagged_at = late, now

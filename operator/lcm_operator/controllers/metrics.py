@@ -1,0 +1,87 @@
+"""/metrics: what Prometheus reads. Gauges are taken at the scrape from store, heap and queue.
+
+Served by `health`. No label carries a trial's name or ID: there may be any number of them.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from lcm_operator.controllers.census import count
+from lcm_operator.controllers.reconciler import Reconciler
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+PHASES = (
+    "Pending",
+    "Scheduled",
+    "Armed",
+    "Running",
+    "Succeeded",
+    "Failed",
+    "Missed",
+    "Suspended",
+    "Cancelled",
+)
+
+
+def new_registry() -> CollectorRegistry:
+    """Return a registry that knows the process itself."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def page(registry: CollectorRegistry) -> bytes:
+    """Return all metrics in the text format."""
+    return generate_latest(registry)
+
+
+class Gauges(Collector):
+    """Everything that is so at the moment of the scrape."""
+
+    def __init__(self, reconciler: Reconciler, is_leader: Callable[[], bool]) -> None:
+        self._reconciler = reconciler
+        self._is_leader = is_leader
+
+    def describe(self) -> Iterator[Metric]:
+        """Return nothing: registering must not take a census."""
+        yield from ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Take every gauge now."""
+        store = self._reconciler.store
+        trials_known = (trial for key in store.all_keys() for trial in store.slot(key).trials.values())
+        census = count(trials_known, datetime.now(UTC))
+        trials = GaugeMetricFamily(
+            "lcm_trials", "Trials by phase, as this replica sees them.", labels=["phase"]
+        )
+        for phase in PHASES:
+            trials.add_metric([phase.lower()], census.phases[phase])
+        yield trials
+        yield _gauge(
+            "lcm_trials_due", "Trials whose start time has come and which are not started.", census.due
+        )
+        yield _gauge("lcm_heap_size", "Alarms that wait for their time.", len(self._reconciler.alarm))
+        yield _gauge(
+            "lcm_queue_size", "Trial IDs that wait for a worker or have one.", len(self._reconciler.queue)
+        )
+        yield _gauge("lcm_leader", "1 if this replica is the one that acts, else 0.", self._is_leader())
+        yield InfoMetricFamily("lcm_build", "What runs here.", value={"version": _version()})
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _version() -> str:
+    try:
+        return version("lcm-operator")
+    except PackageNotFoundError:
+        return "unknown"

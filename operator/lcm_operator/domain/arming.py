@@ -1,0 +1,100 @@
+"""Arming: everything that can be found out before the start time is found out then. Pure.
+
+Creates the TrialEngine, asks whether its pod would be admitted, and tells what stands in the way. Called by
+`domain.scheduling` ahead of the start time, and at the start time for a trial that was not armed before.
+"""
+
+from datetime import datetime, timedelta
+
+from lcm_operator.api import reasons
+from lcm_operator.api.trial import Trial
+from lcm_operator.domain.actions import (
+    Action,
+    CheckAdmission,
+    CreateEngine,
+    Decision,
+    RecordEvent,
+    Urgency,
+    WriteTrial,
+    act,
+    wait,
+)
+from lcm_operator.domain.granting import manifest_of
+from lcm_operator.domain.plans import resolve_engine
+from lcm_operator.domain.snapshot import Problem, Snapshot
+from lcm_operator.domain.trial_status import ACCEPTED, Set, trial_status
+
+
+def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision:
+    """Decide about a trial whose start time is near."""
+    retry = snapshot.settings.retry_arming
+    problem = engine_problem(snapshot, trial, begin, now, retry)
+    if isinstance(problem, CreateEngine):
+        return act(problem)
+    admission, engine = snapshot.admission, snapshot.engine
+    if problem is None and engine is not None:
+        fits = admission is not None and admission.engine_uid == engine.metadata.uid
+        if admission is None or not fits or (admission.problem and now >= admission.checked + retry):
+            return act(CheckAdmission(engine, manifest_of(snapshot, engine)))
+        problem = admission.problem
+    if writes := show_scheduled(trial, begin, now, _armed(problem)):
+        return act(*writes)
+    if problem is None:
+        return wait("armed", begin, Urgency.START)
+    if now + retry >= begin:
+        return wait("the start time is next", begin, Urgency.START)
+    return wait("arming is tried again", now + retry)
+
+
+def engine_problem(
+    snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime, retry: timedelta
+) -> CreateEngine | Problem | None:
+    """Return what stands between the trial and its TrialEngine: a create, a problem, or nothing."""
+    if snapshot.engine is not None:
+        return None
+    if snapshot.stranger:
+        return Problem(reasons.NAME_TAKEN, f"TrialEngine {snapshot.name} exists and is not of this Trial")
+    manifest = resolve_engine(trial, snapshot.plan, begin)
+    if isinstance(manifest, Problem):
+        return manifest
+    return refused(snapshot, now, retry) or CreateEngine(trial, manifest)
+
+
+def refused(snapshot: Snapshot, now: datetime, retry: timedelta) -> Problem | None:
+    """Return why the last create was refused, as long as it is too early to try again."""
+    refusal = snapshot.refusal
+    return refusal.problem if refusal is not None and now < refusal.at + retry else None
+
+
+def show_scheduled(trial: Trial, begin: datetime, now: datetime, armed: Set) -> tuple[Action, ...]:
+    """Return the write that shows `begin` and `armed`, and the Events about what is new; () if nothing is."""
+    status = trial_status(
+        trial,
+        now,
+        ACCEPTED,
+        Set(reasons.SCHEDULED, "True", reasons.START_TIME_KNOWN),
+        armed,
+        Set(reasons.STARTED, "Unknown", reasons.WAITING),
+        Set(reasons.SUCCEEDED, "Unknown", reasons.WAITING),
+        start_time=begin,
+        progress="",
+    )
+    if status == trial.status:
+        return ()
+    actions: list[Action] = [WriteTrial(trial, status)]
+    if trial.status.start_time != begin:
+        when = begin.isoformat().replace("+00:00", "Z")
+        actions.append(RecordEvent(trial, reasons.SCHEDULED, f"to be started at {when}"))
+    before = {(c.type, c.reason, c.message) for c in trial.status.conditions}
+    after = {(c.type, c.reason, c.message) for c in status.conditions if c.type == reasons.ARMED}
+    if armed.status != "Unknown" and not after <= before:
+        failed = armed.status == "False"
+        reason = armed.reason if failed else reasons.ARMED
+        actions.append(RecordEvent(trial, reason, armed.message, warning=failed))
+    return tuple(actions)
+
+
+def _armed(problem: Problem | None) -> Set:
+    if problem is None:
+        return Set(reasons.ARMED, "True", reasons.ADMITTED, "the API server would admit the engine's pod")
+    return Set(reasons.ARMED, "False", problem.reason, problem.message)

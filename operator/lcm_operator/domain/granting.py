@@ -1,0 +1,80 @@
+"""The pod of an attempt and its grant: the two steps that let an engine act. Pure."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from lcm_operator.api import conditions, names, reasons
+from lcm_operator.api.engine import PodRef, TrialEngine, TrialEngineStatus
+from lcm_operator.domain.actions import (
+    CreateLease,
+    CreatePod,
+    Decision,
+    GrantEngine,
+    LookUpPod,
+    Urgency,
+    act,
+    wait,
+)
+from lcm_operator.domain.pods import engine_lease, engine_pod
+from lcm_operator.domain.restoring import granted_attempts
+from lcm_operator.domain.snapshot import Pod, Snapshot
+
+
+def attempt_of(engine: TrialEngine) -> int:
+    """Return the number of the attempt that is under way or comes next."""
+    return max(engine.status.attempt, 1)
+
+
+def manifest_of(snapshot: Snapshot, engine: TrialEngine) -> dict[str, Any]:
+    """Return the manifest of the current attempt's pod."""
+    return engine_pod(engine, attempt_of(engine), snapshot.settings.engine_image)
+
+
+def look_up_pod(engine: TrialEngine) -> Decision:
+    """Return the decision to read the current attempt's pod."""
+    return act(LookUpPod(engine.metadata.namespace, names.pod_name(engine.metadata.name, attempt_of(engine))))
+
+
+def give_grant(snapshot: Snapshot, engine: TrialEngine, status: TrialEngineStatus, now: datetime) -> Decision:
+    """Return the next step towards the grant of an attempt; `status` is what the grant is added to."""
+    pod, refusal = snapshot.pod, snapshot.refusal
+    if not isinstance(pod, Pod):
+        if refusal is not None and now < refusal.at + snapshot.settings.retry_start:
+            again = refusal.at + snapshot.settings.retry_start
+            return wait(f"the pod is tried again: {refusal.problem.message}", again, Urgency.FOLLOW)
+        return act(CreatePod(engine, manifest_of(snapshot, engine)), urgency=Urgency.FOLLOW)
+    lease = CreateLease(engine.metadata.namespace, engine_lease(engine, pod.name, pod.uid))
+    return act(lease, GrantEngine(engine, _granted(engine, status, pod, now)), urgency=Urgency.FOLLOW)
+
+
+def _granted(engine: TrialEngine, status: TrialEngineStatus, pod: Pod, now: datetime) -> TrialEngineStatus:
+    attempt, moment = attempt_of(engine), now.astimezone(UTC)
+    stopping = status.stop is not None
+    current = conditions.with_condition(
+        status.conditions,
+        reasons.STARTED,
+        "True",
+        reasons.ENGINE_STARTED,
+        now=moment,
+        generation=engine.metadata.generation,
+    )
+    current = conditions.with_condition(
+        current,
+        reasons.SUCCEEDED,
+        "Unknown",
+        reasons.STOPPING if stopping else reasons.RUNNING,
+        now=moment,
+        generation=engine.metadata.generation,
+        message=f"attempt {attempt} is running",
+    )
+    return msgspec.structs.replace(
+        status,
+        attempt=attempt,
+        pod_ref=PodRef(name=pod.name, uid=pod.uid, not_before=moment),
+        attempts=granted_attempts(status, attempt, moment),
+        attempts_total=max(status.attempts_total, 1),
+        phase="Stopping" if stopping else "Running",
+        conditions=current,
+    )

@@ -1,0 +1,51 @@
+"""What is left to do about a Trial that has its outcome and no TrialEngine: answers, its end. Pure."""
+
+from datetime import UTC, datetime, timedelta
+
+from lcm_operator.api import reasons
+from lcm_operator.api.trial import Trial
+from lcm_operator.domain.actions import Decision, DeleteTrial, WriteTrial, act, wait
+from lcm_operator.domain.requests import handled, trial_delete, trial_restore
+from lcm_operator.domain.trial_status import Set, outcome, trial_status
+
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+def decide_over(trial: Trial, now: datetime) -> Decision:
+    """Decide about a trial that is over and whose TrialEngine is gone."""
+    return answer_requests(trial, now) or expire(trial, now) or wait("the trial is over")
+
+
+def answer_requests(trial: Trial, now: datetime) -> Decision | None:
+    """Return the write that answers requests which no engine is there for; a delete makes a failure final."""
+    delete, restore = trial_delete(trial, None), trial_restore(trial, None)
+    if delete is None and restore is None:
+        return None
+    fields = {}
+    changes: tuple[Set, ...] = ()
+    found = outcome(trial)
+    if delete is not None:
+        fields["last_handled_delete"] = handled(delete, "Done", "there is no engine any more", now)
+        final = found is not None and (found.status == "True" or found.reason == reasons.MISSED)
+        if not final and not delete.fault:
+            changes = (Set(reasons.SUCCEEDED, "False", reasons.CANCELLED, "cancelled by a delete request"),)
+    if restore is not None:
+        why = "there is no engine to restore"
+        fields["last_handled_restore"] = handled(restore, "Refused", why, now)
+    return act(WriteTrial(trial, trial_status(trial, now, *changes, **fields)))
+
+
+def expire(trial: Trial, now: datetime) -> Decision | None:
+    """Return the end of a trial that was kept for ttlSecondsAfterFinished, or the wait for it.
+
+    Never of a failed one: somebody may want its checkpoint.
+    """
+    found, seconds = outcome(trial), trial.spec.ttl_seconds_after_finished
+    kept = found is None or (
+        found.status == "False" and found.reason not in (reasons.MISSED, reasons.CANCELLED)
+    )
+    if found is None or kept or seconds is None:
+        return None
+    room = _LAST - found.last_transition_time
+    end = found.last_transition_time + min(timedelta(seconds=seconds), room)
+    return act(DeleteTrial(trial)) if now >= end else wait("the trial is kept for its time", end)

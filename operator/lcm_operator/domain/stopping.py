@@ -1,0 +1,82 @@
+"""An engine that was told to stop: `finally` runs, its pod ends, at most finallyTimeoutSeconds later. Pure.
+
+Called for an attempt that exceeded its deadline (`domain.lifecycle`) and for a TrialEngine that is being
+removed (`domain.removal`). If no pod lives to run `finally`, one more attempt does that and nothing else.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from lcm_operator.api import reasons
+from lcm_operator.api.engine import Stop, TrialEngine, TrialEngineStatus
+from lcm_operator.domain.actions import Decision, DeletePod, LookUpEngine, WriteEngine, act, wait
+from lcm_operator.domain.granting import give_grant, look_up_pod
+from lcm_operator.domain.outcome import assumed_ended, finally_is_over
+from lcm_operator.domain.restoring import released
+from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
+
+
+def told_to_stop(
+    status: TrialEngineStatus, mode: Literal["Cancel", "Deadline"], now: datetime
+) -> TrialEngineStatus:
+    """Return `status` with the wish that the engine goes to `finally` now."""
+    stop = Stop(mode=mode, request_time=now.astimezone(UTC))
+    return msgspec.structs.replace(status, stop=stop, phase="Stopping")
+
+
+def was_granted(engine: TrialEngine) -> bool:
+    """Return whether any attempt was ever allowed to act."""
+    return engine.status.pod_ref is not None or bool(engine.status.attempts)
+
+
+def decide_ending(snapshot: Snapshot, engine: TrialEngine, stop: Stop, now: datetime) -> Decision | None:
+    """Return the next step until `finally` has run or timed out and the pod has ended; None after that."""
+    limit = stop.request_time + timedelta(seconds=engine.spec.engine.finally_timeout_seconds)
+    given_up = now >= limit or _namespace_goes(snapshot)
+    over = finally_is_over(engine) or given_up
+    if engine.status.pod_ref is None and not over:
+        return _no_later_than(give_grant(snapshot, engine, engine.status, now), limit)
+    ending = end_pod(snapshot, engine, now, ask=given_up or not engine.spec.finally_)
+    if ending is not None:
+        return _no_later_than(ending, limit)
+    if over:
+        return None
+    return read_last_checkpoint(snapshot, engine) or act(WriteEngine(engine, released(engine, now)))
+
+
+def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool = True) -> Decision | None:
+    """Return the next step until the current attempt's pod has ended; None once it has.
+
+    `ask`: delete it; otherwise it is expected to end by itself.
+    """
+    pod = snapshot.pod
+    if pod is None:
+        return look_up_pod(engine)
+    if not isinstance(pod, Pod) or pod.ended or assumed_ended(snapshot, engine):
+        return None
+    if ask and not pod.deleting:
+        return act(DeletePod(engine.metadata.namespace, pod.name, pod.uid))
+    again = pod.seen + snapshot.settings.poll_ending_pod
+    return wait("the pod is ending", again) if now < again else look_up_pod(engine)
+
+
+def read_last_checkpoint(snapshot: Snapshot, engine: TrialEngine) -> Decision | None:
+    """Return the decision to read a TrialEngine whose pod has ended, unless that was done since."""
+    pod = snapshot.pod
+    over = isinstance(pod, Absent) or (pod is not None and pod.ended)
+    if not over or snapshot.engine_read_after_end:
+        return None
+    return act(LookUpEngine(engine.metadata.namespace, engine.metadata.name))
+
+
+def _namespace_goes(snapshot: Snapshot) -> bool:
+    refusal = snapshot.refusal
+    return refusal is not None and refusal.problem.reason == reasons.NAMESPACE_TERMINATING
+
+
+def _no_later_than(decision: Decision, limit: datetime) -> Decision:
+    if decision.actions or (decision.wake_at is not None and decision.wake_at <= limit):
+        return decision
+    return wait(decision.reason, limit, decision.wake_urgency)

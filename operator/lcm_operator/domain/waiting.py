@@ -1,0 +1,34 @@
+"""A Trial whose ID is held by another one: it is told so, and waits until its deadline. Pure."""
+
+from datetime import datetime, timedelta
+
+from lcm_operator.api import reasons
+from lcm_operator.api.trial import Trial
+from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
+from lcm_operator.domain.requests import trial_delete
+from lcm_operator.domain.retention import answer_requests, decide_over
+from lcm_operator.domain.scheduling import last_moment
+from lcm_operator.domain.trial_status import Set, missed_status, outcome, start_time, trial_status
+
+
+def decide_waiting(trial: Trial, holder: Trial | None, now: datetime) -> Decision:
+    """Decide about a trial that does not hold its ID; `holder`: who does, None if that one is gone."""
+    if trial.metadata.deletion_timestamp is not None:
+        return wait("the trial is being deleted")
+    if outcome(trial) is not None:
+        return decide_over(trial, now)
+    if trial_delete(trial, None) is not None and (cancelled := answer_requests(trial, now)):
+        return cancelled
+    other = f"Trial {holder.metadata.name}" if holder else "a Trial whose TrialEngine is still there"
+    why = f"trial ID {trial.trial_id!r} is held by {other}"
+    begin = start_time(trial)
+    if begin is not None and now > last_moment(trial, begin):
+        status = missed_status(trial, begin, now, why, reasons.DUPLICATE_TRIAL_ID)
+        return act(WriteTrial(trial, status), RecordEvent(trial, reasons.MISSED, why, warning=True))
+    refused = Set(reasons.ACCEPTED, "False", reasons.DUPLICATE_TRIAL_ID, why)
+    status = trial_status(trial, now, refused)
+    if status != trial.status:
+        event = RecordEvent(trial, reasons.DUPLICATE_TRIAL_ID, why, warning=True)
+        return act(WriteTrial(trial, status), event)
+    until = None if begin is None else last_moment(trial, begin) + timedelta(milliseconds=1)
+    return wait("another trial holds the ID", until)
