@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from tests.cluster.node_stage import LOOK, Pods, running_node, terminated
+from tests.cluster.node_stage import LOOK, NAME, Pods, running_node, terminated
 
 from lcm_operator.local.components import API_SERVER
 from lcm_operator.local.node.files import pod_files
@@ -119,7 +119,7 @@ def test_pods_created_while_the_node_was_away_run_when_it_is_back(pods, away):
 
 def test_a_pod_that_was_noted_but_not_judged_when_the_node_was_killed_is_judged_again(node, pods, away):
     away()
-    pod = pods.create("refused", "true", hostPID=True)
+    pod = pods.create("refused", "true", hostPID=True, nodeName=NAME)
     files_of(node, pod).note({"startedAt": 1.0})
     away.back()
 

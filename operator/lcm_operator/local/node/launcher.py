@@ -79,11 +79,7 @@ class _Container:
 
     def wait(self) -> int:
         """Return the wait status of the first process, after whatever it left behind is gone as well."""
-        while True:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-            if ended is None or ended.si_pid == self._pid:
-                break
-            os.waitpid(ended.si_pid, 0)  # an orphan that was handed to us
+        os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
         pid, self._pid = self._pid, 0  # once it is reaped, the number may come to mean another
         _, status = os.waitpid(pid, 0)
         _kill_children()
