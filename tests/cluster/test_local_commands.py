@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import COMPONENTS, NODE, OPERATOR
+from lcm_operator.local.components import NODE, OPERATOR, STANDARD
 from lcm_operator.local.guard import guarded
 from lcm_operator.local.waiting import wait_until
 
@@ -51,7 +51,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Iterator[
 
 
 def pids(cluster: Cluster) -> dict[str, int | None]:
-    return {name: cluster.layout.process(name).pid() for name in COMPONENTS}
+    return {name: cluster.layout.process(name).pid() for name in STANDARD}
 
 
 def sleepers(cluster: Cluster) -> list[Path]:
@@ -72,7 +72,7 @@ def test_the_default_plan_is_there_and_every_process_is_known(whole: Cluster) ->
     assert whole.kubectl.get("trialplan", "default")["metadata"]["namespace"] == "default"
     assert set(pids(whole)) == {"etcd", "kube-apiserver", "kube-controller-manager", "node", "operator"}
     assert all(pids(whole).values())
-    for name in COMPONENTS:
+    for name in STANDARD:
         assert (whole.directory / "log" / f"{name}.log").exists()
 
 

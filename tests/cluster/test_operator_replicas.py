@@ -1,0 +1,178 @@
+"""Two replicas of the operator on a real API server: one acts, and the other takes over whatever happens."""
+
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from tests.cluster.conftest import fresh_namespace
+from tests.cluster.operator_stage import Stage, in_seconds
+
+from lcm_operator.local.cluster import Cluster
+from lcm_operator.local.components import CONTROL_PLANE, OPERATORS
+from lcm_operator.local.guard import guarded
+from lcm_operator.local.layout import LOOPBACK
+
+MANY = 30
+LONGEST_LAG = timedelta(seconds=20)
+
+
+class Pair(Stage):
+    """A stage with two replicas and no node: pods are created, and nothing else happens to them."""
+
+    def lease(self) -> dict[str, Any]:
+        spec: dict[str, Any] = self.cluster.kubectl.get("lease", "lcm-operator", "--namespace=default")[
+            "spec"
+        ]
+        return spec
+
+    def leads(self, name: str) -> bool:
+        try:
+            page = requests.get(f"http://{LOOPBACK}:{self.cluster.layout.ports[name]}/metrics", timeout=5)
+        except requests.RequestException:
+            return False
+        return "lcm_leader 1.0" in page.text.splitlines()
+
+    def leader(self) -> str:
+        """Wait until exactly one replica leads, and return its name."""
+        self.wait(lambda: sum(map(self.leads, OPERATORS)) == 1)
+        return next(name for name in OPERATORS if self.leads(name))
+
+    def standby(self) -> str:
+        leader = self.leader()
+        return next(name for name in OPERATORS if name != leader)
+
+    def many(self, *, due_in: float) -> datetime:
+        """Apply trials that are all due in one second, wait until they are armed, return when that is."""
+        start = in_seconds(due_in)
+        for number in range(MANY):
+            self.trial(f"many-{number}", start=start)
+        self.wait(lambda: len(self.engines()) == MANY)
+        return datetime.fromisoformat(start)
+
+    def started(self) -> int:
+        return sum("podRef" in engine.obj.get("status", {}) for engine in self.engines())
+
+    def each_was_started_once_in_time(self) -> None:
+        self.wait(lambda: self.started() == MANY)
+        created = self.pods_created()
+        assert len(created) == MANY
+        assert set(created.values()) == {1}
+        lags = [trial.obj["status"]["startLagMilliseconds"] for trial in self.trials()]
+        assert max(lags) <= LONGEST_LAG / timedelta(milliseconds=1)
+
+
+@pytest.fixture(scope="module")
+def doubled(programs: Path) -> Iterator[Cluster]:
+    """A control plane with two operators, as `make up REPLICAS=2` starts them, and no node."""
+    cluster = Cluster(Path(tempfile.mkdtemp(prefix="lcm-test-")))
+    with guarded(cluster, remove=True):
+        cluster.up(programs, (*CONTROL_PLANE, *OPERATORS))
+        yield cluster
+
+
+@pytest.fixture
+def pair(doubled: Cluster, programs: Path) -> Iterator[Pair]:
+    """A fresh namespace, with both replicas running; no engine is left afterwards."""
+    doubled.up(programs, (*CONTROL_PLANE, *OPERATORS))
+    with fresh_namespace(doubled) as name:
+        pair = Pair(doubled, name)
+        yield pair
+        for trial in pair.trials():
+            trial.delete()
+        pair.wait(lambda: not pair.engines() and not pair.pods())
+
+
+def test_one_of_two_replicas_acts_and_the_lease_says_which(pair: Pair):
+    leader = pair.leader()
+    pair.many(due_in=6)
+    pair.each_was_started_once_in_time()
+    assert pair.leads(leader)
+    assert pair.lease()["holderIdentity"]
+    assert pair.lease()["leaseDurationSeconds"] == 10
+
+
+def killed(pair: Pair, leader: str) -> None:
+    pair.cluster.stop(leader, signal.SIGKILL)
+
+
+def stopped(pair: Pair, leader: str) -> None:
+    pair.cluster.stop(leader)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(killed, id="killed"),
+        pytest.param(stopped, id="asked to stop"),
+    ],
+)
+@pytest.mark.parametrize(
+    "pods_there",
+    [
+        pytest.param(0, id="just before the start"),
+        pytest.param(1, id="when the first pod is there"),
+        pytest.param(MANY, id="when all pods are there"),
+    ],
+)
+def test_when_the_leader_ends_around_a_start_the_standby_starts_what_is_left_and_nothing_twice(
+    pair: Pair, end: Callable[[Pair, str], None], pods_there: int
+):
+    leader, standby = pair.leader(), pair.standby()
+    pair.many(due_in=7)
+    pair.wait(lambda: len(pair.pods_created()) >= pods_there)
+    end(pair, leader)
+    pair.each_was_started_once_in_time()
+    assert pair.leads(standby)
+
+
+def test_a_leader_that_was_frozen_at_the_start_does_nothing_more_when_it_goes_on(pair: Pair):
+    leader, standby = pair.leader(), pair.standby()
+    pair.many(due_in=7)
+    pair.wait(pair.pods_created)
+    pair.cluster.layout.process(leader).send(signal.SIGSTOP)
+    pair.wait(lambda: pair.leads(standby))
+    pair.cluster.layout.process(leader).send(signal.SIGCONT)
+    pair.each_was_started_once_in_time()
+    pair.wait(lambda: requests.get(address(pair, leader, "readyz"), timeout=5).ok)
+    assert pair.leads(standby)
+    assert not pair.leads(leader)
+    assert "Traceback" not in pair.cluster.layout.process(leader).log_file.read_text()
+
+
+def test_a_replica_that_is_asked_to_stop_gives_the_lease_back_and_the_other_has_it_at_once(pair: Pair):
+    leader, standby = pair.leader(), pair.standby()
+    before = pair.lease()["leaseTransitions"]
+    pair.cluster.stop(leader)
+    pair.wait(lambda: pair.leads(standby))
+    after = pair.lease()
+    assert after["leaseTransitions"] == before + 1
+    renewed, acquired = (datetime.fromisoformat(after[name]) for name in ("renewTime", "acquireTime"))
+    assert renewed >= acquired
+
+
+def test_the_last_one_to_stop_leaves_a_lease_that_nobody_holds(pair: Pair):
+    pair.cluster.stop(pair.standby())
+    pair.cluster.stop(pair.leader())
+    assert "holderIdentity" not in pair.lease()
+
+
+def test_a_standby_writes_nothing(pair: Pair):
+    pair.many(due_in=6)
+    pair.each_was_started_once_in_time()
+    creates = [
+        event["responseStatus"]["code"]
+        for event in pair.cluster.audit()
+        if event["verb"] == "create"
+        and event["objectRef"].get("namespace") == pair.namespace
+        and event["objectRef"]["resource"] in {"pods", "trialengines"}
+    ]
+    assert set(creates) == {201}
+
+
+def address(pair: Pair, name: str, path: str) -> str:
+    return f"http://{LOOPBACK}:{pair.cluster.layout.ports[name]}/{path}"

@@ -1,0 +1,311 @@
+"""The election: who may act, until when, and what it survives."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from lcm_operator.controllers import leader as module
+from lcm_operator.controllers.leader import LEASE_NAME, Elector, Terms
+from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
+
+QUICK = Terms(lease=1, renew_every=0.02, act_within=0.3, request=0.2, retry=0.01)
+NO_END = Terms(lease=3600, renew_every=0.02, act_within=3000, request=0.2, retry=0.01)
+AWAY = Unavailable(0, "Unreachable", "no route")
+FORBIDDEN = Refused(403, "Forbidden", "leases is forbidden")
+
+
+class Server:
+    """The one Lease of an API server, with its guards and its watch."""
+
+    def __init__(self):
+        self.lease = None
+        self.version = 0
+        self.trouble = None
+        self.lose_answers = False
+        self.changed = asyncio.Event()
+
+    def put(self, lease, kind="MODIFIED"):
+        self.version += 1
+        if lease is not None:
+            lease["metadata"] |= {"resourceVersion": str(self.version), "namespace": "lcm"}
+        self.lease, self.last = lease, (kind, lease)
+        self.changed.set()
+        self.changed = asyncio.Event()
+        if self.lose_answers:
+            raise AWAY
+        return lease
+
+    @property
+    def holder(self):
+        return (self.lease or {"spec": {}})["spec"].get("holderIdentity")
+
+    async def get(self, *_):
+        await asyncio.sleep(0)
+        if self.trouble:
+            raise self.trouble
+        if self.lease is None:
+            raise NotFound(404, "NotFound", "no lease")
+        return self.lease
+
+    async def create(self, _resource, _namespace, body):
+        await asyncio.sleep(0)
+        if self.trouble:
+            raise self.trouble
+        if self.lease is not None:
+            raise AlreadyExists(409, "AlreadyExists", "lease")
+        return self.put({"metadata": dict(body["metadata"]), "spec": dict(body["spec"])}, "ADDED")
+
+    async def merge_patch(self, _resource, _namespace, _name, patch):
+        lease = await self.get()
+        if patch["metadata"]["resourceVersion"] != lease["metadata"]["resourceVersion"]:
+            raise Conflict(409, "Conflict", "the object has been modified")
+        return self.put({"metadata": dict(lease["metadata"]), "spec": lease["spec"] | patch["spec"]})
+
+    async def watch(self, _resource, _namespace, **asked):
+        assert asked["field_selector"] == f"metadata.name={LEASE_NAME}"
+        seen = int(asked["resource_version"])
+        while True:
+            if self.trouble:
+                raise self.trouble
+            if seen == self.version:
+                yield "BOOKMARK", {}
+                await self.changed.wait()
+            seen = self.version
+            kind, lease = self.last
+            yield (
+                kind,
+                lease or {"metadata": {"name": LEASE_NAME, "namespace": "lcm", "resourceVersion": "0"}},
+            )
+
+
+class Candidate:
+    """A replica: its elector, and which of the two works it does."""
+
+    def __init__(self, server, name, terms=QUICK):
+        self.name = name
+        self.elector = Elector(server, "lcm", name, terms)
+        self.doing = []
+
+    async def follow(self):
+        self.doing.append("follow")
+        await asyncio.Event().wait()
+
+    async def lead(self):
+        self.doing.append("lead")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.doing.append("ended")
+
+    def start(self):
+        self.task = asyncio.create_task(self.elector.run(self.follow, self.lead))
+        return self
+
+    async def stop(self):
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - whatever the condition is made of
+            await asyncio.sleep(0.005)
+
+
+def run(scenario):
+    async def main():
+        server = Server()
+        candidates = []
+
+        def candidate(name, terms=QUICK):
+            candidates.append(Candidate(server, name, terms).start())
+            return candidates[-1]
+
+        try:
+            await scenario(server, candidate)
+        finally:
+            for started in candidates:
+                await started.stop()
+
+    asyncio.run(main())
+
+
+def test_a_candidate_alone_makes_the_lease_and_leads():
+    async def scenario(server, candidate):
+        one = candidate("one")
+        await until(one.elector.is_leader)
+        assert one.doing == ["follow", "lead"]
+        assert server.holder == "one"
+        assert server.lease["spec"]["leaseDurationSeconds"] == QUICK.lease
+
+    run(scenario)
+
+
+def test_of_two_one_leads_for_as_long_as_it_renews():
+    async def scenario(server, candidate):
+        one = candidate("one")
+        await until(one.elector.is_leader)
+        other = candidate("other")
+        before = server.version
+        await until(lambda: server.version > before + 60)  # more than the lease is long
+        assert one.elector.is_leader()
+        assert other.doing == ["follow"]
+
+    run(scenario)
+
+
+def test_who_stops_gives_the_lease_back_and_the_other_need_not_wait_for_its_end():
+    async def scenario(server, candidate):
+        one = candidate("one", NO_END)
+        await until(one.elector.is_leader)
+        other = candidate("other", NO_END)
+        await until(lambda: other.elector._seen is not None)
+        await one.stop()
+        assert one.doing[-1] == "ended"
+        await until(other.elector.is_leader)
+        assert server.lease["spec"]["leaseTransitions"] == 1
+
+    run(scenario)
+
+
+def test_the_work_has_ended_before_the_lease_is_given_back():
+    async def scenario(server, candidate):
+        one = candidate("one")
+        await until(one.elector.is_leader)
+        holders = []
+
+        async def slow_to_end():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.05)
+                holders.append(server.holder)
+
+        two = Candidate(server, "two")
+        await one.stop()
+        two.lead = slow_to_end
+        two.start()
+        await until(two.elector.is_leader)
+        await two.stop()
+        assert holders == ["two"]
+        assert server.holder is None
+
+    run(scenario)
+
+
+def test_a_leader_that_died_is_followed_when_its_lease_has_run_out():
+    async def scenario(server, candidate):
+        spec = {"holderIdentity": "dead", "leaseDurationSeconds": 1, "leaseTransitions": 4}
+        server.put({"metadata": {"name": LEASE_NAME}, "spec": spec})
+        one = candidate("one")
+        began = module.clock()
+        await until(one.elector.is_leader)
+        assert module.clock() - began >= 1
+        assert server.lease["spec"]["leaseTransitions"] == 5
+
+    run(scenario)
+
+
+def test_a_leader_that_cannot_renew_stops_before_anybody_else_may_begin_and_leads_again_later():
+    async def scenario(server, candidate):
+        one = candidate("one")
+        await until(one.elector.is_leader)
+        server.trouble = AWAY
+        began = module.clock()
+        await until(lambda: one.doing[-1] == "follow")
+        assert module.clock() - began < QUICK.lease
+        assert not one.elector.is_leader()
+        server.trouble = None
+        await until(one.elector.is_leader)
+        assert one.doing == ["follow", "lead", "ended", "follow", "lead"]
+
+    run(scenario)
+
+
+def test_a_leader_that_was_frozen_knows_it_before_anything_else_has_run(monkeypatch):
+    async def scenario(_server, candidate):
+        one = candidate("one", NO_END)
+        await until(one.elector.is_leader)
+        later = module.clock() + NO_END.act_within + 1
+        monkeypatch.setattr(module, "clock", lambda: later)
+        assert not one.elector.is_leader()
+        await until(lambda: one.doing == ["follow", "lead", "ended", "follow", "lead"])
+
+    run(scenario)
+
+
+def test_a_leader_whose_lease_somebody_else_has_stops_at_its_next_renewal():
+    async def scenario(server, candidate):
+        one = candidate("one", NO_END)
+        await until(one.elector.is_leader)
+        server.put(server.lease | {"spec": server.lease["spec"] | {"holderIdentity": "other"}})
+        await until(lambda: one.doing[-1] == "follow")
+        assert not one.elector.is_leader()
+
+    run(scenario)
+
+
+def test_a_lease_that_people_touched_is_still_ours():
+    async def scenario(server, candidate):
+        one = candidate("one")
+        await until(one.elector.is_leader)
+        server.put(server.lease | {"metadata": server.lease["metadata"] | {"annotations": {"seen": "by me"}}})
+        before = server.version
+        await until(lambda: server.version > before + 2)
+        assert one.doing == ["follow", "lead"]
+
+    run(scenario)
+
+
+def test_a_lease_that_people_deleted_is_made_again():
+    async def scenario(server, candidate):
+        one = candidate("one")
+        await until(one.elector.is_leader)
+        server.put(None, "DELETED")
+        await until(lambda: one.doing == ["follow", "lead", "ended", "follow", "lead"])
+        assert server.holder == "one"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [pytest.param(FORBIDDEN, id="without permission"), pytest.param(AWAY, id="without an API server")],
+)
+def test_a_candidate_waits_for_better_times(trouble: ApiError):
+    async def scenario(server, candidate):
+        server.trouble = trouble
+        one = candidate("one")
+        await until(lambda: one.elector.silence() > 0.1)
+        assert one.doing == ["follow"]
+        server.trouble = None
+        await until(one.elector.is_leader)
+
+    run(scenario)
+
+
+def test_a_lease_that_was_taken_without_our_hearing_of_it_is_ours():
+    async def scenario(server, candidate):
+        server.lose_answers = True
+        one = candidate("one", NO_END)
+        await until(lambda: server.holder == "one")
+        server.lose_answers = False
+        await until(one.elector.is_leader)
+
+    run(scenario)
+
+
+def test_work_that_breaks_ends_the_replica_and_frees_the_lease():
+    async def broken():
+        raise ZeroDivisionError
+
+    async def scenario(server, _candidate):
+        one = Candidate(server, "one")
+        with pytest.raises(ExceptionGroup) as ended:
+            await one.elector.run(one.follow, broken)
+        assert ended.group_contains(ZeroDivisionError)
+        assert server.holder is None
+
+    run(scenario)
