@@ -16,6 +16,7 @@ from lcm_operator.api import reasons
 from lcm_operator.controllers import census
 from lcm_operator.controllers.alarm import Alarm
 from lcm_operator.controllers.apply import Apply
+from lcm_operator.controllers.beats import Beats
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.recorder import Recorder
@@ -43,6 +44,7 @@ class Reconciler:
         self.store = store
         self.alarm = Alarm(self.enqueue)
         self.queue = WorkQueue(hold=self._start_is_near)
+        self._client = client
         self._may_act = may_act
         self._observer = observer
         self._recorder = Recorder(client, hold=self._start_is_near)
@@ -80,18 +82,17 @@ class Reconciler:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.alarm.run(), name="alarm")
             tasks.create_task(self._recorder.run(), name="recorder")
+            tasks.create_task(Beats(self._client, self.store, self.enqueue).run(), name="beats")
             for number in range(_WORKERS):
                 tasks.create_task(self._work(), name=f"worker-{number}")
 
     def _take_over(self) -> None:
         """Have a look at every slot, what is due first; what another leader may have changed is in doubt."""
+        self.store.doubt_everything()
         self._retries.clear()
         now = datetime.now(UTC)
         for key in self.store.all_keys():
-            slot = self.store.slot(key)
-            slot.set_pod(None)
-            slot.admission, slot.refusal, slot.engine_gone = None, None, False
-            due = any(census.is_due(trial, now) for trial in slot.trials.values())
+            due = any(census.is_due(trial, now) for trial in self.store.slot(key).trials.values())
             self.enqueue(key, Urgency.START if due else Urgency.ROUTINE)
 
     def _start_is_near(self) -> bool:
@@ -103,6 +104,11 @@ class Reconciler:
             key, urgency = await self.queue.take()
             try:
                 await self._step(key)
+            except Exception as fault:
+                log.exception(
+                    "%s/%s: a step failed in a way that was not foreseen", key.namespace, key.engine
+                )
+                self._retry(key, Urgency.ROUTINE, fault)
             finally:
                 self.queue.done(key, urgency)
 
@@ -153,7 +159,7 @@ class Reconciler:
         else:
             self._retry(key, urgency, None)
 
-    def _retry(self, key: Key, urgency: Urgency, error: ApiError | None) -> None:
+    def _retry(self, key: Key, urgency: Urgency, error: Exception | None) -> None:
         """Look again after a pause that doubles, up to 5 s; the first time at once if we know why."""
         before = self._retries.get(key)
         pause = 0.0 if before is None and error is None else _FIRST_RETRY_SECONDS
