@@ -99,6 +99,8 @@ class Apply:
         else:
             self._store.put_engine(raw)
             slot.engine_read_after_end = over and slot.pod == pod
+            latched = {t.status.engine_ref.uid for t in slot.trials.values() if t.status.engine_ref}
+            slot.engine_gone = bool(latched) and raw["metadata"]["uid"] not in latched
 
     async def _create_engine(self, key: Key, manifest: dict[str, Any]) -> None:
         slot = self._store.slot(key)

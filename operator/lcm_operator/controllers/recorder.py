@@ -44,13 +44,15 @@ class Recorder:
 
     async def run(self) -> None:
         """Send until cancelled."""
+        held_since = time.monotonic()
         while True:
             if not self._waiting:
                 self._added.clear()
                 await self._added.wait()
-            held_since = time.monotonic()
-            while self._hold() and time.monotonic() - held_since < _LONGEST_HOLD_SECONDS:
+                held_since = time.monotonic()
+            if self._hold() and time.monotonic() - held_since < _LONGEST_HOLD_SECONDS:
                 await asyncio.sleep(_PAUSE_SECONDS)
+                continue
             manifest = self._waiting.popleft()
             try:
                 await self._client.create(EVENTS, manifest["metadata"]["namespace"], manifest)

@@ -31,7 +31,8 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Outcome | None:
     for activity in engine.spec.activities:
         state = engine.status.activity(activity.name)
         if state.state == "Failed" and not activity.continue_on_error:
-            message = f"activity {activity.name} failed: {state.message}"
+            why = state.message.removeprefix(f"{activity.name}: ")
+            message = f"activity {activity.name} failed: {why}"
             return Outcome(succeeded=False, reason=reasons.ACTIVITY_FAILED, message=message)
     if plan_is_through(engine) and finally_is_over(engine):
         message = "the plan has been worked through"

@@ -13,7 +13,12 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 def decide_over(trial: Trial, now: datetime) -> Decision:
     """Decide about a trial that is over and whose TrialEngine is gone."""
-    return answer_requests(trial, now) or expire(trial, now) or wait("the trial is over")
+    if answered := answer_requests(trial, now):
+        return answered
+    seen = trial_status(trial, now)
+    if seen != trial.status:
+        return act(WriteTrial(trial, seen))
+    return expire(trial, now) or wait("the trial is over")
 
 
 def answer_requests(trial: Trial, now: datetime) -> Decision | None:

@@ -27,7 +27,7 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.arming import decide_arming, engine_problem, refused, show_scheduled
 from lcm_operator.domain.granting import manifest_of
 from lcm_operator.domain.requests import handled, trial_delete
-from lcm_operator.domain.retention import answer_requests, expire
+from lcm_operator.domain.retention import decide_over
 from lcm_operator.domain.snapshot import Pod, Problem, Snapshot
 from lcm_operator.domain.trial_status import (
     ACCEPTED,
@@ -48,7 +48,7 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     """Decide about a trial that holds its ID and is not latched."""
     begin = start_time(trial)
     if outcome(trial) is not None and not scheduled_again(trial):
-        return _over(snapshot, trial, now)
+        return _without_engine(snapshot, decide_over(trial, now))
     if cancelled := _cancel(trial, now):
         return cancelled
     if begin is not None and now > last_moment(trial, begin):
@@ -88,11 +88,6 @@ def _armed_for(engine: TrialEngine, trial: Trial, begin: datetime) -> bool:
         and engine.spec.trial_generation == trial.metadata.generation
         and engine.spec.start_time == begin
     )
-
-
-def _over(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
-    rest = answer_requests(trial, now) or expire(trial, now) or wait("the trial has its outcome")
-    return _without_engine(snapshot, rest)
 
 
 def _cancel(trial: Trial, now: datetime) -> Decision | None:

@@ -101,7 +101,7 @@ class Snapshot:
     admission: Admission | None = None
     refusal: Refusal | None = None
     engine_gone: bool = False
-    """The API server itself said that there is no TrialEngine of this name."""
+    """The API server itself said that the TrialEngine that was latched is not there."""
     engine_read_after_end: bool = False
     """The TrialEngine was read after its pod was seen to have ended."""
     settings: Settings = field(default_factory=Settings)
