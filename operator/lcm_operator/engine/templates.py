@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LONGEST_TEXT = 1024 * 1024
 _LARGEST_INTEGER = 2**63 - 1
+_DEEPEST = 64
 _WORDS = {"true": True, "false": False, "": False}
 
 
@@ -108,12 +109,14 @@ def as_text(value: Any) -> str:
     return "" if value is None else msgspec.json.encode(value).decode()
 
 
-def plain(value: Any, source: str) -> Any:
+def plain(value: Any, source: str, *, depth: int = 0) -> Any:
     """Return `value`, which an expression in `source` gave, as JSON that the API server gives back alike.
 
     Times become RFC 3339, whole floats integers (as Go writes them). Raises TemplateError for what is no
     JSON, an undefined value within included.
     """
+    if depth > _DEEPEST:
+        raise TemplateError(f"nested too deep: {shown(source)}")
     match value:
         case None | bool():
             return value
@@ -130,9 +133,9 @@ def plain(value: Any, source: str) -> Any:
         case datetime():
             return rfc3339(value)
         case Mapping():
-            return {str(key): plain(item, source) for key, item in value.items()}
+            return {str(key): plain(item, source, depth=depth + 1) for key, item in value.items()}
         case list() | tuple():
-            return [plain(item, source) for item in value]
+            return [plain(item, source, depth=depth + 1) for item in value]
         case _:
             raise TemplateError(f"{type(value).__name__} is no JSON value: {shown(source)}")
 

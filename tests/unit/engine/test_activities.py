@@ -178,6 +178,33 @@ def test_a_reply_that_is_no_json_says_so_where_json_is_asked_for():
     assert result == "the response is no JSON in `{{ response.json.id }}`"
 
 
+@pytest.mark.parametrize(
+    ("content", "kind", "text"),
+    [
+        pytest.param(b'"\xe4"', "application/json", '"\ufffd"', id="is not UTF-8"),
+        pytest.param(b"[" * 5000, "application/json", "[" * 5000, id="is nested without end"),
+        pytest.param(b"a", "text/plain; charset=no-such", "a", id="has a charset that there is not"),
+        pytest.param(b"a", "text/plain; charset=hex", "a", id="has a charset that is none"),
+        pytest.param(b"\xe4", "text/plain; charset=latin-1", "ä", id="has a charset of its own"),
+    ],
+)
+def test_a_reply_can_be_looked_at_as_text_that(content, kind, text):
+    result, _ = ask(
+        lambda _: web.Response(body=content, headers={"Content-Type": kind}),
+        capture={"text": "{{ response.text }}"},
+    )
+
+    assert result.output == {"text": text}
+
+
+def test_a_reply_nested_deeper_than_64_cannot_be_kept():
+    nested = b"[" * 70 + b"]" * 70
+
+    result, _ = ask(lambda _: web.Response(body=nested), capture={"all": "{{ response.json }}"})
+
+    assert result == "nested too deep: `{{ response.json }}`"
+
+
 def test_a_reply_over_1_mib_counts_as_answered_but_cannot_be_looked_at():
     def answer(_):
         return web.Response(body=b"x" * (1024 * 1024 + 1))
@@ -259,6 +286,15 @@ def test_of_a_long_stderr_only_the_end_is_kept():
 
     assert str(error.value).endswith("xx the end")
     assert len(str(error.value)) < 1200
+
+
+def test_what_a_program_wrote_last_is_in_the_message_even_if_nobody_looked_in_time():
+    async def scenario():
+        asyncio.get_running_loop().add_reader = lambda *_: None
+        await perform({"name": "run", "exec": {"command": ["sh", "-c", "echo last >&2; exit 1"]}})
+
+    with pytest.raises(ActivityFailedError, match="exit code 1: last"):
+        asyncio.run(scenario())
 
 
 def test_a_program_that_is_not_there_is_a_failure():

@@ -1,7 +1,8 @@
 """The activity `http`: one request to the outside.
 
-Every request is sent once, over a connection of its own: no redirect is followed (a reply must not choose the
-host), no cookie is kept (it would not be in the checkpoint), nothing is repeated behind the plan's back.
+Every request has a session of its own: no cookie is kept (it would not be in the checkpoint), and no stale
+connection makes the client repeat a request by itself. No redirect is followed: a reply must not choose the
+host.
 """
 
 import ssl
@@ -31,13 +32,14 @@ async def perform(http: Http, scope: Scope, key: str) -> Performed:
     request = f"{http.method} {without_secrets(url)}"
     try:
         async with (
-            aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(),
-                connector=aiohttp.TCPConnector(force_close=True, ssl=_trust(url)),
-                timeout=aiohttp.ClientTimeout(total=http.timeout_seconds),
-            ) as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=http.timeout_seconds)) as session,
             session.request(
-                http.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
+                http.method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                ssl=_trust(url),
             ) as reply,
         ):
             content = await _read(reply)
@@ -96,12 +98,19 @@ def _response(reply: aiohttp.ClientResponse, content: bytes | None) -> dict[str,
         return seen | dict.fromkeys(
             ("text", "json"), Absent(f"the response is over {LARGEST_RESPONSE} bytes")
         )
-    seen["text"] = content.decode(reply.get_encoding() if reply.charset else "utf-8", errors="replace")
+    seen["text"] = _decoded(content, reply.charset)
     try:
         seen["json"] = msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # not even UTF-8, malformed, or nested without end
         seen["json"] = Absent("the response is no JSON")
     return seen
+
+
+def _decoded(content: bytes, charset: str | None) -> str:
+    try:
+        return content.decode(charset or "utf-8", errors="replace")
+    except (LookupError, ValueError):  # the service names a charset that there is not
+        return content.decode(errors="replace")
 
 
 class _Headers(dict[str, str]):
