@@ -20,7 +20,7 @@ def apply_manifests(
     crds = _manifests("crds")
     files = [*crds, *_manifests("rbac")]
     if layout.state and not layout.state.context:
-        files.append(Path(__file__).with_name("rbac.yaml"))
+        files += _manifests("local")
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     stamp = layout.run / "applied"
     applied = stamp.read_text() if stamp.exists() else ""
