@@ -1,0 +1,142 @@
+"""What /healthz and /metrics of a real operator tell while things really go wrong around it."""
+
+import contextlib
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from tests.cluster.conftest import fresh_namespace
+from tests.cluster.operator_stage import Stage, in_seconds
+
+from lcm_operator.local.cluster import Cluster
+from lcm_operator.local.components import API_SERVER, COMPONENTS, CONTROL_PLANE, OPERATOR
+from lcm_operator.local.guard import guarded
+from lcm_operator.local.layout import LOOPBACK, REPOSITORY
+from lcm_operator.local.waiting import wait_until
+
+RBAC = REPOSITORY / "deploy" / "rbac" / "operator.yaml"
+
+
+class Patient(Stage):
+    """A stage whose operator is asked how it is."""
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Return status and text of an answer; 0 and what is wrong if there is none."""
+        try:
+            answer = requests.get(f"http://{LOOPBACK}:{self.cluster.layout.ports[OPERATOR]}{path}", timeout=5)
+        except requests.RequestException as error:
+            return 0, str(error)
+        return answer.status_code, answer.text
+
+    def faults(self) -> set[str]:
+        """Return what /healthz complains of: the words before the colons."""
+        status, text = self.ask("/healthz")
+        return {line.split(":")[0] for line in text.splitlines()} if status == 503 else set()
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        families = text_string_to_metric_families(self.ask("/metrics")[1])
+        samples = (sample for family in families for sample in family.samples)
+        return next((s.value for s in samples if (s.name, s.labels) == (name, labels)), None)
+
+    @contextlib.contextmanager
+    def frozen(self, component: str) -> Iterator[None]:
+        """Stop a process for the length of the block, as a machine does that is short of memory."""
+        process = self.cluster.layout.process(component)
+        process.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send(signal.SIGCONT)
+
+    def pid(self) -> int | None:
+        return self.cluster.layout.process(OPERATOR).pid()
+
+
+@pytest.fixture(scope="module")
+def operated(programs: Path) -> Iterator[Cluster]:
+    """A control plane with an operator and no node."""
+    cluster = Cluster(Path(tempfile.mkdtemp(prefix="lcm-test-")))
+    with guarded(cluster, remove=True):
+        cluster.up(programs, (*CONTROL_PLANE, OPERATOR))
+        yield cluster
+
+
+@pytest.fixture
+def patient(operated: Cluster, programs: Path) -> Iterator[Patient]:
+    """A fresh namespace and an operator that is well; the operator is the same one afterwards."""
+    operated.up(programs, (*CONTROL_PLANE, OPERATOR))
+    with fresh_namespace(operated) as name:
+        patient = Patient(operated, name)
+        patient.wait(lambda: patient.ask("/healthz") == (200, "ok\n") and patient.metric("lcm_leader") == 1)
+        before = patient.pid()
+        yield patient
+        patient.wait(lambda: patient.ask("/healthz") == (200, "ok\n") and patient.metric("lcm_leader") == 1)
+        assert patient.pid() == before
+
+
+def test_an_api_server_that_does_not_answer_is_a_dead_watch_and_a_stale_lease(patient: Patient):
+    with patient.frozen(API_SERVER):
+        patient.wait(lambda: patient.faults() == {"watch", "lease"})
+        assert patient.metric("lcm_leader") == 0
+
+
+def test_an_operator_that_was_frozen_says_that_its_loop_was_late(patient: Patient):
+    with patient.frozen(OPERATOR):
+        assert not wait_until(lambda: patient.ask("/healthz")[0] != 0, seconds=6)
+    patient.wait(lambda: "loop" in patient.faults())
+
+
+def test_a_permission_that_is_missing_is_a_stale_lease_and_given_again_the_operator_leads_again(
+    patient: Patient,
+):
+    kubectl = patient.cluster.kubectl
+    role = next(found for found in yaml.safe_load_all(RBAC.read_text()) if found["kind"] == "ClusterRole")
+    role["rules"] = [rule for rule in role["rules"] if "leases" not in rule["resources"]]
+    try:
+        kubectl("replace", "--filename=-", stdin=yaml.safe_dump(role))
+        patient.wait(lambda: "lease" in patient.faults())
+        assert patient.metric("lcm_leader") == 0
+    finally:
+        kubectl("apply", f"--filename={RBAC}")
+
+
+def test_an_operator_that_starts_before_its_api_server_waits_for_it(operated: Cluster, programs: Path):
+    layout = operated.layout
+    operated.stop(OPERATOR)
+    operated.stop(API_SERVER)
+    layout.process(OPERATOR).start(
+        COMPONENTS[OPERATOR].command(layout), COMPONENTS[OPERATOR].environment(layout)
+    )
+    lonely = layout.process(OPERATOR).pid()
+    patient = Patient(operated, "default")
+    patient.wait(lambda: patient.faults() == {"watch", "lease"})
+    assert patient.ask("/readyz")[0] == 503
+    operated.up(programs, CONTROL_PLANE)
+    patient.wait(lambda: patient.ask("/healthz") == (200, "ok\n"))
+    assert patient.ask("/readyz")[0] == 200
+    assert patient.pid() == lonely
+
+
+def test_a_start_shows_in_the_metrics(patient: Patient):
+    count = "lcm_trial_start_lag_seconds_count"
+    before = patient.metric(count) or 0
+    ahead = patient.trial("ahead", start=in_seconds(50))
+    patient.until_condition(ahead, "Armed", "True", "Admitted")
+    patient.wait(lambda: patient.metric("lcm_trials", phase="armed") == 1)
+    assert patient.metric("lcm_heap_size") == 1
+    due = patient.trial("due", start=in_seconds(1))
+    patient.until_condition(due, "Started", "True", "EngineStarted")
+    patient.wait(lambda: patient.metric(count) == before + 1)
+    assert patient.metric("lcm_trials_due") == 0
+    missed = patient.metric("lcm_trials_missed_total") or 0
+    late = patient.trial("late", start=in_seconds(-30), startingDeadlineSeconds=10)
+    patient.until_condition(late, "Succeeded", "False", "Missed")
+    patient.wait(lambda: patient.metric("lcm_trials_missed_total") == missed + 1)
+    for trial in (ahead, due, late):
+        trial.delete()
+    patient.wait(lambda: not patient.engines())

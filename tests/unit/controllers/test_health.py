@@ -1,0 +1,185 @@
+"""/healthz tells each fault, provoked here one by one, and nothing else; /readyz and /metrics by HTTP."""
+
+import asyncio
+import socket
+import time
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import aiohttp
+import pytest
+
+from lcm_operator.controllers import health as module
+from lcm_operator.controllers import heartbeat, leader
+from lcm_operator.controllers.alarm import Alarm
+from lcm_operator.controllers.health import Health, serve
+from lcm_operator.controllers.heartbeat import Heartbeat
+from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.leader import Elector
+from lcm_operator.controllers.settings import Address
+from lcm_operator.controllers.work import WorkQueue
+from lcm_operator.domain.actions import Urgency
+
+KEY = Key("lab", "flight")
+
+
+class Clock:
+    """Every clock of the process, moved by hand."""
+
+    def __init__(self):
+        self.passed = 0.0
+
+    def monotonic(self):
+        return 100.0 + self.passed
+
+    def time(self):
+        return 1_700_000_000.0 + self.passed
+
+
+class Replica:
+    """An operator of which nothing runs: what its health is made from, as it is after a good minute."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.heartbeat = Heartbeat()
+        self.elector = Elector(None, "lcm", "one")
+        self.reconciler = SimpleNamespace(alarm=Alarm(lambda *_: None), queue=WorkQueue(hold=lambda: False))
+        self.health = Health(self.heartbeat, self.elector, self.reconciler)
+
+    def lead(self):
+        self.elector._act_until = float("inf")
+        return self
+
+    def all_is_well(self):
+        """Do what the parts do all the time while they are alive."""
+        self.heartbeat.heard()
+        self.heartbeat._next_tick = self.clock.monotonic() + 0.5
+        self.elector._in_touch_at = leader.clock()
+
+    def passes(self, seconds, *, broken=None):
+        """Let time pass during which only one part is broken."""
+        before = {part: getattr(self.heartbeat, part) for part in ("_heard_at", "_next_tick")}
+        in_touch = self.elector._in_touch_at
+        self.clock.passed += seconds
+        self.all_is_well()
+        if broken == "lease":
+            self.elector._in_touch_at = in_touch
+        elif broken is not None:
+            setattr(self.heartbeat, broken, before[broken])
+
+    def due(self, seconds_from_now):
+        moment = datetime.fromtimestamp(self.clock.time(), UTC) + timedelta(seconds=seconds_from_now)
+        self.reconciler.alarm.set(KEY, moment, Urgency.START)
+
+
+@pytest.fixture
+def replica(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(heartbeat, "time", clock)
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr("lcm_operator.controllers.work.time", clock)
+    monkeypatch.setattr(leader, "clock", clock.monotonic)
+    replica = Replica(clock)
+    replica.all_is_well()
+    return replica
+
+
+def test_a_replica_that_hears_ticks_and_renews_is_well(replica):
+    replica.passes(60)
+    replica.due(30)
+    assert replica.lead().health.faults() == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "within", "after", "line"),
+    [
+        pytest.param("_heard_at", 14, 16, "watch: no event for 16.0 s", id="a dead watch"),
+        pytest.param("_next_tick", 5, 6, "loop: late by 5.5 s", id="a loop that is late"),
+        pytest.param("lease", 11, 13, "lease: neither renewed nor seen for 13.0 s", id="a stale lease"),
+    ],
+)
+def test_each_fault_is_told_beyond_its_threshold_and_not_before(replica, broken, within, after, line):
+    replica.passes(within, broken=broken)
+    assert replica.health.faults() == []
+    replica.passes(after - within, broken=broken)
+    assert replica.health.faults() == [line]
+    replica.passes(1)
+    assert replica.health.faults() == []
+
+
+def test_a_start_that_the_heap_does_not_tell_of_is_a_fault_of_the_leader(replica):
+    replica.due(1)
+    replica.passes(5)
+    assert replica.lead().health.faults() == []
+    replica.passes(2)
+    assert replica.health.faults() == ["heap: its head is overdue by 6.0 s"]
+    replica.elector._act_until = 0.0
+    assert replica.health.faults() == []
+
+
+def test_a_start_that_no_worker_takes_up_is_the_same_fault(replica):
+    replica.reconciler.queue.add(KEY, Urgency.START)
+    replica.passes(6)
+    assert replica.lead().health.faults() == ["heap: its head is overdue by 6.0 s"]
+
+
+def test_work_that_nobody_waits_for_may_wait(replica):
+    replica.reconciler.queue.add(KEY, Urgency.ROUTINE)
+    replica.passes(60)
+    assert replica.lead().health.faults() == []
+
+
+def test_several_faults_are_all_told(replica):
+    replica.clock.passed += 20
+    assert [fault.split(":")[0] for fault in replica.health.faults()] == ["watch", "loop", "lease"]
+
+
+def test_a_loop_that_was_blocked_tells_so_after_it_goes_on_and_forgets_it_later(monkeypatch):
+    monkeypatch.setattr(heartbeat, "_TICK_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "_REMEMBER_SECONDS", 0.5)
+
+    async def scenario():
+        beats = Heartbeat()
+        ticking = asyncio.create_task(beats.run())
+        await asyncio.sleep(0)
+        time.sleep(0.3)  # noqa: ASYNC251 - a loop that is blocked is what this is about
+        async with asyncio.timeout(5):
+            while beats.lag() < 0.25:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+            while beats.lag() > 0.2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        ticking.cancel()
+
+    asyncio.run(scenario())
+
+
+def free_address():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return Address("127.0.0.1", probe.getsockname()[1])
+
+
+def test_probes_and_scrapes_are_answered_by_http(replica):
+    async def scenario():
+        address, ready = free_address(), []
+        base = f"http://{address.host}:{address.port}"
+
+        async def answer(path):
+            async with session.get(base + path) as response:
+                return response.status, await response.text()
+
+        page = (b"lcm_leader 1.0\n", "text/plain; version=0.0.4; charset=utf-8")
+        async with (
+            serve(address, replica.health, lambda: bool(ready), lambda: page),
+            aiohttp.ClientSession() as session,
+        ):
+            assert await answer("/readyz") == (503, "the first list is not complete\n")
+            ready.append(True)
+            assert await answer("/readyz") == (200, "ok\n")
+            assert await answer("/healthz") == (200, "ok\n")
+            assert await answer("/metrics") == (200, "lcm_leader 1.0\n")
+            replica.passes(20, broken="_heard_at")
+            assert await answer("/healthz") == (503, "watch: no event for 20.0 s\n")
+            assert (await answer("/readyz"))[0] == 200
+
+    asyncio.run(scenario())

@@ -1,0 +1,109 @@
+"""/metrics: what is counted, what is taken at the scrape, and how long a scrape takes."""
+
+import time
+from datetime import timedelta
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.unit.domain.builders import T, at, trial
+
+from lcm_operator.api.storage import serialise
+from lcm_operator.api.trial import Missed
+from lcm_operator.controllers import metrics
+from lcm_operator.controllers.census import count
+from lcm_operator.controllers.observer import Observer
+from lcm_operator.controllers.store import Store
+from lcm_operator.domain.actions import LatchTrial, WriteTrial
+from lcm_operator.domain.snapshot import Settings
+
+MISSED = Missed(start_time=T, missed_time=at(130), late_milliseconds=130_000, reason="Missed")
+
+
+def read(registry):
+    """Return each sample as Prometheus would read it."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(metrics.page(registry).decode())
+        for sample in family.samples
+    }
+
+
+def with_status(subject, **fields):
+    return msgspec.structs.replace(subject, status=msgspec.structs.replace(subject.status, **fields))
+
+
+def test_a_latched_start_is_observed_with_its_lag():
+    registry = metrics.new_registry()
+    subject = trial()
+    status = msgspec.structs.replace(subject.status, start_lag_milliseconds=1_500)
+    Observer(registry).applied(LatchTrial(subject, status))
+    found = read(registry)
+    assert found["lcm_trial_start_lag_seconds_count",] == 1
+    assert found["lcm_trial_start_lag_seconds_sum",] == 1.5
+    assert found["lcm_trial_start_lag_seconds_bucket", "1.0"] == 0
+    assert found["lcm_trial_start_lag_seconds_bucket", "2.5"] == 1
+
+
+def test_a_miss_is_counted_once_however_often_the_status_is_written_afterwards():
+    registry = metrics.new_registry()
+    observer = Observer(registry)
+    missed = with_status(trial(), missed=(MISSED,))
+    observer.applied(WriteTrial(trial(), missed.status))
+    observer.applied(WriteTrial(missed, missed.status))
+    assert read(registry)["lcm_trials_missed_total",] == 1
+
+
+@pytest.mark.parametrize(
+    ("subject", "due"),
+    [
+        pytest.param(trial(), True, id="one whose start time has come"),
+        pytest.param(trial(startTime="2030-01-01T00:00:00Z"), False, id="not one that lies ahead"),
+        pytest.param(trial(suspend=True), False, id="not a suspended one"),
+        pytest.param(with_status(trial(), started_time=T), False, id="not one that was started"),
+    ],
+)
+def test_due_is_what_should_be_started_now(subject, due):
+    assert count([subject], at(1)).due == due
+
+
+def filled(trials):
+    store = Store(Settings())
+    for number in range(trials):
+        subject = trial(uid=f"uid-{number}", name=f"flight-{number}")
+        status = serialise(subject.status) | {"phase": "Armed"}
+        store.put_trial(serialise(subject) | {"status": status})
+    return SimpleNamespace(store=store, alarm=range(7), queue=range(3))
+
+
+def test_gauges_are_taken_at_the_scrape():
+    registry = metrics.new_registry()
+    leading = [True]
+    registry.register(metrics.Gauges(filled(2), lambda: leading[0]))
+    found = read(registry)
+    assert found["lcm_trials", "armed"] == 2
+    assert found["lcm_trials", "running"] == 0
+    assert found["lcm_heap_size",] == 7
+    assert found["lcm_queue_size",] == 3
+    assert found["lcm_leader",] == 1
+    leading[0] = False
+    assert read(registry)["lcm_leader",] == 0
+    assert any(name == "lcm_build_info" for name, *_ in found)
+
+
+def test_no_label_names_a_trial():
+    registry = metrics.new_registry()
+    registry.register(metrics.Gauges(filled(2), lambda: True))
+    Observer(registry)
+    assert "flight-1" not in metrics.page(registry).decode()
+
+
+def test_a_census_of_ten_thousand_trials_keeps_the_loop_only_for_a_moment():
+    trials = [trial(uid=str(number)) for number in range(10_000)]
+    spent = []
+    for _ in range(5):  # the best of some: this machine may be busy with something else
+        began = time.process_time()
+        count(trials, at(1))
+        spent.append(timedelta(seconds=time.process_time() - began))
+    assert min(spent) < timedelta(milliseconds=50)
