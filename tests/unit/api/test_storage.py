@@ -5,68 +5,66 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from lcm_operator.api.storage import Malformed, merge_patch, parse, rfc3339, serialise
+from lcm_operator.api.storage import Malformed, parse, rfc3339, serialise, status_patch
 from lcm_operator.api.trial import Trial
 
 NAMED = {"metadata": {"name": "example"}}
 TIMED = NAMED | {"spec": {"startTime": "2026-11-24T10:00:00Z"}}
 
 
-def apply_merge_patch(target, patch):
-    """RFC 7386, as it stands there."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
+def applied(status, operations):
+    """RFC 6902, as far as it is used, on an object with this status."""
+    raw = {"metadata": {"resourceVersion": "7"}} | ({"status": dict(status)} if status else {})
+    for operation in operations:
+        *path, last = operation["path"].removeprefix("/").split("/")
+        target = raw
+        for key in path:
+            target = target[key]
+        if operation["op"] == "remove":
+            del target[last]
         else:
-            result[key] = apply_merge_patch(result.get(key), value)
-    return result
+            assert operation["op"] == "add" or last in target
+            target[last] = operation["value"]
+    assert raw["metadata"] == {"resourceVersion": "7"}
+    return raw.get("status", {})
 
 
 # --- patches
 
 
-VALUES = [
-    0,
-    False,
-    "",
-    "text",
-    [],
-    [1, {"a": 1}],
-    [{"a": 2}],
-    {},
-    {"a": 1},
-    {"a": 1, "b": {"c": [1]}},
-    {"a": {"c": 1}},
-    {"b": {"c": [1], "d": ""}},
-]
+VALUES = [0, False, "", "text", None, [], [1, {"a": None}], [{"a": 2}], {}, {"a": 1}, {"a": {"b": None}}]
 OBJECTS = [{}, *({"x": value} for value in VALUES), *({"x": value, "y": 1} for value in VALUES)]
 
 
-def test_applying_the_patch_makes_the_old_into_the_new_whatever_they_are():
+def test_applying_the_patch_makes_the_old_status_into_the_new_whatever_they_are():
     for old, new in itertools.product(OBJECTS, OBJECTS):
-        assert apply_merge_patch(old, merge_patch(old, new)) == new, (old, new)
+        assert applied(old, status_patch("7", old, new)) == new, (old, new)
 
 
-def test_there_is_nothing_to_patch_exactly_if_both_are_the_same():
-    for old, new in itertools.product(OBJECTS, OBJECTS):
-        assert (merge_patch(old, new) == {}) == (old == new), (old, new)
+def test_a_patch_is_made_for_one_version_of_the_object():
+    guard, *_ = status_patch("7", {"x": 1}, {"x": 2})
+    assert guard == {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"}
 
 
 def test_a_patch_names_only_what_differs():
-    old = {"same": 1, "deep": {"same": 1, "other": 1}, "gone": 1}
-    new = {"same": 1, "deep": {"same": 1, "other": 2}, "come": 1}
-    assert merge_patch(old, new) == {"deep": {"other": 2}, "gone": None, "come": 1}
+    old = {"same": 1, "other": {"deep": 1}, "gone": 1}
+    new = {"same": 1, "other": {"deep": 2}, "come": 1}
+    _, *operations = status_patch("7", old, new)
+    assert operations == [
+        {"op": "remove", "path": "/status/gone"},
+        {"op": "add", "path": "/status/other", "value": {"deep": 2}},
+        {"op": "add", "path": "/status/come", "value": 1},
+    ]
 
 
 def test_a_patch_leaves_alone_what_neither_side_knows():
     stored = {"known": 1, "fromANewerVersion": 1}
-    assert apply_merge_patch(stored, merge_patch({"known": 1}, {"known": 2})) == {
-        "known": 2,
-        "fromANewerVersion": 1,
-    }
+    assert applied(stored, status_patch("7", {"known": 1}, {"known": 2})) == stored | {"known": 2}
+
+
+def test_a_patch_keeps_nulls_within_lists():
+    outputs = {"activities": [{"name": "one", "output": {"told": None}}]}
+    assert applied({"activities": []}, status_patch("7", {"activities": []}, outputs)) == outputs
 
 
 # --- parsing

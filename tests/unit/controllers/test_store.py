@@ -4,7 +4,6 @@ import pytest
 from tests.unit.domain.builders import T, admitted, engine, pod, refused
 
 from lcm_operator.api import names
-from lcm_operator.api.storage import Malformed
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.snapshot import Absent, Admission, Pod, Problem, Settings
@@ -47,8 +46,9 @@ def raw_engine(uid="engine-1", version=1, owner="trial-1", kind="Trial", name="e
     }
 
 
-def raw_plan(name="default", **spec):
-    return {"metadata": {"name": name, "namespace": "lab", "uid": name, "resourceVersion": "1"}, "spec": spec}
+def raw_plan(name="default", version=1, **spec):
+    metadata = {"name": name, "namespace": "lab", "uid": name, "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": spec}
 
 
 def raw_pod(phase="Failed", uid="pod-1"):
@@ -80,8 +80,8 @@ def store(*trials, engine=None, pod=None):
 
 def test_a_trial_is_put_into_the_slot_of_its_trial_id():
     known = store()
-    assert known.put_trial(raw_trial("other", trialID="Trial 1")) == Key("lab", "trial-1-bb654d8159")
-    assert known.put_trial(raw_trial()) == KEY
+    assert known.put_trial(raw_trial("other", trialID="Trial 1")) == [Key("lab", "trial-1-bb654d8159")]
+    assert known.put_trial(raw_trial()) == [KEY]
     assert [trial.metadata.name for trial in known.snapshot(KEY).trials] == ["example"]
 
 
@@ -95,13 +95,13 @@ def test_a_trial_is_put_into_the_slot_of_its_trial_id():
 )
 def test_a_trial_is_taken_only_if_its_resource_version_is(version, taken):
     known = store(raw_trial(version=9))
-    assert (known.put_trial(raw_trial(version=version, suspend=True)) is not None) is taken
+    assert known.put_trial(raw_trial(version=version, suspend=True)) == ([KEY] if taken else [])
     assert known.snapshot(KEY).trials[0].spec.suspend is taken
 
 
 def test_resource_versions_are_compared_as_numbers():
     known = store(raw_trial(version=99))
-    assert known.put_trial(raw_trial(version=100)) == KEY
+    assert known.put_trial(raw_trial(version=100)) == [KEY]
 
 
 def test_a_trial_that_is_gone_is_forgotten():
@@ -113,14 +113,14 @@ def test_a_trial_that_is_gone_is_forgotten():
 def test_a_late_word_of_a_trial_that_is_gone_does_not_bring_it_back():
     known = store(raw_trial())
     known.drop_trial("lab", "example", "trial-1")
-    assert known.put_trial(raw_trial(version=50)) is None
+    assert known.put_trial(raw_trial(version=50)) == []
     assert known.snapshot(KEY).trials == ()
 
 
 def test_a_trial_that_is_gone_before_it_was_seen_stays_gone():
     known = store()
     known.drop_trial("lab", "example", "trial-1")
-    assert known.put_trial(raw_trial()) is None
+    assert known.put_trial(raw_trial()) == []
 
 
 def test_the_end_of_an_earlier_trial_of_the_same_name_is_not_the_end_of_this_one():
@@ -137,9 +137,11 @@ def test_a_trial_re_created_under_its_name_replaces_the_old_one():
 
 def test_a_trial_re_created_with_another_trial_id_moves_to_that_slot():
     known = store(raw_trial(version=5))
-    known.put_trial(raw_trial(uid="trial-2", version=6, trialID="other"))
+    other = Key("lab", "other")
+    moved = known.put_trial(raw_trial(uid="trial-2", version=6, trialID="other"))
+    assert sorted(moved) == [KEY, other]
     assert known.snapshot(KEY).trials == ()
-    assert len(known.snapshot(Key("lab", "other")).trials) == 1
+    assert len(known.snapshot(other).trials) == 1
 
 
 def test_trials_of_one_id_share_a_slot():
@@ -151,13 +153,58 @@ def test_trials_of_one_name_in_two_namespaces_do_not_meet():
     known = store(raw_trial())
     other = raw_trial(uid="trial-2")
     other["metadata"]["namespace"] = "field"
-    assert known.put_trial(other) == Key("field", "example")
+    assert known.put_trial(other) == [Key("field", "example")]
     assert len(known.snapshot(KEY).trials) == 1
 
 
-def test_a_trial_that_can_not_be_parsed_is_refused():
-    with pytest.raises(Malformed, match="suspend"):
-        store().put_trial(raw_trial(suspend="yes"))
+@pytest.mark.parametrize(
+    ("kind", "bad", "good"),
+    [
+        pytest.param("Trial", raw_trial(suspend="yes", version=5), raw_trial(version=6), id="Trial"),
+        pytest.param(
+            "TrialEngine", raw_engine(attempt="two", version=5), raw_engine(version=6), id="TrialEngine"
+        ),
+    ],
+)
+def test_what_can_not_be_parsed_is_neither_there_nor_gone_and_told_once(kind, bad, good):
+    known = store(raw_trial(), engine=raw_engine())
+    put = known.put_trial if kind == "Trial" else known.put_engine
+    assert put(bad) == [KEY]
+    put(bad)
+    assert [complaint[0] for complaint in known.complaints] == [kind]
+    assert f"{kind} example" in known.snapshot(KEY).unreadable
+    assert put(good) == [KEY]
+    assert known.snapshot(KEY).unreadable == ""
+    seen = known.snapshot(KEY)
+    assert seen.trials
+    assert seen.engine is not None
+
+
+def test_what_can_not_be_parsed_is_forgotten_when_it_is_gone():
+    known = store()
+    known.put_trial(raw_trial(suspend="yes"))
+    assert not known.forget_if_empty(KEY)
+    known.drop_trial("lab", "example", "trial-1")
+    assert known.forget_if_empty(KEY)
+
+
+def test_a_refusal_does_not_count_for_a_trial_whose_spec_has_changed():
+    known = store(raw_trial())
+    known.slot(KEY).refusal = refused(0)
+    known.put_trial(raw_trial(version=2))
+    assert known.snapshot(KEY).refusal is not None
+    changed = raw_trial(version=3)
+    changed["metadata"]["generation"] = 2
+    known.put_trial(changed)
+    assert known.snapshot(KEY).refusal is None
+
+
+def test_that_an_engine_was_not_there_before_the_latch_says_nothing_after_it():
+    known = store(raw_trial())
+    known.slot(KEY).engine_gone = True
+    latched = raw_trial(version=2) | {"status": {"startedTime": "2026-11-24T10:00:00Z"}}
+    known.put_trial(latched)
+    assert not known.snapshot(KEY).engine_gone
 
 
 # --- TrialEngines
@@ -165,7 +212,7 @@ def test_a_trial_that_can_not_be_parsed_is_refused():
 
 def test_an_engine_is_put_into_the_slot_of_its_name():
     known = store()
-    assert known.put_engine(raw_engine()) == KEY
+    assert known.put_engine(raw_engine()) == [KEY]
     assert known.snapshot(KEY).engine is not None
 
 
@@ -184,7 +231,7 @@ def test_an_engine_that_is(version, attempt):
 def test_an_engine_that_is_gone_stays_gone():
     known = store(engine=raw_engine())
     assert known.drop_engine("lab", "example", "engine-1") == KEY
-    assert known.put_engine(raw_engine(version=50)) is None
+    assert known.put_engine(raw_engine(version=50)) == []
     assert known.snapshot(KEY).engine is None
 
 
@@ -270,6 +317,15 @@ def test_a_plan_that_can_not_be_parsed_is_a_problem_of_its_trials_only():
     assert "spec.activities[0].name" in problem.message
 
 
+def test_an_older_word_of_a_plan_does_not_count():
+    known = store(raw_trial(activities=[]))
+    known.put_plan(raw_plan(version=9, activities=[{"name": "newer"}]))
+    assert known.put_plan(raw_plan(version=8, activities=[{"name": "older"}])) == []
+    used = known.snapshot(KEY).plan
+    assert used is not None
+    assert used.spec.activities[0].name == "newer"
+
+
 def test_a_plan_of_another_namespace_is_not_used():
     known = store(raw_trial(activities=[]))
     other = raw_plan()
@@ -300,7 +356,7 @@ def test_the_end_of_the_current_pod_is_seen():
 def test_no_word_is_taken_of_a_pod_that(known_pod, uid):
     known = store(raw_trial(), engine=raw_engine(), pod=known_pod)
     assert known.put_pod(raw_pod(uid=uid)) is None
-    assert known.snapshot(KEY).pod is known_pod
+    assert known.slot(KEY).pod is known_pod
 
 
 def test_a_pod_that_has_ended_asks_for_a_new_look_at_the_engine():
@@ -342,6 +398,33 @@ def test_a_pod_is_doubted_that(known_pod, doubted):
 
 def test_a_pod_of_a_slot_that_is_not_known_is_not_doubted():
     assert store().doubt_pod("lab", "example") is None
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param({"attempt": 2}, id="the attempt is another"),
+        pytest.param(
+            {"attempt": 1, "podRef": {"name": "example-1", "uid": "other", "notBefore": CREATED}},
+            id="the grant is another pod's",
+        ),
+    ],
+)
+def test_what_is_known_of_a_pod_does_not_count_once(status):
+    known = store(raw_trial(), engine=raw_engine(), pod=pod(ended=True))
+    assert known.snapshot(KEY).pod is not None
+    known.put_engine(raw_engine(version=2, **status))
+    assert known.snapshot(KEY).pod is None
+
+
+def test_a_new_leader_doubts_what_others_may_have_changed():
+    known = store(raw_trial(), engine=raw_engine(), pod=pod())
+    slot = known.slot(KEY)
+    slot.admission, slot.refusal, slot.engine_gone = admitted(engine()), refused(0), True
+    known.doubt_everything()
+    seen = known.snapshot(KEY)
+    assert (seen.pod, seen.admission, seen.refusal, seen.engine_gone) == (None, None, None, False)
+    assert seen.engine is not None
 
 
 # --- slots

@@ -112,7 +112,8 @@ def plan(*, name: str = "default", **spec: Any) -> TrialPlan:
 
 def pod(attempt: int = 1, *, uid: str | None = None, **seen: Any) -> Pod:
     """Return the pod of an attempt of `example`, created a fifth of a second after the start time."""
-    return Pod(name=f"example-{attempt}", uid=uid or f"pod-{attempt}", created=at(0.2), **seen)
+    times = {"created": at(0.2), "seen": at(0.2)}
+    return Pod(name=f"example-{attempt}", uid=uid or f"pod-{attempt}", **(times | seen))
 
 
 def slot(*trials: Trial, **seen: Any) -> Snapshot:

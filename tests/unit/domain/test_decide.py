@@ -43,7 +43,7 @@ def test_a_trial_that_is_not_latched_is_scheduled():
 
 
 def test_a_trial_that_is_latched_is_followed_whatever_its_start_time_says():
-    assert steps(decide(latched(), at(-3000))) == ["GrantEngine"]
+    assert "GrantEngine" in steps(decide(latched(), at(-3000)))
 
 
 @pytest.mark.parametrize(

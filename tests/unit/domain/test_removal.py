@@ -1,33 +1,78 @@
 """decide() about a TrialEngine that is being deleted."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
-from tests.unit.domain.builders import T, deleting, engine, pod, running, slot, steps, trial
+from tests.unit.domain.builders import (
+    T,
+    armed,
+    asking,
+    at,
+    deleting,
+    edited,
+    ended,
+    engine,
+    latched,
+    nap,
+    pod,
+    running,
+    settle,
+    shown,
+    slot,
+    steps,
+    told,
+    trial,
+    with_activities,
+    written,
+)
 
 from lcm_operator.api import names
-from lcm_operator.domain.actions import DeletePod, LookUpPod, ReleaseEngine
+from lcm_operator.api.storage import rfc3339
+from lcm_operator.domain.actions import DeletePod, LookUpPod, ReleaseEngine, WriteEngine, WriteTrial
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Absent
 
+ALL_DONE = {"one": "Succeeded", "two": "Succeeded", "three": "Succeeded"}
 GOING = deleting(engine())
 
 
-def test_the_pod_is_looked_for_first():
+def going(before, **seen):
+    """Return the snapshot after its TrialEngine was deleted."""
+    assert before.engine is not None
+    return replace(before, engine=deleting(before.engine), **seen)
+
+
+def ended_pod(before, attempt=1):
+    return replace(before, pod=pod(attempt, ended=True, exit_code=0), engine_read_after_end=True)
+
+
+def with_finally(before):
+    """Return the snapshot with a plan that has something to release."""
+    assert before.engine is not None
+    free = trial(activities=[nap("free")]).spec.activities
+    spec = msgspec.structs.replace(before.engine.spec, finally_=free)
+    return replace(before, engine=msgspec.structs.replace(before.engine, spec=spec))
+
+
+# --- one that never acted
+
+
+def test_the_pod_of_an_engine_that_was_never_granted_is_looked_for_first():
     assert decide(slot(engine=GOING), T).actions == (LookUpPod("lab", "example-1"),)
 
 
-def test_it_is_the_pod_of_the_current_attempt():
-    before = running()
-    assert before.engine is not None
-    assert decide(slot(engine=deleting(before.engine)), T).actions == (LookUpPod("lab", "example-1"),)
-
-
-def test_a_pod_that_runs_is_deleted_by_uid():
+def test_a_pod_that_was_never_granted_is_deleted_by_uid():
     decision = decide(slot(engine=GOING, pod=pod()), T)
     assert decision.actions == (DeletePod("lab", "example-1", "pod-1"),)
 
 
-def test_a_pod_that_is_ending_is_waited_for():
-    assert "ReleaseEngine" not in steps(decide(slot(engine=GOING, pod=pod(deleting=True)), T))
+def test_a_pod_that_is_ending_is_waited_for_and_looked_at_every_second():
+    ending = slot(engine=GOING, pod=pod(deleting=True, seen=at(5)))
+    decision = decide(ending, at(5.5))
+    assert not decision.actions
+    assert decision.wake_at == at(6)
+    assert decide(ending, at(6)).actions == (LookUpPod("lab", "example-1"),)
 
 
 @pytest.mark.parametrize(
@@ -38,18 +83,185 @@ def test_a_pod_that_is_ending_is_waited_for():
         pytest.param(Absent("example-1"), id="gone"),
     ],
 )
-def test_the_engine_is_released_once_its_pod_has(seen):
+def test_an_engine_of_nobody_is_released_once_its_pod_has(seen):
     assert decide(slot(engine=GOING, pod=seen), T).actions == (ReleaseEngine(GOING),)
 
 
 def test_an_engine_that_others_still_hold_is_left_to_them():
     theirs = deleting(engine(), names.FINALIZER_TIMER)
-    decision = decide(slot(trial(), engine=theirs), T)
+    decision = decide(slot(trial(deleted=True), engine=theirs), T)
     assert not decision.actions
     assert decision.wake_at is None
 
 
-def test_removal_goes_on_whatever_has_become_of_the_trial():
-    assert decide(slot(trial(deleted=True), engine=GOING, pod=Absent("example-1")), T).actions == (
-        ReleaseEngine(GOING),
-    )
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"startTime": rfc3339(at(600))}, id="rescheduled"),
+        pytest.param({"suspend": True}, id="suspended"),
+        pytest.param({"parameters": {"a": "b"}}, id="edited"),
+    ],
+)
+def test_an_engine_that_goes_because_its_trial_was_changes_nothing_of_the_trial(change):
+    before = armed()
+    changed = going(replace(before, trials=(edited(before.trials[0], **change),)), pod=Absent("example-1"))
+    assert steps(decide(changed, at(-20))) == ["ReleaseEngine"]
+
+
+def test_an_armed_engine_that_a_person_deletes_cancels_the_trial():
+    before = going(armed(), pod=Absent("example-1"))
+    decision = decide(before, at(-20))
+    assert shown(decision, "Succeeded") == ("False", "Cancelled")
+    assert told(decision) == [("Cancelled", False)]
+    assert steps(decide(written(before, decision), at(-20))) == ["ReleaseEngine"]
+
+
+def test_a_latched_trial_whose_engine_is_deleted_before_the_grant_is_cancelled_and_never_granted():
+    before = going(latched())
+    assert steps(decide(before, at(1))) == ["DeletePod"]
+    decision = decide(replace(before, pod=pod(ended=True)), at(2))
+    assert shown(decision, "Succeeded") == ("False", "Cancelled")
+
+
+# --- one that acted
+
+
+def test_an_engine_that_acted_is_told_to_stop_first():
+    (action,) = decide(going(running(one="Running")), at(5)).actions
+    assert isinstance(action, WriteEngine)
+    assert action.status.stop is not None
+    assert (action.status.stop.mode, action.status.stop.request_time) == ("Cancel", at(5))
+
+
+def stopping(before, now=5.0):
+    told_to = going(before)
+    return written(told_to, decide(told_to, at(now)))
+
+
+def test_without_anything_to_release_its_pod_is_deleted_then():
+    assert decide(stopping(running()), at(5)).actions == (DeletePod("lab", "example-1", "pod-1"),)
+
+
+def test_its_trial_is_cancelled_before_it_is_let_go():
+    over = ended_pod(stopping(running(one="Succeeded")))
+    decision = decide(over, at(8))
+    assert shown(decision, "Succeeded") == ("False", "Cancelled")
+    assert told(decision) == [("Cancelled", False)]
+    assert steps(decide(written(over, decision), at(8))) == ["ReleaseEngine"]
+
+
+def test_a_trial_that_succeeded_stays_so():
+    over = ended_pod(stopping(ended(**ALL_DONE), now=20))
+    assert steps(decide(settle(over, at(21)), at(21))) == ["ReleaseEngine"]
+    assert settle(over, at(21)).trials[0].status.phase == "Succeeded"
+
+
+def test_a_trial_that_failed_is_cancelled():
+    over = ended_pod(stopping(ended(one="Failed"), now=20))
+    assert shown(decide(over, at(21)), "Succeeded") == ("False", "Cancelled")
+
+
+def test_an_engine_with_something_to_release_is_left_to_it():
+    decision = decide(stopping(with_finally(running())), at(5))
+    assert "DeletePod" not in steps(decision)
+    assert "ReleaseEngine" not in steps(decision)
+
+
+def test_it_is_let_go_once_it_has_released_and_ended():
+    freed = with_activities(stopping(with_finally(running())), free="Succeeded")
+    over = ended_pod(freed)
+    assert steps(decide(settle(over, at(9)), at(9))) == ["ReleaseEngine"]
+
+
+def test_a_release_that_failed_is_not_waited_for():
+    freed = with_activities(stopping(with_finally(running())), free="Failed")
+    assert steps(decide(settle(ended_pod(freed), at(9)), at(9))) == ["ReleaseEngine"]
+
+
+def test_without_a_live_pod_one_more_attempt_releases_and_does_nothing_else():
+    over = ended_pod(stopping(with_finally(ended(one="Failed")), now=20))
+    (action,) = decide(over, at(21)).actions
+    assert isinstance(action, WriteEngine)
+    assert (action.status.attempt, action.status.pod_ref) == (2, None)
+    last = action.status.attempts[-1]
+    assert (last.reason, last.from_activity) == ("Finally", "free")
+    assert action.status.activity("one").state == "Failed"
+    begun = replace(written(over, decide(over, at(21))), pod=None)
+    (create,) = decide(begun, at(22)).actions
+    assert create.manifest["metadata"]["name"] == "example-2"
+    assert steps(decide(replace(begun, pod=pod(2)), at(22))) == ["CreateLease", "GrantEngine"]
+
+
+def test_what_is_not_released_in_time_is_given_up():
+    late = stopping(with_finally(running()))
+    assert steps(decide(late, at(5 + 301))) == ["DeletePod"]
+    assert steps(decide(settle(ended_pod(late), at(306)), at(306))) == ["ReleaseEngine"]
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        pytest.param(10, id="has not passed"),
+        pytest.param(400, id="has passed", marks=pytest.mark.xfail(reason="N1: an alarm in the past")),
+    ],
+)
+def test_the_alarm_for_a_pod_that_does_not_end_lies_ahead_though_the_time_for_finally(late):
+    stuck = replace(stopping(running()), pod=pod(deleting=True, seen=at(late)))
+    decision = decide(stuck, at(late + 0.5))
+    assert not decision.actions
+    assert decision.wake_at is not None
+    assert decision.wake_at > at(late + 0.5)
+
+
+# --- requests
+
+
+@pytest.mark.parametrize("on", [pytest.param("trial", id="Trial"), pytest.param("engine", id="TrialEngine")])
+def test_a_delete_request_deletes_the_engine_and_is_answered_in_the_course_of_it_on_the(on):
+    before = asking(running(one="Running"), on=on, delete="d1")
+    assert steps(decide(before, at(5))) == ["DeleteEngine"]
+    asked = going(before)
+    (action,) = decide(asked, at(5)).actions
+    assert isinstance(action, WriteEngine)
+    if on == "engine":
+        assert action.status.last_handled_delete is not None
+        assert action.status.last_handled_delete.result == "Done"
+        return
+    assert [(taken.type, taken.id, taken.result) for taken in action.status.trial_requests] == [
+        ("Delete", "d1", "Done")
+    ]
+    (cancelled, _) = decide(ended_pod(written(asked, decide(asked, at(5)))), at(8)).actions
+    assert isinstance(cancelled, WriteTrial)
+    assert cancelled.status.last_handled_delete is not None
+    assert cancelled.status.last_handled_delete.result == "Done"
+
+
+def test_a_delete_comes_before_a_restore_which_is_refused():
+    before = asking(ended(one="Failed"), restore="r1", delete="d1")
+    assert steps(decide(before, at(20))) == ["DeleteEngine"]
+    over = ended_pod(stopping(before, now=20))
+    (cancelled, _) = decide(over, at(22)).actions
+    assert isinstance(cancelled, WriteTrial)
+    assert cancelled.status.last_handled_restore is not None
+    assert cancelled.status.last_handled_restore.result == "Refused"
+
+
+def test_a_delete_request_that_is_malformed_is_refused_and_told():
+    before = asking(running(), delete="x" * 300)
+    decision = decide(before, at(5))
+    assert steps(decision) == ["WriteEngine", "RecordEvent"]
+    assert told(decision) == [("RequestRefused", True)]
+    assert "DeleteEngine" not in steps(decide(settle(before, at(5)), at(5)))
+
+
+@pytest.mark.parametrize(
+    "before",
+    [pytest.param(settle(slot(trial()), at(-3000)), id="scheduled"), pytest.param(armed(), id="armed")],
+)
+def test_a_delete_request_before_the_start_cancels_a_trial_that_is(before):
+    decision = decide(asking(before, delete="d1"), at(-20))
+    assert shown(decision, "Succeeded") == ("False", "Cancelled")
+    assert shown(decision, "Started") == ("False", "Cancelled")
+    after = settle(asking(before, delete="d1"), at(-20))
+    assert steps(decide(after, at(-20))) == (["DeleteEngine"] if before.engine else [])
+    assert after.trials[0].status.last_handled_delete is not None

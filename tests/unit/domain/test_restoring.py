@@ -102,10 +102,10 @@ def test_an_attempt_that_was_stopped_for_a_restore_is_stopped_in_the_lineage():
 
 def test_the_next_attempt_gets_a_pod_of_its_own_name_and_then_its_grant():
     before = failed_and_asked(restore="r1")
-    begun = written(before, decide(before, at(20)))
+    begun = replace(written(before, decide(before, at(20))), pod=None)
     (create,) = decide(begun, at(20)).actions
     assert create.manifest["metadata"]["name"] == "example-2"
-    (grant,) = decide(replace(begun, pod=pod(2)), at(21)).actions
+    (_, grant) = decide(replace(begun, pod=pod(2)), at(21)).actions
     assert grant.status.pod_ref.uid == "pod-2"
     assert [attempt.number for attempt in grant.status.attempts] == [1, 2]
     assert grant.status.attempts[1].start_time == at(21)
@@ -223,7 +223,7 @@ def test_only_the_last_twenty_attempts_are_kept_and_all_are_counted():
     this = ended(**HALF).engine
     assert this is not None
     for _ in range(30):
-        this = msgspec.structs.replace(this, status=restored(this, "Restore", at(20)))
+        this = msgspec.structs.replace(this, status=restored(this, "Restore", at(20), None))
     assert [attempt.number for attempt in this.status.attempts] == list(range(12, 32))
     assert this.status.attempts_total == 31
     assert this.status.attempt == 31

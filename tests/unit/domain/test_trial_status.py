@@ -4,7 +4,7 @@ import pytest
 from tests.unit.domain.builders import T, at, ended, running, scheduled, settle, slot, trial
 
 from lcm_operator.api import conditions
-from lcm_operator.domain.trial_status import Set, has_outcome, is_final, phase, start_time, trial_status
+from lcm_operator.domain.trial_status import Set, has_outcome, outcome, phase, start_time, trial_status
 
 
 def conditions_of(*pairs):
@@ -78,16 +78,16 @@ def test_the_phase_is_one_word_for(pairs, word):
     assert phase(conditions_of(*pairs)) == word
 
 
-def test_a_new_trial_is_not_final():
-    assert not is_final(trial())
-    assert not is_final(running().trials[0])
+def test_a_trial_that_is_new_or_runs_has_no_outcome():
+    assert outcome(trial()) is None
+    assert outcome(running().trials[0]) is None
 
 
-def test_an_outcome_of_either_kind_is_final():
+def test_success_and_failure_are_outcomes():
     done = ended(one="Succeeded", two="Succeeded", three="Succeeded").trials[0]
     missed = settle(slot(trial()), at(121)).trials[0]
-    assert is_final(done)
-    assert is_final(missed)
+    assert outcome(done) is not None
+    assert outcome(missed) is not None
     assert has_outcome(missed, "Missed")
     assert not has_outcome(missed, "Cancelled")
     assert not has_outcome(done, "Completed")
