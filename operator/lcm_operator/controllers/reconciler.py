@@ -42,6 +42,7 @@ class Reconciler:
         self, client: Client, store: Store, *, may_act: Callable[[], bool], observer: Observer
     ) -> None:
         self.store = store
+        self._client = client
         self.alarm = Alarm(self.enqueue)
         self.queue = WorkQueue(hold=self._start_is_near)
         self._client = client
