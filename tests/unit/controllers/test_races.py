@@ -152,6 +152,44 @@ def test_an_engine_that_is_deleted_is_never_started_a_second_time_once_it_was(pr
         assert len(world.grants) <= 1, point
 
 
+def replace_engine(api):
+    """Put another TrialEngine in the place of the first, finalizers or not."""
+    engine = api.get("trialengines", "example")
+    api.remove("trialengines", "example")
+    kept = ("name", "labels", "finalizers", "ownerReferences")
+    metadata = {key: engine["metadata"][key] for key in kept}
+    api.create("trialengines", {"metadata": metadata, "spec": engine["spec"], "status": {}})
+
+
+@pytest.mark.parametrize("prompt", PROMPT)
+def test_an_engine_that_is_replaced_is_never_started_in_place_of_the_one_that_was(prompt):
+    for point, world, taken in lives(replace_engine, prompt):
+        phase = world.outcome()["phase"]
+        assert phase in (("Succeeded", "Failed", "Cancelled") if taken else ("Succeeded",)), point
+        assert world.acts == ALL[: len(world.acts)], point
+        assert len(world.grants) <= 1, point
+
+
+def stray_pod(api):
+    """Create the granted pod once more after it has gone, as a leader that was stopped for long does."""
+    pod = api.get("pods", "example-1")
+    if not api.get("trialengines", "example").get("status", {}).get("podRef"):
+        raise Refused(403, "Forbidden", "only after the grant")
+    api.remove("pods", "example-1")
+    kept = ("name", "labels", "ownerReferences")
+    metadata = {key: pod["metadata"][key] for key in kept}
+    api.create("pods", {"metadata": metadata, "spec": pod["spec"]})
+
+
+@pytest.mark.xfail(reason="N3: it is looked up without end")
+@pytest.mark.parametrize("prompt", PROMPT)
+def test_a_pod_that_takes_the_place_of_the_granted_one_never_acts(prompt):
+    for point, world, taken in lives(stray_pod, prompt):
+        assert len(world.grants) == 1, point
+        assert world.acts == ALL[: len(world.acts)], point
+        assert world.outcome()["phase"] in (("Succeeded", "Failed") if taken else ("Succeeded",)), point
+
+
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_restart_after_its_deadline_misses_a_trial_or_has_started_it(prompt):
     """The operator is killed at any point, and comes back an hour later."""

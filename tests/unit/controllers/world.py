@@ -243,7 +243,8 @@ class World:
         wakes = self.operator.wakes(self.now)
         if wakes is None or wakes > _HORIZON:
             return False
-        self.now = max(wakes, self.now)
+        assert wakes > self.now, "the alarm would ring without end"
+        self.now = wakes
         return True
 
     def _observe(self) -> None:
@@ -351,6 +352,7 @@ class World:
             "progress": status.get("progress"),
             "missed": len(status.get("missed", [])),
             "restored": _answer(status.get("lastHandledRestore")),
+            "deleted": _answer(status.get("lastHandledDelete")),
             "requests": [_answer(taken) for taken in engine.get("trialRequests", [])],
             "attempts": [
                 (a["number"], a["reason"], a.get("outcome"), a.get("fromActivity"))
