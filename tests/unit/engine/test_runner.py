@@ -210,6 +210,15 @@ def test_told_to_end_it_lets_go_of_what_runs_and_leaves_it_running_in_the_checkp
     assert store.states[-1] == ["Succeeded", "Running", "Pending"]
 
 
+def test_of_several_reasons_to_end_the_first_counts():
+    halt = Halt()
+
+    halt.tell(Report(Ending.TERMINATED))
+    halt.tell(Report(Ending.WITHDRAWN))
+
+    assert halt.report == Report(Ending.TERMINATED)
+
+
 def test_told_to_end_between_two_tries_it_does_not_wait_for_the_next():
     store, perform_results = Memory(), {"one": ActivityFailedError("why")}
     the_plan = plan(nap("one", retry={"limit": 1, "backoffSeconds": 3600}))
