@@ -60,8 +60,8 @@ def news(before: Seen, now: Seen) -> Iterator[str]:
     for name, activity in now.activities.items():
         old = before.activities.get(name)
         if activity.state in _MARKS and (old is None or old.state != activity.state):
-            said = f": {' '.join(activity.message.split())}" if activity.message else ""
-            yield f"{_MARKS[activity.state]} {name}{said}"
+            why = " ".join(activity.message.removeprefix(f"{name}: ").split())
+            yield f"{_MARKS[activity.state]} {name}{f': {why}' if why else ''}"
     if now.failed and not before.failed:
         yield "the engine has failed"
     if now.succeeded and not before.succeeded:
