@@ -151,6 +151,7 @@ class TrialEngineStatus(Record, frozen=True, kw_only=True):
     stop: Stop | None = None
     attempts: tuple[Attempt, ...] = ()
     attempts_total: int = 0
+    automatic_restores: int = 0
     last_handled_restore: Handled | None = None
     last_handled_delete: Handled | None = None
     conditions: Conditions = ()

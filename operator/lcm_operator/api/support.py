@@ -15,21 +15,17 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 def unsupported(plan: Plan) -> list[str]:
     """Return the fields of `plan` that the engine would refuse, as paths like `activities[2].wait`."""
-    return [*_lists(plan), *_activities(plan.activities)]
+    return [
+        *(["finishAt"] if plan.finish_at is not None else []),
+        *_activities("activities", plan.activities),
+        *_activities("onFailure", plan.on_failure),
+        *_activities("finally", plan.finally_),
+    ]
 
 
-def _lists(plan: Plan) -> Iterator[str]:
-    if plan.on_failure:
-        yield "onFailure"
-    if plan.finally_:
-        yield "finally"
-    if plan.finish_at is not None:
-        yield "finishAt"
-
-
-def _activities(activities: tuple[Activity, ...]) -> Iterator[str]:
+def _activities(field: str, activities: tuple[Activity, ...]) -> Iterator[str]:
     for index, activity in enumerate(activities):
-        path = f"activities[{index}]"
+        path = f"{field}[{index}]"
         if activity.wait is not None:
             yield f"{path}.wait"
         if activity.sleep is not None and activity.sleep.until_seconds is not None:

@@ -5,7 +5,6 @@ kube.errors.Conflict where the decision was made on what no longer holds, Unavai
 can't be reached; both mean: look and decide again.
 """
 
-import contextlib
 import logging
 from datetime import UTC, datetime
 from typing import Any, assert_never
@@ -23,7 +22,7 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.snapshot import Absent, Problem, Refusal
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import AlreadyExists, ApiError, NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
 from lcm_operator.kube.resources import LEASES, PODS, TRIAL_ENGINES, TRIALS, Resource
 
 log = logging.getLogger(__name__)
@@ -53,8 +52,7 @@ class Apply:
             case act.CreatePod(engine=engine, manifest=manifest):
                 await self._create_pod(key, engine, manifest)
             case act.CreateLease(namespace=namespace, manifest=manifest):
-                with contextlib.suppress(AlreadyExists):
-                    await self._client.create(LEASES, namespace, manifest)
+                await self._create_lease(namespace, manifest)
             case act.DeletePod(namespace=namespace, name=name, uid=uid):
                 await self._delete(PODS, namespace, name, uid)
                 await self._look_up_pod(key, name)
@@ -136,6 +134,17 @@ class Apply:
         slot.refusal = None
         slot.set_pod(pod)
 
+    async def _create_lease(self, namespace: str, manifest: dict[str, Any]) -> None:
+        """Create a pod's Lease; one that an earlier pod of the name left is removed first."""
+        try:
+            await self._client.create(LEASES, namespace, manifest)
+        except AlreadyExists:
+            name, owners = manifest["metadata"]["name"], manifest["metadata"]["ownerReferences"]
+            found = parse((await self._client.get(LEASES, namespace, name))["metadata"], Metadata)
+            if [owner.uid for owner in found.owner_references] != [owner["uid"] for owner in owners]:
+                await self._delete(LEASES, namespace, name, found.uid)
+                raise Conflict(409, "LeaseOfAnotherPod", f"Lease {name} was of another pod") from None
+
     async def _look_up_pod(self, key: Key, name: str) -> None:
         slot = self._store.slot(key)
         try:
@@ -143,9 +152,15 @@ class Apply:
         except NotFound:
             slot.set_pod(Absent(name))
         else:
-            ours = slot.engine is not None and slot.engine.metadata.uid
-            own = parse(raw["metadata"], Metadata).controller_uid == ours
-            slot.set_pod(seen_pod(raw) if own else Absent(name))
+            pod, engine = seen_pod(raw), slot.engine
+            own = (
+                engine is not None and parse(raw["metadata"], Metadata).controller_uid == engine.metadata.uid
+            )
+            granted = engine.status.pod_ref if engine is not None else None
+            stray = granted is not None and granted.name == pod.name and granted.uid != pod.uid
+            if own and stray:  # it came after the granted one had gone, and will never be granted
+                await self._delete(PODS, key.namespace, name, pod.uid)
+            slot.set_pod(pod if own and not stray else Absent(name))
 
     async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         try:

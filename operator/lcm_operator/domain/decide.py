@@ -21,7 +21,8 @@ from lcm_operator.domain.waiting import decide_waiting
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
     """Return the next step for a slot, or why there is none and when to look again."""
     chosen = holder(snapshot.trials, snapshot.engine)
-    if snapshot.unreadable and (snapshot.engine is None or chosen is None):
+    going = snapshot.engine is not None and snapshot.engine.metadata.deletion_timestamp is not None
+    if snapshot.unreadable and not going and (snapshot.engine is None or chosen is None):
         return wait(f"this version can't read everything: {snapshot.unreadable}")
     decisions = list(_decisions(snapshot, chosen, now))
     first = next((decision for decision in decisions if decision.actions), None)

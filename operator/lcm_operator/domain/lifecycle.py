@@ -114,8 +114,7 @@ def _restores_itself(snapshot: Snapshot, engine: TrialEngine, found: Outcome) ->
     pod = snapshot.pod
     if found.reason == reasons.ENGINE_ENDED and isinstance(pod, Pod) and pod.disrupted:
         return DISRUPTION
-    used = sum(attempt.reason == AUTOMATIC for attempt in engine.status.attempts)
-    return AUTOMATIC if used < engine.spec.engine.max_restores else None
+    return AUTOMATIC if engine.status.automatic_restores < engine.spec.engine.max_restores else None
 
 
 def _next_deadline(trial: Trial, engine: TrialEngine, now: datetime) -> datetime | None:

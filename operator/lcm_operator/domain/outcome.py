@@ -72,12 +72,18 @@ def assumed_ended(snapshot: Snapshot, engine: TrialEngine) -> bool:
     granted, beat = engine.status.pod_ref, snapshot.beat
     if granted is None or beat is None or beat.pod_uid != granted.uid or not beat.begun:
         return False
-    requests = [
-        activity.http.timeout_seconds
-        for activity in (*engine.spec.activities, *engine.spec.on_failure, *engine.spec.finally_)
-        if activity.http is not None
-    ]
-    return beat.silent > heartbeat_timeout(engine) + timedelta(seconds=max(requests, default=0))
+    plan = (*engine.spec.activities, *engine.spec.on_failure, *engine.spec.finally_)
+    return beat.silent > heartbeat_timeout(engine) + max(map(_longest_act, plan), default=timedelta(0))
+
+
+def _longest_act(activity: Activity) -> timedelta:
+    """Return for how long an activity may act after the engine has lost sight of it."""
+    if activity.http is not None:
+        return timedelta(seconds=activity.http.timeout_seconds)
+    if activity.exec is not None:
+        limit = activity.exec.timeout_seconds
+        return timedelta.max / 2 if limit is None else timedelta(seconds=limit)
+    return timedelta(0)
 
 
 def heartbeat_timeout(engine: TrialEngine) -> timedelta:

@@ -112,6 +112,7 @@ def _next_attempt(
         activities=activities,
         attempts=(*ended(status.attempts, word, why, moment), entry)[-_KEPT_ATTEMPTS:],
         attempts_total=status.attempts_total + 1,
+        automatic_restores=status.automatic_restores + (reason == AUTOMATIC),
         stop=status.stop if reason == FINALLY else None,
         phase="Stopping" if reason == FINALLY else "Pending",
         conditions=conditions.with_condition(

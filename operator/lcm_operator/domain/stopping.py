@@ -40,7 +40,7 @@ def decide_ending(snapshot: Snapshot, engine: TrialEngine, stop: Stop, now: date
         return _no_later_than(give_grant(snapshot, engine, engine.status, now), limit)
     ending = end_pod(snapshot, engine, now, ask=given_up or not engine.spec.finally_)
     if ending is not None:
-        return _no_later_than(ending, limit)
+        return ending if given_up else _no_later_than(ending, limit)
     if over:
         return None
     return read_last_checkpoint(snapshot, engine) or act(WriteEngine(engine, released(engine, now)))
@@ -54,10 +54,12 @@ def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool
     pod = snapshot.pod
     if pod is None:
         return look_up_pod(engine)
-    if not isinstance(pod, Pod) or pod.ended or assumed_ended(snapshot, engine):
+    if not isinstance(pod, Pod) or pod.ended:
         return None
     if ask and not pod.deleting:
         return act(DeletePod(engine.metadata.namespace, pod.name, pod.uid))
+    if assumed_ended(snapshot, engine):
+        return None
     again = pod.seen + snapshot.settings.poll_ending_pod
     return wait("the pod is ending", again) if now < again else look_up_pod(engine)
 
