@@ -181,7 +181,6 @@ def stray_pod(api):
     api.create("pods", {"metadata": metadata, "spec": pod["spec"]})
 
 
-@pytest.mark.xfail(reason="N3: it is looked up without end")
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_pod_that_takes_the_place_of_the_granted_one_never_acts(prompt):
     for point, world, taken in lives(stray_pod, prompt):

@@ -33,7 +33,6 @@ def test_an_engine_that_beats_is_left_alone():
     assert steps(decide(beating(running(), silent=59), at(100))) == []
 
 
-@pytest.mark.xfail(reason="N8: without http in the plan its pod is assumed to have ended at once")
 def test_an_engine_that_falls_silent_has_failed_and_its_pod_is_deleted():
     before = beating(running(one="Succeeded"), silent=61)
     decision = decide(before, at(100))

@@ -202,7 +202,7 @@ def test_what_is_not_released_in_time_is_given_up():
     "late",
     [
         pytest.param(10, id="has not passed"),
-        pytest.param(400, id="has passed", marks=pytest.mark.xfail(reason="N1: an alarm in the past")),
+        pytest.param(400, id="has passed"),
     ],
 )
 def test_the_alarm_for_a_pod_that_does_not_end_lies_ahead_though_the_time_for_finally(late):
