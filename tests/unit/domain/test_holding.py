@@ -119,8 +119,9 @@ def test_a_freed_id_goes_to_a_waiting_trial_whose_start_time_is_still_ahead():
     assert shown(decision, "Accepted") == ("True", "Accepted")
 
 
-def test_a_waiting_trial_is_missed_if_its_start_time_has_passed_when_the_id_is_freed():
-    decision = decide(slot(waiting()), at(5))
+@pytest.mark.parametrize("late", [pytest.param(0, id="has just come"), pytest.param(5, id="has passed")])
+def test_a_waiting_trial_is_missed_if_the_id_is_freed_when_its_start_time(late):
+    decision = decide(slot(waiting()), at(late))
     assert shown(decision, "Succeeded") == ("False", "Missed")
     (action, _) = decision.actions
     assert isinstance(action, WriteTrial)

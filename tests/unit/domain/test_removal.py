@@ -265,3 +265,15 @@ def test_a_delete_request_before_the_start_cancels_a_trial_that_is(before):
     after = settle(asking(before, delete="d1"), at(-20))
     assert steps(decide(after, at(-20))) == (["DeleteEngine"] if before.engine else [])
     assert after.trials[0].status.last_handled_delete is not None
+
+
+def test_a_malformed_delete_request_before_the_start_is_refused_and_the_trial_goes_on():
+    before = asking(armed(), delete="x" * 300)
+    decision = decide(before, at(-20))
+    assert told(decision) == [("RequestRefused", True)]
+    (action, _) = decision.actions
+    assert isinstance(action, WriteTrial)
+    assert action.status.last_handled_delete is not None
+    assert action.status.last_handled_delete.result == "Refused"
+    assert action.status.phase == "Armed"
+    assert steps(decide(settle(before, at(-20)), at(-20))) == []

@@ -103,6 +103,15 @@ def test_a_start_time_told_by_the_registry_counts():
     assert shown(decision, "Scheduled") == ("True", "StartTimeKnown")
 
 
+def test_an_armed_trial_whose_registry_tells_another_start_time_gives_up_its_engine():
+    waiting = trial(startTime=None, registryRef={"name": "default"})
+    known = msgspec.structs.replace(waiting, status=msgspec.structs.replace(waiting.status, start_time=T))
+    before = armed(known)
+    status = msgspec.structs.replace(before.trials[0].status, start_time=at(20))
+    moved = msgspec.structs.replace(before.trials[0], status=status)
+    assert steps(decide(replace(before, trials=(moved,)), at(-30))) == ["DeleteEngine"]
+
+
 # --- suspending
 
 
