@@ -58,9 +58,23 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler) -> None:
         look_at(store.doubt_pod(namespace or "", name))
 
 
+class _NoDifferences(kopf.DiffBaseStorage):
+    """No handler of ours looks at differences: kopf need not copy every object to find them."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Keep nothing."""
+
+
 def configure(settings: kopf.OperatorSettings) -> None:
     """Set what kopf's defaults don't fit (measured: notes on kopf)."""
     settings.persistence.finalizer = names.FINALIZER_TIMER
+    settings.persistence.diffbase_storage = _NoDifferences()
     settings.queueing.idle_timeout = 0.5
     settings.watching.chunk_size = 500
     settings.watching.field_selectors["v1", "pods"] = "status.phase!=Pending,status.phase!=Running"
