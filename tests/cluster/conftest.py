@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.operator_stage import Stage
-from tests.cluster.proxied_stage import ProxiedStage
+from tests.cluster.proxied_stage import ProxiedOperator, ProxiedStage
 from tests.cluster.proxy import Proxy
 
 from lcm_operator.local.cluster import Cluster
@@ -68,11 +68,20 @@ def stage(staffed: Cluster) -> Iterator[Stage]:
         yield Stage(staffed, name)
 
 
-@pytest.fixture
-def proxied(cluster: Cluster, namespace: str) -> Iterator[ProxiedStage]:
-    """A fresh namespace, and an operator behind a proxy; no node and no engines: the test plays them."""
+@pytest.fixture(scope="module")
+def proxied_operator(cluster: Cluster) -> Iterator[ProxiedOperator]:
+    """An operator behind a proxy; no node and no engines."""
     with Proxy(cluster.server, ssl.create_default_context(cafile=cluster.ca_file)) as proxy:
-        stage = ProxiedStage(cluster, namespace, proxy)
-        stage.start_operator()
-        yield stage
-        stage.kill_operator()
+        operator = ProxiedOperator(cluster, proxy)
+        operator.start()
+        yield operator
+        operator.kill()
+
+
+@pytest.fixture
+def proxied(proxied_operator: ProxiedOperator, namespace: str) -> Iterator[ProxiedStage]:
+    """A fresh namespace with an operator behind a proxy; the test plays the engines."""
+    if not proxied_operator.process.alive():
+        proxied_operator.start()
+    yield ProxiedStage(proxied_operator, namespace)
+    proxied_operator.proxy.release()

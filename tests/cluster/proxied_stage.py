@@ -30,7 +30,7 @@ def latches(request: Request) -> bool:
 
 def grants(request: Request) -> bool:
     """Whether a write grants a pod."""
-    return request.resource == "trialengines" and bool((request.new_status.get("podRef") or {}).get("uid"))
+    return request.resource == "trialengines" and bool(request.new_status.get("podRef"))
 
 
 def creates_pod(request: Request) -> bool:
@@ -40,20 +40,19 @@ def creates_pod(request: Request) -> bool:
 
 def begins_attempt(request: Request) -> bool:
     """Whether a write is the one with which a restore begins the next attempt."""
-    status = request.new_status if request.resource == "trialengines" else {}
-    return status.get("attempt", 0) > 1 and status.get("podRef", "") is None
+    return request.resource == "trialengines" and (request.new_status.get("attempt") or 0) > 1
 
 
-class ProxiedStage(Stage):
-    """One namespace, and an operator whose requests all go through `proxy`."""
+class ProxiedOperator:
+    """An operator whose requests all go through `proxy`."""
 
-    def __init__(self, cluster: Cluster, namespace: str, proxy: Proxy) -> None:
-        super().__init__(cluster, namespace)
+    def __init__(self, cluster: Cluster, proxy: Proxy) -> None:
+        self.cluster = cluster
         self.proxy = proxy
         self.process = cluster.layout.process(OPERATOR)
 
-    def start_operator(self) -> None:
-        """Start the operator behind the proxy and wait until it is ready."""
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
         layout, component = self.cluster.layout, COMPONENTS[OPERATOR]
         file = self.cluster.service_account_kubeconfig("default", "lcm-operator")
         document = yaml.safe_load(file.read_text())
@@ -69,8 +68,19 @@ class ProxiedStage(Stage):
         assert wait_until(settled, seconds=DEADLINE), self.process.log_tail()
         assert self.process.alive(), self.process.log_tail()
 
-    def kill_operator(self) -> None:
+    def kill(self) -> None:
+        """End it by SIGKILL, and its leadership, so that nobody has to wait for the Lease to run out."""
         self.cluster.stop(OPERATOR, signal.SIGKILL)
+        self.cluster.kubectl("delete", "lease", "lcm-operator", "--namespace=default", "--ignore-not-found")
+
+
+class ProxiedStage(Stage):
+    """One namespace, and an operator behind the proxy."""
+
+    def __init__(self, operator: ProxiedOperator, namespace: str) -> None:
+        super().__init__(operator.cluster, namespace)
+        self.operator = operator
+        self.proxy = operator.proxy
 
     def writes_about(self, trial: str) -> list[Request]:
         """Return the operator's writes about one trial of this namespace: Trial, TrialEngine, pods, Lease."""
@@ -93,7 +103,7 @@ class ProxiedStage(Stage):
         found: dict[int, set[str]] = {}
         for write in self.writes_about(trial):
             if grants(write) and write.status == 200:
-                pod = write.body["status"]["podRef"]
+                pod = write.new_status["podRef"]
                 found.setdefault(int(pod["name"].rpartition("-")[2]), set()).add(pod["uid"])
         return found
 
@@ -136,12 +146,10 @@ class ProxiedStage(Stage):
 
     def play(self, script: Callable[[TrialEngine], dict[str, str] | None]) -> None:
         """Let each granted engine do what its script says and end; with None it goes on working."""
+        alive = {pod.obj["metadata"]["uid"] for pod in self.pods() if pod.obj["status"]["phase"] not in ENDED}
         for engine in self.engines():
-            reference = engine.obj.get("status", {}).get("podRef")
-            pod = self.pod(reference["name"]) if reference else None
-            if pod is None or pod.obj["metadata"]["uid"] != reference["uid"]:
-                continue
-            if pod.obj["status"]["phase"] in ENDED:
+            reference = engine.obj.get("status", {}).get("podRef") or {}
+            if reference.get("uid") not in alive:
                 continue
             states = script(engine)
             if states is None:

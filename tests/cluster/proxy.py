@@ -49,8 +49,11 @@ class Request:
 
     @property
     def new_status(self) -> dict[str, Any]:
-        """What a merge patch writes into the status."""
-        status: dict[str, Any] = self.body.get("status", {}) if isinstance(self.body, dict) else {}
+        """What it writes into the status, by a merge patch or a JSON patch; None: what it takes out."""
+        if isinstance(self.body, list):
+            changes = {each["path"].removeprefix("/status/"): each.get("value") for each in self.body}
+            return {field: value for field, value in changes.items() if not field.startswith("/")}
+        status: dict[str, Any] = (self.body or {}).get("status", {})
         return status
 
     @property
@@ -59,9 +62,12 @@ class Request:
         changes = self.method in {"POST", "PUT", "PATCH", "DELETE"}
         return changes and self.resource not in {"", "events"} and "dryRun" not in self.query
 
+    def about(self, prefix: str = "") -> str:
+        """Return method and object, its name without a prefix."""
+        return f"{self.method} {self.resource}/{self.name.removeprefix(prefix)}/{self.subresource}"
+
     def __str__(self) -> str:
-        what = "/".join(part for part in (self.resource, self.name, self.subresource) if part)
-        return f"{self.method} {what} -> {self.status}"
+        return f"{self.about()} -> {self.status}"
 
 
 Matches = Callable[[Request], object]
@@ -167,10 +173,15 @@ class Proxy:
         assert self._listening.wait(DEADLINE)
         return self
 
+    def release(self) -> None:
+        """Cut what is still held, and hold and refuse nothing any more."""
+        held, self._held, self._refusing = self._held, [], []
+        for one in held:
+            if not one.goes_on.done():
+                one.cut()
+
     def __exit__(self, *_: object) -> None:
-        for held in self._held:
-            if not held.goes_on.done():
-                held.cut()
+        self.release()
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(DEADLINE)
 
