@@ -90,12 +90,18 @@ class Partner:
         return Handler
 
 
+def pod_of(uid: str) -> str:
+    """Return the name of the pod that an engine believes to be: each start is another pod."""
+    return f"example-{uid[:8]}"
+
+
 class Engine:
     """One engine process and what it leaves."""
 
     def __init__(self, process: subprocess.Popen[bytes], uid: str, log: Path, last_message: Path) -> None:
         self.process = process
         self.uid = uid
+        self.pod = pod_of(uid)
         self._log = log
         self._last_message = last_message
 
@@ -153,7 +159,28 @@ class Stage:
         """Write as the operator does: by merge patch."""
         self.api.patch_status("TrialEngine", self.namespace, "example", status)
 
-    def grant(self, running: Engine, *, attempt: int = 1, delay: float = 0) -> None:
+    def give_lease(self, running: Engine) -> None:
+        """Make the Lease in which an engine beats, as the operator does before the grant."""
+        timeout = self.object["spec"]["engine"]["heartbeatTimeoutSeconds"]
+        lease = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": running.pod},
+            "spec": {"holderIdentity": running.uid, "leaseDurationSeconds": timeout},
+        }
+        self.cluster.kubectl(
+            "create", f"--namespace={self.namespace}", "--filename=-", stdin=json.dumps(lease)
+        )
+
+    def renewed(self, running: Engine) -> str | None:
+        """Return when an engine beat last."""
+        lease = self.cluster.kubectl.get("-n", self.namespace, "lease", running.pod)
+        moment: str | None = lease["spec"].get("renewTime")
+        return moment
+
+    def grant(self, running: Engine, *, attempt: int = 1, delay: float = 0, lease: bool = True) -> None:
+        if lease:
+            self.give_lease(running)
         moment = (datetime.now(UTC) + timedelta(seconds=delay)).isoformat()
         self.write(
             attempt=attempt,
@@ -198,7 +225,7 @@ class Stage:
                     "KUBERNETES_SERVICE_HOST": host,
                     "KUBERNETES_SERVICE_PORT": port,
                     "LCM_TRIAL_ENGINE": "example",
-                    "LCM_POD_NAME": "example-1",
+                    "LCM_POD_NAME": pod_of(uid),
                     "LCM_POD_UID": uid,
                     "LCM_SERVICE_ACCOUNT_DIRECTORY": str(folder),
                     "LCM_TERMINATION_LOG": str(folder / "last-message"),

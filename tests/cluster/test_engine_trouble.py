@@ -135,25 +135,6 @@ def test_an_engine_whose_trial_engine_is_deleted_before_the_grant_ends(stage):
     assert running.exit_code() == 3, running.log
 
 
-def test_an_engine_whose_trial_engine_is_being_deleted_begins_nothing_more(stage):
-    stage.create(http("one"), http("two"))
-    stage.api.patch(
-        "TrialEngine", stage.namespace, "example", {"metadata": {"finalizers": ["test.example/hold"]}}
-    )
-
-    def delete(_request):
-        stage.api.delete("TrialEngine", stage.namespace, "example")
-        return 200
-
-    stage.partner.answer["/one"] = delete
-    running = stage.run()
-    try:
-        assert running.exit_code() == 3, running.log
-        assert stage.partner.lines == ["POST /one"]
-    finally:
-        stage.api.patch("TrialEngine", stage.namespace, "example", {"metadata": {"finalizers": None}})
-
-
 def test_a_plan_with_a_part_that_this_engine_cannot_run_is_refused_as_a_whole(stage):
     stage.create(http("one"), {"name": "ready", "wait": {"signal": "slice"}})
 

@@ -9,25 +9,29 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.support import unsupported
+from lcm_operator.engine.beats import Beats
 from lcm_operator.engine.checkpoint import Checkpoint, UnknownVersionError
 from lcm_operator.engine.follower import Follower
-from lcm_operator.engine.halt import Halt
+from lcm_operator.engine.halt import Wishes
 from lcm_operator.engine.outcome import Ending, EngineEnded, Report
 from lcm_operator.engine.performer import Performer
 from lcm_operator.engine.runner import Runner
 from lcm_operator.engine.settings import MisconfiguredError, Settings
+from lcm_operator.engine.steps import Steps
 from lcm_operator.engine.store import Store
 from lcm_operator.kube.access import in_cluster
 from lcm_operator.kube.client import Client
 
 _LOG = logging.getLogger("lcm_operator.engine")
 _LONGEST_LAST_MESSAGE = 4096
+_Start = Callable[[Coroutine[Any, Any, None]], None]
 
 
 def main() -> int:
@@ -50,53 +54,76 @@ def main() -> int:
 
 
 async def _engine(settings: Settings) -> Report:
-    halt = Halt()
+    wishes = Wishes(settings.pod_uid)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, halt.tell, Report(Ending.TERMINATED, f"{number.name} received"))
+        loop.add_signal_handler(number, wishes.end.tell, Report(Ending.TERMINATED, f"{number.name} received"))
     async with (
         Client(in_cluster(settings.service_account_directory), connections=4) as client,
         asyncio.TaskGroup() as group,
     ):
+        beside: list[asyncio.Task[None]] = []
+
+        def start(work: Coroutine[Any, Any, None]) -> None:
+            beside.append(group.create_task(work))
+
         follower = Follower(client, settings.trial_engine, settings.pod_uid, _now)
-        following = group.create_task(follower.follow())
-        watching = group.create_task(_pass_on_wish_to_end(follower, halt))
-        report = await _attempt(settings, client, follower, halt)
-        watching.cancel()
-        following.cancel()
+        start(follower.follow())
+        report = await _attempt(settings, client, follower, wishes, start)
+        for task in beside:
+            task.cancel()
     return report
 
 
-async def _attempt(settings: Settings, client: Client, follower: Follower, halt: Halt) -> Report:
+async def _attempt(
+    settings: Settings, client: Client, follower: Follower, wishes: Wishes, start: _Start
+) -> Report:
     """Wait for the grant and run the plan."""
     try:
-        engine = await halt.unless(follower.granted())
+        engine = await wishes.end.unless(follower.granted())
         if engine is None:
-            return halt.report or Report(Ending.TERMINATED)
+            return wishes.end.report or Report(Ending.TERMINATED)
         _LOG.info("granted: attempt %d of trial %s", engine.status.attempt, engine.spec.trial_id)
         if fields := unsupported(engine.spec):
             return Report(
                 Ending.PLAN_REFUSED, f"the plan uses what this engine can't do: {', '.join(fields)}"
             )
-        names = [activity.name for activity in engine.spec.activities]
-        runner = Runner(
-            engine.spec,
-            Checkpoint.from_storage(engine.status, names),
-            store=Store(client, engine, settings.pod_uid),
-            perform=Performer(engine.metadata.uid, settings.environment),
-            now=_now,
-            halt=halt,
-            facts=_facts(engine, settings),
-        )
-        return await runner.run()
+        wishes.heed(engine)
+        start(_pass_on(follower, wishes))
+        return await _runner(settings, client, follower, wishes, engine, start).run()
     except EngineEnded as ended:
         return Report(ended.ending, str(ended))
     except (MisconfiguredError, UnknownVersionError) as error:
         return Report(Ending.PLAN_REFUSED, str(error))
 
 
-async def _pass_on_wish_to_end(follower: Follower, halt: Halt) -> None:
-    halt.tell(Report(Ending.WITHDRAWN, await follower.wish_to_end()))
+def _runner(
+    settings: Settings,
+    client: Client,
+    follower: Follower,
+    wishes: Wishes,
+    engine: TrialEngine,
+    start: _Start,
+) -> Runner:
+    """Return what runs the plan of a TrialEngine that was granted to this pod; from here on it beats."""
+    spec = engine.spec
+    names = [activity.name for activity in (*spec.activities, *spec.on_failure, *spec.finally_)]
+    timeout = spec.engine.heartbeat_timeout_seconds
+    beats = Beats(client, settings.pod_name, settings.pod_uid, timeout, follower.still_granted)
+    steps = Steps(
+        Checkpoint.from_storage(engine.status, names),
+        store=Store(client, engine, settings.pod_uid, wishes.heed),
+        perform=Performer(engine.metadata.uid, settings.environment, beats.recent),
+        now=_now,
+        end=wishes.end,
+        facts=_facts(engine, settings),
+    )
+    start(beats.run())
+    return Runner(spec, steps, wishes, _now)
+
+
+async def _pass_on(follower: Follower, wishes: Wishes) -> None:
+    wishes.end.tell(Report(Ending.WITHDRAWN, await follower.pass_on(wishes.heed)))
 
 
 def _facts(engine: TrialEngine, settings: Settings) -> dict[str, Any]:

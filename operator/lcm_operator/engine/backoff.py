@@ -1,4 +1,4 @@
-"""How long to wait before the API server is asked again. Used by `store` and `follower`."""
+"""How long to wait before the API server is asked again. Used by `store`, `follower` and `beats`."""
 
 import asyncio
 import logging
@@ -12,9 +12,10 @@ _LONGEST_SECONDS = 5.0
 
 
 class Backoff:
-    """Doubles from 0.1 s to 5 s, shortened by chance so that many engines don't come back at once."""
+    """Doubles from 0.1 s to `longest`, shortened by chance so that many engines don't come back at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: float = _LONGEST_SECONDS) -> None:
+        self._longest = min(longest, _LONGEST_SECONDS)
         self._seconds = _FIRST_SECONDS
         self._told = False
 
@@ -32,5 +33,5 @@ class Backoff:
         if self._seconds >= 1 and not self._told:
             _LOG.warning("%s; trying again until it works", doing)
             self._told = True
-        self._seconds = min(self._seconds * 2, _LONGEST_SECONDS)
+        self._seconds = min(self._seconds * 2, self._longest)
         await asyncio.sleep(pause)

@@ -1,6 +1,6 @@
 """The checkpoint: what survives of an engine, and how an outcome changes it. Pure.
 
-Read and written through `store`, changed by `runner` only. What just happened is `outcome.StepOutcome`.
+Read and written through `store`, changed by `steps` only. What just happened is `outcome.StepOutcome`.
 
     Pending ──began──> Running ──settled──> Succeeded | Failed
        └───────────────settled────────────> Skipped          (restore: the operator resets to Pending)
@@ -109,8 +109,8 @@ class Checkpoint:
             case Failed(message, output):
                 kept = dict(output) if output else None
                 return self._with(msgspec.structs.replace(done, state="Failed", message=message, output=kept))
-            case Skipped():
-                return self._with(msgspec.structs.replace(done, state="Skipped"))
+            case Skipped(message):
+                return self._with(msgspec.structs.replace(done, state="Skipped", message=message))
 
     def too_large(self, name: str, output: Mapping[str, Any], values: Mapping[str, str]) -> str | None:
         """Return why activity `name` can't leave this output and these values, or None if it can."""

@@ -1,6 +1,6 @@
 """Follows the engine's one TrialEngine: a read, then a watch, for ever.
 
-Started once in `__main__`. Waits for the grant, then tells when to end. It never writes, and what it
+Started once in `__main__`. Waits for the grant, then passes on what changes. It never writes, and what it
 saw last may be old: each act is fenced by the write in `store`, not by this.
 """
 
@@ -13,7 +13,8 @@ from typing import Any
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import parse
 from lcm_operator.engine.backoff import Backoff
-from lcm_operator.engine.grant import Act, Wait, Withdrawn, before_grant, wish_to_end
+from lcm_operator.engine.grant import Act, Wait, Withdrawn, before_grant, withdrawal
+from lcm_operator.engine.halt import Heeds
 from lcm_operator.engine.outcome import Ending, EngineEnded
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import Gone, NotFound, Refused, Unavailable
@@ -35,7 +36,6 @@ class Follower:
         self._latest: TrialEngine | None = None
         self._gone: str | None = None
         self._changed = asyncio.Event()
-        self._granted = asyncio.Event()
 
     async def follow(self) -> None:
         """Keep up with the TrialEngine until it is gone."""
@@ -62,7 +62,6 @@ class Follower:
             if self._latest is not None:
                 match before_grant(self._latest, self._pod_uid, self._now()):
                     case Act():
-                        self._granted.set()
                         return self._latest
                     case Withdrawn(reason):
                         raise EngineEnded(Ending.WITHDRAWN, reason)
@@ -75,16 +74,20 @@ class Follower:
                 told = True
             await self._change(pause)
 
-    async def wish_to_end(self) -> str:
-        """Return why this pod, once granted, should begin nothing more, as soon as that is so."""
-        await self._granted.wait()
-        while True:
+    async def pass_on(self, heed: Heeds) -> str:
+        """Show the latest version to `heed` whenever there is a new one; return why there will be no more."""
+        while self._gone is None:
             self._changed.clear()
-            if self._gone is not None:
-                return self._gone
-            if self._latest is not None and (reason := wish_to_end(self._latest, self._pod_uid)):
-                return reason
+            if self._latest is not None:
+                heed(self._latest)
             await self._change(None)
+        return self._gone
+
+    async def still_granted(self) -> bool:
+        """Read whether this pod, once granted, still is. Raises ApiError."""
+        raw = await self._client.get(TRIAL_ENGINES, self._namespace, self._name)
+        self._saw(raw)
+        return self._gone is None and withdrawal(parse(raw, TrialEngine), self._pod_uid) is None
 
     async def _watch(self, version: str) -> None:
         while self._gone is None:

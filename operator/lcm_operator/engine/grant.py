@@ -3,15 +3,15 @@
 Pure verdicts over a TrialEngine as read; `follower` waits by them, `store` checks them after each conflict.
 
     no podRef ──> wait ──podRef is ours──> act ──podRef moved or taken off──> withdrawn
-                                            └──TrialEngine is being deleted──> begin nothing, save and end
+                                            └──status.stop, or being deleted──> stop: nothing but `finally`
+
+One that is being deleted may still be granted: to the attempt that runs `finally`.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from lcm_operator.api.engine import PodRef, TrialEngine
-
-_DELETED = "the TrialEngine is being deleted"
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,6 @@ Verdict = Wait | Act | Withdrawn
 
 def before_grant(engine: TrialEngine, pod_uid: str, now: datetime) -> Verdict:
     """Return what a pod that was not granted yet may do."""
-    if engine.metadata.deletion_timestamp is not None:
-        return Withdrawn(_DELETED)
     granted = engine.status.pod_ref
     if granted is None:
         return Wait(None)
@@ -57,9 +55,14 @@ def withdrawal(engine: TrialEngine, pod_uid: str) -> str | None:
     return _moved(granted) if granted.uid != pod_uid else None
 
 
-def wish_to_end(engine: TrialEngine, pod_uid: str) -> str | None:
-    """Return why a pod that was granted should begin nothing more, or None while it may."""
-    return _DELETED if engine.metadata.deletion_timestamp is not None else withdrawal(engine, pod_uid)
+def wish_to_stop(engine: TrialEngine) -> str | None:
+    """Return why a pod that was granted should leave the plan and go to `finally`, or None while it need not.
+
+    The deletion is seen here too, so that it works with the operator away.
+    """
+    if engine.status.stop is not None:
+        return f"a stop was asked for ({engine.status.stop.mode})"
+    return "the TrialEngine is being deleted" if engine.metadata.deletion_timestamp is not None else None
 
 
 def _moved(granted: PodRef) -> str:

@@ -1,10 +1,12 @@
-"""The wish that the engine ends before its plan does: told once, by SIGTERM or by the TrialEngine itself."""
+"""The wish that the engine leaves off what it does: told once, by SIGTERM or by the TrialEngine itself."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from lcm_operator.engine.outcome import Report
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.engine.grant import wish_to_stop, withdrawal
+from lcm_operator.engine.outcome import Ending, Report
 
 T = TypeVar("T")
 
@@ -14,12 +16,21 @@ class Halt:
 
     def __init__(self) -> None:
         self._told = asyncio.Event()
+        self._inner: list[Halt] = []
         self.report: Report | None = None
 
+    def inner(self) -> "Halt":
+        """Return a halt that is told whatever this one is told, and may be told before it."""
+        halt = Halt()
+        self._inner.append(halt)
+        return halt
+
     def tell(self, report: Report) -> None:
-        """Ask for the end; the first reason counts."""
+        """Ask for it; the first reason counts."""
         self.report = self.report or report
         self._told.set()
+        for inner in self._inner:
+            inner.tell(report)
 
     async def unless(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Do `work` and return its result; on a halt cancel it, wait until it has cleaned up, return None."""
@@ -33,3 +44,25 @@ class Halt:
                 task.cancel()
                 await asyncio.wait([task])
         return None if task.cancelled() else task.result()
+
+
+class Wishes:
+    """What is wished of an engine that was granted.
+
+    `end`: begin nothing more, save what is over, exit. `stop`: leave the plan, go to `finally`.
+    """
+
+    def __init__(self, pod_uid: str) -> None:
+        self._pod_uid = pod_uid
+        self.end = Halt()
+        self.stop = self.end.inner()
+
+    def heed(self, engine: TrialEngine) -> None:
+        """Take up what this version of the TrialEngine says."""
+        if reason := withdrawal(engine, self._pod_uid):
+            self.end.tell(Report(Ending.WITHDRAWN, reason))
+        elif reason := wish_to_stop(engine):
+            self.stop.tell(Report(Ending.STOPPED, reason))
+
+
+Heeds = Callable[[TrialEngine], None]

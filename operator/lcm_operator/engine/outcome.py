@@ -1,6 +1,6 @@
 """What just happened, in memory: the result of one activity, and how the whole engine ended.
 
-Made by the runner and the activities; never stored (that is `checkpoint`).
+Made by `runner`, `steps` and the activities; never stored (that is `checkpoint`).
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ class Ending(IntEnum):
     PLAN_REFUSED = 2
     WITHDRAWN = 3
     CHECKPOINT_REFUSED = 4
+    STOPPED = 5
     CRASHED = 70
     TERMINATED = 143
 
@@ -41,12 +42,14 @@ class Failed:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Its `when` did not hold."""
+    """Its `when` did not hold, or, with a `message`, there was no time left for it."""
+
+    message: str = ""
 
 
 @dataclass(frozen=True)
 class Interrupted:
-    """The engine was told to end while the activity ran: it stays Running and is repeated after a restore."""
+    """The engine was told to leave off: the activity stays Running and is repeated after a restore."""
 
 
 StepOutcome = Succeeded | Failed | Skipped | Interrupted

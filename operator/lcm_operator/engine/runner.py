@@ -1,9 +1,13 @@
-"""Works through the plan: the loop that runs activities and saves the checkpoint between them.
+"""Works through the plan: its activities, then `finally`; after a failure `onFailure`; upon a stop `finally`.
 
-Made in `__main__` with its store, clock and performer as arguments; it knows no API server and no sockets.
+Made in `__main__` with its steps and wishes as arguments; it knows no API server and no sockets.
 
-One write (`save`) ends an activity and begins the next: it carries Succeeded, Failed or Skipped of what is
-over and Running of what comes. Only after it is acknowledged does anything happen outside.
+    activities ──through──────────────────────────────────────────> finally ──> FINISHED
+       │  └──one fails──> onFailure ──> ACTIVITY_FAILED                ^
+       └──stop (there too)──> what runs is let go of, stays Running ───┴─────> STOPPED
+
+An activity of `onFailure` or `finally` that fails is recorded, and the rest goes on. Each list goes on where
+the checkpoint stands, so an attempt may begin anywhere in this picture. How the steps are saved:
 
     save(1 Running) ─> perform 1 ─> save(1 Succeeded, 2 Running) ─> perform 2 ─> save(2 Succeeded) ─> end
     A               B            C                               D
@@ -18,168 +22,88 @@ D  after the save, or while its answer is lost: the activity is over for good an
    is Running and untouched.
 E  after the last save: the outcome is stored; the exit code only explains it.
 
-Told to end (SIGTERM, TrialEngine deleted), it cancels what runs, which stays Running as in B, and saves what
-is over. The loop is also where the beats of the pod's Lease belong.
+Told to end (SIGTERM, another pod granted), it cancels what runs, `finally` too, which stays Running as in B,
+and saves what is over.
 """
 
 import asyncio
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
 
-from lcm_operator.api.plan import Activity, Plan
-from lcm_operator.engine.activities.results import ActivityFailedError, Performed
-from lcm_operator.engine.checkpoint import Checkpoint
-from lcm_operator.engine.halt import Halt
-from lcm_operator.engine.outcome import (
-    Ending,
-    Failed,
-    Interrupted,
-    Report,
-    Skipped,
-    StepOutcome,
-    Succeeded,
-    excerpt,
-)
-from lcm_operator.engine.templates import Scope, TemplateError
+from lcm_operator.api.engine import TrialEngineSpec
+from lcm_operator.api.plan import Activity
+from lcm_operator.engine.halt import Wishes
+from lcm_operator.engine.outcome import Ending, Failed, Report
+from lcm_operator.engine.steps import Limit, Steps
 
-_LOG = logging.getLogger(__name__)
-_LONGEST_MESSAGE = 2048
-_OVER = ("Succeeded", "Skipped")
-
-
-class Saves(Protocol):
-    """What the runner needs of a store."""
-
-    async def save(self, checkpoint: Checkpoint) -> None:
-        """Return when it is stored. Raises EngineEnded when this pod may not save any more."""
-
-
-class Performs(Protocol):
-    """What the runner needs to have an activity done."""
-
-    async def __call__(self, activity: Activity, run: int, scope: Scope) -> Performed:
-        """Do it. Raises ActivityFailedError or TemplateError; ends when it is cancelled."""
+_PASSED = ("Succeeded", "Skipped")
+_TRIED = (*_PASSED, "Failed")
 
 
 class Runner:
     """One attempt at one plan."""
 
     def __init__(
-        self,
-        plan: Plan,
-        checkpoint: Checkpoint,
-        *,
-        store: Saves,
-        perform: Performs,
-        now: Callable[[], datetime],
-        halt: Halt,
-        facts: Mapping[str, Any],
+        self, spec: TrialEngineSpec, steps: Steps, wishes: Wishes, now: Callable[[], datetime]
     ) -> None:
-        self._plan = plan
-        self._checkpoint = checkpoint
-        self._saved = checkpoint
-        self._store = store
-        self._perform = perform
+        self._spec = spec
+        self._steps = steps
+        self._wishes = wishes
         self._now = now
-        self._halt = halt
-        self._facts = facts
 
     async def run(self) -> Report:
-        """Go on where the checkpoint stands, to the end, the first failure or the halt."""
-        for activity in self._plan.activities:
-            status = self._checkpoint.activity(activity.name)
-            if status.state in _OVER or (status.state == "Failed" and activity.continue_on_error):
+        """Go on where the checkpoint stands, to the end of what is to be done."""
+        failure = await self._activities()
+        if failure is not None:
+            await self._on_failure()
+        stopped = self._wishes.stop.report
+        if stopped is not None or failure is None:
+            await self._finally()
+        await self._steps.flush()
+        if self._wishes.end.report is not None:
+            return self._wishes.end.report
+        if stopped is not None:
+            return stopped
+        return Report(Ending.FINISHED) if failure is None else Report(Ending.ACTIVITY_FAILED, failure)
+
+    async def _activities(self) -> str | None:
+        """Work through the activities until a stop; return the message of the one at which they failed."""
+        for activity in self._spec.activities:
+            status = self._steps.status(activity)
+            if status.state in _PASSED or (status.state == "Failed" and activity.continue_on_error):
                 continue
             if status.state == "Failed":
-                return Report(Ending.ACTIVITY_FAILED, status.message)
-            outcome: StepOutcome | None = self._left_out(activity)
-            if outcome is None:
-                if not await self._begin(activity):
-                    break
-                outcome = await self._step(activity)
-            if isinstance(outcome, Interrupted):
+                return status.message
+            if self._wishes.stop.report is not None:
                 break
-            self._settle(activity, outcome)
+            outcome = await self._steps.do(activity, self._wishes.stop)
             if isinstance(outcome, Failed) and not activity.continue_on_error:
-                await self._save()
-                return Report(Ending.ACTIVITY_FAILED, outcome.message)
-        if self._checkpoint is not self._saved:
-            await self._save()
-        return self._halt.report or Report(Ending.FINISHED)
+                return outcome.message
+        return None
 
-    def _left_out(self, activity: Activity) -> Skipped | Failed | None:
-        """Return Skipped if the activity's `when` does not hold; one that is in flight has passed it."""
-        if activity.when is None or self._checkpoint.activity(activity.name).state == "Running":
-            return None
-        try:
-            return None if self._scope().condition(activity.when) else Skipped()
-        except TemplateError as error:
-            return self._failed(activity, f"when: {error}")
-
-    async def _begin(self, activity: Activity) -> bool:
-        """Save the activity as Running; False if the engine was told to end and nothing may begin."""
-        if self._halt.report is not None:
-            return False
-        before = self._checkpoint
-        self._checkpoint = before.began(activity.name, self._now())
-        if before is self._saved:
-            # Nothing would be lost without this write, so a halt need not wait for the API server.
-            await self._halt.unless(self._save())
-            self._checkpoint = self._saved
-        else:
-            await self._save()
-        return self._halt.report is None
-
-    async def _step(self, activity: Activity) -> StepOutcome:
-        """Do the activity, as often as its `retry` allows."""
-        for left in range(activity.retry.limit, -1, -1):
-            _LOG.info("%s: begins", activity.name)
-            try:
-                done = await self._halt.unless(self._try(activity))
-                return done if done is not None else Interrupted()
-            except (ActivityFailedError, TemplateError) as error:
-                output = error.output if isinstance(error, ActivityFailedError) else None
-                outcome = self._failed(activity, str(error), output)
-            if left == 0:
+    async def _on_failure(self) -> None:
+        """Report a failure, unless stopped."""
+        for activity in self._left(self._spec.on_failure):
+            if self._wishes.stop.report is not None:
                 break
-            _LOG.info("%s; again in %g s", outcome.message, activity.retry.backoff_seconds)
-            await self._halt.unless(asyncio.sleep(activity.retry.backoff_seconds))
-            if self._halt.report is not None:
-                return Interrupted()
-        return outcome
+            await self._steps.do(activity, self._wishes.stop)
 
-    async def _try(self, activity: Activity) -> Succeeded | Failed:
-        scope = self._scope()
-        done = await self._perform(activity, self._checkpoint.activity(activity.name).run, scope)
-        outputs = {**self._checkpoint.outputs, activity.name: dict(done.output)}
-        seen = scope.with_(outputs=outputs, **({} if done.response is None else {"response": done.response}))
-        values = {key: seen.text(source) for key, source in activity.set.items()}
-        if reason := self._checkpoint.too_large(activity.name, done.output, values):
-            return Failed(reason)
-        return Succeeded(done.output, values)
+    async def _finally(self) -> None:
+        """Release, within finallyTimeoutSeconds; a stop changes nothing any more."""
+        limit = self._limit()
+        for activity in self._left(self._spec.finally_):
+            if self._wishes.end.report is not None:
+                break
+            await self._steps.do(activity, self._wishes.end, limit)
 
-    def _settle(self, activity: Activity, outcome: Succeeded | Failed | Skipped) -> None:
-        _LOG.info("%s: %s", activity.name, type(outcome).__name__)
-        if isinstance(outcome, Failed):
-            _LOG.warning("%s", outcome.message)
-        self._checkpoint = self._checkpoint.settled(activity.name, outcome, self._now())
+    def _left(self, activities: tuple[Activity, ...]) -> list[Activity]:
+        return [activity for activity in activities if self._steps.status(activity).state not in _TRIED]
 
-    async def _save(self) -> None:
-        self._checkpoint = self._checkpoint.stamped(self._now())
-        await self._store.save(self._checkpoint)
-        self._saved = self._checkpoint
-
-    def _scope(self) -> Scope:
-        return Scope(
-            {
-                **self._facts,
-                "outputs": self._checkpoint.outputs,
-                "values": self._checkpoint.values,
-                "now": self._now(),
-            }
-        )
-
-    def _failed(self, activity: Activity, why: str, output: Mapping[str, Any] | None = None) -> Failed:
-        return Failed(excerpt(f"{activity.name}: {why}", _LONGEST_MESSAGE), output)
+    def _limit(self) -> Limit:
+        """Return when `finally` is over: counted from its begin, which may lie in an earlier attempt."""
+        seconds = self._spec.engine.finally_timeout_seconds
+        begun = [self._steps.status(activity).start_time for activity in self._spec.finally_]
+        known = [moment for moment in begun if moment is not None]
+        spent = max(0.0, (self._now() - min(known)).total_seconds()) if known else 0.0
+        at = asyncio.get_running_loop().time() + seconds - spent
+        return Limit(at, f"finally was not done within {seconds} s")

@@ -1,6 +1,6 @@
 """Saves checkpoints in the TrialEngine's status.
 
-Called by `runner` only. A save returns once the API server has acknowledged it, whatever it takes; it is
+Called by `steps` only. A save returns once the API server has acknowledged it, whatever it takes; it is
 fenced by the resourceVersion that it was computed from, so a pod whose grant moved can't save, nor go on.
 It writes the engine's own fields and nothing else.
 """
@@ -13,6 +13,7 @@ from lcm_operator.api.storage import parse, serialise, status_patch
 from lcm_operator.engine.backoff import Backoff
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.grant import withdrawal
+from lcm_operator.engine.halt import Heeds
 from lcm_operator.engine.outcome import Ending, EngineEnded
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import Conflict, NotFound, Refused, Unavailable
@@ -23,12 +24,17 @@ _REFUSED_SECONDS = 60.0
 
 
 class Store:
-    """The one writer of the engine's fields, beginning from the TrialEngine as granted."""
+    """The one writer of the engine's fields, beginning from the TrialEngine as granted.
 
-    def __init__(self, client: Client, granted: TrialEngine, pod_uid: str) -> None:
+    `heed` is told of the TrialEngine as each write leaves it, before the save returns: so nothing begins
+    after a save that followed a stop.
+    """
+
+    def __init__(self, client: Client, granted: TrialEngine, pod_uid: str, heed: Heeds) -> None:
         self._client = client
         self._base = granted
         self._pod_uid = pod_uid
+        self._heed = heed
 
     async def save(self, checkpoint: Checkpoint) -> None:
         """Return when `checkpoint` is stored.
@@ -55,9 +61,10 @@ class Store:
             except NotFound as error:
                 raise EngineEnded(Ending.WITHDRAWN, "the TrialEngine is gone") from error
             else:
-                return
+                break
             if await self._stored_already(checkpoint):
-                return
+                break
+        self._heed(self._base)
 
     async def _write(self, checkpoint: Checkpoint) -> None:
         metadata = self._base.metadata

@@ -1,6 +1,6 @@
 """How the texts of a plan become values: one `Scope` for each try of an activity.
 
-Used by the runner and the activities. A text is rendered once, its result never again. Text without
+Used by `steps` and the activities. A text is rendered once, its result never again. Text without
 expressions is returned as it is, so that jinja2 is imported only by an engine whose plan needs it.
 """
 

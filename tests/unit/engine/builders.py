@@ -5,21 +5,25 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
+from lcm_operator.api.engine import TrialEngine, TrialEngineSpec, TrialEngineStatus
 from lcm_operator.api.plan import Plan
 from lcm_operator.api.storage import parse
 from lcm_operator.engine.activities.results import Performed
 from lcm_operator.engine.checkpoint import Checkpoint
-from lcm_operator.engine.halt import Halt
+from lcm_operator.engine.halt import Wishes
 from lcm_operator.engine.runner import Runner
+from lcm_operator.engine.steps import Steps
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=UTC)
 POD = "2a6a3f0e-0000-4000-8000-000000000001"
 
 
-def plan(*activities: dict[str, Any], **more: Any) -> Plan:
-    """Return a plan as it comes from the API server."""
-    return parse({"activities": list(activities), **more}, Plan)
+SPEC = {"trialID": "example", "trialUID": "t", "trialGeneration": 1, "startTime": "2026-11-24T10:00:00Z"}
+
+
+def plan(*activities: dict[str, Any], **more: Any) -> TrialEngineSpec:
+    """Return a plan as it comes from the API server, in the spec of a TrialEngine."""
+    return parse(SPEC | {"activities": list(activities)} | more, TrialEngineSpec)
 
 
 def nap(name: str, **more: Any) -> dict[str, Any]:
@@ -35,13 +39,7 @@ def engine(
         {
             "metadata": {"name": "example", "namespace": "lab", "uid": "u", "resourceVersion": "1"}
             | metadata,
-            "spec": {
-                "trialID": "example",
-                "trialUID": "t",
-                "trialGeneration": 1,
-                "startTime": "2026-11-24T10:00:00Z",
-                "activities": list(activities),
-            },
+            "spec": SPEC | {"activities": list(activities)},
             "status": dict(status or {}),
         },
         TrialEngine,
@@ -113,8 +111,27 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0)
 
 
-def runner(the_plan: Plan, store: Memory, perform: Any, **more: Any) -> Runner:
+def names_of(spec: Plan) -> list[str]:
+    return [activity.name for activity in (*spec.activities, *spec.on_failure, *spec.finally_)]
+
+
+def runner(
+    spec: TrialEngineSpec,
+    store: Memory,
+    perform: Any,
+    *,
+    wishes: Wishes | None = None,
+    facts: Mapping[str, Any] | None = None,
+    now: Clock | None = None,
+) -> Runner:
     """Return a runner that goes on from what the store holds."""
-    checkpoint = Checkpoint.from_storage(store.status(), [a.name for a in the_plan.activities])
-    given = {"now": Clock(), "halt": Halt(), "facts": {"parameters": {}}} | more
-    return Runner(the_plan, checkpoint, store=store, perform=perform, **given)
+    wishes, now = wishes or Wishes(POD), now or Clock()
+    steps = Steps(
+        Checkpoint.from_storage(store.status(), names_of(spec)),
+        store=store,
+        perform=perform,
+        now=now,
+        end=wishes.end,
+        facts=facts or {"parameters": {}},
+    )
+    return Runner(spec, steps, wishes, now)

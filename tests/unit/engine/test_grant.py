@@ -6,12 +6,15 @@ import pytest
 from tests.unit.engine.builders import NOW, POD, engine
 
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.engine.grant import Act, Wait, Withdrawn, before_grant, wish_to_end, withdrawal
+from lcm_operator.engine.grant import Act, Wait, Withdrawn, before_grant, wish_to_stop, withdrawal
+from lcm_operator.engine.halt import Wishes
+from lcm_operator.engine.outcome import Ending, Report
 
 
-def granted(uid=POD, *, seconds=0.0, **metadata):
+def granted(uid=POD, *, seconds=0.0, stop="", **metadata):
     reference = {"name": "example-2", "uid": uid, "notBefore": rfc3339(NOW + timedelta(seconds=seconds))}
-    return engine(status={"podRef": reference}, **metadata)
+    wish = {"stop": {"mode": stop, "requestTime": rfc3339(NOW)}} if stop else {}
+    return engine(status={"podRef": reference} | wish, **metadata)
 
 
 DELETED = {"deletionTimestamp": "2026-11-24T10:00:00Z"}
@@ -27,14 +30,8 @@ DELETED = {"deletionTimestamp": "2026-11-24T10:00:00Z"}
         pytest.param(
             granted("other"), Withdrawn("the grant is that of pod example-2"), id="another pod: never act"
         ),
-        pytest.param(
-            engine(**DELETED), Withdrawn("the TrialEngine is being deleted"), id="being deleted: never act"
-        ),
-        pytest.param(
-            granted(seconds=-5, **DELETED),
-            Withdrawn("the TrialEngine is being deleted"),
-            id="granted, but being deleted: never act",
-        ),
+        pytest.param(engine(**DELETED), Wait(None), id="being deleted: a grant for `finally` may come"),
+        pytest.param(granted(seconds=-5, **DELETED), Act(), id="granted and being deleted: do `finally`"),
     ],
 )
 def test_before_the_grant(found, verdict):
@@ -42,14 +39,35 @@ def test_before_the_grant(found, verdict):
 
 
 @pytest.mark.parametrize(
-    ("found", "may_save", "goes_on"),
+    ("found", "may_go_on", "why_stop"),
     [
-        pytest.param(granted(), True, True, id="still granted: saves and goes on"),
-        pytest.param(granted(**DELETED), True, False, id="being deleted: saves, begins nothing"),
-        pytest.param(granted("other"), False, False, id="another pod: neither"),
-        pytest.param(engine(), False, False, id="taken back: neither"),
+        pytest.param(granted(), True, None, id="still granted: goes on"),
+        pytest.param(
+            granted(**DELETED), True, "the TrialEngine is being deleted", id="being deleted: saves, and stops"
+        ),
+        pytest.param(granted(stop="Cancel"), True, "a stop was asked for (Cancel)", id="cancelled: as well"),
+        pytest.param(
+            granted(stop="Deadline"), True, "a stop was asked for (Deadline)", id="too late: as well"
+        ),
+        pytest.param(granted("other"), False, None, id="another pod: may not even save"),
+        pytest.param(engine(), False, None, id="taken back: may not even save"),
     ],
 )
-def test_after_the_grant(found, may_save, goes_on):
-    assert (withdrawal(found, POD) is None) == may_save
-    assert (wish_to_end(found, POD) is None) == goes_on
+def test_after_the_grant(found, may_go_on, why_stop):
+    assert (withdrawal(found, POD) is None) == may_go_on
+    assert wish_to_stop(found) == why_stop
+
+
+def test_what_is_wished_is_taken_up_from_each_version_and_the_grant_comes_first():
+    wishes = Wishes(POD)
+    wishes.heed(granted())
+    assert (wishes.stop.report, wishes.end.report) == (None, None)
+
+    wishes.heed(granted(stop="Cancel"))
+    assert (wishes.stop.report, wishes.end.report) == (
+        Report(Ending.STOPPED, "a stop was asked for (Cancel)"),
+        None,
+    )
+
+    wishes.heed(granted("other", stop="Cancel"))
+    assert wishes.end.report == Report(Ending.WITHDRAWN, "the grant is that of pod example-2")

@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
-from tests.unit.engine.builders import NOW, Memory, Stub, nap, plan, runner, until
+from tests.unit.engine.builders import NOW, POD, Memory, Stub, nap, plan, runner, until
 
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
-from lcm_operator.engine.halt import Halt
+from lcm_operator.engine.checkpoint import Checkpoint
+from lcm_operator.engine.halt import Halt, Wishes
 from lcm_operator.engine.outcome import Ending, EngineEnded, Report
 
 
@@ -109,7 +110,7 @@ def test_a_condition_that_cannot_be_evaluated_fails_its_activity_and_names_both(
 
 def test_a_condition_is_not_asked_again_for_an_activity_in_flight():
     store = Memory()
-    store.saved.append(runner(plan(nap("one")), store, Stub())._checkpoint.began("one", NOW))
+    store.saved.append(Checkpoint.from_storage(store.status(), ["one"]).began("one", NOW))
     perform = Stub()
 
     run(plan(nap("one", when="false")), store, perform)
@@ -182,10 +183,10 @@ def test_a_message_is_one_line_of_bounded_length():
 
 async def halted_at(store, the_plan, results, tell_when):
     """Run with activities that never end by themselves, and ask for the end once `tell_when` says so."""
-    halt = Halt()
-    running = asyncio.create_task(runner(the_plan, store, Stub(**results), halt=halt).run())
+    wishes = Wishes(POD)
+    running = asyncio.create_task(runner(the_plan, store, Stub(**results), wishes=wishes).run())
     await until(tell_when)
-    halt.tell(Report(Ending.TERMINATED, "SIGTERM received"))
+    wishes.end.tell(Report(Ending.TERMINATED, "SIGTERM received"))
     return await asyncio.wait_for(running, 10)
 
 
@@ -230,14 +231,14 @@ def test_told_to_end_between_two_tries_it_does_not_wait_for_the_next():
 
 
 def test_told_to_end_as_an_activity_ends_it_saves_that_and_begins_nothing():
-    store, halt = Memory(), Halt()
+    store, wishes = Memory(), Wishes(POD)
 
     async def last_act(_scope):
-        halt.tell(Report(Ending.TERMINATED))
+        wishes.end.tell(Report(Ending.TERMINATED))
         return Performed({"a": 1})
 
     perform = Stub(one=last_act)
-    report = run(plan(nap("one"), nap("two")), store, perform, halt=halt)
+    report = run(plan(nap("one"), nap("two")), store, perform, wishes=wishes)
 
     assert report.ending is Ending.TERMINATED
     assert perform.names == ["one"]
@@ -267,12 +268,12 @@ def test_told_to_end_while_a_finished_activity_is_being_saved_it_waits_for_that(
             await super().save(checkpoint)
 
     async def scenario():
-        store, halt, perform = Slow(), Halt(), Stub()
+        store, wishes, perform = Slow(), Wishes(POD), Stub()
         store.trying, store.there = False, asyncio.Event()
         the_plan = plan(nap("one"), nap("two"))
-        running = asyncio.create_task(runner(the_plan, store, perform, halt=halt).run())
+        running = asyncio.create_task(runner(the_plan, store, perform, wishes=wishes).run())
         await until(lambda: store.trying)
-        halt.tell(Report(Ending.TERMINATED))
+        wishes.end.tell(Report(Ending.TERMINATED))
         for _ in range(10):
             await asyncio.sleep(0)
         assert not running.done()

@@ -67,15 +67,20 @@ class ApiServer:
         self.version += 1
 
 
-def save(server, *, begun="one"):
-    """Save one checkpoint as an engine does that was granted when the server stood as it was made."""
+def save(server):
+    """Save one checkpoint as an engine does that was granted when the server stood as it was made.
+
+    Return the versions of the TrialEngine that were heeded.
+    """
+    heeded = []
 
     async def scenario():
         granted = parse(ApiServer().object(), type(engine()))
-        checkpoint = Checkpoint.from_storage(granted.status, ["one", "two"]).began(begun, NOW).stamped(NOW)
-        await Store(server, granted, POD).save(checkpoint)
+        checkpoint = Checkpoint.from_storage(granted.status, ["one", "two"]).began("one", NOW).stamped(NOW)
+        await Store(server, granted, POD, heeded.append).save(checkpoint)
 
     asyncio.run(scenario())
+    return heeded
 
 
 def test_a_save_writes_the_engines_own_fields_with_the_version_they_were_computed_from():
@@ -203,7 +208,7 @@ def test_a_save_ends_the_engine_when(meanwhile, why):
     assert len(server.patches) == 1
 
 
-def test_a_deletion_does_not_keep_it_from_saving_what_is_over():
+def test_a_deletion_does_not_keep_it_from_saving_what_is_over_but_is_told_of():
     server = ApiServer()
     server.change()
     whole = server.object()
@@ -214,9 +219,11 @@ def test_a_deletion_does_not_keep_it_from_saving_what_is_over():
         return whole
 
     server.get = get
-    save(server)
+    heeded = save(server)
 
     assert len(server.patches) == 2
+    assert all(version.metadata.deletion_timestamp is not None for version in heeded)
+    assert heeded
 
 
 def test_a_refusal_that_passes_is_waited_for():

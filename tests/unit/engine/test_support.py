@@ -15,8 +15,15 @@ def ask(**http):
 @pytest.mark.parametrize(
     ("refused", "fields"),
     [
-        pytest.param(plan(nap("a"), onFailure=[nap("b")]), ["onFailure"], id="reports of a failure"),
-        pytest.param(plan(nap("a"), **{"finally": [nap("b")]}), ["finally"], id="releases"),
+        pytest.param(
+            plan(
+                nap("a"),
+                onFailure=[ask(podToken=True)],
+                **{"finally": [nap("b"), ask(until={"condition": "true"})]},
+            ),
+            ["onFailure[0].http.podToken", "finally[1].http.until"],
+            id="the same in reports and releases",
+        ),
         pytest.param(plan(nap("a"), finishAt="a"), ["finishAt"], id="an early finish"),
         pytest.param(
             plan(nap("a"), {"name": "b", "wait": {"signal": "slice"}}), ["activities[1].wait"], id="a wait"
@@ -70,6 +77,8 @@ def test_a_plan_of_all_that_can_be_run_is_not_refused():
         ),
         nap("b", when="true", retry={"limit": 1}, continueOnError=True, set={"a": "b"}, stateName="B"),
         {"name": "c", "exec": {"command": ["true"], "env": {"A": "b"}, "timeoutSeconds": 1}},
+        onFailure=[nap("d")],
+        **{"finally": [nap("e")]},
     )
 
     assert unsupported(everything) == []

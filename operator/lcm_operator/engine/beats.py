@@ -1,0 +1,87 @@
+"""The signs of life of an engine: it renews the Lease that the operator made for its pod.
+
+Run in `__main__` from the grant to the end, in the loop that runs the activities: a loop that hangs does not
+beat. `performer` waits for `recent` before it does anything outside. The operator reads nothing of the Lease
+but that it changes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from time import monotonic
+
+from lcm_operator.engine.backoff import Backoff
+from lcm_operator.kube.client import Client
+from lcm_operator.kube.errors import ApiError, Unavailable
+from lcm_operator.kube.resources import LEASES
+
+_LOG = logging.getLogger(__name__)
+_SHORTEST_SECONDS = 1.0
+_LONGEST_SECONDS = 10.0
+_RENEWALS_IN_TIMEOUT = 6
+
+
+class Beats:
+    """The Lease of one pod.
+
+    `confirm` says whether this pod is still granted: asked after a silence that may have cost it its grant.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        pod_name: str,
+        pod_uid: str,
+        timeout_seconds: float,
+        confirm: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self._client = client
+        self._pod_name = pod_name
+        self._pod_uid = pod_uid
+        self._confirm = confirm
+        self._valid = timeout_seconds / 2
+        self._interval = min(max(timeout_seconds / _RENEWALS_IN_TIMEOUT, _SHORTEST_SECONDS), _LONGEST_SECONDS)
+        self._last: float | None = None
+        self._acknowledged = asyncio.Event()
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        backoff = Backoff(self._interval)
+        while True:
+            sent = monotonic()
+            silent = self._last is not None and not self._is_recent()
+            try:
+                await self._renew()
+                granted = not silent or await self._confirm()
+            except ApiError as error:
+                await backoff.wait(f"renewing the Lease {self._pod_name}: {error}", error)
+                continue
+            backoff.reset()
+            if granted:
+                self._last = sent
+                self._acknowledged.set()
+            await asyncio.sleep(self._interval)
+
+    async def recent(self) -> None:
+        """Return once a beat was acknowledged that was sent within half the time-out."""
+        while not self._is_recent():
+            _LOG.info("waiting until the Lease is renewed")
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+
+    def _is_recent(self) -> bool:
+        return self._last is not None and monotonic() - self._last <= self._valid
+
+    async def _renew(self) -> None:
+        """Renew the Lease, if it is this pod's and no leftover of that name."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        patch = [
+            {"op": "test", "path": "/spec/holderIdentity", "value": self._pod_uid},
+            {"op": "add", "path": "/spec/renewTime", "value": now},
+        ]
+        try:
+            async with asyncio.timeout(max(self._valid, _SHORTEST_SECONDS)):
+                await self._client.json_patch(LEASES, self._client.access.namespace, self._pod_name, patch)
+        except TimeoutError as error:
+            raise Unavailable(0, "Timeout", f"no answer within {self._valid:g} s") from error

@@ -1,0 +1,185 @@
+"""Does one activity after the other, on the checkpoint of one attempt. The runner says which.
+
+One write (`save`) ends an activity and begins the next: it carries Succeeded, Failed or Skipped of what is
+over and Running of what comes. Only after it is acknowledged does anything happen outside.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from lcm_operator.api.engine import ActivityStatus
+from lcm_operator.api.plan import Activity
+from lcm_operator.engine.activities.results import ActivityFailedError, Performed
+from lcm_operator.engine.checkpoint import Checkpoint
+from lcm_operator.engine.halt import Halt
+from lcm_operator.engine.outcome import Failed, Interrupted, Skipped, StepOutcome, Succeeded, excerpt
+from lcm_operator.engine.templates import Scope, TemplateError
+
+_LOG = logging.getLogger(__name__)
+_LONGEST_MESSAGE = 2048
+
+
+class Saves(Protocol):
+    """What is needed of a store."""
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Return when it is stored. Raises EngineEnded when this pod may not save any more."""
+
+
+class Performs(Protocol):
+    """What is needed to have an activity done."""
+
+    async def __call__(self, activity: Activity, run: int, scope: Scope) -> Performed:
+        """Do it. Raises ActivityFailedError or TemplateError; ends when it is cancelled."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Until when, by the loop's clock, activities may run; what is said of those that may not."""
+
+    at: float
+    message: str
+
+    @property
+    def reached(self) -> bool:
+        """Whether nothing may run any more."""
+        return asyncio.get_running_loop().time() >= self.at
+
+
+class Steps:
+    """The checkpoint of one attempt, and all that changes it."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        store: Saves,
+        perform: Performs,
+        now: Callable[[], datetime],
+        end: Halt,
+        facts: Mapping[str, Any],
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._saved = checkpoint
+        self._store = store
+        self._perform = perform
+        self._now = now
+        self._end = end
+        self._facts = facts
+
+    def status(self, activity: Activity) -> ActivityStatus:
+        """Return what the checkpoint says of an activity."""
+        return self._checkpoint.activity(activity.name)
+
+    async def do(self, activity: Activity, halt: Halt, limit: Limit | None = None) -> StepOutcome:
+        """Do the activity and settle it; Interrupted when `halt` was told, and then it is not settled."""
+        outcome: StepOutcome | None = self._left_out(activity, limit)
+        if outcome is None:
+            if not await self._begin(activity, halt):
+                return Interrupted()
+            outcome = await self._perform_within(limit, activity, halt)
+        if not isinstance(outcome, Interrupted):
+            self._settle(activity, outcome)
+        return outcome
+
+    async def flush(self) -> None:
+        """Save what is over and not saved yet."""
+        if self._checkpoint is not self._saved:
+            await self._save()
+
+    def _left_out(self, activity: Activity, limit: Limit | None) -> Skipped | Failed | None:
+        """Return why there is nothing to do: no time left, or a `when` that does not hold.
+
+        One that is in flight has passed its `when`.
+        """
+        in_flight = self.status(activity).state == "Running"
+        if limit is not None and limit.reached:
+            return self._failed(activity, limit.message) if in_flight else Skipped(limit.message)
+        if activity.when is None or in_flight:
+            return None
+        try:
+            return None if self._scope().condition(activity.when) else Skipped()
+        except TemplateError as error:
+            return self._failed(activity, f"when: {error}")
+
+    async def _begin(self, activity: Activity, halt: Halt) -> bool:
+        """Save the activity as Running; False if the engine was told to leave off and nothing may begin."""
+        if halt.report is not None:
+            return False
+        before = self._checkpoint
+        self._checkpoint = before.began(activity.name, self._now())
+        if before is self._saved:
+            # Nothing would be lost without this write, so the end need not wait for the API server. A stop
+            # does wait: `finally` is saved upon it, and can't begin before the API server answers anyway.
+            await self._end.unless(self._save())
+            self._checkpoint = self._saved
+        else:
+            await self._save()
+        return halt.report is None
+
+    async def _perform_within(self, limit: Limit | None, activity: Activity, halt: Halt) -> StepOutcome:
+        if limit is None:
+            return await self._tries(activity, halt)
+        if limit.reached:
+            return self._failed(activity, limit.message)
+        try:
+            async with asyncio.timeout_at(limit.at):
+                return await self._tries(activity, halt)
+        except TimeoutError:
+            return self._failed(activity, limit.message)
+
+    async def _tries(self, activity: Activity, halt: Halt) -> StepOutcome:
+        """Do the activity, as often as its `retry` allows."""
+        for left in range(activity.retry.limit, -1, -1):
+            _LOG.info("%s: begins", activity.name)
+            try:
+                done = await halt.unless(self._try(activity))
+                return done if done is not None else Interrupted()
+            except (ActivityFailedError, TemplateError) as error:
+                output = error.output if isinstance(error, ActivityFailedError) else None
+                outcome = self._failed(activity, str(error), output)
+            if left == 0:
+                break
+            _LOG.info("%s; again in %g s", outcome.message, activity.retry.backoff_seconds)
+            await halt.unless(asyncio.sleep(activity.retry.backoff_seconds))
+            if halt.report is not None:
+                return Interrupted()
+        return outcome
+
+    async def _try(self, activity: Activity) -> Succeeded | Failed:
+        scope = self._scope()
+        done = await self._perform(activity, self.status(activity).run, scope)
+        outputs = {**self._checkpoint.outputs, activity.name: dict(done.output)}
+        seen = scope.with_(outputs=outputs, **({} if done.response is None else {"response": done.response}))
+        values = {key: seen.text(source) for key, source in activity.set.items()}
+        if reason := self._checkpoint.too_large(activity.name, done.output, values):
+            return Failed(reason)
+        return Succeeded(done.output, values)
+
+    def _settle(self, activity: Activity, outcome: Succeeded | Failed | Skipped) -> None:
+        _LOG.info("%s: %s", activity.name, type(outcome).__name__)
+        if isinstance(outcome, Failed):
+            _LOG.warning("%s", outcome.message)
+        self._checkpoint = self._checkpoint.settled(activity.name, outcome, self._now())
+
+    async def _save(self) -> None:
+        self._checkpoint = self._checkpoint.stamped(self._now())
+        await self._store.save(self._checkpoint)
+        self._saved = self._checkpoint
+
+    def _scope(self) -> Scope:
+        return Scope(
+            {
+                **self._facts,
+                "outputs": self._checkpoint.outputs,
+                "values": self._checkpoint.values,
+                "now": self._now(),
+            }
+        )
+
+    def _failed(self, activity: Activity, why: str, output: Mapping[str, Any] | None = None) -> Failed:
+        return Failed(excerpt(f"{activity.name}: {why}", _LONGEST_MESSAGE), output)

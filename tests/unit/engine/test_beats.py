@@ -1,0 +1,199 @@
+"""The signs of life, and what may not be done without them; time goes by as each test says."""
+
+import asyncio
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+from tests.unit.engine.builders import POD, until
+
+from lcm_operator.engine import backoff, beats
+from lcm_operator.engine.beats import Beats
+from lcm_operator.kube.errors import NotFound, Refused, Unavailable
+
+AWAY = Unavailable(0, "Unreachable", "connection refused")
+MISSING = NotFound(404, "NotFound", "leases example-1 not found")
+ANOTHER_S = Refused(422, "Invalid", "the test of /spec/holderIdentity failed")
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch):
+    monkeypatch.setattr(backoff, "_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(beats, "_SHORTEST_SECONDS", 0.0)
+
+
+@dataclass
+class Lease:
+    """The API server with one Lease; each patch does the next of `troubles`, then works."""
+
+    troubles: list = field(default_factory=list)
+    patches: list = field(default_factory=list)
+    access: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(namespace="lab"))
+    away: bool = False
+
+    async def json_patch(self, resource, namespace, name, patch):
+        assert (resource.plural, namespace, name) == ("leases", "lab", "example-1")
+        await asyncio.sleep(0)
+        if self.away:
+            raise AWAY
+        if self.troubles:
+            raise self.troubles.pop(0)
+        self.patches.append(patch)
+
+
+class Time:
+    """The monotonic clock: stands still unless a test moves it."""
+
+    def __init__(self, monkeypatch):
+        self.now = 1000.0
+        monkeypatch.setattr(beats, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def time(monkeypatch):
+    return Time(monkeypatch)
+
+
+async def granted():
+    return True
+
+
+def beating(scenario, lease, *, timeout_seconds=0.06, confirm=granted):
+    async def play():
+        the_beats = Beats(lease, "example-1", POD, timeout_seconds, confirm)
+        running = asyncio.create_task(the_beats.run())
+        try:
+            async with asyncio.timeout(10):
+                await scenario(the_beats)
+        finally:
+            running.cancel()
+
+    asyncio.run(play())
+
+
+def test_a_beat_renews_the_lease_only_if_it_is_this_pods():
+    lease = Lease()
+
+    async def scenario(_):
+        await until(lambda: len(lease.patches) >= 3)
+
+    beating(scenario, lease)
+    moments = [renew["value"] for _, renew in lease.patches]
+    assert lease.patches[0] == [
+        {"op": "test", "path": "/spec/holderIdentity", "value": POD},
+        {"op": "add", "path": "/spec/renewTime", "value": moments[0]},
+    ]
+    assert len(moments[0]) == len("2026-11-24T10:00:00.123456Z")
+    assert sorted(set(moments)) == moments
+
+
+@pytest.mark.parametrize(
+    ("timeout", "interval"),
+    [
+        pytest.param(3, 1.0, id="no more often than each second"),
+        pytest.param(30, 5.0, id="six times in the time-out"),
+        pytest.param(86400, 10.0, id="at least every ten seconds"),
+    ],
+)
+def test_it_beats(monkeypatch, timeout, interval):
+    monkeypatch.undo()
+    assert Beats(Lease(), "example-1", POD, timeout, granted)._interval == interval
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(AWAY, id="the API server is away"),
+        pytest.param(MISSING, id="the Lease is not there yet"),
+        pytest.param(ANOTHER_S, id="the Lease is a leftover of another pod"),
+    ],
+)
+def test_nothing_may_be_done_before_the_first_beat_is_acknowledged_which_is_tried_until_it_is(trouble):
+    lease, done = Lease(troubles=[trouble] * 5), []
+
+    async def scenario(the_beats):
+        await the_beats.recent()
+        done.append(len(lease.patches))
+
+    beating(scenario, lease)
+    assert lease.troubles == []
+    assert done == [1]
+
+
+def test_without_a_beat_for_half_the_time_out_nothing_may_be_done_until_there_is_one(time):
+    lease, asked = Lease(), []
+
+    async def confirm():
+        asked.append(len(lease.patches))
+        return True
+
+    async def scenario(the_beats):
+        await the_beats.recent()
+        lease.away = True
+        time.now += 0.03
+        await asyncio.wait_for(the_beats.recent(), 1)
+        time.now += 0.01
+        waiting = asyncio.create_task(the_beats.recent())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        lease.away = False
+        await waiting
+
+    beating(scenario, lease, confirm=confirm)
+    assert len(asked) == 1
+
+
+def test_a_beat_counts_from_when_it_was_sent(time):
+    lease = Lease()
+    slow = lease.json_patch
+
+    async def answered_late(*arguments):
+        await slow(*arguments)
+        if len(lease.patches) == 1:
+            time.now += 0.04
+
+    lease.json_patch = answered_late
+
+    async def scenario(the_beats):
+        await the_beats.recent()
+        assert len(lease.patches) == 2
+
+    beating(scenario, lease)
+
+
+def test_after_a_silence_nothing_may_be_done_if_the_grant_has_gone(time):
+    lease, asked = Lease(), []
+
+    async def confirm():
+        asked.append(True)
+        return False
+
+    async def scenario(the_beats):
+        await the_beats.recent()
+        time.now += 60
+        waiting = asyncio.create_task(the_beats.recent())
+        await until(lambda: len(asked) >= 3)
+        assert not waiting.done()
+        waiting.cancel()
+
+    beating(scenario, lease, confirm=confirm)
+
+
+def test_a_beat_that_hangs_is_given_up_and_sent_again():
+    lease = Lease()
+    works, calls = lease.json_patch, []
+
+    async def hangs_at_first(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            await asyncio.Event().wait()
+        await works(*arguments)
+
+    lease.json_patch = hangs_at_first
+
+    async def scenario(the_beats):
+        await the_beats.recent()
+
+    beating(scenario, lease)
+    assert len(calls) == 2

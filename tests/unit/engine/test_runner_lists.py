@@ -1,0 +1,381 @@
+"""What follows the plan: `finally` after success and upon a stop, `onFailure` after a failure."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from tests.unit.engine.builders import NOW, POD, Clock, Memory, Stub, nap, plan, runner, until
+
+from lcm_operator.engine.activities.results import ActivityFailedError, Performed
+from lcm_operator.engine.checkpoint import Checkpoint
+from lcm_operator.engine.halt import Wishes
+from lcm_operator.engine.outcome import Ending, Failed, Report, Skipped, Succeeded
+
+STOPPED = Report(Ending.STOPPED, "a stop was asked for (Cancel)")
+TERMINATED = Report(Ending.TERMINATED, "SIGTERM received")
+LISTS = {"onFailure": [nap("tell"), nap("say")], "finally": [nap("free"), nap("clean")]}
+PLAN = plan(nap("one"), nap("two"), **LISTS)
+NAMES = ["one", "two", "tell", "say", "free", "clean"]
+
+
+def run(store, perform, the_plan=PLAN, **more):
+    return asyncio.run(runner(the_plan, store, perform, **more).run())
+
+
+def stopped():
+    wishes = Wishes(POD)
+    wishes.stop.tell(STOPPED)
+    return wishes
+
+
+def states(store):
+    return {activity.name: activity.state for activity in store.status().activities}
+
+
+def message(store, name):
+    return store.status().activity(name).message
+
+
+def stored(**outcomes):
+    """Return a store with a checkpoint in which activities have these outcomes; True: it is Running."""
+    store = Memory()
+    checkpoint = Checkpoint.from_storage(store.status(), NAMES)
+    for name, outcome in outcomes.items():
+        checkpoint = checkpoint.began(name, NOW)
+        if outcome is not True:
+            checkpoint = checkpoint.settled(name, outcome, NOW)
+    store.saved.append(checkpoint.stamped(NOW))
+    return store
+
+
+async def forever(_scope):
+    await asyncio.Event().wait()
+
+
+def told_during(name, tell, *, store=None, the_plan=PLAN, **results):
+    """Run, and tell a wish while the activity `name` runs, which never ends by itself."""
+
+    async def scenario():
+        wishes, perform = Wishes(POD), Stub(**{name: forever}, **results)
+        running = asyncio.create_task(runner(the_plan, store, perform, wishes=wishes).run())
+        await until(lambda: name in perform.names)
+        tell(wishes)
+        return await asyncio.wait_for(running, 10), perform
+
+    store = store or Memory()
+    return *asyncio.run(scenario()), store
+
+
+def stop(wishes):
+    wishes.stop.tell(STOPPED)
+
+
+def end(wishes):
+    wishes.end.tell(TERMINATED)
+
+
+def test_after_the_plan_finally_runs_and_on_failure_does_not():
+    store, perform = Memory(), Stub()
+
+    assert run(store, perform) == Report(Ending.FINISHED)
+    assert perform.names == ["one", "two", "free", "clean"]
+    assert states(store) == dict.fromkeys(NAMES, "Succeeded") | {"tell": "Pending", "say": "Pending"}
+    assert len(store.saved) == 5
+
+
+def test_after_a_failure_on_failure_runs_and_finally_does_not():
+    store, perform = Memory(), Stub(one=ActivityFailedError("503"))
+
+    assert run(store, perform) == Report(Ending.ACTIVITY_FAILED, "one: 503")
+    assert perform.names == ["one", "tell", "say"]
+    assert states(store) == {
+        "one": "Failed",
+        "two": "Pending",
+        "tell": "Succeeded",
+        "say": "Succeeded",
+        "free": "Pending",
+        "clean": "Pending",
+    }
+
+
+def test_a_failure_is_saved_before_it_is_reported():
+    store, seen = Memory(), []
+
+    class Watching(Stub):
+        async def __call__(self, activity, run, scope):
+            seen.append((activity.name, store.states[-1][0]))
+            return await super().__call__(activity, run, scope)
+
+    run(store, Watching(one=ActivityFailedError("503")))
+
+    assert seen == [("one", "Running"), ("tell", "Failed"), ("say", "Failed")]
+
+
+@pytest.mark.parametrize(
+    ("broken", "ending", "done"),
+    [
+        pytest.param({}, Ending.FINISHED, ["one", "two", "free", "clean"], id="finally"),
+        pytest.param({"one": "503"}, Ending.ACTIVITY_FAILED, ["one", "tell", "say"], id="onFailure"),
+    ],
+)
+def test_a_failed_activity_is_recorded_and_the_rest_goes_on_in(broken, ending, done):
+    store = Memory()
+    perform = Stub(
+        **{name: ActivityFailedError(why) for name, why in broken.items()},
+        tell=ActivityFailedError("nobody there"),
+        free=ActivityFailedError("not mine"),
+    )
+
+    assert run(store, perform).ending is ending
+    assert perform.names == done
+    first = done[-2]
+    assert states(store)[first] == "Failed"
+    assert message(store, first) in ("tell: nobody there", "free: not mine")
+
+
+def test_finally_sees_what_succeeded_and_what_is_undefined_fails_that_activity_only():
+    seen = []
+
+    async def look(scope):
+        seen.append(scope.value("{{ outputs.one.id }}"))
+        return Performed()
+
+    async def look_for_nothing(scope):
+        return Performed({"id": scope.value("{{ outputs.two.id }}")})
+
+    store = stored(one=Succeeded({"id": 5}), two=True)
+    perform = Stub(free=look_for_nothing, clean=look)
+
+    assert run(store, perform, wishes=stopped()) == STOPPED
+    assert seen == [5]
+    assert states(store)["free"] == "Failed"
+    assert "outputs.two.id" in message(store, "free")
+
+
+def test_a_condition_counts_in_finally_too():
+    store, perform = Memory(), Stub()
+    the_plan = plan(nap("one"), **{"finally": [nap("free", when="false"), nap("clean")]})
+
+    run(store, perform, the_plan)
+
+    assert perform.names == ["one", "clean"]
+    assert states(store) == {"one": "Succeeded", "free": "Skipped", "clean": "Succeeded"}
+
+
+def test_a_stop_interrupts_the_plan_which_stays_running_and_finally_runs():
+    report, perform, store = told_during("one", stop)
+
+    assert report == STOPPED
+    assert perform.names == ["one", "free", "clean"]
+    assert states(store) == {
+        "one": "Running",
+        "two": "Pending",
+        "tell": "Pending",
+        "say": "Pending",
+        "free": "Succeeded",
+        "clean": "Succeeded",
+    }
+
+
+def test_a_stop_interrupts_the_reports_of_a_failure_and_finally_runs():
+    report, perform, store = told_during("tell", stop, one=ActivityFailedError("503"))
+
+    assert report == STOPPED
+    assert perform.names == ["one", "tell", "free", "clean"]
+    assert (states(store)["tell"], states(store)["say"]) == ("Running", "Pending")
+
+
+def test_a_stop_between_two_tries_does_not_wait_for_the_next():
+    store = Memory()
+    the_plan = plan(nap("one", retry={"limit": 1, "backoffSeconds": 3600}), **LISTS)
+
+    async def scenario():
+        wishes, perform = Wishes(POD), Stub(one=ActivityFailedError("503"))
+        running = asyncio.create_task(runner(the_plan, store, perform, wishes=wishes).run())
+        await until(lambda: perform.names)
+        stop(wishes)
+        return await asyncio.wait_for(running, 10), perform
+
+    report, perform = asyncio.run(scenario())
+    assert report == STOPPED
+    assert perform.names == ["one", "free", "clean"]
+
+
+def test_a_stop_as_an_activity_ends_keeps_its_outcome_and_begins_nothing_more_of_the_plan():
+    store, wishes = Memory(), Wishes(POD)
+
+    async def last_act(_scope):
+        stop(wishes)
+        return Performed({"id": 5})
+
+    perform = Stub(one=last_act)
+    assert run(store, perform, wishes=wishes) == STOPPED
+    assert perform.names == ["one", "free", "clean"]
+    assert (states(store)["one"], states(store)["two"]) == ("Succeeded", "Pending")
+
+
+def test_a_stop_seen_by_the_write_that_begins_an_activity_comes_before_its_act():
+    store, wishes, perform = Memory(), Wishes(POD), Stub()
+    store.after = lambda _: stop(wishes)
+
+    assert run(store, perform, wishes=wishes) == STOPPED
+    assert perform.names == ["free", "clean"]
+
+
+def test_a_stop_while_the_begin_of_an_activity_is_being_saved_waits_for_that_write():
+    """Given up, it might be taken all the same, and the next one refused as somebody else's."""
+
+    class Slow(Memory):
+        async def save(self, checkpoint):
+            self.trying = True
+            await self.there.wait()
+            await super().save(checkpoint)
+
+    async def scenario():
+        store, wishes, perform = Slow(), Wishes(POD), Stub()
+        store.trying, store.there = False, asyncio.Event()
+        running = asyncio.create_task(runner(PLAN, store, perform, wishes=wishes).run())
+        await until(lambda: store.trying)
+        stop(wishes)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        store.there.set()
+        return await asyncio.wait_for(running, 10), perform, store
+
+    report, perform, store = asyncio.run(scenario())
+    assert report == STOPPED
+    assert perform.names == ["free", "clean"]
+    assert [saved.mark.sequence for saved in store.saved] == list(range(1, len(store.saved) + 1))
+
+
+def test_a_stop_while_finally_runs_after_the_plan_changes_nothing():
+    store, wishes = Memory(), Wishes(POD)
+
+    async def releasing(_scope):
+        stop(wishes)
+        return Performed()
+
+    perform = Stub(free=releasing)
+    assert run(store, perform, wishes=wishes) == Report(Ending.FINISHED)
+    assert perform.names == ["one", "two", "free", "clean"]
+
+
+@pytest.mark.parametrize(
+    ("before", "done"),
+    [
+        pytest.param({}, ["free", "clean"], id="before anything was begun"),
+        pytest.param({"one": True}, ["free", "clean"], id="in the middle of the plan"),
+        pytest.param({"one": Failed("503")}, ["free", "clean"], id="after a failure"),
+        pytest.param(
+            {"one": Failed("503"), "tell": Succeeded(), "say": True},
+            ["free", "clean"],
+            id="in the middle of the reports",
+        ),
+        pytest.param({"one": True, "free": True}, ["free", "clean"], id="in the middle of finally"),
+        pytest.param({"one": True, "free": Succeeded()}, ["clean"], id="when a part of finally is done"),
+        pytest.param({"one": True, "free": Failed("no")}, ["clean"], id="when a part of finally has failed"),
+        pytest.param({"one": True, "free": Skipped()}, ["clean"], id="when a part of finally was skipped"),
+        pytest.param(
+            {"one": Succeeded(), "two": Succeeded(), "free": Succeeded(), "clean": Failed("no")},
+            [],
+            id="when all is over",
+        ),
+    ],
+)
+def test_an_attempt_that_begins_stopped_does_what_is_left_of_finally_only(before, done):
+    store, perform = stored(**before), Stub()
+    written, plan_before = len(store.saved), [states(store)[name] for name in NAMES[:4]]
+
+    assert run(store, perform, wishes=stopped()) == STOPPED
+    assert perform.calls == [(name, 1) for name in done]
+    assert [states(store)[name] for name in NAMES[:4]] == plan_before
+    assert len(store.saved) == written + (len(done) + 1 if done else 0)
+
+
+def test_an_attempt_that_begins_with_a_recorded_failure_finishes_the_reports():
+    store, perform = stored(one=Failed("one: 503"), tell=Succeeded()), Stub()
+
+    assert run(store, perform) == Report(Ending.ACTIVITY_FAILED, "one: 503")
+    assert perform.names == ["say"]
+
+
+@pytest.mark.parametrize(
+    ("name", "wishes", "results"),
+    [
+        pytest.param("one", [end], {}, id="the plan"),
+        pytest.param("tell", [end], {"one": ActivityFailedError("503")}, id="the reports"),
+        pytest.param("free", [end], {}, id="finally"),
+        pytest.param("one", [stop, end], {}, id="the plan, stopped at the same time"),
+    ],
+)
+def test_sigterm_lets_go_of_what_runs_and_begins_nothing_more_in(name, wishes, results):
+    report, perform, store = told_during(name, lambda it: [wish(it) for wish in wishes], **results)
+
+    assert report == TERMINATED
+    assert perform.names[-1] == name
+    assert states(store)[name] == "Running"
+    assert states(store)["clean"] == "Pending"
+
+
+def nearly_over():
+    """Return a clock by which finally, begun at NOW, has 20 ms left."""
+    clock = Clock()
+    clock.time += timedelta(seconds=298.98)
+    return clock
+
+
+TOO_LATE = "finally was not done within 300 s"
+
+
+def test_finally_has_a_time_out_that_fails_what_runs_and_skips_the_rest():
+    store, perform = stored(one=Succeeded(), two=Succeeded(), free=True), Stub(free=forever)
+
+    assert run(store, perform, now=nearly_over()) == Report(Ending.FINISHED)
+    assert perform.names == ["free"]
+    assert (states(store)["free"], states(store)["clean"]) == ("Failed", "Skipped")
+    assert (message(store, "free"), message(store, "clean")) == (f"free: {TOO_LATE}", TOO_LATE)
+
+
+def test_the_time_out_of_finally_counts_from_its_begin():
+    the_plan = plan(nap("one"), **LISTS, engine={"finallyTimeoutSeconds": 1})
+    store, perform = Memory(), Stub(free=forever)
+
+    assert run(store, perform, the_plan) == Report(Ending.FINISHED)
+    assert message(store, "free") == "free: finally was not done within 1 s"
+
+
+def test_the_time_out_of_finally_ends_the_pauses_between_tries_too():
+    free = nap("free", retry={"limit": 5, "backoffSeconds": 3600})
+    store, perform = stored(one=True, free=True), Stub(free=ActivityFailedError("503"))
+
+    run(store, perform, plan(nap("one"), **{"finally": [free]}), wishes=stopped(), now=nearly_over())
+
+    assert perform.names == ["free"]
+    assert message(store, "free") == f"free: {TOO_LATE}"
+
+
+def test_an_attempt_that_begins_after_the_time_out_of_finally_does_nothing_outside():
+    clock = nearly_over()
+    clock.time += timedelta(seconds=60)
+    store, perform = stored(one=True, free=True), Stub()
+
+    assert run(store, perform, wishes=stopped(), now=clock) == STOPPED
+    assert perform.names == []
+    assert (states(store)["free"], states(store)["clean"]) == ("Failed", "Skipped")
+
+
+def test_the_time_out_of_finally_does_not_end_a_save_but_what_it_would_have_begun():
+    class Slow(Memory):
+        async def save(self, checkpoint):
+            if checkpoint.activity("clean").state == "Running":
+                loop = asyncio.get_running_loop()
+                over = loop.time() + 0.05
+                await until(lambda: loop.time() > over)
+            await super().save(checkpoint)
+
+    store, perform = Slow(), Stub()
+    store.saved = stored(one=True, free=Succeeded()).saved
+
+    assert run(store, perform, wishes=stopped(), now=nearly_over()) == STOPPED
+    assert perform.names == []
+    assert message(store, "clean") == f"clean: {TOO_LATE}"
