@@ -36,16 +36,8 @@ def lives(does, prompt, **how):
     for point in range(1, undisturbed.points + 1):
         interference = Interference(does)
         world = World(prompt=prompt, interfere=(point, interference), **how).run()
-        assert is_sound_but_for_pods(world), point
+        assert is_sound(world), point
         yield point, world, interference.taken
-
-
-def is_sound_but_for_pods(world):
-    """A pod that was never granted may go and be made again under its name."""
-    granted = {uid for _, uid in world.grants}
-    world.pods = {uid: name for uid, name in world.pods.items() if uid in granted}
-    assert len(world.acts) == len(set(world.acts)), "no activity acts twice in one attempt"
-    return is_sound(world)
 
 
 def left(world):
@@ -96,6 +88,21 @@ def test_of_a_trial_that_is_deleted_nothing_is_left(prompt):
         assert taken, point
         assert world.acts == ALL[: len(world.acts)], point
         assert left(world) == [], point
+
+
+@pytest.mark.parametrize("prompt", PROMPT)
+@pytest.mark.parametrize(
+    "delete",
+    [
+        pytest.param(lambda api: api.delete("trials", "example"), id="trial"),
+        pytest.param(lambda api: api.delete("trialengines", "example"), id="engine"),
+    ],
+)
+def test_what_was_begun_is_released_once_whenever_the_end_of_it_comes_by_deletion_of_the(delete, prompt):
+    for point, world, _ in lives(delete, prompt, finally_=("free",)):
+        acts = [activity for activity, _, _ in world.acts]
+        assert acts.count("free") == (1 if world.grants else 0), point
+        assert acts[-1:] == (["free"] if world.grants else []), point
 
 
 def recreate(api):
@@ -199,7 +206,7 @@ def test_a_restart_after_its_deadline_misses_a_trial_or_has_started_it(prompt):
         world.kills = frozenset({point})
         world.away = at(1800)
         world.run()
-        assert is_sound_but_for_pods(world), point
+        assert is_sound(world), point
         started = world.outcome()["phase"] == "Succeeded"
         assert world.acts == (ALL if started else []), point
         assert started or world.outcome()["phase"] == "Missed", point

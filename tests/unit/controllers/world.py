@@ -84,6 +84,7 @@ class Operator:
         self._told: dict[str, Raw] = {}
         self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False))
         self._heard = self._doubted = -1
+        self.was_frozen = False
         self.listen()
 
     def listen(self) -> None:
@@ -117,6 +118,9 @@ class Operator:
             return True
         except ApiError:
             finish(self.apply.read(KEY))
+        if self.was_frozen:  # it has lost the Lease meanwhile; as a new leader it doubts everything
+            self.was_frozen = False
+            self.store.doubt_everything()
         return bool(decision.actions)
 
     def wakes(self, now: datetime) -> datetime | None:
@@ -136,7 +140,8 @@ class World:
     """`kills`: at which points the operator is killed. `outages`: at which ones it gets no answer.
 
     A point lies before and after each write: of one that was not answered nobody knows whether it was done.
-    `interfere`: what somebody does at one point.
+    `interfere`: what somebody does at one point. `freezes`: at which point the operator is stopped (SIGSTOP);
+    another one leads until there is nothing left to do, then the first goes on with what it had in hand.
 
     `prompt`: the watches tell everything at once, and others act between any two steps of the operator; else
     both wait until it has nothing left to do.
@@ -145,9 +150,12 @@ class World:
     kills: frozenset[int] = frozenset()
     outages: frozenset[int] = frozenset()
     interfere: tuple[int, Callable[[ApiServer], None]] | None = None
+    freezes: int | None = None
     prompt: bool = True
     fails: frozenset[tuple[str, int]] = frozenset()
     """Activities that fail, each with the attempt in which it does."""
+    hangs: frozenset[tuple[str, int]] = frozenset()
+    """Activities that do not come to an end, each with the attempt in which it does not."""
     people: list[tuple[Callable[[ApiServer], bool], Callable[[ApiServer], None]]] = field(
         default_factory=list
     )
@@ -155,6 +163,10 @@ class World:
     away: datetime | None = None
     """When a killed operator comes back; None: at once. Nodes and engines go on meanwhile."""
     activities: tuple[str, ...] = ("one", "two", "three")
+    on_failure: tuple[str, ...] = ()
+    finally_: tuple[str, ...] = ()
+    engine: Raw = field(default_factory=dict)
+    """`spec.engine` of the Trial."""
 
     def __post_init__(self) -> None:
         self.api = ApiServer()
@@ -173,7 +185,13 @@ class World:
             "trials",
             {
                 "metadata": {"name": "example"},
-                "spec": {"startTime": rfc3339(T), "activities": [nap(name) for name in self.activities]},
+                "spec": {
+                    "startTime": rfc3339(T),
+                    "engine": self.engine,
+                    "activities": [nap(name) for name in self.activities],
+                    "onFailure": [nap(name) for name in self.on_failure],
+                    "finally": [nap(name) for name in self.finally_],
+                },
                 "status": {},
             },
         )
@@ -184,6 +202,8 @@ class World:
         self._observe()
         if self.interfere is not None and self.points == self.interfere[0]:
             self.interfere[1](self.api)
+        if self.points == self.freezes:
+            self._frozen()
         if self.points in self.kills:
             raise KilledError
         if self.points in self.outages:
@@ -235,6 +255,14 @@ class World:
             self.now = max(self.now, self.away)
         self.operator = Operator(self.api, self._point)
         return True
+
+    def _frozen(self) -> None:
+        frozen, self.operator = self.operator, Operator(self.api, self._point)
+        for _ in range(_MOST_TURNS):
+            if not self._turn():
+                break
+        self.operator = frozen
+        frozen.was_frozen = True
 
     def _operator_has_work(self) -> bool:
         return bool(decide(self.operator.store.snapshot(KEY), self.now).actions)
@@ -290,34 +318,45 @@ class World:
                 continue
             engine = self.api.find("trialengines", pod["metadata"]["labels"][names.LABEL_TRIAL])
             status = (engine or {}).get("status", {})
-            if status.get("podRef", {}).get("uid") == _uid(pod):
+            granted = status.get("podRef", {}).get("uid")
+            if granted == _uid(pod):
                 self._granted.add(_uid(pod))
-            if engine is not None and _uid(pod) in self._granted:
-                self._work(pod, engine)
+            elif granted is not None and _uid(pod) not in self._granted:
+                self.api.set_status("pods", pod["metadata"]["name"], phase="Failed")
+                return True  # it sees that the grant is another's
+            if engine is not None and _uid(pod) in self._granted and self._work(pod, engine):
                 return True
         return False
 
-    def _work(self, pod: Raw, engine: Raw) -> None:
+    def _work(self, pod: Raw, engine: Raw) -> bool:
+        """Begin or do what is next, or exit with the last; return False if that hangs."""
         status = engine.get("status", {})
+        attempt = int(pod["metadata"]["labels"][names.LABEL_ATTEMPT])
         saved = {activity["name"]: activity for activity in status.get("activities", [])}
-        for name in self.activities:
-            activity = saved.get(name, {"name": name, "state": "Pending", "run": 1})
-            if activity["state"] == "Succeeded":
-                continue
-            if activity["state"] != "Running":
-                self._save(engine, saved, activity | {"state": "Running", "startTime": rfc3339(self.now)})
-                return
-            attempt = int(pod["metadata"]["labels"][names.LABEL_ATTEMPT])
-            self._act(pod, name, activity["run"], attempt)
-            failed = (name, attempt) in self.fails
-            output = {"told": None}
-            self._save(
-                engine, saved, activity | {"state": "Failed" if failed else "Succeeded", "output": output}
-            )
-            if failed:
-                self.api.set_status("pods", pod["metadata"]["name"], phase="Failed")
-            return
-        self.api.set_status("pods", pod["metadata"]["name"], phase="Succeeded")
+        failed = any(saved.get(name, {}).get("state") == "Failed" for name in self.activities)
+        name = self._next(saved, failed=failed, stopped="stop" in status)
+        if name is None:
+            phase = "Failed" if failed else "Succeeded"
+            self.api.set_status("pods", pod["metadata"]["name"], phase=phase)
+            return True
+        activity = saved.get(name, {"name": name, "state": "Pending", "run": 1})
+        if activity["state"] != "Running":
+            self._save(engine, saved, activity | {"state": "Running", "startTime": rfc3339(self.now)})
+            return True
+        if (name, attempt) in self.hangs:
+            return False
+        self._act(pod, name, activity["run"], attempt)
+        state = "Failed" if (name, attempt) in self.fails else "Succeeded"
+        self._save(engine, saved, activity | {"state": state, "output": {"told": None}})
+        return True
+
+    def _next(self, saved: dict[str, Raw], *, failed: bool, stopped: bool) -> str | None:
+        """Return which activity is next: after a failure one of onFailure, after a stop one of finally."""
+        plan = (*self.activities, *self.finally_)
+        if failed or stopped:
+            plan = self.finally_ if stopped else self.on_failure
+        left = (name for name in plan if saved.get(name, {}).get("state") not in ("Succeeded", "Failed"))
+        return next(left, None)
 
     def _act(self, pod: Raw, activity: str, run: int, attempt: int) -> None:
         acting = [
@@ -363,7 +402,10 @@ class World:
             ],
             "acts": self.acts,
             "grants": [attempt for attempt, _ in self.grants],
-            "left": sorted(raw["metadata"]["name"] for raw in self.api.all("pods")),
+            "engines": len(self.api.all("trialengines")),
+            "running": [
+                raw["metadata"]["name"] for raw in self.api.all("pods") if raw["status"]["phase"] == "Running"
+            ],
         }
 
 
@@ -379,6 +421,12 @@ def finish(work: Coroutine[Any, Any, None]) -> None:
 def phase_is(phase: str) -> Callable[[ApiServer], bool]:
     """See that the Trial shows this phase."""
     return lambda api: (api.find("trials", "example") or {}).get("status", {}).get("phase") == phase
+
+
+def has_ended(api: ApiServer) -> bool:
+    """See that the Trial shows a failure, and that nothing runs any more."""
+    running = [raw for raw in api.all("pods") if raw.get("status", {}).get("phase") == "Running"]
+    return phase_is("Failed")(api) and not running
 
 
 def works_on(activity: str) -> Callable[[ApiServer], bool]:
