@@ -215,7 +215,7 @@ def test_an_engine_whose_beats_are_not_acknowledged_begins_nothing_outside(clust
 
 
 def test_an_engine_that_wakes_up_after_another_was_granted_does_nothing_more(stage):
-    """It was stopped long enough to be given up, between two tries; its Lease is still there to be renewed."""
+    """It was stopped long enough to be given up, between two tries; its Lease is still there."""
     stage.create(http("one", retry={"limit": 1, "backoffSeconds": 1}), engine={"heartbeatTimeoutSeconds": 1})
     stage.partner.answer["/one"] = 503
     running = stage.run()
