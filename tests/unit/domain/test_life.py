@@ -108,6 +108,13 @@ def test_a_plan_that_is_through_in_time_is_not_stopped():
     assert shown(decide(done, at(31)), "Succeeded") == ("True", "Completed")
 
 
+def test_a_plan_that_is_through_may_release_after_its_deadline():
+    plan = [nap("one")]
+    releasing = trial(activities=plan, engine={"activeDeadlineSeconds": 30}, **{"finally": [nap("free")]})
+    before = settle(running(releasing, one="Succeeded", free="Running"), at(29))
+    assert steps(decide(before, at(31))) == []
+
+
 # --- restored without being asked
 
 
@@ -145,6 +152,11 @@ def test_a_disrupted_pod_is_restored_by_itself_and_does_not_count():
     (action, _) = decide(drained, at(9)).actions
     assert isinstance(action, WriteEngine)
     assert action.status.attempts[-1].reason == "Disruption"
+
+
+def test_an_activity_that_failed_before_the_drain_has_failed():
+    drained = replace(running(one="Failed"), pod=pod(ended=True, disrupted=True), engine_read_after_end=True)
+    assert shown(decide(drained, at(9)), "Succeeded") == ("False", "ActivityFailed")
 
 
 def test_a_pod_that_is_gone_is_not_taken_for_disrupted():

@@ -234,6 +234,13 @@ def test_a_latched_trial_whose_engine_is_gone_has_failed(state):
     assert steps(decide(settle(before, at(60)), at(61))) == []
 
 
+def test_a_latched_trial_that_names_no_engine_has_lost_it():
+    before = replace(running(), engine_gone=True)
+    status = msgspec.structs.replace(before.trials[0].status, engine_ref=None)
+    nameless = replace(before, trials=(msgspec.structs.replace(before.trials[0], status=status),))
+    assert shown(decide(nameless, at(60)), "Succeeded") == ("False", "EngineLost")
+
+
 def test_a_latched_trial_is_never_started_again_with_another_engine():
     before = replace(running(), engine=engine(uid="engine-2"), engine_gone=True, pod=None)
     assert not {"CreatePod", "GrantEngine", "CreateEngine", "LatchTrial"} & set(steps(decide(before, at(1))))
