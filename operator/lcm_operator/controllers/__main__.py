@@ -2,18 +2,10 @@
 
 import asyncio
 import logging
-import signal
 import sys
 
 from lcm_operator.controllers import settings
 from lcm_operator.controllers.composition import run
-
-
-async def _main() -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings.read(), stop)
 
 
 def main() -> int:
@@ -21,7 +13,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kopf").setLevel(logging.WARNING)
     try:
-        asyncio.run(_main())
+        asyncio.run(run(settings.read()))
     except settings.BadSettings as error:
         print(f"lcm-operator: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
         return 2

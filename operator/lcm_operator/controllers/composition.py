@@ -4,6 +4,7 @@ import asyncio
 import gc
 import itertools
 import logging
+import signal
 import socket
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
@@ -27,8 +28,10 @@ _LEASE_CONNECTIONS = 4
 log = logging.getLogger(__name__)
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the operator until `stop` is set. Raises what ended one of its parts."""
+async def run(settings: Settings) -> None:
+    """Run the operator until SIGTERM or SIGINT. Raises what ended one of its parts."""
+    stop = asyncio.Event()
+    _listen_to_signals(stop)
     access = from_kubeconfig(settings.kubeconfig, settings.context) if settings.kubeconfig else in_cluster()
     ready, heartbeat, registry = asyncio.Event(), Heartbeat(), metrics.new_registry()
     # The election has connections of its own: no burst of starts keeps it waiting.
@@ -47,7 +50,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _run_until(
                 stop,
                 _work(client, elector, reconciler, heartbeat, ready),
-                lambda stop_kopf: _watch(access, reconciler, heartbeat, stop_kopf),
+                lambda stop_kopf: _watch(access, reconciler, heartbeat, stop, stop_kopf),
+                reconciler.settle,
             )
 
 
@@ -55,17 +59,20 @@ async def _run_until(
     stop: asyncio.Event,
     working: Coroutine[Any, Any, None],
     watching: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+    settle: Callable[[], Coroutine[Any, Any, None]],
 ) -> None:
     """Run both until `stop`, or until one of them ends. First the work ends, and with it the leadership.
 
-    In this order, because kopf takes its time to end, and then cancels every task that is younger than
-    itself.
+    What is just being started is brought to its end before. kopf comes last: it cancels every task that is
+    younger than itself.
     """
     stop_kopf = asyncio.Event()
     work, watch = asyncio.create_task(working), asyncio.create_task(watching(stop_kopf))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({work, watch, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            await settle()
     finally:
         work.cancel()
         await asyncio.wait({work})
@@ -75,8 +82,6 @@ async def _run_until(
     for ended in results:
         if isinstance(ended, Exception):
             raise ended
-    if not stop.is_set():
-        raise RuntimeError("the operator has ended by itself")
 
 
 async def _work(
@@ -92,7 +97,13 @@ async def _work(
         tasks.create_task(keep_relisting(client, reconciler), name="relist")
 
 
-async def _watch(access: Access, reconciler: Reconciler, heartbeat: Heartbeat, stop: asyncio.Event) -> None:
+async def _watch(
+    access: Access,
+    reconciler: Reconciler,
+    heartbeat: Heartbeat,
+    stop: asyncio.Event,
+    stop_kopf: asyncio.Event,
+) -> None:
     registry = kopf.OperatorRegistry()
     settings = kopf.OperatorSettings()
     handlers.configure(settings)
@@ -108,9 +119,17 @@ async def _watch(access: Access, reconciler: Reconciler, heartbeat: Heartbeat, s
             default_namespace=access.namespace,
         )
 
-    await kopf.operator(
-        registry=registry, settings=settings, clusterwide=True, standalone=True, stop_flag=stop
+    ours = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry, settings=settings, clusterwide=True, standalone=True, stop_flag=stop_kopf
     )
+    _listen_to_signals(stop)  # kopf has put its own ears in the place of ours
+    await kopf.run_tasks(tasks, ignored=ours)
+
+
+def _listen_to_signals(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 class _Patience:

@@ -115,11 +115,10 @@ class Elector:
         return await leases.create(self._client, self._namespace, LEASE_NAME, holder=holder, seconds=seconds)
 
     async def _until_free(self) -> None:
-        """Watch the Lease until it was given back, is gone, or has run out; or the watch ends."""
+        """Watch the Lease until it was given back or is gone, at most until it may have run out."""
         lease = self._seen
         if lease is None:
             return
-        loop = asyncio.get_running_loop()
         watch = self._client.watch(
             LEASES,
             self._namespace,
@@ -127,14 +126,13 @@ class Elector:
             field_selector=f"metadata.name={LEASE_NAME}",
         )
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._left_of(lease)) as expiry, contextlib.aclosing(watch) as events:
+            async with asyncio.timeout(self._left_of(lease)), contextlib.aclosing(watch) as events:
                 async for kind, raw in events:
                     if kind == "BOOKMARK":
                         continue
                     self._observe(leases.seen(raw))
                     if kind == "DELETED" or not leases.seen(raw).holder:
                         return
-                    expiry.reschedule(loop.time() + leases.seen(raw).seconds)
 
     async def _until_lost(self) -> None:
         pause = self._terms.renew_every

@@ -7,6 +7,7 @@ The leader runs `lead`, a standby `follow`: it decides too, so that its heap is 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,8 @@ from lcm_operator.kube.errors import ApiError, Conflict, Unavailable
 
 _WORKERS = 32
 _HOLD_BEFORE_START_SECONDS = 1.0
+_LONGEST_SETTLING_SECONDS = 2.0
+_SETTLING_LOOK_SECONDS = 0.02
 _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_SECONDS = 5.0
 log = logging.getLogger(__name__)
@@ -86,6 +89,13 @@ class Reconciler:
             tasks.create_task(Beats(self._client, self.store, self.enqueue).run(), name="beats")
             for number in range(_WORKERS):
                 tasks.create_task(self._work(), name=f"worker-{number}")
+
+    async def settle(self) -> None:
+        """Wait until no start is under way or near, at most 2 s: no time to hand over to a standby."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_SETTLING_SECONDS):
+                while self._may_act() and (self.queue.is_urgent() or self._start_is_near()):  # noqa: ASYNC110
+                    await asyncio.sleep(_SETTLING_LOOK_SECONDS)
 
     def _take_over(self) -> None:
         """Have a look at every slot, what is due first; what another leader may have changed is in doubt."""

@@ -35,6 +35,11 @@ class WorkQueue:
     def __len__(self) -> int:
         return len(self._queued) + len(self._working)
 
+    def is_urgent(self) -> bool:
+        """Return whether something urgent is queued or worked on."""
+        self._drop_stale(self._urgent)
+        return bool(self._urgent) or self._urgent_in_work > 0
+
     def longest_wait(self) -> float:
         """Return for how many seconds the first of the urgent keys waits beyond its time."""
         self._drop_stale(self._urgent)

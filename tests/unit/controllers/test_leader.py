@@ -236,6 +236,23 @@ def test_a_leader_that_was_frozen_knows_it_before_anything_else_has_run(monkeypa
     run(scenario)
 
 
+def test_an_answer_that_comes_too_late_does_not_make_a_leader_go_on(monkeypatch):
+    async def scenario(server, candidate):
+        one = candidate("one", NO_END)
+        await until(one.elector.is_leader)
+        later = module.clock() + NO_END.act_within + 1
+
+        async def frozen_meanwhile(*arguments):
+            monkeypatch.setattr(module, "clock", lambda: later)
+            monkeypatch.delattr(server, "merge_patch")
+            return await server.merge_patch(*arguments)
+
+        monkeypatch.setattr(server, "merge_patch", frozen_meanwhile)
+        await until(lambda: one.doing == ["follow", "lead", "ended", "follow", "lead"])
+
+    run(scenario)
+
+
 def test_a_leader_whose_lease_somebody_else_has_stops_at_its_next_renewal():
     async def scenario(server, candidate):
         one = candidate("one", NO_END)
