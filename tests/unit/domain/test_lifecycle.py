@@ -81,7 +81,7 @@ def test_a_latched_trial_gets_its_pod_created_or_adopted_if_it(seen):
 
 
 def test_a_latched_trial_whose_pod_was_refused_is_tried_again_after_a_second():
-    before = replace(latched(), pod=None, refusal=refused(5))
+    before = settle(replace(latched(), pod=None, refusal=refused(5)), at(5.5))
     decision = decide(before, at(5.5))
     assert not decision.actions
     assert (decision.wake_at, decision.wake_urgency) == (at(6), Urgency.FOLLOW)

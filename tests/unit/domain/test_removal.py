@@ -16,6 +16,7 @@ from tests.unit.domain.builders import (
     latched,
     nap,
     pod,
+    refused,
     running,
     settle,
     shown,
@@ -31,7 +32,7 @@ from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.domain.actions import DeletePod, LookUpPod, ReleaseEngine, WriteEngine, WriteTrial
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.snapshot import Absent
+from lcm_operator.domain.snapshot import Absent, Problem
 
 ALL_DONE = {"one": "Succeeded", "two": "Succeeded", "three": "Succeeded"}
 GOING = deleting(engine())
@@ -53,6 +54,28 @@ def with_finally(before):
     free = trial(activities=[nap("free")]).spec.activities
     spec = msgspec.structs.replace(before.engine.spec, finally_=free)
     return replace(before, engine=msgspec.structs.replace(before.engine, spec=spec))
+
+
+def stopping(before, now=5.0):
+    """Return the snapshot after its TrialEngine was deleted and told to stop."""
+    told_to = going(before)
+    return written(told_to, decide(told_to, at(now)))
+
+
+def failed_with_something_to_release():
+    """Return the snapshot of an engine that has failed, is being deleted, and has no live pod."""
+    return ended_pod(stopping(with_finally(ended(one="Failed")), now=20))
+
+
+def begun_to_release():
+    """Return it after the write that begins one more attempt, for which there is no pod yet."""
+    before = failed_with_something_to_release()
+    return replace(written(before, decide(before, at(21))), pod=None)
+
+
+def gone(before, attempt):
+    """Return the snapshot after the pod of that attempt was looked for in vain, and the engine read after."""
+    return replace(before, pod=Absent(f"example-{attempt}"), engine_read_after_end=True)
 
 
 # --- one that never acted
@@ -84,7 +107,9 @@ def test_a_pod_that_is_ending_is_waited_for_and_looked_at_every_second():
     ],
 )
 def test_an_engine_of_nobody_is_released_once_its_pod_has(seen):
-    assert decide(slot(engine=GOING, pod=seen), T).actions == (ReleaseEngine(GOING),)
+    decision = decide(slot(engine=GOING, pod=seen), T)
+    assert decision.actions[0] == ReleaseEngine(GOING)
+    assert told(decision) == [("Cancelled", False)]
 
 
 def test_an_engine_that_others_still_hold_is_left_to_them():
@@ -133,11 +158,6 @@ def test_an_engine_that_acted_is_told_to_stop_first():
     assert (action.status.stop.mode, action.status.stop.request_time) == ("Cancel", at(5))
 
 
-def stopping(before, now=5.0):
-    told_to = going(before)
-    return written(told_to, decide(told_to, at(now)))
-
-
 def test_without_anything_to_release_its_pod_is_deleted_then():
     assert decide(stopping(running()), at(5)).actions == (DeletePod("lab", "example-1", "pod-1"),)
 
@@ -179,14 +199,14 @@ def test_a_release_that_failed_is_not_waited_for():
 
 
 def test_without_a_live_pod_one_more_attempt_releases_and_does_nothing_else():
-    over = ended_pod(stopping(with_finally(ended(one="Failed")), now=20))
+    over = failed_with_something_to_release()
     (action,) = decide(over, at(21)).actions
     assert isinstance(action, WriteEngine)
     assert (action.status.attempt, action.status.pod_ref) == (2, None)
     last = action.status.attempts[-1]
     assert (last.reason, last.from_activity) == ("Finally", "free")
     assert action.status.activity("one").state == "Failed"
-    begun = replace(written(over, decide(over, at(21))), pod=None)
+    begun = settle(begun_to_release(), at(22))
     (create,) = decide(begun, at(22)).actions
     assert create.manifest["metadata"]["name"] == "example-2"
     assert steps(decide(replace(begun, pod=pod(2)), at(22))) == ["CreateLease", "GrantEngine"]
@@ -199,6 +219,40 @@ def test_what_is_not_released_in_time_is_given_up():
 
 
 @pytest.mark.parametrize(
+    ("reason", "given_up"),
+    [
+        pytest.param("NamespaceTerminating", True, id="goes: given up"),
+        pytest.param("AdmissionRefused", False, id="is full: tried again"),
+    ],
+)
+def test_a_release_for_which_no_pod_can_be_made_since_the_namespace(reason, given_up):
+    before = replace(begun_to_release(), refusal=refused(22, Problem(reason, "no")))
+    decision = decide(settle(before, at(22.5)), at(22.5))
+    if given_up:
+        assert steps(decision) == ["LookUpPod"]
+        assert shown(decide(gone(before, 2), at(22.5)), "Succeeded") == ("False", "Cancelled")
+    else:
+        assert (steps(decision), decision.wake_at) == ([], at(23))
+
+
+def test_a_restore_that_was_overtaken_by_a_deletion_begins_no_attempt():
+    failed = asking(ended(one="Failed"), restore="r1")
+    begun = replace(written(failed, decide(failed, at(20))), pod=None)
+    overtaken = settle(stopping(begun, now=21), at(22))
+    assert steps(decide(overtaken, at(22))) == ["LookUpPod"]
+    assert "CreatePod" not in steps(decide(gone(overtaken, 2), at(22)))
+
+
+@pytest.mark.parametrize(
+    "seen", [pytest.param(pod(ended=True), id="has ended"), pytest.param(Absent("example-1"), id="is gone")]
+)
+def test_the_last_checkpoint_is_read_before_one_more_attempt_releases_for_a_pod_that(seen):
+    before = stopping(with_finally(ended(one="Failed")), now=20)
+    over = replace(before, pod=seen, engine_read_after_end=False)
+    assert steps(decide(over, at(21))) == ["LookUpEngine"]
+
+
+@pytest.mark.parametrize(
     "late",
     [
         pytest.param(10, id="has not passed"),
@@ -206,11 +260,12 @@ def test_what_is_not_released_in_time_is_given_up():
     ],
 )
 def test_the_alarm_for_a_pod_that_does_not_end_lies_ahead_though_the_time_for_finally(late):
-    stuck = replace(stopping(running()), pod=pod(deleting=True, seen=at(late)))
-    decision = decide(stuck, at(late + 0.5))
+    now = at(late + 0.5)
+    stuck = settle(replace(stopping(running()), pod=pod(deleting=True, seen=at(late))), now)
+    decision = decide(stuck, now)
     assert not decision.actions
     assert decision.wake_at is not None
-    assert decision.wake_at > at(late + 0.5)
+    assert decision.wake_at > now
 
 
 # --- requests
@@ -230,7 +285,7 @@ def test_a_delete_request_deletes_the_engine_and_is_answered_in_the_course_of_it
     assert [(taken.type, taken.id, taken.result) for taken in action.status.trial_requests] == [
         ("Delete", "d1", "Done")
     ]
-    (cancelled, _) = decide(ended_pod(written(asked, decide(asked, at(5)))), at(8)).actions
+    (cancelled, *_) = decide(ended_pod(written(asked, decide(asked, at(5)))), at(8)).actions
     assert isinstance(cancelled, WriteTrial)
     assert cancelled.status.last_handled_delete is not None
     assert cancelled.status.last_handled_delete.result == "Done"
@@ -240,7 +295,7 @@ def test_a_delete_comes_before_a_restore_which_is_refused():
     before = asking(ended(one="Failed"), restore="r1", delete="d1")
     assert steps(decide(before, at(20))) == ["DeleteEngine"]
     over = ended_pod(stopping(before, now=20))
-    (cancelled, _) = decide(over, at(22)).actions
+    (cancelled, *_) = decide(over, at(22)).actions
     assert isinstance(cancelled, WriteTrial)
     assert cancelled.status.last_handled_restore is not None
     assert cancelled.status.last_handled_restore.result == "Refused"

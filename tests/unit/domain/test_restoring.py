@@ -102,7 +102,7 @@ def test_an_attempt_that_was_stopped_for_a_restore_is_stopped_in_the_lineage():
 
 def test_the_next_attempt_gets_a_pod_of_its_own_name_and_then_its_grant():
     before = failed_and_asked(restore="r1")
-    begun = replace(written(before, decide(before, at(20))), pod=None)
+    begun = settle(replace(written(before, decide(before, at(20))), pod=None), at(20))
     (create,) = decide(begun, at(20)).actions
     assert create.manifest["metadata"]["name"] == "example-2"
     (_, grant) = decide(replace(begun, pod=pod(2)), at(21)).actions

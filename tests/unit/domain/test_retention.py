@@ -59,7 +59,7 @@ def test_the_longest_time_to_live_is_no_accident():
 
 
 def test_a_restore_of_a_trial_without_engine_is_refused():
-    (action,) = decide(asking(lost(), restore="r1"), at(30)).actions
+    (action, *_) = decide(asking(lost(), restore="r1"), at(30)).actions
     assert isinstance(action, WriteTrial)
     answered = action.status.last_handled_restore
     assert answered is not None
@@ -69,7 +69,7 @@ def test_a_restore_of_a_trial_without_engine_is_refused():
 def test_a_delete_makes_the_failure_of_a_trial_without_engine_final():
     decision = decide(asking(lost(), delete="d1"), at(30))
     assert shown(decision, "Succeeded") == ("False", "Cancelled")
-    (action,) = decision.actions
+    (action, *_) = decision.actions
     assert isinstance(action, WriteTrial)
     assert action.status.last_handled_delete is not None
     assert action.status.last_handled_delete.result == "Done"
