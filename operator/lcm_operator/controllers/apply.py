@@ -123,9 +123,9 @@ class Apply:
                 raw = await self._client.get(PODS, key.namespace, name)
             except NotFound:
                 return
-            if parse(raw["metadata"], Metadata).controller_uid != engine.metadata.uid:
-                why = f"pod {name} exists and is not of this TrialEngine"
-                slot.refusal = Refusal(Problem(reasons.NAME_TAKEN, why), datetime.now(UTC))
+            found = parse(raw["metadata"], Metadata)
+            if found.controller_uid != engine.metadata.uid:
+                slot.refusal = Refusal(_name_taken(found, engine), datetime.now(UTC))
                 return
             pod = seen_pod(raw)
         except (Refused, NotFound, Unavailable) as error:
@@ -194,6 +194,17 @@ class Apply:
             self._store.drop_engine(key.namespace, metadata.name, metadata.uid)
         else:
             self._store.put_engine(raw)
+
+
+def _name_taken(pod: Metadata, engine: TrialEngine) -> Problem:
+    """Return what stands in the way of a pod: a leftover of an earlier TrialEngine goes by itself."""
+    ours = any(
+        owner.controller and owner.kind == "TrialEngine" and owner.name == engine.metadata.name
+        for owner in pod.owner_references
+    )
+    if ours:
+        return Problem(reasons.WAITING, f"pod {pod.name} of an earlier TrialEngine has not gone yet")
+    return Problem(reasons.NAME_TAKEN, f"pod {pod.name} exists and is not of this TrialEngine")
 
 
 def _refusal(error: ApiError) -> Refusal:

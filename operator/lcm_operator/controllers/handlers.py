@@ -29,7 +29,7 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler) -> None:
     async def trial_changed(event: kopf.RawEvent, **_: Any) -> None:
         raw, metadata = event["object"], event["object"]["metadata"]
         if event["type"] == _GONE:
-            look_at(store.drop_trial(metadata["namespace"], metadata["name"], metadata["uid"]))
+            reconciler.lose_trial(metadata["namespace"], metadata["name"], metadata["uid"])
         else:
             reconciler.take(store.put_trial, raw)
 

@@ -25,7 +25,7 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.controllers.work import WorkQueue
 from lcm_operator.domain.actions import CreatePod, Decision, Urgency
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.trial_status import start_time
+from lcm_operator.domain.trial_status import outcome, start_time
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, Conflict, Unavailable
 
@@ -45,7 +45,6 @@ class Reconciler:
         self, client: Client, store: Store, *, may_act: Callable[[], bool], observer: Observer
     ) -> None:
         self.store = store
-        self._client = client
         self.alarm = Alarm(self.enqueue)
         self.queue = WorkQueue(hold=self._start_is_near)
         self._client = client
@@ -73,6 +72,18 @@ class Reconciler:
             log.warning("%s %s/%s: %s", kind, about.namespace, about.name, why)
             if self._may_act():
                 self._recorder.tell(kind, about, reasons.MALFORMED, why, warning=True)
+
+    def lose_trial(self, namespace: str, name: str, uid: str) -> None:
+        """Forget a Trial that is gone; one that was never to have an outcome leaves an Event."""
+        before = self.store.trial(namespace, name)
+        key = self.store.drop_trial(namespace, name, uid)
+        if key is None:
+            return
+        self.enqueue(key)
+        unstarted = before is not None and outcome(before) is None and self.store.engine(key) is None
+        if before is not None and unstarted and self._may_act():
+            why = "the trial was deleted before its start"
+            self._recorder.tell("Trial", before.metadata, reasons.CANCELLED, why, warning=False)
 
     async def follow(self) -> None:
         """Keep the heap warm until cancelled, without a write."""

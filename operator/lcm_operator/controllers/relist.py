@@ -31,7 +31,7 @@ async def relist(client: Client, reconciler: Reconciler) -> None:
     for raw in trials:
         reconciler.take(store.put_trial, raw)
     for namespace, name, uid in before - _identities(trials):
-        store.drop_trial(namespace, name, uid)
+        reconciler.lose_trial(namespace, name, uid)
     before = store.engine_identities()
     engines = (await client.list(TRIAL_ENGINES))[0]
     for raw in engines:

@@ -7,7 +7,7 @@ and gives `domain` its frozen snapshots.
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from lcm_operator.api import names, reasons
 from lcm_operator.api.engine import TrialEngine
@@ -26,13 +26,20 @@ ObjectName = tuple[str, str]
 Identity = tuple[str, str, str]
 
 
+class Thing(NamedTuple):
+    """An object, whether it can be read or not."""
+
+    kind: str
+    identity: Identity
+
+
 @dataclass
 class Slot:
     """One trial ID: what was seen, and what we found out about it ourselves."""
 
     trials: dict[str, Trial] = field(default_factory=dict)
     engine: TrialEngine | None = None
-    unreadable: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[Thing, str] = field(default_factory=dict)
     stranger: bool = False
     pod: Pod | Absent | None = None
     beat: Beat | None = None
@@ -86,6 +93,11 @@ class Store:
         """Return the slot of `key`, made if need be."""
         return self._slots.setdefault(key, Slot())
 
+    def trial(self, namespace: str, name: str) -> Trial | None:
+        """Return a Trial by its name, if it is known."""
+        key = self._keys.get((namespace, name))
+        return self._slots[key].trials.get(name) if key else None
+
     def engine(self, key: Key) -> TrialEngine | None:
         """Return the TrialEngine of `key`, if it is known."""
         slot = self._slots.get(key)
@@ -100,7 +112,7 @@ class Store:
             name=key.engine,
             trials=trials,
             engine=slot.engine,
-            unreadable="; ".join(f"{thing}: {why}" for thing, why in slot.unreadable.items()),
+            unreadable="; ".join(slot.unreadable.values()),
             stranger=slot.stranger,
             plan=self._plan_of(chosen) if chosen else None,
             pod=_current(slot),
@@ -129,7 +141,7 @@ class Store:
         self._keys[place] = key
         slot = self.slot(key)
         slot.trials[trial.metadata.name] = trial
-        slot.unreadable.pop(f"Trial {trial.metadata.name}", None)
+        slot.unreadable.pop(Thing("Trial", _identity(trial.metadata)), None)
         if known is None or known.status.started_time != trial.status.started_time:
             slot.engine_gone = False
         if known is not None and known.metadata.generation != trial.metadata.generation:
@@ -143,7 +155,7 @@ class Store:
         if key is None:
             return None
         slot = self._slots[key]
-        slot.unreadable.pop(f"Trial {name}", None)
+        slot.unreadable.pop(Thing("Trial", (namespace, name, uid)), None)
         known = slot.trials.get(name)
         if known is not None and known.metadata.uid != uid:
             return None
@@ -159,7 +171,8 @@ class Store:
             return self._put_unreadable("TrialEngine", raw, str(error))
         key = Key(engine.metadata.namespace, engine.metadata.name)
         slot = self.slot(key)
-        if not _is_ours(engine):
+        known = slot.engine is not None and slot.engine.metadata.uid == engine.metadata.uid
+        if not known and not _is_ours(engine):
             slot.stranger = True
             return [key]
         if not self._newer(engine.metadata, slot.engine.metadata if slot.engine else None):
@@ -168,7 +181,7 @@ class Store:
             slot.set_pod(None)
             slot.admission = slot.refusal = slot.beat = None
         slot.engine, slot.stranger, slot.engine_gone = engine, False, False
-        slot.unreadable.pop(f"TrialEngine {engine.metadata.name}", None)
+        slot.unreadable.pop(Thing("TrialEngine", _identity(engine.metadata)), None)
         return [key]
 
     def drop_engine(self, namespace: str, name: str, uid: str) -> Key | None:
@@ -179,7 +192,7 @@ class Store:
         if slot is None:
             return None
         slot.stranger = False
-        slot.unreadable.pop(f"TrialEngine {name}", None)
+        slot.unreadable.pop(Thing("TrialEngine", (namespace, name, uid)), None)
         if slot.engine is not None and slot.engine.metadata.uid == uid:
             slot.engine, slot.admission = None, None
             slot.set_pod(None)
@@ -213,7 +226,8 @@ class Store:
         """Forget what is known of a pod that may have ended unseen: it will be looked up. Return the key."""
         key = Key(namespace, engine)
         slot = self._slots.get(key)
-        if slot is None or not isinstance(slot.pod, Pod) or slot.pod.ended:
+        granted = slot is not None and slot.engine is not None and slot.engine.status.pod_ref is not None
+        if slot is None or not granted or not isinstance(slot.pod, Pod) or slot.pod.ended:
             return None
         slot.set_pod(None)
         return key
@@ -226,12 +240,14 @@ class Store:
             slot.engine_gone = False
 
     def trial_identities(self) -> set[Identity]:
-        """Return namespace, name and UID of every Trial."""
-        return {_identity(trial.metadata) for slot in self._slots.values() for trial in slot.trials.values()}
+        """Return namespace, name and UID of every Trial, those that can't be read included."""
+        known = {_identity(trial.metadata) for slot in self._slots.values() for trial in slot.trials.values()}
+        return known | self._unreadable("Trial")
 
     def engine_identities(self) -> set[Identity]:
-        """Return namespace, name and UID of every TrialEngine."""
-        return {_identity(slot.engine.metadata) for slot in self._slots.values() if slot.engine}
+        """Return namespace, name and UID of every TrialEngine, those that can't be read included."""
+        known = {_identity(slot.engine.metadata) for slot in self._slots.values() if slot.engine}
+        return known | self._unreadable("TrialEngine")
 
     def drop_plan(self, namespace: str, name: str) -> None:
         """Forget a TrialPlan."""
@@ -254,16 +270,21 @@ class Store:
         trial_id = raw.get("spec", {}).get("trialID")
         engine = names.engine_name(trial_id if isinstance(trial_id, str) else metadata.name)
         key = Key(metadata.namespace, engine if kind == "Trial" else metadata.name)
-        slot, thing = self.slot(key), f"{kind} {metadata.name}"
-        if slot.unreadable.get(thing) != why:
+        slot, thing = self.slot(key), Thing(kind, _identity(metadata))
+        told = f"{kind} {metadata.name}: {why}"
+        if slot.unreadable.get(thing) != told:
             self.complaints.append((kind, metadata, f"this version can't read the object: {why}"))
-        slot.unreadable[thing] = why
+        slot.unreadable[thing] = told
         if kind == "Trial":
             slot.trials.pop(metadata.name, None)
             self._keys[(metadata.namespace, metadata.name)] = key
         else:
             slot.engine = None
         return [key]
+
+    def _unreadable(self, kind: str) -> set[Identity]:
+        things = (thing for slot in self._slots.values() for thing in slot.unreadable)
+        return {thing.identity for thing in things if thing.kind == kind}
 
     def _plan_of(self, trial: Trial) -> TrialPlan | Problem | None:
         if trial.spec.activities:

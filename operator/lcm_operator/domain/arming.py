@@ -87,7 +87,7 @@ def show_scheduled(trial: Trial, begin: datetime, now: datetime, armed: Set) -> 
         actions.append(RecordEvent(trial, reasons.SCHEDULED, f"to be started at {when}"))
     before = {(c.type, c.reason, c.message) for c in trial.status.conditions}
     after = {(c.type, c.reason, c.message) for c in status.conditions if c.type == reasons.ARMED}
-    if armed.status != "Unknown" and not after <= before:
+    if armed.status != "Unknown" and armed.reason != reasons.WAITING and not after <= before:
         failed = armed.status == "False"
         reason = armed.reason if failed else reasons.ARMED
         actions.append(RecordEvent(trial, reason, armed.message, warning=failed))

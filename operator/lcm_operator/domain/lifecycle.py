@@ -13,19 +13,20 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
-    Action,
     Decision,
     DeleteEngine,
     LookUpEngine,
     RecordEvent,
+    Urgency,
     WriteEngine,
     WriteTrial,
     act,
     wait,
 )
 from lcm_operator.domain.granting import attempt_of, give_grant, look_up_pod
-from lcm_operator.domain.outcome import Outcome, judge, judge_life, plan_is_through, progress
-from lcm_operator.domain.requests import Request, answer, echo, open_deletes, open_restores
+from lcm_operator.domain.mirroring import mirror
+from lcm_operator.domain.outcome import Outcome, is_over, is_silent, judge, judge_life, plan_is_through
+from lcm_operator.domain.requests import Request, answer, open_deletes, open_restores
 from lcm_operator.domain.restoring import (
     AUTOMATIC,
     DISRUPTION,
@@ -35,7 +36,7 @@ from lcm_operator.domain.restoring import (
     restored,
 )
 from lcm_operator.domain.retention import expire
-from lcm_operator.domain.snapshot import Pod, Snapshot
+from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
 from lcm_operator.domain.stopping import decide_ending, end_pod, read_last_checkpoint, told_to_stop
 from lcm_operator.domain.trial_status import Set, outcome, trial_status
 
@@ -50,20 +51,23 @@ def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     if deletes := open_deletes(trial, engine):
         return _delete(trial, engine, deletes, now)
     if engine.status.pod_ref is None and engine.status.stop is None:
-        return _grant(snapshot, trial, engine, now)
+        return _show_or_grant(snapshot, trial, engine, now)
     if open_restores(trial, engine):
         return _restore(snapshot, trial, engine, now)
     if not _is_settled(engine):
         step = _settle(snapshot, trial, engine, now)
+        if step is not None and step.actions:
+            return step
+        if mirrored := mirror(snapshot, trial, engine, now):
+            return act(*mirrored)
         if step is not None:
             return step
-    if mirrored := _mirror(trial, engine, now):
-        return act(*mirrored)
-    if not _is_settled(engine):
         if snapshot.pod is None:
             return look_up_pod(engine)
         working = wait("the engine is working", _next_deadline(trial, engine, now))
         return read_last_checkpoint(snapshot, engine) or working
+    if mirrored := mirror(snapshot, trial, engine, now):
+        return act(*mirrored)
     if conditions.reason(engine.status.conditions, reasons.SUCCEEDED) in _LIFELESS:
         return end_pod(snapshot, engine, now) or wait("the silent engine's pod has ended")
     return expire(trial, now) or wait("the engine has ended; a restore or delete may come")
@@ -100,6 +104,8 @@ def _settle(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime
     found = judge(snapshot, engine) or judge_life(snapshot, engine, trial.spec.starting_deadline_seconds, now)
     if found is not None:
         reason = None if found.succeeded else _restores_itself(snapshot, engine, found)
+        if reason is not None and _reports(snapshot, engine, found):
+            return wait("the failure is being reported")
         if reason is not None:
             return _begin_again(snapshot, trial, engine, now, reason=reason, found=found)
         return act(WriteEngine(engine, finished(engine, found, now)))
@@ -115,6 +121,18 @@ def _restores_itself(snapshot: Snapshot, engine: TrialEngine, found: Outcome) ->
     if found.reason == reasons.ENGINE_ENDED and isinstance(pod, Pod) and pod.disrupted:
         return DISRUPTION
     return AUTOMATIC if engine.status.automatic_restores < engine.spec.engine.max_restores else None
+
+
+def _reports(snapshot: Snapshot, engine: TrialEngine, found: Outcome) -> bool:
+    """Return whether a failed engine is still at `onFailure`, and can be expected to come to its end."""
+    pod = snapshot.pod
+    lives = not isinstance(pod, Absent) and not (pod is not None and pod.ended)
+    return (
+        found.reason == reasons.ACTIVITY_FAILED
+        and lives
+        and not is_over(engine, engine.spec.on_failure)
+        and not is_silent(snapshot, engine)
+    )
 
 
 def _next_deadline(trial: Trial, engine: TrialEngine, now: datetime) -> datetime | None:
@@ -134,12 +152,22 @@ def _active_deadline(engine: TrialEngine) -> datetime | None:
 
 def _lost(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     if outcome(trial) is not None:
-        return wait("the trial has its outcome")
+        stray = snapshot.engine  # made by a leader that was frozen with its create in hand: never granted
+        return wait("the trial has its outcome") if stray is None else act(DeleteEngine(stray))
     if not snapshot.engine_gone:
         return act(LookUpEngine(trial.metadata.namespace, snapshot.name))
     why = f"TrialEngine {snapshot.name} is gone, and with it the checkpoint"
     status = trial_status(trial, now, Set(reasons.SUCCEEDED, "False", reasons.ENGINE_LOST, why))
     return act(WriteTrial(trial, status), RecordEvent(trial, reasons.ENGINE_LOST, why, warning=True))
+
+
+def _show_or_grant(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
+    """Return the next step towards the grant; whoever restores, or waits in vain, is told first."""
+    granting = _grant(snapshot, trial, engine, now)
+    if attempt_of(engine) > 1 or not granting.actions:
+        mirrored = mirror(snapshot, trial, engine, now)
+        return act(*mirrored, urgency=Urgency.FOLLOW) if mirrored else granting
+    return granting
 
 
 def _grant(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
@@ -184,39 +212,3 @@ def _begin_again(
         WriteEngine(engine, answer(status, open_restores(trial, engine), "Done", begins, now)),
         RecordEvent(trial, reasons.RESTORED, begins if found is None else f"{begins}: {found.message}"),
     )
-
-
-def _mirror(trial: Trial, engine: TrialEngine, now: datetime) -> tuple[Action, ...]:
-    """Return the write that makes the Trial show what its TrialEngine says, and the Event; () if it does."""
-    found = conditions.find(engine.status.conditions, reasons.SUCCEEDED)
-    succeeded = (
-        Set(reasons.SUCCEEDED, found.status, found.reason, found.message)
-        if found is not None
-        else Set(reasons.SUCCEEDED, "Unknown", reasons.RUNNING)
-    )
-    first_lag = trial.status.first_activity_lag_milliseconds
-    status = trial_status(
-        trial,
-        now,
-        succeeded,
-        progress=progress(engine),
-        first_activity_lag_milliseconds=_first_activity_lag(engine) if first_lag is None else first_lag,
-        last_handled_restore=echo("Restore", trial, engine),
-        last_handled_delete=echo("Delete", trial, engine),
-    )
-    if status == trial.status:
-        return ()
-    actions: list[Action] = [WriteTrial(trial, status)]
-    shown = outcome(trial)
-    if succeeded.status != "Unknown" and (shown is None or shown.status != succeeded.status):
-        failed = succeeded.status == "False"
-        actions.append(RecordEvent(trial, succeeded.reason, succeeded.message, warning=failed))
-    return tuple(actions)
-
-
-def _first_activity_lag(engine: TrialEngine) -> int | None:
-    first = engine.spec.activities[0].name if engine.spec.activities else ""
-    begun = engine.status.activity(first).start_time
-    if begun is None:
-        return None
-    return int(max(timedelta(0), begun - engine.spec.start_time) / timedelta(milliseconds=1))

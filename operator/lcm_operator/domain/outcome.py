@@ -34,7 +34,7 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Outcome | None:
             why = state.message.removeprefix(f"{activity.name}: ")
             message = f"activity {activity.name} failed: {why}"
             return Outcome(succeeded=False, reason=reasons.ACTIVITY_FAILED, message=message)
-    if plan_is_through(engine) and finally_is_over(engine):
+    if plan_is_through(engine) and is_over(engine, engine.spec.finally_):
         message = "the plan has been worked through"
         return Outcome(succeeded=True, reason=reasons.COMPLETED, message=message)
     pod = snapshot.pod
@@ -58,10 +58,18 @@ def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: date
             return None
         message = f"pod {granted.name} gave no sign of life within {limit.total_seconds():.0f} s of the grant"
         return Outcome(succeeded=False, reason=reasons.ENGINE_NOT_READY, message=message)
-    if beat.silent <= heartbeat_timeout(engine):
+    if not is_silent(snapshot, engine):
         return None
     message = f"pod {granted.name} has given no sign of life for {beat.silent.total_seconds():.0f} s"
     return Outcome(succeeded=False, reason=reasons.ENGINE_SILENT, message=message)
+
+
+def is_silent(snapshot: Snapshot, engine: TrialEngine) -> bool:
+    """Return whether the granted pod has begun to beat and has stopped for longer than its time-out."""
+    granted, beat = engine.status.pod_ref, snapshot.beat
+    if granted is None or beat is None or beat.pod_uid != granted.uid:
+        return False
+    return beat.begun and beat.silent > heartbeat_timeout(engine)
 
 
 def assumed_ended(snapshot: Snapshot, engine: TrialEngine) -> bool:
@@ -69,8 +77,8 @@ def assumed_ended(snapshot: Snapshot, engine: TrialEngine) -> bool:
 
     That is its time-out, after which it begins nothing, plus the plan's longest request.
     """
-    granted, beat = engine.status.pod_ref, snapshot.beat
-    if granted is None or beat is None or beat.pod_uid != granted.uid or not beat.begun:
+    beat = snapshot.beat
+    if beat is None or not is_silent(snapshot, engine):
         return False
     plan = (*engine.spec.activities, *engine.spec.on_failure, *engine.spec.finally_)
     return beat.silent > heartbeat_timeout(engine) + max(map(_longest_act, plan), default=timedelta(0))
@@ -96,12 +104,9 @@ def plan_is_through(engine: TrialEngine) -> bool:
     return _passed(engine, engine.spec.activities) == len(engine.spec.activities)
 
 
-def finally_is_over(engine: TrialEngine) -> bool:
-    """Return whether every activity of `finally` has been tried: one that failed does not hold up the end."""
-    return all(
-        engine.status.activity(activity.name).state in (*_THROUGH, "Failed")
-        for activity in engine.spec.finally_
-    )
+def is_over(engine: TrialEngine, plan: Iterable[Activity]) -> bool:
+    """Return whether every activity of `finally` or `onFailure` was tried: a failed one holds up nothing."""
+    return all(engine.status.activity(activity.name).state in (*_THROUGH, "Failed") for activity in plan)
 
 
 def progress(engine: TrialEngine) -> str:

@@ -10,7 +10,7 @@ Trial, if it is still there, says what became of it.
 
 from datetime import datetime
 
-from lcm_operator.api import names, reasons
+from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
@@ -22,11 +22,13 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
+from lcm_operator.domain.mirroring import mirror
 from lcm_operator.domain.requests import answer, echo, handled, open_deletes, trial_restore
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.stopping import decide_ending, end_pod, told_to_stop, was_granted
-from lcm_operator.domain.trial_status import Set, outcome, start_time, trial_status
+from lcm_operator.domain.trial_status import cancelled, outcome, start_time, trial_status
 
+_UNDECIDED = (None, reasons.RUNNING, reasons.RESTORING, reasons.STOPPING)
 _STOPPING = "the engine stops, then it goes"
 
 
@@ -44,10 +46,22 @@ def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None,
     else:
         ending = end_pod(snapshot, engine, now)
     if ending is not None:
-        return ending
-    if owner is not None and (told := _tell(engine, owner, now)):
-        return told
+        return ending if ending.actions else _show(snapshot, engine, owner, now) or ending
+    if owner is not None and owner.metadata.deletion_timestamp is None:
+        return _tell(engine, owner, now) or act(ReleaseEngine(engine))
+    if conditions.reason(engine.status.conditions, reasons.SUCCEEDED) in _UNDECIDED:
+        why = "its Trial was deleted" + (", the engine was stopped" if was_granted(engine) else "")
+        return act(ReleaseEngine(engine), RecordEvent(engine, reasons.CANCELLED, why))
     return act(ReleaseEngine(engine))
+
+
+def _show(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Decision | None:
+    """Return the write that makes a latched Trial show how its engine stops; None if it does."""
+    reference = owner.status.engine_ref if owner is not None else None
+    if owner is None or reference is None or reference.uid != engine.metadata.uid:
+        return None
+    mirrored = mirror(snapshot, owner, engine, now)
+    return act(*mirrored) if mirrored else None
 
 
 def _tell(engine: TrialEngine, trial: Trial, now: datetime) -> Decision | None:
@@ -57,12 +71,14 @@ def _tell(engine: TrialEngine, trial: Trial, now: datetime) -> Decision | None:
         trial.spec.suspend or engine.spec.trial_generation != trial.metadata.generation
         or engine.spec.start_time != begin
     )  # fmt: skip
-    if trial.metadata.deletion_timestamp is not None or rearmed:
+    started = trial.status.engine_ref
+    stray = started is not None and started.uid != engine.metadata.uid
+    if rearmed or stray:
         return None
     why = "the TrialEngine was deleted" if trial.status.started_time is None else "the engine was stopped"
     found = outcome(trial)
     keeps = found is not None and (found.status == "True" or trial.status.started_time is None)
-    changes = () if keeps else (Set(reasons.SUCCEEDED, "False", reasons.CANCELLED, why),)
+    changes = () if keeps else cancelled(why, trial)
     restore = trial_restore(trial, engine)
     refused = handled(restore, "Refused", "the engine was removed", now) if restore else None
     status = trial_status(
@@ -74,6 +90,7 @@ def _tell(engine: TrialEngine, trial: Trial, now: datetime) -> Decision | None:
     )
     if status == trial.status:
         return None
-    if keeps:
-        return act(WriteTrial(trial, status))
-    return act(WriteTrial(trial, status), RecordEvent(trial, reasons.CANCELLED, why))
+    events = [] if keeps else [RecordEvent(trial, reasons.CANCELLED, why)]
+    if refused is not None:
+        events.append(RecordEvent(trial, reasons.REFUSED, refused.message, warning=True))
+    return act(WriteTrial(trial, status), *events)

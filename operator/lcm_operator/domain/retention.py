@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 from lcm_operator.api import reasons
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.actions import Decision, DeleteTrial, WriteTrial, act, wait
+from lcm_operator.domain.actions import Decision, DeleteTrial, RecordEvent, WriteTrial, act, wait
 from lcm_operator.domain.requests import handled, trial_delete, trial_restore
-from lcm_operator.domain.trial_status import Set, outcome, trial_status
+from lcm_operator.domain.trial_status import Set, cancelled, outcome, trial_status
 
+_WITHOUT_ENGINE = (reasons.MISSED, reasons.CANCELLED)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -26,18 +27,25 @@ def answer_requests(trial: Trial, now: datetime) -> Decision | None:
     delete, restore = trial_delete(trial, None), trial_restore(trial, None)
     if delete is None and restore is None:
         return None
-    fields = {}
+    fields: dict[str, object] = {}
     changes: tuple[Set, ...] = ()
-    found = outcome(trial)
+    events: list[RecordEvent] = []
     if delete is not None:
         fields["last_handled_delete"] = handled(delete, "Done", "there is no engine any more", now)
-        final = found is not None and (found.status == "True" or found.reason == reasons.MISSED)
-        if not final and not delete.fault:
-            changes = (Set(reasons.SUCCEEDED, "False", reasons.CANCELLED, "cancelled by a delete request"),)
+        if not delete.fault and not _keeps(trial):
+            changes = cancelled("cancelled by a delete request", trial)
+            events.append(RecordEvent(trial, reasons.CANCELLED, "cancelled by a delete request"))
     if restore is not None:
-        why = "there is no engine to restore"
-        fields["last_handled_restore"] = handled(restore, "Refused", why, now)
-    return act(WriteTrial(trial, trial_status(trial, now, *changes, **fields)))
+        refused = handled(restore, "Refused", "there is no engine to restore", now)
+        fields["last_handled_restore"] = refused
+        events.append(RecordEvent(trial, reasons.REFUSED, refused.message, warning=True))
+    return act(WriteTrial(trial, trial_status(trial, now, *changes, **fields)), *events)
+
+
+def _keeps(trial: Trial) -> bool:
+    """Return whether the outcome stays when the trial is deleted: a success, or that it was missed."""
+    found = outcome(trial)
+    return found is not None and (found.status == "True" or found.reason in _WITHOUT_ENGINE)
 
 
 def expire(trial: Trial, now: datetime) -> Decision | None:
@@ -46,9 +54,7 @@ def expire(trial: Trial, now: datetime) -> Decision | None:
     Never of a failed one: somebody may want its checkpoint.
     """
     found, seconds = outcome(trial), trial.spec.ttl_seconds_after_finished
-    kept = found is None or (
-        found.status == "False" and found.reason not in (reasons.MISSED, reasons.CANCELLED)
-    )
+    kept = found is None or (found.status == "False" and found.reason not in _WITHOUT_ENGINE)
     if found is None or kept or seconds is None:
         return None
     room = _LAST - found.last_transition_time

@@ -26,12 +26,13 @@ from lcm_operator.domain.actions import (
 )
 from lcm_operator.domain.arming import decide_arming, engine_problem, refused, show_scheduled
 from lcm_operator.domain.granting import manifest_of
-from lcm_operator.domain.requests import handled, trial_delete
+from lcm_operator.domain.requests import handled, open_deletes, trial_delete
 from lcm_operator.domain.retention import decide_over
 from lcm_operator.domain.snapshot import Pod, Problem, Snapshot
 from lcm_operator.domain.trial_status import (
     ACCEPTED,
     Set,
+    cancelled,
     missed_status,
     outcome,
     scheduled_again,
@@ -49,8 +50,8 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     begin = start_time(trial)
     if outcome(trial) is not None and not scheduled_again(trial):
         return _without_engine(snapshot, decide_over(trial, now))
-    if cancelled := _cancel(trial, now):
-        return cancelled
+    if ended := _cancel(snapshot, trial, now):
+        return ended
     if begin is not None and now > last_moment(trial, begin):
         return _miss(snapshot, trial, begin, now)
     if trial.spec.suspend:
@@ -90,24 +91,21 @@ def _armed_for(engine: TrialEngine, trial: Trial, begin: datetime) -> bool:
     )
 
 
-def _cancel(trial: Trial, now: datetime) -> Decision | None:
-    """Return the end of a trial that was asked to be deleted before its start."""
+def _cancel(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
+    """Return the end of a trial that it or its TrialEngine was asked to be deleted before the start."""
     request = trial_delete(trial, None)
-    if request is None:
-        return None
-    answered = handled(request, "Done", "cancelled before the start", now)
-    if request.fault:
-        status = trial_status(trial, now, last_handled_delete=answered)
+    if request is not None and request.fault:
+        status = trial_status(trial, now, last_handled_delete=handled(request, "Refused", "", now))
         event = RecordEvent(trial, reasons.REFUSED, request.fault, warning=True)
         return act(WriteTrial(trial, status), event)
-    why = "cancelled by a delete request before the start"
-    status = trial_status(
-        trial,
-        now,
-        Set(reasons.STARTED, "False", reasons.CANCELLED, why),
-        Set(reasons.SUCCEEDED, "False", reasons.CANCELLED, why),
-        last_handled_delete=answered,
+    on_engine = snapshot.engine is not None and any(
+        not asked.fault for asked in open_deletes(None, snapshot.engine)
     )
+    if request is None and not on_engine:
+        return None
+    why = "cancelled by a delete request before the start"
+    answered = handled(request, "Done", why, now) if request else trial.status.last_handled_delete
+    status = trial_status(trial, now, *cancelled(why, trial), last_handled_delete=answered)
     return act(WriteTrial(trial, status), RecordEvent(trial, reasons.CANCELLED, why))
 
 
@@ -175,7 +173,9 @@ def _not_scheduled(trial: Trial, now: datetime, why: Set, begin: datetime | None
     )
     if status != trial.status:
         return act(WriteTrial(trial, status))
-    return wait(why.reason, None if begin is None else last_moment(trial, begin) + _JUST_AFTER)
+    return wait(
+        f"not scheduled: {why.reason}", None if begin is None else last_moment(trial, begin) + _JUST_AFTER
+    )
 
 
 def _miss(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision:

@@ -9,11 +9,11 @@ from typing import Literal
 
 import msgspec
 
-from lcm_operator.api import reasons
+from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import Stop, TrialEngine, TrialEngineStatus
 from lcm_operator.domain.actions import Decision, DeletePod, LookUpEngine, WriteEngine, act, wait
 from lcm_operator.domain.granting import give_grant, look_up_pod
-from lcm_operator.domain.outcome import assumed_ended, finally_is_over
+from lcm_operator.domain.outcome import assumed_ended, is_over, is_silent
 from lcm_operator.domain.restoring import released
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
 
@@ -21,9 +21,22 @@ from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
 def told_to_stop(
     status: TrialEngineStatus, mode: Literal["Cancel", "Deadline"], now: datetime
 ) -> TrialEngineStatus:
-    """Return `status` with the wish that the engine goes to `finally` now."""
-    stop = Stop(mode=mode, request_time=now.astimezone(UTC))
-    return msgspec.structs.replace(status, stop=stop, phase="Stopping")
+    """Return `status` with the wish that the engine goes to `finally` now; an outcome stays."""
+    moment = now.astimezone(UTC)
+    stopping = msgspec.structs.replace(status, stop=Stop(mode=mode, request_time=moment), phase="Stopping")
+    shown = conditions.find(status.conditions, reasons.SUCCEEDED)
+    if shown is not None and shown.status != "Unknown":
+        return stopping
+    current = conditions.with_condition(
+        status.conditions,
+        reasons.SUCCEEDED,
+        "Unknown",
+        reasons.STOPPING,
+        now=moment,
+        generation=shown.observed_generation if shown else 0,
+        message="the engine was told to stop",
+    )
+    return msgspec.structs.replace(stopping, conditions=current)
 
 
 def was_granted(engine: TrialEngine) -> bool:
@@ -35,10 +48,11 @@ def decide_ending(snapshot: Snapshot, engine: TrialEngine, stop: Stop, now: date
     """Return the next step until `finally` has run or timed out and the pod has ended; None after that."""
     limit = stop.request_time + timedelta(seconds=engine.spec.engine.finally_timeout_seconds)
     given_up = now >= limit or _namespace_goes(snapshot)
-    over = finally_is_over(engine) or given_up
+    over = is_over(engine, engine.spec.finally_) or given_up
     if engine.status.pod_ref is None and not over:
         return _no_later_than(give_grant(snapshot, engine, engine.status, now), limit)
-    ending = end_pod(snapshot, engine, now, ask=given_up or not engine.spec.finally_)
+    nothing_to_wait_for = given_up or not engine.spec.finally_ or is_silent(snapshot, engine)
+    ending = end_pod(snapshot, engine, now, ask=nothing_to_wait_for)
     if ending is not None:
         return ending if given_up else _no_later_than(ending, limit)
     if over:

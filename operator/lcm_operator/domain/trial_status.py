@@ -106,6 +106,14 @@ def missed_status(
     )
 
 
+def cancelled(why: str, trial: Trial) -> tuple[Set, ...]:
+    """Return the conditions of a trial that was cancelled; one that was started stays started."""
+    end = Set(reasons.SUCCEEDED, "False", reasons.CANCELLED, why)
+    if trial.status.started_time is not None:
+        return (end,)
+    return (Set(reasons.STARTED, "False", reasons.CANCELLED, why), end)
+
+
 def phase(current: Conditions) -> str:
     """Return one word for people; no code branches on it."""
     ended = conditions.find(current, reasons.SUCCEEDED)

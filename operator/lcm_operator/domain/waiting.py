@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from lcm_operator.api import reasons
+from lcm_operator.api import conditions, reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
 from lcm_operator.domain.requests import trial_delete
@@ -28,7 +28,14 @@ def decide_waiting(trial: Trial, holder: Trial | None, now: datetime) -> Decisio
     refused = Set(reasons.ACCEPTED, "False", reasons.DUPLICATE_TRIAL_ID, why)
     status = trial_status(trial, now, refused)
     if status != trial.status:
+        if _told(trial, refused):
+            return act(WriteTrial(trial, status))
         event = RecordEvent(trial, reasons.DUPLICATE_TRIAL_ID, why, warning=True)
         return act(WriteTrial(trial, status), event)
     until = None if begin is None else last_moment(trial, begin) + timedelta(milliseconds=1)
     return wait("another trial holds the ID", until)
+
+
+def _told(trial: Trial, refused: Set) -> bool:
+    known = conditions.find(trial.status.conditions, reasons.ACCEPTED)
+    return known is not None and (known.reason, known.message) == (refused.reason, refused.message)

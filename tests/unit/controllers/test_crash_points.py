@@ -168,7 +168,6 @@ def test_frozen_at_any_point_while_another_leads_it_spoils_nothing_when_it_goes_
         assert world.outcome() == undisturbed.outcome(), point
 
 
-@pytest.mark.xfail(reason="N10: an engine that the frozen one made too late is left")
 @pytest.mark.parametrize("prompt", PROMPT)
 @pytest.mark.parametrize("life", GOING)
 def test_frozen_while_another_leads_to_the_removal_it_leaves_nothing_behind(life, prompt):

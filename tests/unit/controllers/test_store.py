@@ -382,6 +382,10 @@ def test_a_pod_found_to_be_gone_again_asks_for_nothing():
     assert not known.snapshot(KEY).engine_read_after_end
 
 
+def test_a_pod_that_was_not_granted_is_not_doubted():
+    assert store(raw_trial(), engine=raw_engine(), pod=pod()).doubt_pod("lab", "example") is None
+
+
 @pytest.mark.parametrize(
     ("known_pod", "doubted"),
     [
@@ -391,7 +395,8 @@ def test_a_pod_found_to_be_gone_again_asks_for_nothing():
     ],
 )
 def test_a_pod_is_doubted_that(known_pod, doubted):
-    known = store(raw_trial(), engine=raw_engine(), pod=known_pod)
+    granted = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
+    known = store(raw_trial(), engine=raw_engine(podRef=granted), pod=known_pod)
     assert (known.doubt_pod("lab", "example") == KEY) is doubted
     assert (known.snapshot(KEY).pod is None) is (doubted or known_pod is None)
 
