@@ -1,0 +1,336 @@
+"""What each action does to the API server, and what it brings to light."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from tests.unit.controllers.api_server import ApiServer
+from tests.unit.controllers.world import KEY, Client, finish
+from tests.unit.domain.builders import T, nap
+
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.storage import parse, rfc3339
+from lcm_operator.api.trial import Trial
+from lcm_operator.controllers.admission import check
+from lcm_operator.controllers.apply import Apply
+from lcm_operator.controllers.recorder import Recorder
+from lcm_operator.controllers.store import Store
+from lcm_operator.domain.actions import (
+    CreateEngine,
+    CreateLease,
+    CreatePod,
+    DeleteEngine,
+    DeletePod,
+    LookUpEngine,
+    LookUpPod,
+    WriteTrial,
+)
+from lcm_operator.domain.plans import resolve_engine
+from lcm_operator.domain.pods import engine_lease, engine_pod
+from lcm_operator.domain.snapshot import Absent, Pod, Settings
+from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound, Refused, Unavailable
+
+
+class Stage:
+    """An operator's hands at an API server that refuses what it is told to."""
+
+    def __init__(self):
+        self.api = ApiServer()
+        self.refuses = {}
+        client = Client(self.api, lambda: None)
+        client.create = self._create(client.create)
+        client.get = self._get(client.get)
+        self.client = client
+        self.store = Store(Settings())
+        self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False))
+
+    def _create(self, create):
+        async def creating(resource, namespace, body, *, dry_run=False):
+            if resource.plural in self.refuses:
+                raise self.refuses[resource.plural]
+            return await create(resource, namespace, body, dry_run=dry_run)
+
+        return creating
+
+    def _get(self, get):
+        async def getting(resource, namespace, name):
+            if f"get {resource.plural}" in self.refuses:
+                raise self.refuses[f"get {resource.plural}"]
+            return await get(resource, namespace, name)
+
+        return getting
+
+    def does(self, action):
+        finish(self.apply(KEY, action))
+        return self.store.snapshot(KEY)
+
+    def with_trial(self):
+        spec = {"startTime": rfc3339(T), "activities": [nap("one")]}
+        self.api.create("trials", {"metadata": {"name": "example"}, "spec": spec, "status": {}})
+        self.store.put_trial(self.api.get("trials", "example"))
+        return parse(self.api.get("trials", "example"), Trial)
+
+    def with_engine(self):
+        trial = self.with_trial()
+        self.does(CreateEngine(trial, resolve_engine(trial, None, T)))
+        return parse(self.api.get("trialengines", "example"), TrialEngine)
+
+    def with_pod(self):
+        engine = self.with_engine()
+        self.does(CreatePod(engine, engine_pod(engine, 1, "image")))
+        return engine
+
+
+@pytest.fixture
+def stage():
+    return Stage()
+
+
+def owned_by(uid, kind="TrialEngine", name="example"):
+    return [{"kind": kind, "name": name, "uid": uid, "controller": True}]
+
+
+def a_pod(owners):
+    return {"metadata": {"name": "example-1", "labels": {}, "ownerReferences": owners}}
+
+
+# --- creating
+
+
+def test_a_created_engine_is_known_at_once(stage):
+    stage.with_engine()
+    assert stage.store.snapshot(KEY).engine is not None
+
+
+def test_an_engine_that_exists_is_read_instead(stage):
+    trial = stage.with_trial()
+    manifest = resolve_engine(trial, None, T)
+    stage.api.create("trialengines", manifest)
+    seen = stage.does(CreateEngine(trial, manifest))
+    assert seen.engine is not None
+
+
+def test_a_created_pod_is_known_with_the_time_of_the_answer(stage):
+    before = datetime.now(UTC)
+    stage.with_pod()
+    pod = stage.store.snapshot(KEY).pod
+    assert isinstance(pod, Pod)
+    assert before <= pod.created <= datetime.now(UTC)
+
+
+def test_a_pod_of_this_engine_that_exists_is_adopted(stage):
+    engine = stage.with_engine()
+    stage.api.create("pods", a_pod(owned_by(engine.metadata.uid)))
+    seen = stage.does(CreatePod(engine, engine_pod(engine, 1, "image")))
+    assert isinstance(seen.pod, Pod)
+    assert seen.refusal is None
+
+
+@pytest.mark.parametrize(
+    ("owners", "reason"),
+    [
+        pytest.param([], "NameTaken", id="of nobody"),
+        pytest.param(owned_by("job-1", kind="Job"), "NameTaken", id="of a stranger"),
+        pytest.param(owned_by("engine-0"), "Waiting", id="that an earlier engine of the name has left"),
+    ],
+)
+def test_a_pod_is_not_adopted(stage, owners, reason):
+    engine = stage.with_engine()
+    stage.api.create("pods", a_pod(owners))
+    seen = stage.does(CreatePod(engine, engine_pod(engine, 1, "image")))
+    assert seen.pod is None
+    assert seen.refusal is not None
+    assert seen.refusal.problem.reason == reason
+
+
+@pytest.mark.parametrize("what", [pytest.param("trialengines", id="engine"), pytest.param("pods", id="pod")])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        pytest.param(Refused(403, "Forbidden", "exceeded quota"), "AdmissionRefused", id="refused"),
+        pytest.param(
+            Refused(403, "Forbidden", "because it is being terminated"),
+            "NamespaceTerminating",
+            id="its namespace goes",
+        ),
+        pytest.param(NotFound(404, "NotFound", "no namespace"), "NamespaceTerminating", id="it has gone"),
+        pytest.param(Unavailable(429, "TooManyRequests", "later"), "APIUnavailable", id="too much at once"),
+        pytest.param(Unavailable(0, "Unreachable", "no route"), "APIUnavailable", id="no answer"),
+    ],
+)
+def test_why_a_create_failed_is_remembered_until_one_succeeds(stage, what, error, reason):
+    trial = stage.with_trial()
+    engine = parse(resolve_engine(trial, None, T) | {"status": {}}, TrialEngine)
+    create = CreateEngine(trial, resolve_engine(trial, None, T))
+    if what == "pods":
+        engine = parse(stage.api.create("trialengines", resolve_engine(trial, None, T)), TrialEngine)
+        stage.store.put_engine(stage.api.get("trialengines", "example"))
+        create = CreatePod(engine, engine_pod(engine, 1, "image"))
+    stage.refuses[what] = error
+    refusal = stage.does(create).refusal
+    assert refusal is not None
+    assert refusal.problem.reason == reason
+    assert error.message in refusal.problem.message
+    stage.refuses.clear()
+    assert stage.does(create).refusal is None
+
+
+# --- Leases
+
+
+def test_a_lease_that_this_pod_has_is_left_alone(stage):
+    engine = stage.with_engine()
+    lease = engine_lease(engine, "example-1", "pod-1")
+    stage.does(CreateLease("lab", lease))
+    before = stage.api.get("leases", "example-1")
+    stage.does(CreateLease("lab", lease))
+    assert stage.api.get("leases", "example-1") is before
+
+
+def test_a_lease_that_an_earlier_pod_has_left_is_replaced(stage):
+    engine = stage.with_engine()
+    stage.does(CreateLease("lab", engine_lease(engine, "example-1", "pod-0")))
+    lease = engine_lease(engine, "example-1", "pod-1")
+    with pytest.raises(Conflict):
+        stage.does(CreateLease("lab", lease))
+    stage.does(CreateLease("lab", lease))
+    (owner,) = stage.api.get("leases", "example-1")["metadata"]["ownerReferences"]
+    assert owner["uid"] == "pod-1"
+
+
+# --- looking
+
+
+def test_a_pod_that_is_not_there_is_absent(stage):
+    stage.with_engine()
+    assert stage.does(LookUpPod("lab", "example-1")).pod == Absent("example-1")
+
+
+def test_a_pod_of_somebody_else_is_as_good_as_absent(stage):
+    stage.with_engine()
+    stage.api.create("pods", a_pod([]))
+    assert stage.does(LookUpPod("lab", "example-1")).pod == Absent("example-1")
+
+
+def test_a_pod_in_the_place_of_the_granted_one_is_deleted_and_counts_as_absent(stage):
+    engine = stage.with_engine()
+    granted = {"attempt": 1, "podRef": {"name": "example-1", "uid": "gone", "notBefore": rfc3339(T)}}
+    stage.api.set_status("trialengines", "example", **granted)
+    stage.store.put_engine(stage.api.get("trialengines", "example"))
+    stage.api.create("pods", a_pod(owned_by(engine.metadata.uid)))
+    assert stage.does(LookUpPod("lab", "example-1")).pod == Absent("example-1")
+    assert "deletionTimestamp" in stage.api.get("pods", "example-1")["metadata"]
+
+
+def test_an_engine_that_is_gone_is_known_to_be(stage):
+    stage.with_engine()
+    stage.api.remove("trialengines", "example")
+    seen = stage.does(LookUpEngine("lab", "example"))
+    assert seen.engine is None
+    assert seen.engine_gone
+
+
+def test_an_engine_counts_as_read_after_the_end_only_if_its_pod_had_ended_before(stage):
+    stage.with_pod()
+    assert not stage.does(LookUpEngine("lab", "example")).engine_read_after_end
+    stage.api.set_status("pods", "example-1", phase="Succeeded")
+    stage.does(LookUpPod("lab", "example-1"))
+    assert stage.does(LookUpEngine("lab", "example")).engine_read_after_end
+
+
+def test_an_engine_read_while_its_pod_ended_does_not_count_as_read_after_the_end(stage):
+    stage.with_pod()
+    read = stage.client.get
+
+    async def reading(resource, namespace, name):
+        raw = await read(resource, namespace, name)
+        ended = replace(stage.store.slot(KEY).pod, ended=True)
+        stage.store.slot(KEY).set_pod(ended)
+        return raw
+
+    stage.client.get = reading
+    assert not stage.does(LookUpEngine("lab", "example")).engine_read_after_end
+
+
+# --- writing and deleting
+
+
+def test_a_status_is_written_only_on_the_version_that_it_was_made_from(stage):
+    trial = stage.with_trial()
+    stage.api.edit("trials", "example", suspend=True)
+    with pytest.raises(Conflict):
+        stage.does(WriteTrial(trial, trial.status))
+
+
+def test_a_written_status_is_known_at_once(stage):
+    trial = stage.with_trial()
+    status = parse({"phase": "Scheduled"}, type(trial.status))
+    seen = stage.does(WriteTrial(trial, status))
+    assert seen.trials[0].status.phase == "Scheduled"
+
+
+def test_only_the_pod_of_that_uid_is_deleted(stage):
+    stage.with_pod()
+    with pytest.raises(Conflict):
+        stage.does(DeletePod("lab", "example-1", "another"))
+    uid = stage.api.get("pods", "example-1")["metadata"]["uid"]
+    seen = stage.does(DeletePod("lab", "example-1", uid))
+    assert isinstance(seen.pod, Pod)
+    assert seen.pod.deleting
+
+
+def test_deleting_what_is_gone_is_no_fault(stage):
+    engine = stage.with_engine()
+    stage.api.remove("trialengines", "example")
+    assert stage.does(DeleteEngine(engine)).engine is None
+    assert stage.does(DeletePod("lab", "example-1", "pod-1")).pod is None
+
+
+# --- admission
+
+
+@pytest.mark.parametrize(
+    ("refuses", "error", "reason"),
+    [
+        pytest.param(
+            "get serviceaccounts",
+            NotFound(404, "NotFound", ""),
+            "ServiceAccountNotFound",
+            id="no ServiceAccount",
+        ),
+        pytest.param(
+            "get rolebindings", NotFound(404, "NotFound", ""), "RoleBindingNotFound", id="no RoleBinding"
+        ),
+        pytest.param("pods", Refused(403, "Forbidden", "quota"), "AdmissionRefused", id="refused"),
+        pytest.param("pods", AlreadyExists(409, "AlreadyExists", ""), "NameTaken", id="its name is taken"),
+    ],
+)
+def test_a_pod_is_not_admitted(stage, refuses, error, reason):
+    engine = stage.with_engine()
+    stage.refuses[refuses] = error
+    admission = asked(stage, engine)
+    assert admission.problem is not None
+    assert (admission.problem.reason, admission.engine_uid) == (reason, engine.metadata.uid)
+
+
+def test_a_pod_is_admitted_without_a_trace(stage):
+    engine = stage.with_engine()
+    assert asked(stage, engine).problem is None
+    assert stage.api.all("pods") == []
+
+
+def test_nothing_is_said_while_the_api_server_does_not_answer(stage):
+    engine = stage.with_engine()
+    stage.refuses["pods"] = Unavailable(503, "ServiceUnavailable", "no")
+    with pytest.raises(Unavailable):
+        asked(stage, engine)
+
+
+def asked(stage, engine):
+    found = []
+
+    async def asking():
+        found.append(await check(stage.client, engine, engine_pod(engine, 1, "image")))
+
+    finish(asking())
+    return found[0]
