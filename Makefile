@@ -8,8 +8,9 @@ CONTEXT ?=
 REPLICAS ?=
 # Set to leave after the demo (run).
 ONCE ?=
-# More arguments for pytest (test).
+# More arguments for pytest, and how many of it run side by side, each with control planes of its own (test).
 ARGS ?=
+JOBS ?= 2
 
 BIN := .venv/bin
 LOCAL := $(BIN)/python -m lcm_operator.local
@@ -17,7 +18,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test verify programs lock
+.PHONY: help run up down test verify programs crds lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +33,7 @@ down: .venv/ready ## Stop the local cluster and forget its data; its logs stay
 	@$(LOCAL) down
 
 test: programs ## Run all tests, with a control plane of their own (ARGS="-k name" for some)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
 
 verify: .venv/ready ## Run all static checks
 	$(BIN)/ruff check .
@@ -42,6 +43,10 @@ verify: .venv/ready ## Run all static checks
 
 programs: .venv/ready ## Build the control plane's programs (once; up, run and test do it too)
 	@$(LOCAL) programs
+
+crds: .venv/ready ## Make deploy/crds and their reference from tools/crds
+	@$(BIN)/python tools/crds/generate.py
+	@$(BIN)/python tools/crds/reference.py
 
 lock: .venv/ready ## Resolve the dependencies of pyproject.toml into requirements/
 	$(LOCK) --extra dev --output-file requirements/dev.txt pyproject.toml
