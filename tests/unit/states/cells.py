@@ -1,0 +1,110 @@
+"""A cell of the table: what happens when an event comes in a state, and what can be seen then."""
+
+from dataclasses import dataclass
+from functools import cache
+from math import ceil
+
+from tests.unit.controllers.api_server import Raw
+from tests.unit.states.events import Event
+from tests.unit.states.stage import Stage
+from tests.unit.states.states import State
+
+from lcm_operator.api import reasons
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What the table says. `impossible`: why the event can't happen in this state."""
+
+    impossible: str = ""
+    happens: str = ""
+    shows: str = ""
+    events: str = ""
+    waits: str = ""
+
+
+@cache
+def cell(state: State, event: Event) -> Cell:
+    """Return what happens, played by the code."""
+    stage = state.reach()
+    why = begin(stage, event)
+    if why:
+        return Cell(impossible=why)
+    stage.settle()
+    return Cell(
+        happens=" → ".join(stage.did),
+        shows=shows(stage),
+        events=", ".join(stage.events),
+        waits=waits(stage),
+    )
+
+
+def begin(stage: Stage, event: Event) -> str | None:
+    """Let an event happen, and note only what happens from there on."""
+    stage.did.clear()
+    stage.events.clear()
+    return event.happen(stage)
+
+
+def shows(stage: Stage) -> str:
+    """Return what people see of the Trial and its TrialEngine."""
+    trial = stage.trial
+    if trial is None:
+        return f"no Trial{engine(stage)}"
+    status = trial["status"]
+    phase, reason = status.get("phase"), _reason(trial)
+    word = phase if phase == reason else f"{phase} ({reason})"
+    return "; ".join([f"{word}{engine(stage)}", *(f"{what} {answer}" for what, answer in answers(stage))])
+
+
+def engine(stage: Stage) -> str:
+    """Return the current attempt, as far as there is one."""
+    raw = stage.engine
+    if raw is None:
+        return ""
+    granted = "" if "podRef" in raw.get("status", {}) else " not granted"
+    going = ", going" if "deletionTimestamp" in raw["metadata"] else ""
+    return f", attempt {stage.attempt}{granted}{going}"
+
+
+def answers(stage: Stage) -> list[tuple[str, str]]:
+    """Return the answers to the requests of people: which, and the result."""
+    found = []
+    for plural, raw in (("", stage.trial), (" on the TrialEngine", stage.engine)):
+        status = (raw or {}).get("status", {})
+        for kind in ("Restore", "Delete"):
+            answer = status.get(f"lastHandled{kind}")
+            if answer is not None and answer["id"] in ("r1", "d1"):
+                found.append((f"{kind.lower()}{plural}", answer["result"]))
+    return found
+
+
+def waits(stage: Stage) -> str:
+    """Return what the operator waits for, and when it looks again by itself."""
+    wake = stage.wait.wake_at
+    if wake is None:
+        return stage.wait.reason
+    seconds = ceil((wake - stage.now).total_seconds())
+    return f"{stage.wait.reason} ({_span(seconds)})"
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds} s" if seconds <= 600 else f"{round(seconds / 60)} min"
+
+
+def _reason(trial: Raw) -> str:
+    """Return the reason that explains the phase."""
+    found = {c["type"]: c for c in trial["status"].get("conditions", [])}
+    if not found:
+        return "no status"
+    if found[reasons.SUCCEEDED]["status"] != "Unknown" or found[reasons.STARTED]["status"] == "True":
+        missed = trial["status"].get("missed", [])
+        reason = str(found[reasons.SUCCEEDED]["reason"])
+        why = str(missed[-1]["reason"]) if reason == reasons.MISSED else reason
+        return reason if why == reason else f"{reason}: {why}"
+    if found[reasons.ACCEPTED]["status"] == "False":
+        return str(found[reasons.ACCEPTED]["reason"])
+    if found[reasons.SCHEDULED]["status"] != "True":
+        return str(found[reasons.SCHEDULED]["reason"])
+    armed = found[reasons.ARMED]
+    return str(armed["reason"] if armed["status"] != "Unknown" else found[reasons.SCHEDULED]["reason"])

@@ -1,0 +1,354 @@
+"""The events: what people, time, the API server, the node and the engine can do to a trial in any state.
+
+Each changes the stage, or returns why it can't happen there. The operator is not asked in between.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tests.unit.domain.builders import at, nap
+from tests.unit.states.stage import ACTIVE_DEADLINE, FINALLY, NAME, OTHER, PLAN, TTL, Stage
+
+from lcm_operator.api.storage import rfc3339
+from lcm_operator.kube.errors import Refused
+
+Impossible = str | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """A line of each table."""
+
+    name: str
+    happen: Callable[[Stage], Impossible]
+
+
+def _edit(stage: Stage, **spec: object) -> Impossible:
+    assert stage.trial is not None
+    try:
+        stage.api.edit("trials", NAME, **spec)
+    except Refused:
+        return "the CRD refuses it, for the start is latched"
+    if "startTime" in spec:
+        stage.trial["spec"].pop("registryRef", None)
+    return None
+
+
+def start_time_comes(stage: Stage) -> Impossible:
+    if stage.trial is None or "startTime" not in stage.trial["spec"]:
+        return "no start time is known"
+    if stage.now >= at(0):
+        return "it has passed"
+    stage.advance(at(0))
+    return None
+
+
+def deadline_passes(stage: Stage) -> Impossible:
+    if stage.trial is None or "startTime" not in stage.trial["spec"]:
+        return "no start time is known"
+    if stage.now > at(120):
+        return "it has passed"
+    stage.now = at(121)
+    return None
+
+
+def moved_ahead(stage: Stage) -> Impossible:
+    return _edit(stage, startTime=rfc3339(at(7200)))
+
+
+def moved_to_just_now(stage: Stage) -> Impossible:
+    return _edit(stage, startTime=rfc3339(stage.now - timedelta(seconds=10)))
+
+
+def moved_far_back(stage: Stage) -> Impossible:
+    return _edit(stage, startTime=rfc3339(stage.now - timedelta(hours=2)))
+
+
+def edited(stage: Stage) -> Impossible:
+    return _edit(stage, parameters={"height": "30"})
+
+
+def suspend(stage: Stage) -> Impossible:
+    if stage.trial is not None and stage.trial["spec"].get("suspend"):
+        return "it is suspended"
+    return _edit(stage, suspend=True)
+
+
+def resume(stage: Stage) -> Impossible:
+    if stage.trial is None or not stage.trial["spec"].get("suspend"):
+        return "it is not suspended"
+    return _edit(stage, suspend=False)
+
+
+def resume_late(stage: Stage) -> Impossible:
+    if why := resume(stage):
+        return why
+    if stage.now < at(0):
+        stage.now = at(10)
+    return None
+
+
+def mended(stage: Stage) -> Impossible:
+    if stage.trial is not None and "planRef" in stage.trial["spec"]:
+        version = str(stage.api.version + 1)
+        metadata = {"namespace": "lab", "name": "flight", "uid": "plan-1", "resourceVersion": version}
+        stage.plans.append({"metadata": metadata, "spec": {"activities": [nap(name) for name in PLAN]}})
+        return None
+    saved = ((stage.engine or {}).get("status") or {}).get("activities", [])
+    if any(activity["state"] == "Paused" for activity in saved):
+        stage.save(two="Running")
+        return None
+    if stage.trial is not None and not isinstance(stage.trial["spec"]["activities"][-1], dict):
+        return _edit(stage, activities=[nap(name) for name in PLAN])
+    return "nothing stands in the way"
+
+
+def restore(stage: Stage) -> Impossible:
+    stage.annotate("trials", restore="r1")
+    return None
+
+
+def restore_from(stage: Stage) -> Impossible:
+    stage.annotate("trials", restore="r1", restore_from="r1/one")
+    return None
+
+
+def restore_on_engine(stage: Stage) -> Impossible:
+    if stage.engine is None:
+        return "there is no TrialEngine"
+    stage.annotate("trialengines", restore="r1")
+    return None
+
+
+def delete(stage: Stage) -> Impossible:
+    stage.annotate("trials", delete="d1")
+    return None
+
+
+def delete_on_engine(stage: Stage) -> Impossible:
+    if stage.engine is None:
+        return "there is no TrialEngine"
+    stage.annotate("trialengines", delete="d1")
+    return None
+
+
+def trial_deleted(stage: Stage) -> Impossible:
+    stage.api.delete("trials", NAME)
+    return None
+
+
+def trial_deleted_in_foreground(stage: Stage) -> Impossible:
+    stage.api.patch_finalizers("trials", NAME, {"finalizers": ["foregroundDeletion"]})
+    stage.api.delete("trials", NAME)
+    return None
+
+
+def trial_deleted_orphaning(stage: Stage) -> Impossible:
+    if stage.engine is None:
+        return "there is no TrialEngine"
+    stage.api.orphan("trialengines", NAME)
+    stage.api.delete("trials", NAME)
+    return None
+
+
+def engine_deleted(stage: Stage) -> Impossible:
+    if stage.engine is None:
+        return "there is no TrialEngine"
+    if "deletionTimestamp" in stage.engine["metadata"]:
+        return "it is being deleted"
+    stage.api.delete("trialengines", NAME)
+    return None
+
+
+def engine_gone(stage: Stage) -> Impossible:
+    if stage.engine is None:
+        return "there is no TrialEngine"
+    stage.api.remove("trialengines", NAME)
+    return None
+
+
+def creates_refused(stage: Stage) -> Impossible:
+    stage.api.refuses = "exceeded quota"
+    if stage.trial is not None and "startTime" in stage.trial["spec"] and stage.now < at(0):
+        stage.advance(at(0))
+    return None
+
+
+def namespace_deleted(stage: Stage) -> Impossible:
+    stage.api.refuses = "unable to create new content in namespace lab because it is being terminated"
+    for plural in ("trials", "trialengines", "pods"):
+        for each in stage.api.all(plural):
+            stage.api.delete(plural, each["metadata"]["name"])
+    return None
+
+
+def api_away(stage: Stage) -> Impossible:
+    if stage.now < at(0):
+        stage.advance(at(-1))
+        stage.now = at(0)
+    stage.api.away = True
+    for _ in range(3):
+        stage.step()
+    stage.now += timedelta(seconds=10)
+    stage.api.away = False
+    return None
+
+
+def _can_act(stage: Stage) -> Impossible:
+    return None if stage.granted else "no engine may act"
+
+
+def success(stage: Stage) -> Impossible:
+    if why := _can_act(stage):
+        return why
+    stage.save(**dict.fromkeys((*PLAN, FINALLY), "Succeeded"))
+    stage.end_pod("Succeeded")
+    return None
+
+
+def failure(stage: Stage) -> Impossible:
+    if why := _can_act(stage):
+        return why
+    if stage.slow:
+        stage.save(free="Failed")
+        stage.end_pod("Succeeded")
+    else:
+        stage.save(two="Failed")
+        stage.end_pod("Failed")
+    return None
+
+
+def _has_pod(stage: Stage) -> Impossible:
+    if stage.pod is None:
+        return "there is no pod"
+    return (
+        "its pod has ended" if stage.pod.get("status", {}).get("phase") in ("Succeeded", "Failed") else None
+    )
+
+
+def pod_ends(stage: Stage) -> Impossible:
+    if why := _has_pod(stage):
+        return why
+    stage.end_pod("Failed")
+    return None
+
+
+def pod_disrupted(stage: Stage) -> Impossible:
+    if why := _has_pod(stage):
+        return why
+    stage.end_pod("Failed", conditions=[{"type": "DisruptionTarget", "status": "True"}])
+    return None
+
+
+def pod_gone(stage: Stage) -> Impossible:
+    if stage.pod is None:
+        return "there is no pod"
+    stage.api.remove("pods", stage.pod["metadata"]["name"])
+    return None
+
+
+def no_first_beat(stage: Stage) -> Impossible:
+    if why := _can_act(stage):
+        return why
+    stage.beats(begun=False)
+    stage.now += timedelta(seconds=121)
+    return None
+
+
+def silence(stage: Stage) -> Impossible:
+    if why := _can_act(stage):
+        return why
+    stage.beats(begun=True, silent=61)
+    stage.now += timedelta(seconds=61)
+    return None
+
+
+def active_deadline(stage: Stage) -> Impossible:
+    if why := _can_act(stage):
+        return why
+    if stage.slow:
+        return "it was told to stop"
+    stage.now += timedelta(seconds=ACTIVE_DEADLINE)
+    return None
+
+
+def finally_times_out(stage: Stage) -> Impossible:
+    if not stage.slow:
+        return "`finally` is not running"
+    stage.now += timedelta(seconds=301)
+    return None
+
+
+def holder_goes(stage: Stage) -> Impossible:
+    if stage.api.find("trials", OTHER) is None:
+        return "it holds the ID itself, or nobody does"
+    stage.api.delete("trials", OTHER)
+    return None
+
+
+def holder_goes_too_late(stage: Stage) -> Impossible:
+    if why := holder_goes(stage):
+        return why
+    stage.now = at(10)
+    return None
+
+
+def other_comes(stage: Stage) -> Impossible:
+    if stage.api.find("trials", OTHER) is not None:
+        return "there is one already"
+    stage.create_trial(OTHER, startTime=rfc3339(at(7200)))
+    return None
+
+
+def ttl_passes(stage: Stage) -> Impossible:
+    if stage.outcome is None:
+        return "it has no outcome"
+    stage.now += timedelta(seconds=TTL + 1)
+    return None
+
+
+def operator_restarts(stage: Stage) -> Impossible:
+    stage.restart()
+    return None
+
+
+EVENTS = (
+    Event("the start time comes", start_time_comes),
+    Event("the starting deadline passes, the operator being away", deadline_passes),
+    Event("startTime moved two hours ahead", moved_ahead),
+    Event("startTime moved to 10 s ago", moved_to_just_now),
+    Event("startTime moved to two hours ago", moved_far_back),
+    Event("spec changed otherwise (parameters)", edited),
+    Event("suspend", suspend),
+    Event("resume", resume),
+    Event("resume, 10 s after the start time", resume_late),
+    Event("what stood in the way is mended", mended),
+    Event("restore", restore),
+    Event("restore-from the first activity", restore_from),
+    Event("restore on the TrialEngine", restore_on_engine),
+    Event("delete", delete),
+    Event("delete on the TrialEngine", delete_on_engine),
+    Event("Trial deleted (background)", trial_deleted),
+    Event("Trial deleted (foreground)", trial_deleted_in_foreground),
+    Event("Trial deleted (orphan)", trial_deleted_orphaning),
+    Event("TrialEngine deleted by a person", engine_deleted),
+    Event("TrialEngine gone, its finalizers taken off", engine_gone),
+    Event("namespace deleted", namespace_deleted),
+    Event("creates are refused (403) from now on, at the start time too", creates_refused),
+    Event("API server away for 10 s, over the start time", api_away),
+    Event("engine reports success", success),
+    Event("engine reports failure", failure),
+    Event("pod ends before its plan", pod_ends),
+    Event("pod ends by a disruption", pod_disrupted),
+    Event("pod is gone", pod_gone),
+    Event("no first beat in time", no_first_beat),
+    Event("no beat for heartbeatTimeoutSeconds", silence),
+    Event("activeDeadlineSeconds are over", active_deadline),
+    Event("finallyTimeoutSeconds are over", finally_times_out),
+    Event("the holder of its ID goes, before the start time", holder_goes),
+    Event("the holder of its ID goes, after the start time", holder_goes_too_late),
+    Event("another Trial with its ID is created", other_comes),
+    Event("ttlSecondsAfterFinished are over", ttl_passes),
+    Event("the operator is killed and starts again", operator_restarts),
+)

@@ -1,0 +1,68 @@
+"""docs/state-machine.md, made from what `decide()` does.
+
+`.venv/bin/python -m tests.unit.states.page` writes it anew; a test fails when it is stale.
+"""
+
+from pathlib import Path
+
+from tests.unit.states.cells import Cell, cell
+from tests.unit.states.events import EVENTS
+from tests.unit.states.states import STATES
+
+PAGE = Path(__file__).parents[3] / "docs" / "state-machine.md"
+_HEAD = Path(__file__).with_name("page_head.md")
+_COLUMNS = ("event", "what the operator does", "what is seen then", "Events", "it waits, looking again in")
+_NOTHING = "nothing"
+
+
+def page() -> str:
+    """Return the whole page."""
+    return "\n".join([_HEAD.read_text(encoding="utf-8").rstrip(), *_tables()]) + "\n"
+
+
+def lines(text: str) -> dict[tuple[str, str], Cell]:
+    """Return the cells that a page tells, by state and event."""
+    found: dict[tuple[str, str], Cell] = {}
+    state = ""
+    names = {event.name for event in EVENTS}
+    for line in text.splitlines():
+        if line.startswith("### "):
+            state = line.removeprefix("### ")
+        columns = [column.strip() for column in line.strip("|").split("|")]
+        if state and columns[0] in names:
+            found[state, columns[0]] = _read(columns[1:])
+        elif state and line.startswith("- "):
+            why, _, events = line.removeprefix("- ").partition(": ")
+            found |= {(state, event): Cell(impossible=why) for event in events.split("; ")}
+    return found
+
+
+def _tables() -> list[str]:
+    told: list[str] = []
+    for state in STATES:
+        told += ["", f"### {state.name}", "", f"{state.known_by}.", ""]
+        told += [_row(*_COLUMNS), "|" + "---|" * len(_COLUMNS)]
+        impossible: dict[str, list[str]] = {}
+        for event in EVENTS:
+            made = cell(state, event)
+            if made.impossible:
+                impossible.setdefault(made.impossible, []).append(event.name)
+            else:
+                shown = (made.happens or _NOTHING, made.shows, made.events, made.waits)
+                told.append(_row(event.name, *shown))
+        told += ["", "Can't happen:", ""]
+        told += [f"- {why}: {'; '.join(events)}" for why, events in impossible.items()]
+    return told
+
+
+def _read(columns: list[str]) -> Cell:
+    happens, shows, events, waits = columns
+    return Cell(happens="" if happens == _NOTHING else happens, shows=shows, events=events, waits=waits)
+
+
+def _row(*columns: str) -> str:
+    return f"| {' | '.join(columns)} |".replace("|  |", "| |")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,377 @@
+"""One trial between API server, node, engine and people, moved by hand: where states and events are played.
+
+The operator in it is the real one but for kopf: `Store`, `decide` and `Apply`, on an API server in memory. It
+works until it waits; what it did is in `did`. The engine does no activity of itself, but runs `finally` and
+ends when it is told to stop or its plan is through; pods that are deleted end. With `forgetful` the operator
+is killed after each step.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+from tests.unit.controllers.api_server import ApiServer, Raw
+from tests.unit.controllers.world import KEY, Operator, finish
+from tests.unit.domain.builders import T, at, nap
+
+from lcm_operator.api import names, reasons
+from lcm_operator.api.storage import rfc3339
+from lcm_operator.controllers import admission, apply, pods
+from lcm_operator.domain import actions as act
+from lcm_operator.domain.decide import decide
+from lcm_operator.domain.snapshot import Beat, Snapshot
+from lcm_operator.kube.errors import ApiError, Refused, Unavailable
+
+NAME = "example"
+OTHER = "other"
+PLAN = ("one", "two", "three")
+FINALLY = "free"
+ACTIVE_DEADLINE = 600
+TTL = 3600
+_MOST_STEPS = 60
+_FORGETS = 25
+_PATIENCE = 150
+_LOOKS = (act.LookUpPod, act.LookUpEngine, act.RecordEvent)
+_FOREGROUND = "foregroundDeletion"
+
+
+class Moody(ApiServer):
+    """An API server that can be told to refuse pods and TrialEngines, or to give no answer."""
+
+    refuses: str = ""
+    away: bool = False
+
+    def get(self, plural: str, name: str) -> Raw:
+        self._answer()
+        return super().get(plural, name)
+
+    def create(self, plural: str, body: Raw, *, dry_run: bool = False) -> Raw:
+        self._answer()
+        if self.refuses and plural in ("pods", "trialengines"):
+            raise Refused(403, "Forbidden", self.refuses)
+        return super().create(plural, body, dry_run=dry_run)
+
+    def orphan(self, plural: str, name: str) -> None:
+        """Take the owner off an object, as the garbage collector does for `--cascade=orphan`."""
+        raw = self._copy(plural, name)
+        raw["metadata"]["ownerReferences"] = []
+        self._store((plural, name), raw)
+
+    def _answer(self) -> None:
+        if self.away:
+            raise Unavailable(503, "ServiceUnavailable", "no answer")
+
+
+class Stage:
+    """See the module."""
+
+    def __init__(self, name: str = NAME, **spec: Any) -> None:
+        self.api = Moody()
+        self.plans: list[Raw] = []
+        self.now = at(-3000)
+        self.did: list[str] = []
+        self.events: list[str] = []
+        self.wait = act.Decision()
+        self.slow = False
+        """The engine takes its time with `finally`."""
+        self.forgetful = False
+        self.beat: Beat | None = None
+        self.grants: list[tuple[int, str]] = []
+        self.latches: set[str] = set()
+        self._forgets = 0
+        self.create_trial(name, **spec)
+        self.operator = Operator(self.api, lambda: None)
+
+    def create_trial(self, name: str, **spec: Any) -> None:
+        """Create a Trial of three activities and `finally`; None takes a field away."""
+        fields = {
+            "trialID": NAME,
+            "startTime": rfc3339(T),
+            "activities": [nap(activity) for activity in PLAN],
+            "finally": [nap(FINALLY)],
+            "engine": {"activeDeadlineSeconds": ACTIVE_DEADLINE},
+            "ttlSecondsAfterFinished": TTL,
+        } | spec
+        body = {key: value for key, value in fields.items() if value is not None}
+        self.api.create("trials", {"metadata": {"name": name}, "spec": body, "status": {}})
+
+    # --- what stands there
+
+    @property
+    def trial(self) -> Raw | None:
+        """The Trial that all is about."""
+        return self.api.find("trials", NAME)
+
+    @property
+    def engine(self) -> Raw | None:
+        """The TrialEngine."""
+        return self.api.find("trialengines", NAME)
+
+    @property
+    def attempt(self) -> int:
+        """The number of the current attempt."""
+        return int(((self.engine or {}).get("status") or {}).get("attempt", 1))
+
+    @property
+    def pod(self) -> Raw | None:
+        """The pod of the current attempt."""
+        return self.api.find("pods", names.pod_name(NAME, self.attempt))
+
+    @property
+    def granted(self) -> bool:
+        """Whether the current attempt's pod may act and still can."""
+        granted = ((self.engine or {}).get("status") or {}).get("podRef", {}).get("uid")
+        return self.pod is not None and self.pod["metadata"]["uid"] == granted and not _over(self.pod)
+
+    @property
+    def outcome(self) -> str | None:
+        """The reason of the outcome, once there is one."""
+        found = ((self.trial or {}).get("status") or {}).get("conditions", [])
+        return next(
+            (c["reason"] for c in found if c["type"] == reasons.SUCCEEDED and c["status"] != "Unknown"), None
+        )
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether there is something that the operator can't parse."""
+        return bool(self.operator.store.slot(KEY).unreadable)
+
+    # --- time and the operator
+
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        """Let the operator read this stage's clock."""
+        stage = self
+
+        class Clock(datetime):
+            @classmethod
+            def now(cls, _tz: object = None) -> datetime:
+                return stage.now
+
+        with ExitStack() as patches:
+            for module in (admission, apply, pods):
+                patches.enter_context(patch.object(module, "datetime", Clock))
+            yield
+
+    def restart(self) -> None:
+        """Kill the operator and start another one: all that was in memory is lost."""
+        self.operator = Operator(self.api, lambda: None)
+
+    def settle(self) -> "Stage":
+        """Let everybody work until all wait."""
+        for _ in range(_MOST_STEPS):
+            if not (self.step() or self.others() or self._notice()):
+                return self
+        raise AssertionError(f"no end: {self.did[-8:]}, {self.wait}")
+
+    def until(self, action: type) -> "Stage":
+        """Let the operator work until it has just done this."""
+        for _ in range(_MOST_STEPS):
+            assert self.step() or self.others(), f"it waits instead: {self.wait.reason}"
+            if self.did and self.did[-1].startswith(action.__name__):
+                return self
+        raise AssertionError(f"it never came to {action.__name__}: {self.did}")
+
+    def advance(self, to: datetime) -> "Stage":
+        """Let time go on to a moment, with every alarm before it."""
+        self.settle()
+        while self.wait.wake_at is not None and self.wait.wake_at < to:
+            assert self.wait.wake_at > self.now, f"the alarm would ring without end: {self.wait}"
+            self.now = self.wait.wake_at
+            self.settle()
+        self.now = to
+        return self.settle()
+
+    def finish(self) -> "Stage":
+        """Let time go on until the trial has its outcome, or nothing more will come of itself."""
+        self.slow = False
+        self.settle()
+        patience, version = _PATIENCE, self.api.version
+        while self.wait.wake_at is not None and not self._is_over() and patience:
+            assert self.wait.wake_at > self.now, f"the alarm would ring without end: {self.wait}"
+            self.now = self.wait.wake_at
+            self.settle()
+            patience = patience - 1 if self.api.version == version else _PATIENCE
+            version = self.api.version
+        return self
+
+    def _is_over(self) -> bool:
+        going = self.engine is not None and "deletionTimestamp" in self.engine["metadata"]
+        return not going and (self.trial is None or self.outcome is not None)
+
+    def step(self) -> bool:
+        """Let the operator do one step; return whether there was one."""
+        self._listen()
+        snapshot = self.operator.store.snapshot(KEY)
+        decision = decide(snapshot, self.now)
+        if not decision.actions:
+            self.wait = decision
+            return False
+        with self._clock():
+            for action in decision.actions:
+                self._check(snapshot, action)
+                if not self._apply(action):
+                    return True
+                self._note(action)
+        if self.forgetful and self._forgets < _FORGETS:
+            self._forgets += 1
+            self.restart()
+        return True
+
+    def _apply(self, action: act.Action) -> bool:
+        try:
+            finish(self.operator.apply(KEY, action))
+        except Unavailable:
+            return False
+        except ApiError:
+            finish(self.operator.apply.read(KEY))
+            return False
+        return True
+
+    def _listen(self) -> None:
+        if not self.api.away:
+            self.operator.listen()
+        for plan in self.plans:
+            self.operator.store.put_plan(plan)
+        slot = self.operator.store.slot(KEY)
+        if self.beat is not None:
+            slot.beat = self.beat
+
+    def _notice(self) -> bool:
+        before = self.api.version
+        self._listen()
+        return self.operator.doubt() or self.api.version != before
+
+    def _note(self, action: act.Action) -> None:
+        name = type(action).__name__
+        whose = getattr(action, "trial", None) or getattr(action, "regarding", None)
+        other = whose is not None and whose.metadata.name == OTHER
+        if isinstance(action, act.RecordEvent) and not other:
+            self.events.append(action.reason)
+        if isinstance(action, _LOOKS):
+            return
+        slot = self.operator.store.slot(KEY)
+        refused = isinstance(action, act.CreatePod | act.CreateEngine) and slot.refusal is not None
+        told = f"{name}{' (refused)' if refused else ''}{' (the other)' if other else ''}"
+        if self.did[-1:] != [told]:
+            self.did.append(told)
+        if isinstance(action, act.GrantEngine):
+            self._note_grant(action)
+        if isinstance(action, act.LatchTrial):
+            self.latches.add(action.trial.metadata.uid)
+
+    # --- what must never happen
+
+    def _check(self, snapshot: Snapshot, action: act.Action) -> None:
+        """Check at each step what must hold whatever happens."""
+        if isinstance(action, act.CreatePod):
+            self._check_pod(snapshot, action)
+        if isinstance(action, act.LatchTrial):
+            assert action.trial.metadata.uid not in self.latches, "started twice"
+
+    def _check_pod(self, snapshot: Snapshot, action: act.CreatePod) -> None:
+        owner = action.engine.spec.trial_uid
+        trial = next((each for each in snapshot.trials if each.metadata.uid == owner), None)
+        if action.engine.status.stop is not None:
+            return  # it runs `finally` and nothing else
+        assert trial is not None, "a pod for nobody"
+        assert trial.metadata.deletion_timestamp is None, "a pod for a trial that is being deleted"
+        assert action.engine.metadata.deletion_timestamp is None, "a pod for an engine that is being removed"
+        if trial.status.started_time is None:
+            assert not trial.spec.suspend, "a pod for a suspended trial"
+            assert trial.status.phase not in ("Succeeded", "Failed", "Cancelled"), trial.status.phase
+
+    def _note_grant(self, action: act.GrantEngine) -> None:
+        reference = action.status.pod_ref
+        assert reference is not None
+        assert all(number < action.status.attempt for number, _ in self.grants), "one attempt, two grants"
+        for pod in self.api.all("pods"):
+            if pod["metadata"]["uid"] in {uid for _, uid in self.grants}:
+                assert _over(pod) or self._is_given_up(pod), "attempts overlap"
+        self.grants.append((action.status.attempt, reference.uid))
+
+    def _is_given_up(self, pod: Raw) -> bool:
+        """Whether a pod was told to end, and has been silent for so long that nothing of it can be left."""
+        silent = self.beat is not None and self.beat.pod_uid == pod["metadata"]["uid"]
+        return silent and "deletionTimestamp" in pod["metadata"]
+
+    # --- the others
+
+    def others(self) -> bool:
+        """Let the garbage collector, the node and the engine do one thing; return whether there was one."""
+        if self.api.away:
+            return False
+        return self.api.collect_garbage() or self._foreground() or self._node() or self._obey()
+
+    def _foreground(self) -> bool:
+        """Delete what belongs to a Trial that is deleted in the foreground, then let that go."""
+        for trial in self.api.all("trials"):
+            if _FOREGROUND in trial["metadata"].get("finalizers", []):
+                engine = self.engine
+                if engine is None:
+                    self.api.patch_finalizers("trials", trial["metadata"]["name"], {"finalizers": []})
+                    return True
+                if "deletionTimestamp" not in engine["metadata"]:
+                    self.api.delete("trialengines", NAME)
+                    return True
+        return False
+
+    def _node(self) -> bool:
+        for pod in self.api.all("pods"):
+            name = pod["metadata"]["name"]
+            if "phase" not in pod.get("status", {}):
+                self.api.set_status("pods", name, phase="Running")
+                return True
+            if "deletionTimestamp" in pod["metadata"]:
+                if _over(pod):
+                    self.api.remove("pods", name)
+                else:
+                    self.api.set_status("pods", name, phase="Failed")
+                return True
+        return False
+
+    def _obey(self) -> bool:
+        if self.slow or not self.granted or self.engine is None:
+            return False
+        status = self.engine["status"]
+        saved = {activity["name"]: activity["state"] for activity in status.get("activities", [])}
+        if "stop" not in status and any(saved.get(name) != "Succeeded" for name in PLAN):
+            return False
+        self.save(free="Succeeded")
+        self.end_pod("Succeeded")
+        return True
+
+    # --- what engine and node report
+
+    def save(self, **states: str) -> None:
+        """Save a checkpoint: the state of activities by name."""
+        assert self.engine is not None
+        saved = {activity["name"]: activity for activity in self.engine["status"].get("activities", [])}
+        for name, state in states.items():
+            before = saved.get(name, {"name": name, "run": 1, "startTime": rfc3339(self.now)})
+            saved[name] = before | {"state": state}
+        self.api.set_status("trialengines", NAME, activities=list(saved.values()))
+
+    def end_pod(self, phase: str, **status: Any) -> None:
+        """End the current pod's container."""
+        assert self.pod is not None
+        self.api.set_status("pods", self.pod["metadata"]["name"], phase=phase, **status)
+
+    def beats(self, *, begun: bool, silent: float = 0) -> None:
+        """See a beat of the current pod, the first one missing, or the last one long ago."""
+        assert self.pod is not None
+        uid = self.pod["metadata"]["uid"]
+        self.beat = Beat(uid, begun=begun, silent=timedelta(seconds=silent))
+
+    # --- what it came to
+
+    def annotate(self, plural: str, **annotations: str) -> None:
+        """Ask by annotation; `restore_from` as `lcm.5gdrones.eu/restore-from`."""
+        asked = {f"{names.GROUP}/{key.replace('_', '-')}": value for key, value in annotations.items()}
+        self.api.edit(plural, NAME, annotations=asked)
+
+
+def _over(pod: Raw) -> bool:
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
