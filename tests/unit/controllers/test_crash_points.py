@@ -6,117 +6,54 @@ Not at random: at every point before and after every write that it makes, and at
 from itertools import combinations
 
 import pytest
-from tests.unit.controllers.world import World, annotate, has_ended, phase_is, works_on
+from tests.unit.controllers.lives import (
+    LIVES,
+    PROMPT,
+    cancelled,
+    deleted,
+    failing,
+    failing_twice,
+    interrupted,
+    is_sound,
+    persistent,
+    releasing,
+    releasing_late,
+    stopped,
+    straight,
+    too_slow,
+)
 
-PROMPT = [pytest.param(True, id="watches that tell at once"), pytest.param(False, id="watches that lag")]
-
-
-def straight(**how):
-    return World(**how)
-
-
-def failing(**how):
-    """The second activity fails; a person asks for a restore."""
-    return World(fails=frozenset({("two", 1)}), people=[(phase_is("Failed"), annotate(restore="r1"))], **how)
-
-
-def failing_twice(**how):
-    """It fails again; the second restore goes back to the first activity."""
-    return World(
-        fails=frozenset({("two", 1), ("three", 2)}),
-        people=[
-            (phase_is("Failed"), annotate(restore="r1")),
-            (works_on("three"), lambda _: None),
-            (phase_is("Failed"), annotate(restore="r2", restore_from="r2/one")),
-        ],
-        **how,
-    )
+every_life = pytest.mark.parametrize("life", LIVES)
+every_watch = pytest.mark.parametrize("prompt", PROMPT)
 
 
-def deleted(**how):
-    """A person asks for the deletion of an engine that has failed."""
-    return World(fails=frozenset({("two", 1)}), people=[(phase_is("Failed"), annotate(delete="d1"))], **how)
-
-
-def cancelled(**how):
-    """A person asks for the deletion before the start."""
-    return World(people=[(phase_is("Armed"), annotate(delete="d1"))], **how)
-
-
-def releasing(**how):
-    """What it holds is released when it succeeds."""
-    return World(finally_=("free", "tell"), **how)
-
-
-def releasing_late(**how):
-    """It fails and reports that; on a delete request one more attempt releases what it holds."""
-    return World(
-        on_failure=("report",),
-        finally_=("free", "tell"),
-        fails=frozenset({("two", 1)}),
-        people=[(has_ended, annotate(delete="d1"))],
-        **how,
-    )
-
-
-def too_slow(**how):
-    """It hangs until its deadline, releases, and has failed for good."""
-    return World(
-        finally_=("free", "tell"),
-        hangs=frozenset({("two", 1)}),
-        engine={"activeDeadlineSeconds": 60},
-        **how,
-    )
-
-
-def persistent(**how):
-    """It fails twice and is restored twice, by itself."""
-    return World(fails=frozenset({("two", 1), ("two", 2)}), engine={"maxRestores": 2}, **how)
-
-
-def stopped(**how):
-    """A restore is asked for while the engine works."""
-    return World(people=[(works_on("two"), annotate(restore="r1"))], **how)
-
-
-LIVES = [
-    pytest.param(straight, id="a trial that just runs"),
-    pytest.param(failing, id="one that fails and is restored"),
-    pytest.param(deleted, id="one that fails and is deleted by request"),
-    pytest.param(cancelled, id="one that is cancelled before its start"),
-    pytest.param(releasing, id="one that releases what it holds"),
-    pytest.param(releasing_late, id="one that releases what it holds when it is deleted"),
-    pytest.param(too_slow, id="one that exceeds its deadline"),
-    pytest.param(persistent, id="one that is restored by itself"),
-    pytest.param(failing_twice, id="one that is restored twice, the second time from the beginning"),
-]
-
-
-GOING = [deleted, releasing_late]
-"""Those of which nothing is left in the end."""
-
-
-def is_sound(world):
-    """What must hold in every life, besides what the world itself watches over."""
-    attempts = [attempt for attempt, _ in world.grants]
-    assert attempts == sorted(set(attempts)), "each attempt is granted once"
-    assert len(world.latches) <= 1, "a trial is started once"
-    granted = [world.pods[uid] for _, uid in world.grants]
-    assert len(set(granted)) == len(granted), "each attempt has one pod that may act"
-    assert len(world.acts) == len(set(world.acts)), "no activity acts twice in one attempt"
-    return True
-
-
-@pytest.mark.parametrize("prompt", PROMPT)
-@pytest.mark.parametrize("life", LIVES)
-def test_killed_at_any_point_it_comes_to_the_same_outcome_as_undisturbed(life, prompt):
+def comes_to_the_same(life, prompt, disturbed):
+    """Check a life that is disturbed at each of its points in turn; `disturbed` makes it from the point."""
     undisturbed = life(prompt=prompt).run()
     assert undisturbed.points > 10
     assert is_sound(undisturbed)
     for point in range(1, undisturbed.points + 1):
-        world = life(prompt=prompt, kills=frozenset({point})).run()
+        world = life(prompt=prompt, **disturbed(point)).run()
         assert is_sound(world), point
         assert world.outcome() == undisturbed.outcome(), point
+
+
+def killed(point):
+    return {"kills": frozenset({point})}
+
+
+def unanswered(point):
+    return {"outages": frozenset({point})}
+
+
+def frozen(point):
+    return {"freezes": point}
+
+
+@every_watch
+@every_life
+def test_killed_at_any_point_it_comes_to_the_same_outcome_as_undisturbed(life, prompt):
+    comes_to_the_same(life, prompt, killed)
 
 
 def test_killed_at_any_two_points_it_comes_to_the_same_outcome_as_undisturbed():
@@ -135,17 +72,29 @@ def test_killed_again_and_again_it_still_gets_through():
     assert world.outcome() == expected.outcome()
 
 
-@pytest.mark.parametrize("prompt", PROMPT)
+@every_watch
 @pytest.mark.parametrize("life", LIVES[:4])
 def test_without_an_answer_at_any_point_it_comes_to_the_same_outcome(life, prompt):
-    undisturbed = life(prompt=prompt).run()
-    for point in range(1, undisturbed.points + 1):
-        world = life(prompt=prompt, outages=frozenset({point})).run()
-        assert is_sound(world), point
-        assert world.outcome() == undisturbed.outcome(), point
+    comes_to_the_same(life, prompt, unanswered)
 
 
-@pytest.mark.parametrize("prompt", PROMPT)
+@every_watch
+@every_life
+def test_frozen_at_any_point_while_another_leads_it_spoils_nothing_when_it_goes_on(life, prompt):
+    comes_to_the_same(life, prompt, frozen)
+
+
+@pytest.mark.xfail(reason="N11: a pod that went while the operator was away is not looked up")
+def test_killed_at_any_point_it_restores_an_engine_that_could_not_report():
+    comes_to_the_same(interrupted, True, killed)
+
+
+@pytest.mark.xfail(reason="N12: a pod is created without end for a Trial that is older than its engine")
+def test_frozen_at_any_point_it_restores_an_engine_that_could_not_report():
+    comes_to_the_same(interrupted, False, frozen)
+
+
+@every_watch
 def test_killed_while_a_working_engine_is_restored_it_begins_one_attempt_and_loses_no_activity(prompt):
     undisturbed = stopped(prompt=prompt).run()
     assert [attempt for attempt, _ in undisturbed.grants] == [1, 2]
@@ -156,26 +105,6 @@ def test_killed_while_a_working_engine_is_restored_it_begins_one_attempt_and_los
         assert world.outcome()["phase"] == "Succeeded", point
         assert {activity for activity, _, _ in world.acts} == {"one", "two", "three"}, point
         assert {run for _, run, _ in world.acts} == {1}, point
-
-
-@pytest.mark.parametrize("prompt", PROMPT)
-@pytest.mark.parametrize("life", [life for life in LIVES if life.values[0] not in GOING])
-def test_frozen_at_any_point_while_another_leads_it_spoils_nothing_when_it_goes_on(life, prompt):
-    undisturbed = life(prompt=prompt).run()
-    for point in range(1, undisturbed.points + 1):
-        world = life(prompt=prompt, freezes=point).run()
-        assert is_sound(world), point
-        assert world.outcome() == undisturbed.outcome(), point
-
-
-@pytest.mark.parametrize("prompt", PROMPT)
-@pytest.mark.parametrize("life", GOING)
-def test_frozen_while_another_leads_to_the_removal_it_leaves_nothing_behind(life, prompt):
-    undisturbed = life(prompt=prompt).run()
-    for point in range(1, undisturbed.points + 1):
-        world = life(prompt=prompt, freezes=point).run()
-        assert is_sound(world), point
-        assert world.outcome() == undisturbed.outcome(), point
 
 
 def test_a_straight_life_is_what_it_should_be():

@@ -4,7 +4,7 @@ At every point before and after every write of an undisturbed life, with watches
 """
 
 import pytest
-from tests.unit.controllers.test_crash_points import PROMPT, is_sound
+from tests.unit.controllers.lives import PROMPT, is_sound
 from tests.unit.controllers.world import World
 from tests.unit.domain.builders import T, at, nap
 

@@ -141,11 +141,37 @@ def test_an_armed_engine_that_a_person_deletes_cancels_the_trial():
     assert steps(decide(written(before, decision), at(-20))) == ["ReleaseEngine"]
 
 
+def test_of_a_trial_that_is_being_deleted_itself_nothing_is_written_and_an_event_tells_of_it():
+    before = going(armed(), pod=Absent("example-1"))
+    (owner,) = before.trials
+    metadata = msgspec.structs.replace(owner.metadata, deletion_timestamp=T)
+    leaving = replace(before, trials=(msgspec.structs.replace(owner, metadata=metadata),))
+    decision = decide(leaving, at(-20))
+    assert steps(decision) == ["ReleaseEngine", "RecordEvent"]
+    assert told(decision) == [("Cancelled", False)]
+
+
+def test_of_a_trial_that_was_over_and_is_gone_nothing_more_is_told():
+    before = ended_pod(stopping(ended(**ALL_DONE), now=20))
+    assert steps(decide(replace(before, trials=()), at(21))) == ["ReleaseEngine"]
+
+
+def test_an_engine_that_is_not_the_one_of_the_start_goes_without_a_word_on_the_trial():
+    lost = settle(replace(ended(one="Failed"), engine=None, pod=None, engine_gone=True), at(20))
+    stray = replace(lost, engine=engine(lost.trials[0], uid="engine-2"))
+    assert steps(decide(stray, at(21))) == ["DeleteEngine"]
+    leaving = going(stray, pod=Absent("example-1"))
+    assert steps(decide(leaving, at(22))) == ["ReleaseEngine"]
+    waiting = going(stray, pod=pod(deleting=True, seen=at(22)))
+    assert steps(decide(waiting, at(22))) == []
+
+
 def test_a_latched_trial_whose_engine_is_deleted_before_the_grant_is_cancelled_and_never_granted():
     before = going(latched())
     assert steps(decide(before, at(1))) == ["DeletePod"]
     decision = decide(replace(before, pod=pod(ended=True)), at(2))
     assert shown(decision, "Succeeded") == ("False", "Cancelled")
+    assert "the engine was stopped" in decision.actions[0].status.conditions[-1].message
 
 
 # --- one that acted
@@ -168,6 +194,23 @@ def test_its_trial_is_cancelled_before_it_is_let_go():
     assert shown(decision, "Succeeded") == ("False", "Cancelled")
     assert told(decision) == [("Cancelled", False)]
     assert steps(decide(written(over, decision), at(8))) == ["ReleaseEngine"]
+
+
+def test_that_its_trial_was_edited_after_the_start_makes_no_difference():
+    before = running(one="Running")
+    changed = replace(before, trials=(edited(before.trials[0], ttlSecondsAfterFinished=5),))
+    over = ended_pod(stopping(changed))
+    assert shown(decide(over, at(8)), "Succeeded") == ("False", "Cancelled")
+
+
+def test_while_it_stops_its_trial_shows_what_it_has_come_to():
+    stops = replace(stopping(with_finally(running())), pod=pod(seen=at(6)))
+    before = with_activities(stops, one="Succeeded", two="Running")
+    decision = decide(before, at(6))
+    (action,) = decision.actions
+    assert isinstance(action, WriteTrial)
+    assert action.status.progress == "1/3"
+    assert steps(decide(written(before, decision), at(6))) == []
 
 
 def test_a_trial_that_succeeded_stays_so():
@@ -299,6 +342,7 @@ def test_a_delete_comes_before_a_restore_which_is_refused():
     assert isinstance(cancelled, WriteTrial)
     assert cancelled.status.last_handled_restore is not None
     assert cancelled.status.last_handled_restore.result == "Refused"
+    assert ("RequestRefused", True) in told(decide(over, at(22)))
 
 
 def test_a_delete_request_that_is_malformed_is_refused_and_told():

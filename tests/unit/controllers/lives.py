@@ -1,0 +1,110 @@
+"""Whole lives of a trial, and what must hold in every one of them."""
+
+import pytest
+from tests.unit.controllers.world import World, annotate, has_ended, phase_is, works_on
+
+PROMPT = [pytest.param(True, id="watches that tell at once"), pytest.param(False, id="watches that lag")]
+
+
+def is_sound(world):
+    """What must hold in every life, besides what the world itself watches over."""
+    attempts = [attempt for attempt, _ in world.grants]
+    assert attempts == sorted(set(attempts)), "each attempt is granted once"
+    assert len(world.latches) <= 1, "a trial is started once"
+    granted = [world.pods[uid] for _, uid in world.grants]
+    assert len(set(granted)) == len(granted), "each attempt has one pod that may act"
+    assert len(world.acts) == len(set(world.acts)), "no activity acts twice in one attempt"
+    return True
+
+
+def straight(**how):
+    return World(**how)
+
+
+def failing(**how):
+    """The second activity fails; a person asks for a restore."""
+    return World(fails=frozenset({("two", 1)}), people=[(phase_is("Failed"), annotate(restore="r1"))], **how)
+
+
+def failing_twice(**how):
+    """It fails again; the second restore goes back to the first activity."""
+    return World(
+        fails=frozenset({("two", 1), ("three", 2)}),
+        people=[
+            (phase_is("Failed"), annotate(restore="r1")),
+            (works_on("three"), lambda _: None),
+            (phase_is("Failed"), annotate(restore="r2", restore_from="r2/one")),
+        ],
+        **how,
+    )
+
+
+def deleted(**how):
+    """A person asks for the deletion of an engine that has failed."""
+    return World(fails=frozenset({("two", 1)}), people=[(phase_is("Failed"), annotate(delete="d1"))], **how)
+
+
+def cancelled(**how):
+    """A person asks for the deletion before the start."""
+    return World(people=[(phase_is("Armed"), annotate(delete="d1"))], **how)
+
+
+def releasing(**how):
+    """What it holds is released when it succeeds."""
+    return World(finally_=("free", "tell"), **how)
+
+
+def releasing_late(**how):
+    """It fails and reports that; on a delete request one more attempt releases what it holds."""
+    return World(
+        on_failure=("report",),
+        finally_=("free", "tell"),
+        fails=frozenset({("two", 1)}),
+        people=[(has_ended, annotate(delete="d1"))],
+        **how,
+    )
+
+
+def too_slow(**how):
+    """It hangs until its deadline, releases, and has failed for good."""
+    return World(
+        finally_=("free", "tell"),
+        hangs=frozenset({("two", 1)}),
+        engine={"activeDeadlineSeconds": 60},
+        **how,
+    )
+
+
+def persistent(**how):
+    """It fails twice and is restored twice, by itself."""
+    return World(fails=frozenset({("two", 1), ("two", 2)}), engine={"maxRestores": 2}, **how)
+
+
+def interrupted(**how):
+    """Its pod is deleted while it reports a failure; it is restored by itself all the same."""
+    return World(
+        on_failure=("report",),
+        fails=frozenset({("two", 1)}),
+        hangs=frozenset({("report", 1)}),
+        engine={"maxRestores": 1},
+        people=[(works_on("report"), lambda api: api.delete("pods", "example-1"))],
+        **how,
+    )
+
+
+def stopped(**how):
+    """A restore is asked for while the engine works."""
+    return World(people=[(works_on("two"), annotate(restore="r1"))], **how)
+
+
+LIVES = [
+    pytest.param(straight, id="a trial that just runs"),
+    pytest.param(failing, id="one that fails and is restored"),
+    pytest.param(deleted, id="one that fails and is deleted by request"),
+    pytest.param(cancelled, id="one that is cancelled before its start"),
+    pytest.param(releasing, id="one that releases what it holds"),
+    pytest.param(releasing_late, id="one that releases what it holds when it is deleted"),
+    pytest.param(too_slow, id="one that exceeds its deadline"),
+    pytest.param(persistent, id="one that is restored by itself"),
+    pytest.param(failing_twice, id="one that is restored twice, the second time from the beginning"),
+]
