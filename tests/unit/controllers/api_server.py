@@ -154,3 +154,9 @@ class ApiServer:
         else:
             self._objects[place] = raw
         return raw
+
+
+def uid_of(raw: Raw) -> str:
+    """Return the UID of an object."""
+    uid: str = raw["metadata"]["uid"]
+    return uid

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from tests.unit.controllers.api_server import ApiServer
-from tests.unit.controllers.world import KEY, Client, finish
+from tests.unit.controllers.replica import KEY, Client, finish
 from tests.unit.domain.builders import T, nap
 
 from lcm_operator.api.engine import TrialEngine

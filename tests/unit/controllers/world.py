@@ -6,133 +6,25 @@ milliseconds, and each of its points can be the one at which the operator is kil
 The engine in it is as reckless as it may be: once granted it acts until its pod is told to end.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
-from tests.unit.controllers.api_server import ApiServer, Raw
+from tests.unit.controllers.api_server import ApiServer, Raw, uid_of
+from tests.unit.controllers.replica import KEY, KilledError, Replica
 from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.controllers import admission, apply, pods
-from lcm_operator.controllers.apply import Apply
-from lcm_operator.controllers.key import Key
-from lcm_operator.controllers.recorder import Recorder
-from lcm_operator.controllers.store import Store
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.snapshot import Settings
-from lcm_operator.kube.errors import ApiError, Unavailable
-from lcm_operator.kube.resources import Resource
+from lcm_operator.kube.errors import Unavailable
 
-KEY = Key("lab", "example")
 _MOST_TURNS = 500
 _HORIZON = at(3600)
-
-
-class KilledError(BaseException):
-    """SIGKILL: nothing of the operator's code sees it."""
-
-
-class Client:
-    """The operator's way to the API server; `point` is called before and after each write."""
-
-    def __init__(self, api: ApiServer, point: Callable[[], None]) -> None:
-        self._api = api
-        self._point = point
-
-    async def get(self, resource: Resource, _namespace: str, name: str) -> Raw:
-        if resource.plural in ("serviceaccounts", "rolebindings"):
-            return {}
-        return self._api.get(resource.plural, name)
-
-    async def create(self, resource: Resource, _namespace: str, body: Raw, *, dry_run: bool = False) -> Raw:
-        if dry_run:
-            return self._api.create(resource.plural, body, dry_run=True)
-        return self._write(lambda: self._api.create(resource.plural, body))
-
-    async def json_patch(
-        self, resource: Resource, _namespace: str, name: str, operations: list[Raw], *, subresource: str
-    ) -> Raw:
-        assert subresource == "status"
-        return self._write(lambda: self._api.patch_status(resource.plural, name, operations))
-
-    async def merge_patch(self, resource: Resource, _namespace: str, name: str, patch: Raw) -> Raw:
-        assert patch.keys() == {"metadata"}
-        return self._write(lambda: self._api.patch_finalizers(resource.plural, name, patch["metadata"]))
-
-    async def delete(self, resource: Resource, _namespace: str, name: str, *, uid: str) -> None:
-        self._write(lambda: self._api.delete(resource.plural, name, uid))
-
-    def _write(self, write: Callable[[], Any]) -> Any:
-        self._point()
-        done = write()
-        self._point()
-        return done
-
-
-class Operator:
-    """One process: all that it knows is lost with it."""
-
-    def __init__(self, api: ApiServer, point: Callable[[], None]) -> None:
-        client: Any = Client(api, point)
-        self.api = api
-        self.store = Store(Settings())
-        self._told: dict[str, Raw] = {}
-        self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False))
-        self._heard = self._doubted = -1
-        self.was_frozen = False
-        self.listen()
-
-    def listen(self) -> None:
-        """Hear what the watches tell: all that has changed since the last time."""
-        if self._heard == self.api.version:
-            return
-        self._heard = self.api.version
-        stands = {_uid(raw) for plural in ("trials", "trialengines") for raw in self.api.all(plural)}
-        for namespace, name, uid in self.store.trial_identities():
-            if uid not in stands:
-                self.store.drop_trial(namespace, name, uid)
-        for namespace, name, uid in self.store.engine_identities():
-            if uid not in stands:
-                self.store.drop_engine(namespace, name, uid)
-        for plural, put in (("trials", self.store.put_trial), ("trialengines", self.store.put_engine)):
-            for raw in self.api.all(plural):
-                if self._told.get(_uid(raw)) is not raw:
-                    self._told[_uid(raw)] = raw
-                    put(raw)
-        for raw in self.api.all("pods"):
-            if raw.get("status", {}).get("phase") in ("Succeeded", "Failed"):
-                self.store.put_pod(raw)
-
-    def step(self, now: datetime) -> bool:
-        """Do the next thing; return whether there was one."""
-        decision = decide(self.store.snapshot(KEY), now)
-        try:
-            for action in decision.actions:
-                finish(self.apply(KEY, action))
-        except Unavailable:
-            return True
-        except ApiError:
-            finish(self.apply.read(KEY))
-        if self.was_frozen:  # it has lost the Lease meanwhile; as a new leader it doubts everything
-            self.was_frozen = False
-            self.store.doubt_everything()
-        return bool(decision.actions)
-
-    def wakes(self, now: datetime) -> datetime | None:
-        """Return when the alarm rings."""
-        return decide(self.store.snapshot(KEY), now).wake_at
-
-    def doubt(self) -> bool:
-        """Ring the timer that looks after engines; once is enough as long as nothing changes."""
-        if self._doubted == self.api.version:
-            return False
-        self._doubted = self.api.version
-        return self.store.doubt_pod("lab", "example") is not None
 
 
 @dataclass
@@ -195,7 +87,7 @@ class World:
                 "status": {},
             },
         )
-        self.operator = Operator(self.api, self._point)
+        self.operator = Replica(self.api, self._point)
 
     def _point(self) -> None:
         self.points += 1
@@ -253,11 +145,11 @@ class World:
             while self._others():
                 pass
             self.now = max(self.now, self.away)
-        self.operator = Operator(self.api, self._point)
+        self.operator = Replica(self.api, self._point)
         return True
 
     def _frozen(self) -> None:
-        frozen, self.operator = self.operator, Operator(self.api, self._point)
+        frozen, self.operator = self.operator, Replica(self.api, self._point)
         for _ in range(_MOST_TURNS):
             if not self._turn():
                 break
@@ -281,7 +173,7 @@ class World:
             return
         self._observed = self.api.version
         for pod in self.api.all("pods"):
-            self.pods.setdefault(_uid(pod), pod["metadata"]["name"])
+            self.pods.setdefault(uid_of(pod), pod["metadata"]["name"])
         for engine in self.api.all("trialengines"):
             status = engine.get("status", {})
             granted = status.get("podRef", {}).get("uid")
@@ -319,12 +211,12 @@ class World:
             engine = self.api.find("trialengines", pod["metadata"]["labels"][names.LABEL_TRIAL])
             status = (engine or {}).get("status", {})
             granted = status.get("podRef", {}).get("uid")
-            if granted == _uid(pod):
-                self._granted.add(_uid(pod))
-            elif granted is not None and _uid(pod) not in self._granted:
+            if granted == uid_of(pod):
+                self._granted.add(uid_of(pod))
+            elif granted is not None and uid_of(pod) not in self._granted:
                 self.api.set_status("pods", pod["metadata"]["name"], phase="Failed")
                 return True  # it sees that the grant is another's
-            if engine is not None and _uid(pod) in self._granted and self._work(pod, engine):
+            if engine is not None and uid_of(pod) in self._granted and self._work(pod, engine):
                 return True
         return False
 
@@ -362,7 +254,7 @@ class World:
         acting = [
             other["metadata"]["name"]
             for other in self.api.all("pods")
-            if _uid(other) in self._granted and other["status"].get("phase") == "Running"
+            if uid_of(other) in self._granted and other["status"].get("phase") == "Running"
         ]
         assert acting == [pod["metadata"]["name"]], f"more than one engine acts: {acting}"
         self.acts.append((activity, run, attempt))
@@ -409,15 +301,6 @@ class World:
         }
 
 
-def finish(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that never waits."""
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("something has waited")
-
-
 def phase_is(phase: str) -> Callable[[ApiServer], bool]:
     """See that the Trial shows this phase."""
     return lambda api: (api.find("trials", "example") or {}).get("status", {}).get("phase") == phase
@@ -443,11 +326,6 @@ def annotate(**annotations: str) -> Callable[[ApiServer], None]:
     """Return what a person does who annotates the Trial."""
     asked = {f"{names.GROUP}/{key.replace('_', '-')}": value for key, value in annotations.items()}
     return lambda api: api.edit("trials", "example", annotations=asked)
-
-
-def _uid(raw: Raw) -> str:
-    uid: str = raw["metadata"]["uid"]
-    return uid
 
 
 def _answer(handled: Raw | None) -> tuple[str, str] | None:

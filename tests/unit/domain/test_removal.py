@@ -133,6 +133,15 @@ def test_an_engine_that_goes_because_its_trial_was_changes_nothing_of_the_trial(
     assert steps(decide(changed, at(-20))) == ["ReleaseEngine"]
 
 
+def test_an_engine_that_goes_because_the_registry_moved_the_start_changes_nothing_of_the_trial():
+    waiting = trial(startTime=None, registryRef={"name": "default"})
+    known = msgspec.structs.replace(waiting, status=msgspec.structs.replace(waiting.status, start_time=T))
+    before = going(armed(known), pod=Absent("example-1"))
+    status = msgspec.structs.replace(before.trials[0].status, start_time=at(600))
+    moved = replace(before, trials=(msgspec.structs.replace(before.trials[0], status=status),))
+    assert steps(decide(moved, at(-20))) == ["ReleaseEngine"]
+
+
 def test_an_armed_engine_that_a_person_deletes_cancels_the_trial():
     before = going(armed(), pod=Absent("example-1"))
     decision = decide(before, at(-20))
@@ -332,6 +341,15 @@ def test_a_delete_request_deletes_the_engine_and_is_answered_in_the_course_of_it
     assert isinstance(cancelled, WriteTrial)
     assert cancelled.status.last_handled_delete is not None
     assert cancelled.status.last_handled_delete.result == "Done"
+
+
+def test_a_delete_request_that_comes_while_the_engine_goes_is_answered_too():
+    before = asking(stopping(running()), delete="d1")
+    (action,) = decide(before, at(6)).actions
+    assert isinstance(action, WriteEngine)
+    assert [taken.id for taken in action.status.trial_requests] == ["d1"]
+    assert action.status.stop is not None
+    assert action.status.stop.request_time == at(5)
 
 
 def test_a_delete_comes_before_a_restore_which_is_refused():

@@ -1,0 +1,129 @@
+"""One process of the operator, without an event loop: Store, Apply and decide, driven step by step."""
+
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any
+
+from tests.unit.controllers.api_server import ApiServer, Raw, uid_of
+
+from lcm_operator.controllers.apply import Apply
+from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.recorder import Recorder
+from lcm_operator.controllers.store import Store
+from lcm_operator.domain.decide import decide
+from lcm_operator.domain.snapshot import Settings
+from lcm_operator.kube.errors import ApiError, Unavailable
+from lcm_operator.kube.resources import Resource
+
+KEY = Key("lab", "example")
+
+
+class KilledError(BaseException):
+    """SIGKILL: nothing of the operator's code sees it."""
+
+
+class Client:
+    """The operator's way to the API server; `point` is called before and after each write."""
+
+    def __init__(self, api: ApiServer, point: Callable[[], None]) -> None:
+        self._api = api
+        self._point = point
+
+    async def get(self, resource: Resource, _namespace: str, name: str) -> Raw:
+        if resource.plural in ("serviceaccounts", "rolebindings"):
+            return {}
+        return self._api.get(resource.plural, name)
+
+    async def create(self, resource: Resource, _namespace: str, body: Raw, *, dry_run: bool = False) -> Raw:
+        if dry_run:
+            return self._api.create(resource.plural, body, dry_run=True)
+        return self._write(lambda: self._api.create(resource.plural, body))
+
+    async def json_patch(
+        self, resource: Resource, _namespace: str, name: str, operations: list[Raw], *, subresource: str
+    ) -> Raw:
+        assert subresource == "status"
+        return self._write(lambda: self._api.patch_status(resource.plural, name, operations))
+
+    async def merge_patch(self, resource: Resource, _namespace: str, name: str, patch: Raw) -> Raw:
+        assert patch.keys() == {"metadata"}
+        return self._write(lambda: self._api.patch_finalizers(resource.plural, name, patch["metadata"]))
+
+    async def delete(self, resource: Resource, _namespace: str, name: str, *, uid: str) -> None:
+        self._write(lambda: self._api.delete(resource.plural, name, uid))
+
+    def _write(self, write: Callable[[], Any]) -> Any:
+        self._point()
+        done = write()
+        self._point()
+        return done
+
+
+class Replica:
+    """One process: all that it knows is lost with it."""
+
+    def __init__(self, api: ApiServer, point: Callable[[], None]) -> None:
+        client: Any = Client(api, point)
+        self.api = api
+        self.store = Store(Settings())
+        self._told: dict[str, Raw] = {}
+        self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False))
+        self._heard = self._doubted = -1
+        self.was_frozen = False
+        self.listen()
+
+    def listen(self) -> None:
+        """Hear what the watches tell: all that has changed since the last time."""
+        if self._heard == self.api.version:
+            return
+        self._heard = self.api.version
+        stands = {uid_of(raw) for plural in ("trials", "trialengines") for raw in self.api.all(plural)}
+        for namespace, name, uid in self.store.trial_identities():
+            if uid not in stands:
+                self.store.drop_trial(namespace, name, uid)
+        for namespace, name, uid in self.store.engine_identities():
+            if uid not in stands:
+                self.store.drop_engine(namespace, name, uid)
+        for plural, put in (("trials", self.store.put_trial), ("trialengines", self.store.put_engine)):
+            for raw in self.api.all(plural):
+                if self._told.get(uid_of(raw)) is not raw:
+                    self._told[uid_of(raw)] = raw
+                    put(raw)
+        for raw in self.api.all("pods"):
+            if raw.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+                self.store.put_pod(raw)
+
+    def step(self, now: datetime) -> bool:
+        """Do the next thing; return whether there was one."""
+        decision = decide(self.store.snapshot(KEY), now)
+        try:
+            for action in decision.actions:
+                finish(self.apply(KEY, action))
+        except Unavailable:
+            return True
+        except ApiError:
+            finish(self.apply.read(KEY))
+        if self.was_frozen:  # it has lost the Lease meanwhile; as a new leader it doubts everything
+            self.was_frozen = False
+            self.store.doubt_everything()
+        return bool(decision.actions)
+
+    def wakes(self, now: datetime) -> datetime | None:
+        """Return when the alarm rings."""
+        return decide(self.store.snapshot(KEY), now).wake_at
+
+    def doubt(self) -> bool:
+        """Ring the timer that looks after engines; once is enough as long as nothing changes."""
+        if self._doubted == self.api.version:
+            return False
+        self._doubted = self.api.version
+        return self.store.doubt_pod("lab", "example") is not None
+
+
+def finish(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine that never waits."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("something has waited")
