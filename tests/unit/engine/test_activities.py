@@ -69,6 +69,22 @@ def ask(answer=lambda _: web.Response(), scope=None, **http):
     return asyncio.run(scenario())
 
 
+def test_nothing_is_done_before_it_may_be():
+    order = []
+
+    async def may_act():
+        order.append("may act")
+
+    async def scenario():
+        async with service(lambda _: order.append("asked") or web.Response()) as (base, _):
+            performer = Performer(UID, {}, may_act)
+            activity = plan({"name": "ask", "http": {"url": base}}).activities[0]
+            await performer(activity, 1, Scope({}))
+
+    asyncio.run(scenario())
+    assert order == ["may act", "asked"]
+
+
 def test_the_key_of_a_run_is_that_of_the_documentation():
     assert idempotency_key(UID, "ask", 3) == KEY
     assert idempotency_key(UID, "ask", 4) != KEY

@@ -227,19 +227,19 @@ def test_a_stop_while_the_begin_of_an_activity_is_being_saved_waits_for_that_wri
 
     class Slow(Memory):
         async def save(self, checkpoint):
-            self.trying = True
-            await self.there.wait()
             await super().save(checkpoint)
+            self.taken = True
+            await self.answered.wait()
 
     async def scenario():
         store, wishes, perform = Slow(), Wishes(POD), Stub()
-        store.trying, store.there = False, asyncio.Event()
+        store.taken, store.answered = False, asyncio.Event()
         running = asyncio.create_task(runner(PLAN, store, perform, wishes=wishes).run())
-        await until(lambda: store.trying)
+        await until(lambda: store.taken)
         stop(wishes)
         for _ in range(10):
             await asyncio.sleep(0)
-        store.there.set()
+        store.answered.set()
         return await asyncio.wait_for(running, 10), perform, store
 
     report, perform, store = asyncio.run(scenario())
@@ -290,6 +290,27 @@ def test_an_attempt_that_begins_stopped_does_what_is_left_of_finally_only(before
     assert perform.calls == [(name, 1) for name in done]
     assert [states(store)[name] for name in NAMES[:4]] == plan_before
     assert len(store.saved) == written + (len(done) + 1 if done else 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "wish", "unasked"),
+    [
+        pytest.param({}, stop, ["one"], id="of the plan, stopped"),
+        pytest.param({"one": Failed("503")}, stop, ["tell"], id="of the reports, stopped"),
+        pytest.param({"one": Succeeded()}, end, ["free"], id="of finally, told to end"),
+    ],
+)
+def test_what_is_not_to_be_done_any_more_is_not_skipped_either(before, wish, unasked):
+    def idle(name):
+        return nap(name, when="false")
+
+    the_plan = plan(idle("one"), onFailure=[idle("tell")], **{"finally": [idle("free")]})
+    store, wishes = stored(**before), Wishes(POD)
+    wish(wishes)
+
+    run(store, Stub(), the_plan, wishes=wishes)
+
+    assert [name for name in unasked if states(store)[name] != "Pending"] == []
 
 
 def test_an_attempt_that_begins_with_a_recorded_failure_finishes_the_reports():
