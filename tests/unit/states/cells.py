@@ -82,10 +82,11 @@ def answers(stage: Stage) -> list[tuple[str, str]]:
 def waits(stage: Stage) -> str:
     """Return what the operator waits for, and when it looks again by itself."""
     wake = stage.wait.wake_at
+    reason = ": ".join(stage.wait.reason.split(": ")[:2])
     if wake is None:
-        return stage.wait.reason
+        return reason
     seconds = ceil((wake - stage.now).total_seconds())
-    return f"{stage.wait.reason} ({_span(seconds)})"
+    return f"{reason} ({_span(seconds)})"
 
 
 def _span(seconds: int) -> str:

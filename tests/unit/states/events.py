@@ -11,7 +11,7 @@ from tests.unit.domain.builders import at, nap
 from tests.unit.states.stage import ACTIVE_DEADLINE, FINALLY, NAME, OTHER, PLAN, TTL, Stage
 
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.kube.errors import Refused
+from lcm_operator.kube.errors import Refused, Unavailable
 
 Impossible = str | None
 
@@ -169,14 +169,30 @@ def engine_gone(stage: Stage) -> Impossible:
 
 
 def creates_refused(stage: Stage) -> Impossible:
-    stage.api.refuses = "exceeded quota"
-    if stage.trial is not None and "startTime" in stage.trial["spec"] and stage.now < at(0):
+    stage.api.refuses = Refused(403, "Forbidden", "exceeded quota")
+    if stage.now < at(0):
+        stage.advance(at(0))
+    return None
+
+
+def creates_refused_to_the_end(stage: Stage) -> Impossible:
+    if stage.now >= at(0):
+        return "the start time has passed"
+    stage.api.refuses = Refused(403, "Forbidden", "exceeded quota")
+    stage.advance(at(121))
+    return None
+
+
+def creates_not_answered(stage: Stage) -> Impossible:
+    stage.api.refuses = Unavailable(503, "ServiceUnavailable", "a webhook gives no answer")
+    if stage.now < at(0):
         stage.advance(at(0))
     return None
 
 
 def namespace_deleted(stage: Stage) -> Impossible:
-    stage.api.refuses = "unable to create new content in namespace lab because it is being terminated"
+    why = "unable to create new content in namespace lab because it is being terminated"
+    stage.api.refuses = Refused(403, "Forbidden", why)
     for plural in ("trials", "trialengines", "pods"):
         for each in stage.api.all(plural):
             stage.api.delete(plural, each["metadata"]["name"])
@@ -336,6 +352,8 @@ EVENTS = (
     Event("TrialEngine gone, its finalizers taken off", engine_gone),
     Event("namespace deleted", namespace_deleted),
     Event("creates are refused (403) from now on, at the start time too", creates_refused),
+    Event("creates are refused until the deadline has passed", creates_refused_to_the_end),
+    Event("creates are not answered (503) from now on, at the start time too", creates_not_answered),
     Event("API server away for 10 s, over the start time", api_away),
     Event("engine reports success", success),
     Event("engine reports failure", failure),

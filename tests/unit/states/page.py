@@ -3,6 +3,7 @@
 `.venv/bin/python -m tests.unit.states.page` writes it anew; a test fails when it is stale.
 """
 
+from functools import cache
 from pathlib import Path
 
 from tests.unit.states.cells import Cell, cell
@@ -20,6 +21,7 @@ def page() -> str:
     return "\n".join([_HEAD.read_text(encoding="utf-8").rstrip(), *_tables()]) + "\n"
 
 
+@cache
 def lines(text: str) -> dict[tuple[str, str], Cell]:
     """Return the cells that a page tells, by state and event."""
     found: dict[tuple[str, str], Cell] = {}

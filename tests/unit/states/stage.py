@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from tests.unit.controllers.api_server import ApiServer, Raw
-from tests.unit.controllers.world import KEY, Operator, finish
+from tests.unit.controllers.replica import KEY, Replica, finish
 from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api import names, reasons
@@ -22,7 +22,7 @@ from lcm_operator.controllers import admission, apply, pods
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Beat, Snapshot
-from lcm_operator.kube.errors import ApiError, Refused, Unavailable
+from lcm_operator.kube.errors import ApiError, Unavailable
 
 NAME = "example"
 OTHER = "other"
@@ -40,7 +40,7 @@ _FOREGROUND = "foregroundDeletion"
 class Moody(ApiServer):
     """An API server that can be told to refuse pods and TrialEngines, or to give no answer."""
 
-    refuses: str = ""
+    refuses: ApiError | None = None
     away: bool = False
 
     def get(self, plural: str, name: str) -> Raw:
@@ -50,7 +50,7 @@ class Moody(ApiServer):
     def create(self, plural: str, body: Raw, *, dry_run: bool = False) -> Raw:
         self._answer()
         if self.refuses and plural in ("pods", "trialengines"):
-            raise Refused(403, "Forbidden", self.refuses)
+            raise self.refuses
         return super().create(plural, body, dry_run=dry_run)
 
     def orphan(self, plural: str, name: str) -> None:
@@ -82,7 +82,7 @@ class Stage:
         self.latches: set[str] = set()
         self._forgets = 0
         self.create_trial(name, **spec)
-        self.operator = Operator(self.api, lambda: None)
+        self.operator = Replica(self.api, lambda: None)
 
     def create_trial(self, name: str, **spec: Any) -> None:
         """Create a Trial of three activities and `finally`; None takes a field away."""
@@ -157,7 +157,7 @@ class Stage:
 
     def restart(self) -> None:
         """Kill the operator and start another one: all that was in memory is lost."""
-        self.operator = Operator(self.api, lambda: None)
+        self.operator = Replica(self.api, lambda: None)
 
     def settle(self) -> "Stage":
         """Let everybody work until all wait."""

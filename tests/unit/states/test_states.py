@@ -4,8 +4,6 @@ What holds at each single step (one latch, one grant an attempt, no overlap, no 
 is checked by the stage itself, so in every test of this module.
 """
 
-from pathlib import Path
-
 import pytest
 from tests.unit.states.cells import answers, begin, cell, engine, shows
 from tests.unit.states.events import EVENTS, Event
@@ -63,18 +61,18 @@ def after(state: State, event: Event, *, forgetful: bool = False) -> Stage:
 
 @pytest.mark.parametrize(("state", "event"), named(CELLS))
 def test_what_happens_is_what_the_page_says(state, event):
-    told = lines(Path(PAGE).read_text(encoding="utf-8"))
+    told = lines(PAGE.read_text(encoding="utf-8"))
 
     assert told[state.name, event.name] == cell(state, event)
 
 
 def test_the_page_is_up_to_date():
-    assert Path(PAGE).read_text(encoding="utf-8") == page(), "see its head"
+    assert PAGE.read_text(encoding="utf-8") == page(), "see its head"
 
 
 @pytest.mark.parametrize(("state", "event"), named(POSSIBLE))
 def test_an_operator_that_is_killed_after_each_step_comes_to_the_same(state, event, request):
-    if event.name.startswith("creates are refused") and state.name in ("Due", "Latched"):
+    if event.name.endswith("from now on, at the start time too") and state.name in ("Due", "Latched"):
         request.applymarker(pytest.mark.xfail(reason="F16: a full quota hides the pod that is to be adopted"))
     if (state.name, event.name) in RACES:
         assert after(state, event, forgetful=True).outcome is None
