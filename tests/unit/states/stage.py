@@ -16,7 +16,7 @@ from tests.unit.controllers.api_server import ApiServer, Raw
 from tests.unit.controllers.replica import KEY, Replica, finish
 from tests.unit.domain.builders import T, at, nap
 
-from lcm_operator.api import names, reasons
+from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.controllers import admission, apply, pods
 from lcm_operator.domain import actions as act
@@ -281,6 +281,8 @@ class Stage:
         assert action.engine.metadata.deletion_timestamp is None, "a pod for an engine that is being removed"
         if trial.status.started_time is None:
             assert not trial.spec.suspend, "a pod for a suspended trial"
+            duplicate = conditions.is_false(trial.status.conditions, reasons.ACCEPTED)
+            assert not duplicate, "a pod for a trial that does not hold its ID"
             assert trial.status.phase not in ("Succeeded", "Failed", "Cancelled"), trial.status.phase
 
     def _note_grant(self, action: act.GrantEngine) -> None:
