@@ -4,6 +4,7 @@ import pytest
 from tests.unit.domain.builders import T, admitted, engine, pod, refused
 
 from lcm_operator.api import names
+from lcm_operator.controllers import store as module
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.snapshot import Absent, Admission, Pod, Problem, Settings
@@ -205,6 +206,45 @@ def test_that_an_engine_was_not_there_before_the_latch_says_nothing_after_it():
     latched = raw_trial(version=2) | {"status": {"startedTime": "2026-11-24T10:00:00Z"}}
     known.put_trial(latched)
     assert not known.snapshot(KEY).engine_gone
+    known.slot(KEY).engine_gone = True
+    latched["metadata"]["resourceVersion"] = "3"
+    known.put_trial(latched)
+    assert known.snapshot(KEY).engine_gone
+
+
+def test_what_can_not_be_parsed_stands_in_the_slot_that_its_spec_names():
+    known = store()
+    other = raw_trial("other", suspend="yes", trialID="example")
+    assert known.put_trial(other) == [KEY]
+    nameless = raw_trial("nameless", trialID=7)
+    assert known.put_trial(nameless) == [Key("lab", "nameless")]
+    engine = raw_engine(attempt="two") | {"spec": {"trialID": "Trial 1"}}
+    assert known.put_engine(engine) == [KEY]
+
+
+def test_what_can_not_be_parsed_is_told_again_for_another_reason():
+    known = store()
+    known.put_trial(raw_trial(suspend="yes"))
+    known.put_trial(raw_trial(suspend=False, startTime="tomorrow"))
+    assert len(known.complaints) == 2
+
+
+def test_what_can_not_be_parsed_is_listed_too():
+    known = store()
+    known.put_trial(raw_trial(suspend="yes"))
+    known.put_engine(raw_engine(attempt="two"))
+    assert known.trial_identities() == {("lab", "example", "trial-1")}
+    assert known.engine_identities() == {("lab", "example", "engine-1")}
+
+
+def test_of_the_dead_the_oldest_are_forgotten_when_there_are_too_many(monkeypatch):
+    monkeypatch.setattr(module, "_REMEMBERED_DEAD", 2)
+    known = store()
+    for number in (1, 2, 3):
+        known.drop_trial("lab", "example", f"trial-{number}")
+    assert known.put_trial(raw_trial(uid="trial-3")) == []
+    assert known.put_trial(raw_trial(uid="trial-2")) == []
+    assert known.put_trial(raw_trial(uid="trial-1")) == [KEY]
 
 
 # --- TrialEngines
@@ -276,6 +316,48 @@ def test_what_was_found_out_about_an_engine_survives_its_next_version():
     known.put_engine(raw_engine(version=2))
     assert known.snapshot(KEY).pod is not None
     assert known.snapshot(KEY).admission is admission
+
+
+@pytest.mark.parametrize(
+    ("owner", "finalizers", "ours"),
+    [
+        pytest.param("trial-1", [], True, id="a Trial controls it: ours"),
+        pytest.param("", [names.FINALIZER_ENGINE], True, id="orphaned, with our finalizer: ours"),
+        pytest.param("", [], False, id="of nobody and without our finalizer: a stranger"),
+        pytest.param("", ["example.com/hold"], False, id="of nobody, held by somebody else: a stranger"),
+    ],
+)
+def test_an_engine_under_our_name(owner, finalizers, ours):
+    raw = raw_engine(owner=owner)
+    raw["metadata"]["finalizers"] = finalizers
+    known = store(raw_trial(), engine=raw)
+    assert (known.snapshot(KEY).engine is not None) is ours
+    assert known.snapshot(KEY).stranger is not ours
+
+
+def test_an_engine_with_our_finalizer_that_something_else_owns_is_a_stranger():
+    raw = raw_engine(kind="Deployment")
+    raw["metadata"]["finalizers"] = [names.FINALIZER_ENGINE]
+    assert store(engine=raw).snapshot(KEY).stranger
+
+
+def test_an_engine_that_loses_its_owner_stays_the_one_that_it_was():
+    known = store(raw_trial(), engine=raw_engine())
+    assert known.put_engine(raw_engine(owner="", version=2)) == [KEY]
+    seen = known.snapshot(KEY).engine
+    assert seen is not None
+    assert seen.metadata.controller_uid is None
+
+
+def test_an_engine_that_comes_after_one_was_missed_is_there():
+    known = store(raw_trial())
+    known.slot(KEY).engine_gone = True
+    known.put_engine(raw_engine())
+    assert not known.snapshot(KEY).engine_gone
+
+
+def test_the_end_of_an_engine_that_nobody_knows_is_no_news():
+    assert store().drop_engine("lab", "example", "engine-1") is None
 
 
 # --- plans
@@ -432,7 +514,21 @@ def test_a_new_leader_doubts_what_others_may_have_changed():
     assert seen.engine is not None
 
 
+def test_the_end_of_a_pod_of_a_slot_that_is_not_known_is_no_news():
+    assert store().put_pod(raw_pod()) is None
+
+
 # --- slots
+
+
+def test_a_trial_and_an_engine_are_found_by_name():
+    known = store(raw_trial("other", trialID="example"), engine=raw_engine())
+    found, made = known.trial("lab", "other"), known.engine(KEY)
+    assert found is not None
+    assert made is not None
+    assert (found.metadata.name, made.metadata.uid) == ("other", "engine-1")
+    assert known.trial("lab", "example") is None
+    assert known.engine(Key("lab", "other")) is None
 
 
 def test_a_slot_is_forgotten_once_nothing_is_left_in_it():
