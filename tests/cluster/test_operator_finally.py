@@ -191,3 +191,11 @@ def test_a_silent_engine_fails_and_its_pod_is_ended(stage: Stage, partner: Partn
     stage.wait(lambda: not stage.pods())
     assert condition(trial, "Succeeded") == ("False", "EngineSilent")
     assert partner.lines == ["POST /one"]
+
+
+def test_what_does_not_release_in_time_is_recorded(stage: Stage, partner: Partner):
+    lists = {"finally": [nap("stuck", 100), http("clean")]}
+    engine = {"activeDeadlineSeconds": 2, "finallyTimeoutSeconds": 2}
+    trial = busy(stage, partner, engine=engine, **lists)
+    stage.until_condition(trial, "Succeeded", "False", "DeadlineExceeded")
+    assert (states(stage)["stuck"], states(stage)["clean"]) == ("Failed", "Skipped")

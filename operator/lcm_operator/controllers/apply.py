@@ -113,26 +113,34 @@ class Apply:
             self._store.put_engine(raw)
 
     async def _create_pod(self, key: Key, engine: TrialEngine, manifest: dict[str, Any]) -> None:
-        slot = self._store.slot(key)
-        name = manifest["metadata"]["name"]
+        """Create a pod, or adopt the one that is there: also if the create was refused.
+
+        A quota that our own pod has filled refuses it before the API server sees that the name is taken.
+        """
+        if engine.status.pod_ref is not None:
+            raise Conflict(
+                409, "GrantedAlready", "the TrialEngine is granted: what we know of its Trial is old"
+            )
+        slot, name = self._store.slot(key), manifest["metadata"]["name"]
         try:
             raw = await self._client.create(PODS, key.namespace, manifest)
-            pod = seen_pod(raw, created=datetime.now(UTC))
-        except AlreadyExists:
-            try:
-                raw = await self._client.get(PODS, key.namespace, name)
-            except NotFound:
-                return
-            found = parse(raw["metadata"], Metadata)
-            if found.controller_uid != engine.metadata.uid:
-                slot.refusal = Refusal(_name_taken(found, engine), datetime.now(UTC))
-                return
-            pod = seen_pod(raw)
-        except (Refused, NotFound, Unavailable) as error:
-            slot.refusal = _refusal(error)
-            return
-        slot.refusal = None
-        slot.set_pod(pod)
+        except (AlreadyExists, Refused, NotFound, Unavailable) as error:
+            slot.refusal = await self._adopt(key, engine, name, error)
+        else:
+            slot.refusal = None
+            slot.set_pod(seen_pod(raw, created=datetime.now(UTC)))
+
+    async def _adopt(self, key: Key, engine: TrialEngine, name: str, error: ApiError) -> Refusal | None:
+        """Take a pod that is there if this TrialEngine controls it; return what else stands in the way."""
+        try:
+            raw = await self._client.get(PODS, key.namespace, name)
+        except (NotFound, Unavailable):
+            return None if isinstance(error, AlreadyExists) else _refusal(error)
+        found = parse(raw["metadata"], Metadata)
+        if found.controller_uid != engine.metadata.uid:
+            return Refusal(_name_taken(found, engine), datetime.now(UTC))
+        self._store.slot(key).set_pod(seen_pod(raw))
+        return None
 
     async def _create_lease(self, namespace: str, manifest: dict[str, Any]) -> None:
         """Create a pod's Lease; one that an earlier pod of the name left is removed first."""

@@ -105,6 +105,8 @@ def _settle(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime
     if found is not None:
         reason = None if found.succeeded else _restores_itself(snapshot, engine, found)
         if reason is not None and _reports(snapshot, engine, found):
+            if snapshot.pod is None:
+                return look_up_pod(engine)
             return wait("the failure is being reported")
         if reason is not None:
             return _begin_again(snapshot, trial, engine, now, reason=reason, found=found)

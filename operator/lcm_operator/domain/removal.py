@@ -23,12 +23,13 @@ from lcm_operator.domain.actions import (
     wait,
 )
 from lcm_operator.domain.mirroring import mirror
-from lcm_operator.domain.requests import answer, echo, handled, open_deletes, trial_restore
+from lcm_operator.domain.requests import answer, echo, engine_restore, handled, open_deletes, trial_restore
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.stopping import decide_ending, end_pod, told_to_stop, was_granted
 from lcm_operator.domain.trial_status import cancelled, outcome, start_time, trial_status
 
 _UNDECIDED = (None, reasons.RUNNING, reasons.RESTORING, reasons.STOPPING)
+_REMOVED = "the engine is being removed"
 _STOPPING = "the engine stops, then it goes"
 
 
@@ -42,6 +43,10 @@ def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None,
             status = answer(engine.status, open_deletes(owner, engine), "Done", _STOPPING, now)
             status = status if stop is not None else told_to_stop(status, "Cancel", now)
             return act(WriteEngine(engine, status))
+        if restore := engine_restore(engine):
+            refused = answer(engine.status, (restore,), "Refused", _REMOVED, now)
+            event = RecordEvent(engine, reasons.REFUSED, _REMOVED, warning=True)
+            return act(WriteEngine(engine, refused), event)
         ending = decide_ending(snapshot, engine, stop, now)
     else:
         ending = end_pod(snapshot, engine, now)
@@ -80,7 +85,7 @@ def _tell(engine: TrialEngine, trial: Trial, now: datetime) -> Decision | None:
     keeps = found is not None and (found.status == "True" or trial.status.started_time is None)
     changes = () if keeps else cancelled(why, trial)
     restore = trial_restore(trial, engine)
-    refused = handled(restore, "Refused", "the engine was removed", now) if restore else None
+    refused = handled(restore, "Refused", _REMOVED, now) if restore else None
     status = trial_status(
         trial,
         now,

@@ -58,6 +58,11 @@ def trial_delete(trial: Trial, engine: TrialEngine | None) -> Request | None:
     return _on_trial("Delete", trial, engine)
 
 
+def engine_restore(engine: TrialEngine) -> Request | None:
+    """Return the restore request on a TrialEngine that it has not answered."""
+    return _on_engine("Restore", engine)
+
+
 def ignored_restore(trial: Trial, now: datetime) -> Handled | None:
     """Return the answer to a restore that stands on a Trial with an empty status; None without one."""
     request = _request("Restore", trial.metadata, on_trial=True)

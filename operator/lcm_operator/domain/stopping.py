@@ -17,6 +17,9 @@ from lcm_operator.domain.outcome import assumed_ended, is_over, is_silent
 from lcm_operator.domain.restoring import released
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
 
+_MARGIN = timedelta(seconds=10)
+"""How much longer we wait than the engine does, so that it can record what `finally` did not get done."""
+
 
 def told_to_stop(
     status: TrialEngineStatus, mode: Literal["Cancel", "Deadline"], now: datetime
@@ -46,7 +49,7 @@ def was_granted(engine: TrialEngine) -> bool:
 
 def decide_ending(snapshot: Snapshot, engine: TrialEngine, stop: Stop, now: datetime) -> Decision | None:
     """Return the next step until `finally` has run or timed out and the pod has ended; None after that."""
-    limit = stop.request_time + timedelta(seconds=engine.spec.engine.finally_timeout_seconds)
+    limit = stop.request_time + timedelta(seconds=engine.spec.engine.finally_timeout_seconds) + _MARGIN
     given_up = now >= limit or _namespace_goes(snapshot)
     over = is_over(engine, engine.spec.finally_) or given_up
     if engine.status.pod_ref is None and not over:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lcm_operator.local.components import API_SERVER, COMPONENTS, CONTROLLER_MANAGER, ETCD, STANDARD
+from lcm_operator.local.components import API_SERVER, COMPONENTS, ETCD, STANDARD
 from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.kubeconfig import server_of, write_with_token
 from lcm_operator.local.kubectl import Kubectl
@@ -104,9 +104,9 @@ class Cluster:
             self._launch(name for name in dead if name in {ETCD, API_SERVER})
             if not context:
                 self._await(API_SERVER)
-            self._launch(name for name in dead if name == CONTROLLER_MANAGER)
+            # Before the controllers: the garbage collector looks for new kinds only every 30 s.
             apply_manifests(self.layout, self.kubectl, self.progress, examples=examples)
-            self._launch(name for name in dead if name not in {ETCD, API_SERVER, CONTROLLER_MANAGER})
+            self._launch(name for name in dead if name not in {ETCD, API_SERVER})
             for name in components:
                 self._await(name)
             return dead

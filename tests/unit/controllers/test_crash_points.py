@@ -84,12 +84,10 @@ def test_frozen_at_any_point_while_another_leads_it_spoils_nothing_when_it_goes_
     comes_to_the_same(life, prompt, frozen)
 
 
-@pytest.mark.xfail(reason="N11: a pod that went while the operator was away is not looked up")
 def test_killed_at_any_point_it_restores_an_engine_that_could_not_report():
     comes_to_the_same(interrupted, True, killed)
 
 
-@pytest.mark.xfail(reason="N12: a pod is created without end for a Trial that is older than its engine")
 def test_frozen_at_any_point_it_restores_an_engine_that_could_not_report():
     comes_to_the_same(interrupted, False, frozen)
 

@@ -71,9 +71,7 @@ def test_the_page_is_up_to_date():
 
 
 @pytest.mark.parametrize(("state", "event"), named(POSSIBLE))
-def test_an_operator_that_is_killed_after_each_step_comes_to_the_same(state, event, request):
-    if event.name.startswith("creates are not answered") and state.name in ("Due", "Latched"):
-        request.applymarker(pytest.mark.xfail(reason="F16: who gets no answer doesn't look for its pod"))
+def test_an_operator_that_is_killed_after_each_step_comes_to_the_same(state, event):
     if (state.name, event.name) in RACES:
         assert after(state, event, forgetful=True).outcome is None
         return
