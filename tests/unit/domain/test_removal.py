@@ -267,7 +267,7 @@ def test_without_a_live_pod_one_more_attempt_releases_and_does_nothing_else():
 def test_what_is_not_released_in_time_is_given_up():
     late = stopping(with_finally(running()))
     assert steps(decide(late, at(5 + 311))) == ["DeletePod"]
-    assert steps(decide(settle(ended_pod(late), at(306)), at(306))) == ["ReleaseEngine"]
+    assert steps(decide(settle(ended_pod(late), at(316)), at(316))) == ["ReleaseEngine"]
 
 
 @pytest.mark.parametrize(

@@ -292,7 +292,7 @@ def active_deadline(stage: Stage) -> Impossible:
 def finally_times_out(stage: Stage) -> Impossible:
     if not stage.slow:
         return "`finally` is not running"
-    stage.now += timedelta(seconds=301)
+    stage.now += timedelta(seconds=311)
     return None
 
 
