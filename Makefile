@@ -33,7 +33,7 @@ down: .venv/ready ## Stop the local cluster and forget its data; its logs stay
 	@$(LOCAL) down
 
 test: programs ## Run all tests, with a control plane of their own (ARGS="-k name" for some)
-	@$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 verify: .venv/ready ## Run all static checks
 	$(BIN)/ruff check .
