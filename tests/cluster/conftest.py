@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.cluster.node_stage import Node, Pods, running_node
 from tests.cluster.operator_stage import Stage
 from tests.cluster.proxied_stage import ProxiedOperator, ProxiedStage
 from tests.cluster.proxy import Proxy
@@ -85,3 +86,18 @@ def proxied(proxied_operator: ProxiedOperator, namespace: str) -> Iterator[Proxi
         proxied_operator.start()
     yield ProxiedStage(proxied_operator, namespace)
     proxied_operator.proxy.release()
+
+
+@pytest.fixture(scope="module")
+def node(cluster: Cluster) -> Iterator[Node]:
+    """A local node of the module's own, with its least rights, on the session's control plane."""
+    with running_node(cluster) as node:
+        yield node
+
+
+@pytest.fixture
+def pods(cluster: Cluster, namespace: str, node: Node) -> Iterator[Pods]:  # noqa: ARG001 - they need the node
+    """The pods of one test on the local node."""
+    pods = Pods(cluster, namespace)
+    yield pods
+    pods.close()

@@ -3,25 +3,12 @@
 import time
 
 import pytest
-from tests.cluster.node_stage import LOOK, Pods, running_node, terminated
+from tests.cluster.node_stage import LOOK, terminated
 
 from lcm_operator.local.waiting import wait_until
 
 POLITE = "trap 'echo told; exit 3' TERM; echo begun; sleep 600 & wait"
 DEAF = "trap '' TERM; echo begun; while :; do sleep 600; done"
-
-
-@pytest.fixture(scope="module")
-def node(cluster):
-    with running_node(cluster) as node:
-        yield node
-
-
-@pytest.fixture
-def pods(cluster, namespace, node):  # noqa: ARG001 - the pods need the node
-    pods = Pods(cluster, namespace)
-    yield pods
-    pods.close()
 
 
 @pytest.fixture

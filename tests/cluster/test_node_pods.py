@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cluster.node_stage import NAME, Pods, conditions, running_node, terminated
+from tests.cluster.node_stage import NAME, conditions, terminated
 
 from lcm_operator.kube.kubeconfig import from_kubeconfig
 from lcm_operator.local.node.node import Settings, run
@@ -16,19 +16,6 @@ from lcm_operator.local.waiting import wait_until
 
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 SHOW_ENVIRONMENT = ("python", "-c", "import json, os; print(json.dumps(dict(os.environ)))")
-
-
-@pytest.fixture(scope="module")
-def node(cluster):
-    with running_node(cluster) as node:
-        yield node
-
-
-@pytest.fixture
-def pods(cluster, namespace, node):  # noqa: ARG001 - the pods need the node
-    pods = Pods(cluster, namespace)
-    yield pods
-    pods.close()
 
 
 def environment(node, pods, name):

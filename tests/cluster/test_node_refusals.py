@@ -4,20 +4,6 @@ Field by field this is tests/unit/local_node/test_refusals.py; here are the case
 """
 
 import pytest
-from tests.cluster.node_stage import Pods, running_node
-
-
-@pytest.fixture(scope="module")
-def node(cluster):
-    with running_node(cluster) as node:
-        yield node
-
-
-@pytest.fixture
-def pods(cluster, namespace, node):  # noqa: ARG001 - the pods need the node
-    pods = Pods(cluster, namespace)
-    yield pods
-    pods.close()
 
 
 @pytest.mark.parametrize(

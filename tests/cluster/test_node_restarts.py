@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from tests.cluster.node_stage import LOOK, NAME, Pods, running_node, terminated
+from tests.cluster.node_stage import LOOK, NAME, terminated
 
 from lcm_operator.local.components import API_SERVER
 from lcm_operator.local.node.files import pod_files
@@ -16,19 +16,6 @@ TMP = {
     "volumes": [{"name": "tmp", "emptyDir": {}}],
     "container": {"volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]},  # noqa: S108
 }
-
-
-@pytest.fixture(scope="module")
-def node(cluster):
-    with running_node(cluster) as node:
-        yield node
-
-
-@pytest.fixture
-def pods(cluster, namespace, node):  # noqa: ARG001 - the pods need the node
-    pods = Pods(cluster, namespace)
-    yield pods
-    pods.close()
 
 
 @pytest.fixture
