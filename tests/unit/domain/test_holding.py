@@ -138,6 +138,28 @@ def test_a_trial_that_waits_past_its_deadline_is_missed_though_the_id_is_held():
     assert told(missed) == [("Missed", True)]
 
 
+def test_a_duplicate_whose_start_time_nobody_has_told_yet_waits_for_a_change():
+    both = settle(slot(scheduled(OLD), waiting(startTime=None, registryRef={"name": "default"})), at(-3000))
+    assert decide(replace(both, trials=both.trials[1:], engine=engine(trial(uid="gone"))), T).wake_at is None
+
+
+def test_a_duplicate_that_is_edited_is_not_told_again():
+    changed = edited(waiting(), ttlSecondsAfterFinished=5, trialID="example")
+    decision = decide(slot(scheduled(OLD), changed), at(-3000))
+    assert steps(decision) == ["WriteTrial"]
+
+
+def test_a_duplicate_is_told_when_somebody_else_holds_its_id():
+    other = scheduled(trial(name="other", uid="f", created=-300, trialID="example"))
+    decision = decide(slot(other, waiting()), at(-3000))
+    assert told(decision) == [("DuplicateTrialID", True)]
+
+
+def test_a_restore_of_a_duplicate_is_not_refused_while_it_may_still_start():
+    young = edited(waiting(), annotations={"lcm.5gdrones.eu/restore": "r1"})
+    assert steps(decide(slot(scheduled(OLD), young), at(-3000))) == []
+
+
 def test_a_duplicate_that_is_being_deleted_is_left_alone():
     going = trial(name="young", uid="a", created=-50, trialID="example", deleted=True)
     both = settle(slot(OLD, going), at(-3000))

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from tests.unit.domain.builders import (
+    asking,
     at,
     nap,
     pod,
@@ -77,6 +78,37 @@ def test_a_look_is_due_when_the_first_beat_is_missing():
 def test_a_checkpoint_that_tells_the_outcome_counts_more_than_silence():
     done = running(one="Succeeded", two="Succeeded", three="Succeeded")
     assert shown(decide(beating(done, silent=1000), at(2000)), "Succeeded") == ("True", "Completed")
+
+
+@pytest.mark.parametrize(
+    ("act", "longest"),
+    [
+        pytest.param({"sleep": {"seconds": 1000}}, 0, id="nothing, for it waits only"),
+        pytest.param({"http": {"url": "http://x", "timeoutSeconds": 40}}, 40, id="its longest request"),
+        pytest.param({"exec": {"command": ["x"], "timeoutSeconds": 50}}, 50, id="its longest program"),
+    ],
+)
+def test_a_silent_pod_that_does_not_end_is_waited_for_as_long_as(act, longest):
+    this = trial(activities=[{"name": "one"} | act], engine={"maxRestores": 1})
+    stuck = replace(running(this, one="Running"), pod=pod(deleting=True, seen=at(199.5)))
+    too_early = beating(stuck, silent=60 + longest)
+    assert "WriteEngine" not in steps(decide(settle(too_early, at(200)), at(200)))
+    assert "WriteEngine" in steps(decide(beating(stuck, silent=60.5 + longest), at(200)))
+
+
+@pytest.mark.parametrize(
+    "beat",
+    [
+        pytest.param({"silent": 10_000}, id="its program has no time-out"),
+        pytest.param({"silent": 10_000, "uid": "pod-0"}, id="another pod is silent"),
+        pytest.param({"silent": 10_000, "begun": False}, id="it never began to beat"),
+    ],
+)
+def test_a_pod_is_never_assumed_to_have_ended_if(beat):
+    program = trial(activities=[{"name": "one", "exec": {"command": ["x"]}}])
+    stuck = replace(running(program, one="Running"), pod=pod(deleting=True, seen=at(199.5)))
+    before = asking(beating(stuck, **beat), restore="r1")
+    assert steps(decide(settle(before, at(200)), at(200))) == []
 
 
 # --- deadlines

@@ -215,6 +215,25 @@ def test_a_failure_that_was_passed_by_does_not_fail_the_trial():
     assert shown(decision, "Succeeded") == ("True", "Completed")
 
 
+# --- what stands in the way
+
+
+def test_a_latched_trial_whose_pod_was_refused_shows_it_and_tells_it_once():
+    before = replace(latched(), pod=None, refusal=refused(5))
+    decision = decide(before, at(5.5))
+    assert shown(decision, "Succeeded") == ("Unknown", "Running")
+    assert told(decision) == [("AdmissionRefused", True)]
+    (action, _) = decision.actions
+    assert isinstance(action, WriteTrial)
+    assert "exceeded quota" in action.status.conditions[-1].message
+    assert steps(decide(written(before, decision), at(5.6))) == []
+
+
+def test_a_refusal_from_before_says_nothing_about_an_outcome():
+    over = replace(ended(one="Failed"), refusal=refused(5))
+    assert steps(decide(over, at(20))) == []
+
+
 # --- lost
 
 

@@ -55,6 +55,18 @@ def test_a_failure_that_may_be_passed_by_decides_nothing():
     assert judged(running(TOLERANT, one="Failed", two="Running")) is None
 
 
+def test_what_may_be_passed_by_is_waited_for_all_the_same():
+    assert judged(running(TOLERANT, one="Running", two="Succeeded")) is None
+
+
+def test_an_attempt_has_not_succeeded_before_it_has_released():
+    releasing = trial(activities=[nap("one")], **{"finally": [nap("free")]})
+    assert judged(running(releasing, one="Succeeded", free="Running")) is None
+    outcome = judged(running(releasing, one="Succeeded", free="Failed"))
+    assert outcome is not None
+    assert outcome.succeeded
+
+
 def test_a_failure_that_may_be_passed_by_does_not_prevent_success():
     outcome = judged(running(TOLERANT, one="Failed", two="Succeeded"))
     assert outcome is not None
@@ -75,7 +87,7 @@ def test_a_pod_that_is_over_decides_nothing_before_the_checkpoint_was_read_after
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
-        pytest.param({"exit_code": 137}, "exit code 137", id="its exit code"),
+        pytest.param({"exit_code": 137}, "did (exit code 137)", id="its exit code"),
         pytest.param({}, "no exit code", id="that there is none"),
         pytest.param({"exit_code": 1, "message": "no token"}, "(exit code 1): no token", id="its last words"),
     ],
@@ -85,6 +97,7 @@ def test_the_message_of_a_pod_that_ended_too_early_tells(seen, words):
     outcome = judged(over)
     assert outcome is not None
     assert words in outcome.message
+    assert not outcome.message.endswith(": ")
 
 
 @pytest.mark.parametrize(

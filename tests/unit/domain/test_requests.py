@@ -122,6 +122,27 @@ def test_a_request_is_refused_whatever_happens_if_it_has(annotations, words):
     assert open_restores(trial, after) == ()
 
 
+def test_an_id_of_253_characters_is_not_too_long():
+    trial, engine = asked(restore="x" * 253)
+    (request,) = open_restores(trial, engine)
+    assert request.fault == ""
+
+
+def test_a_malformed_restore_from_is_no_fault_of_a_delete():
+    trial, engine = asked(delete="d1", restore_from="two")
+    (request,) = open_deletes(trial, engine)
+    assert request.fault == ""
+
+
+def test_what_was_shown_of_deletes_and_restores_is_kept_apart():
+    trial, engine = asked()
+    delete = Handled(id="d1", time=at(5), result="Done")
+    restore = Handled(id="r1", time=at(5), result="Merged")
+    status = msgspec.structs.replace(trial.status, last_handled_delete=delete, last_handled_restore=restore)
+    shown = msgspec.structs.replace(trial, status=status)
+    assert (echo("Delete", shown, engine), echo("Restore", shown, engine)) == (delete, restore)
+
+
 def test_the_message_of_an_answer_fits_into_the_status():
     trial, engine = asked(restore="r1")
     status = answer(engine.status, open_restores(trial, engine), "Refused", "x" * 5000, at(5))

@@ -8,20 +8,23 @@ from tests.unit.domain.builders import (
     asking,
     at,
     ended,
+    nap,
     pod,
     running,
     settle,
     shown,
     steps,
     told,
+    trial,
     with_activities,
     written,
 )
 
-from lcm_operator.api.engine import ActivityStatus
+from lcm_operator.api import conditions
+from lcm_operator.api.engine import ActivityStatus, Stop
 from lcm_operator.domain.actions import DeletePod, LookUpEngine, LookUpPod, WriteEngine, WriteTrial
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.restoring import restored
+from lcm_operator.domain.restoring import released, restored
 from lcm_operator.domain.snapshot import Absent
 
 HALF = {"one": "Succeeded", "two": "Failed"}
@@ -214,6 +217,78 @@ def test_a_restore_from_an_activity_that_the_plan_does_not_have_is_refused_and_t
     assert isinstance(after.actions[0], WriteTrial)
     assert after.actions[0].status.last_handled_restore is not None
     assert after.actions[0].status.last_handled_restore.result == "Refused"
+
+
+# --- what ran beside the plan
+
+
+def with_more(before, **lists):
+    """Return the snapshot with activities in onFailure or finally."""
+    assert before.engine is not None
+    added = {field: trial(activities=[nap(name)]).spec.activities for field, name in lists.items()}
+    spec = msgspec.structs.replace(before.engine.spec, **added)
+    return replace(before, engine=msgspec.structs.replace(before.engine, spec=spec))
+
+
+@pytest.mark.parametrize(
+    ("state", "run"),
+    [
+        pytest.param("Succeeded", 2, id="succeeded: a new run"),
+        pytest.param("Failed", 2, id="failed: a new run"),
+        pytest.param("Running", 2, id="was in flight: a new run"),
+        pytest.param("Pending", 1, id="had not begun: the same run"),
+        pytest.param("Skipped", 1, id="was skipped: the same run"),
+    ],
+)
+@pytest.mark.parametrize(
+    "field", [pytest.param("on_failure", id="onFailure"), pytest.param("finally_", id="finally")]
+)
+def test_a_restore_begins_again_what_of_the_report_or_the_release(field, state, run):
+    this = with_more(ended(**HALF), **{field: "extra"}).engine
+    assert this is not None
+    saved = (*this.status.activities, ActivityStatus(name="extra", state=state, run=1))
+    this = msgspec.structs.replace(this, status=msgspec.structs.replace(this.status, activities=saved))
+    extra = restored(this, "Restore", at(20), None).activity("extra")
+    assert (extra.state, extra.run) == ("Pending", run)
+
+
+def test_one_more_attempt_that_releases_goes_on_with_what_was_in_flight():
+    this = with_more(ended(**HALF), finally_="free").engine
+    assert this is not None
+    saved = (*this.status.activities, ActivityStatus(name="free", state="Running", run=3))
+    this = msgspec.structs.replace(this, status=msgspec.structs.replace(this.status, activities=saved))
+    status = released(this, at(20))
+    assert [(a.name, a.state, a.run) for a in status.activities] == [
+        ("one", "Succeeded", 1),
+        ("two", "Failed", 1),
+        ("free", "Pending", 3),
+    ]
+    assert status.phase == "Stopping"
+    assert conditions.reason(status.conditions, "Succeeded") == "Stopping"
+
+
+def test_one_more_attempt_that_releases_leaves_the_plan_as_it_was_stopped():
+    this = with_more(running(one="Running"), finally_="free").engine
+    assert this is not None
+    assert released(this, at(20)).activity("one").state == "Running"
+
+
+def test_a_restore_takes_back_that_an_engine_was_told_to_stop():
+    this = ended(**HALF).engine
+    assert this is not None
+    stop = Stop(mode="Deadline", request_time=at(15))
+    stopped = msgspec.structs.replace(this, status=msgspec.structs.replace(this.status, stop=stop))
+    status = restored(stopped, "Restore", at(20), None)
+    assert (status.stop, status.phase) == (None, "Pending")
+    assert released(stopped, at(20)).stop == stop
+
+
+def test_what_failed_and_was_passed_by_is_not_begun_again():
+    tolerant = trial(activities=[nap("one", continueOnError=True), nap("two")])
+    (action, _) = decide(asking(ended(tolerant, one="Failed", two="Failed"), restore="r1"), at(20)).actions
+    assert isinstance(action, WriteEngine)
+    assert [(a.name, a.state) for a in action.status.activities] == [("one", "Failed"), ("two", "Pending")]
+    assert action.status.attempts[-1].from_activity == "two"
 
 
 # --- the lineage
