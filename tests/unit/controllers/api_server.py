@@ -5,7 +5,6 @@ latch rule of the CRD, graceful deletion of pods, the garbage collector. Nothing
 """
 
 import itertools
-from copy import deepcopy
 from typing import Any
 
 from tests.unit.domain.builders import T
@@ -40,7 +39,7 @@ class ApiServer:
         return found
 
     def create(self, plural: str, body: Raw, *, dry_run: bool = False) -> Raw:
-        made = deepcopy(body)
+        made = body | {"metadata": dict(body["metadata"])}
         place = plural, made["metadata"]["name"]
         if place in self._objects:
             raise AlreadyExists(409, "AlreadyExists", f"{plural} {place[1]}")

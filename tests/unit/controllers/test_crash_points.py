@@ -72,10 +72,9 @@ def test_killed_again_and_again_it_still_gets_through():
     assert world.outcome() == expected.outcome()
 
 
-@every_watch
-@pytest.mark.parametrize("life", LIVES[:4])
-def test_without_an_answer_at_any_point_it_comes_to_the_same_outcome(life, prompt):
-    comes_to_the_same(life, prompt, unanswered)
+@every_life
+def test_without_an_answer_at_any_point_it_comes_to_the_same_outcome(life):
+    comes_to_the_same(life, True, unanswered)
 
 
 @every_watch

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.domain.builders import (
     asking,
     at,
+    edited,
     ended,
     engine,
     gone,
@@ -20,6 +21,7 @@ from tests.unit.domain.builders import (
     steps,
     told,
     trial,
+    with_activities,
     written,
 )
 
@@ -227,6 +229,25 @@ def test_a_latched_trial_whose_pod_was_refused_shows_it_and_tells_it_once():
     assert isinstance(action, WriteTrial)
     assert "exceeded quota" in action.status.conditions[-1].message
     assert steps(decide(written(before, decision), at(5.6))) == []
+
+
+def test_what_else_changes_meanwhile_is_shown_without_telling_it_again():
+    before = replace(latched(), pod=None, refusal=refused(5))
+    told_once = written(before, decide(before, at(5.5)))
+    changed = edited(told_once.trials[0], ttlSecondsAfterFinished=5)
+    assert steps(decide(replace(told_once, trials=(changed,)), at(5.6))) == ["WriteTrial"]
+
+
+def test_the_lag_of_the_first_activity_stays_what_it_was():
+    before = settle(running(one="Running"), at(5))
+    later = with_activities(before, two="Running")
+    assert settle(later, at(6)).trials[0].status.first_activity_lag_milliseconds == 500
+
+
+def test_an_outcome_that_was_told_is_not_told_again_with_what_else_changes():
+    before = ended(one="Failed")
+    changed = edited(before.trials[0], ttlSecondsAfterFinished=5)
+    assert steps(decide(replace(before, trials=(changed,)), at(20))) == ["WriteTrial"]
 
 
 def test_a_refusal_from_before_says_nothing_about_an_outcome():

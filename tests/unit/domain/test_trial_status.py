@@ -1,10 +1,19 @@
 """How a Trial's status is made."""
 
 import pytest
-from tests.unit.domain.builders import T, at, ended, running, scheduled, settle, slot, trial
+from tests.unit.domain.builders import T, at, edited, ended, running, scheduled, settle, slot, trial
 
 from lcm_operator.api import conditions
-from lcm_operator.domain.trial_status import Set, has_outcome, outcome, phase, start_time, trial_status
+from lcm_operator.api.storage import rfc3339
+from lcm_operator.domain.trial_status import (
+    Set,
+    has_outcome,
+    outcome,
+    phase,
+    scheduled_again,
+    start_time,
+    trial_status,
+)
 
 
 def conditions_of(*pairs):
@@ -54,6 +63,11 @@ def test_writing_the_same_again_changes_nothing():
         pytest.param([("Scheduled", "True", "StartTimeKnown")], "Scheduled", id="start time known"),
         pytest.param([("Scheduled", "False", "Suspended")], "Suspended", id="suspended"),
         pytest.param(
+            [("Accepted", "False", "DuplicateTrialID"), ("Scheduled", "True", "StartTimeKnown")],
+            "Pending",
+            id="another one has taken its ID",
+        ),
+        pytest.param(
             [("Scheduled", "True", "StartTimeKnown"), ("Armed", "True", "Admitted")], "Armed", id="armed"
         ),
         pytest.param(
@@ -91,6 +105,23 @@ def test_success_and_failure_are_outcomes():
     assert has_outcome(missed, "Missed")
     assert not has_outcome(missed, "Cancelled")
     assert not has_outcome(done, "Completed")
+
+
+def test_the_first_status_of_a_trial_answers_a_restore_that_came_with_it():
+    asked = trial(annotations={"lcm.5gdrones.eu/restore": "r1"})
+    answered = trial_status(asked, T).last_handled_restore
+    assert answered is not None
+    assert (answered.id, answered.result) == ("r1", "Ignored")
+
+
+def test_a_missed_trial_is_scheduled_again_by_another_start_time_than_the_last_that_it_missed():
+    missed = settle(slot(trial()), at(121)).trials[0]
+    assert not scheduled_again(missed)
+    moved = edited(missed, startTime=rfc3339(at(600)))
+    assert scheduled_again(moved)
+    missed_again = settle(slot(settle(slot(moved), at(300)).trials[0]), at(721)).trials[0]
+    assert not scheduled_again(missed_again)
+    assert scheduled_again(edited(missed_again, startTime=rfc3339(T)))
 
 
 def test_the_start_time_of_the_spec_counts_more_than_what_the_status_shows():
