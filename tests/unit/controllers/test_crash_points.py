@@ -25,6 +25,9 @@ from tests.unit.controllers.lives import (
 
 every_life = pytest.mark.parametrize("life", LIVES)
 every_watch = pytest.mark.parametrize("prompt", PROMPT)
+lives_with_late_watches = pytest.mark.parametrize(
+    "life", [life for life in LIVES if life.values[0] in (straight, failing, releasing_late)]
+)
 
 
 def comes_to_the_same(life, prompt, disturbed):
@@ -50,10 +53,14 @@ def frozen(point):
     return {"freezes": point}
 
 
-@every_watch
 @every_life
-def test_killed_at_any_point_it_comes_to_the_same_outcome_as_undisturbed(life, prompt):
-    comes_to_the_same(life, prompt, killed)
+def test_killed_at_any_point_it_comes_to_the_same_outcome_as_undisturbed(life):
+    comes_to_the_same(life, True, killed)
+
+
+@lives_with_late_watches
+def test_killed_at_any_point_with_watches_that_lag_it_comes_to_the_same_outcome(life):
+    comes_to_the_same(life, False, killed)
 
 
 def test_killed_at_any_two_points_it_comes_to_the_same_outcome_as_undisturbed():
@@ -77,10 +84,14 @@ def test_without_an_answer_at_any_point_it_comes_to_the_same_outcome(life):
     comes_to_the_same(life, True, unanswered)
 
 
-@every_watch
 @every_life
-def test_frozen_at_any_point_while_another_leads_it_spoils_nothing_when_it_goes_on(life, prompt):
-    comes_to_the_same(life, prompt, frozen)
+def test_frozen_at_any_point_while_another_leads_it_spoils_nothing_when_it_goes_on(life):
+    comes_to_the_same(life, True, frozen)
+
+
+@lives_with_late_watches
+def test_frozen_at_any_point_with_watches_that_lag_it_spoils_nothing_when_it_goes_on(life):
+    comes_to_the_same(life, False, frozen)
 
 
 def test_killed_at_any_point_it_restores_an_engine_that_could_not_report():
