@@ -17,10 +17,10 @@ from lcm_operator.controllers.heartbeat import Heartbeat
 from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
-from lcm_operator.controllers.relist import keep_relisting, relist_until_done
+from lcm_operator.controllers.relist import discovered, keep_relisting, relist_until_done
 from lcm_operator.controllers.settings import Settings
 from lcm_operator.controllers.store import Store
-from lcm_operator.kube.access import Access, in_cluster
+from lcm_operator.kube.access import in_cluster
 from lcm_operator.kube.client import Client, open_session
 from lcm_operator.kube.kubeconfig import from_kubeconfig
 
@@ -50,7 +50,7 @@ async def run(settings: Settings) -> None:
             await _run_until(
                 stop,
                 _work(client, elector, reconciler, heartbeat, ready),
-                lambda stop_kopf: _watch(access, reconciler, heartbeat, stop, stop_kopf),
+                lambda stop_kopf: _watch(client, reconciler, heartbeat, stop, stop_kopf),
                 reconciler.settle,
             )
 
@@ -94,16 +94,20 @@ async def _work(
         ready.set()
         log.info("ready: %d trials known", len(reconciler.store.trial_identities()))
         tasks.create_task(elector.run(reconciler.follow, reconciler.lead), name="elector")
-        tasks.create_task(keep_relisting(client, reconciler), name="relist")
+        tasks.create_task(keep_relisting(client, reconciler, heartbeat.is_deaf), name="relist")
 
 
 async def _watch(
-    access: Access,
+    client: Client,
     reconciler: Reconciler,
     heartbeat: Heartbeat,
     stop: asyncio.Event,
     stop_kopf: asyncio.Event,
 ) -> None:
+    await discovered(client, stop_kopf)
+    if stop_kopf.is_set():
+        return
+    access = client.access
     registry = kopf.OperatorRegistry()
     settings = kopf.OperatorSettings()
     handlers.configure(settings)

@@ -16,7 +16,6 @@ from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.settings import Address
 from lcm_operator.domain.actions import Urgency
 
-WATCH_SILENT_SECONDS = 15.0
 LEASE_SILENT_SECONDS = 12.0
 LOOP_LATE_SECONDS = 5.0
 HEAD_OVERDUE_SECONDS = 5.0
@@ -36,7 +35,7 @@ class Health:
 
     def _faults(self) -> Iterator[str]:
         silence = self._heartbeat.silence()
-        if silence > WATCH_SILENT_SECONDS:
+        if self._heartbeat.is_deaf():
             yield f"watch: no event for {silence:.1f} s"
         if self.loop_is_late():
             yield f"loop: late by {self._heartbeat.lag():.1f} s"

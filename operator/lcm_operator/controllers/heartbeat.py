@@ -14,6 +14,7 @@ import kopf
 from lcm_operator.controllers.leader import LEASE_NAME
 from lcm_operator.kube.resources import LEASES
 
+DEAF_SECONDS = 15.0
 _TICK_SECONDS = 0.5
 _REMEMBER_SECONDS = 15.0
 
@@ -42,6 +43,10 @@ class Heartbeat:
     def silence(self) -> float:
         """Return for how many seconds kopf has not told anything."""
         return time.monotonic() - self._heard_at
+
+    def is_deaf(self) -> bool:
+        """Return whether kopf has been silent for longer than any renewal of the Lease explains."""
+        return self.silence() > DEAF_SECONDS
 
     def lag(self) -> float:
         """Return by how many seconds the loop is late, or was at worst in the last quarter of a minute."""

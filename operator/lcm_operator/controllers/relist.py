@@ -6,13 +6,15 @@ only be missing from the second list if it is gone.
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import ApiError
-from lcm_operator.kube.resources import TRIAL_ENGINES, TRIAL_PLANS, TRIALS
+from lcm_operator.kube.resources import LEASES, TRIAL_ENGINES, TRIAL_PLANS, TRIALS
 
 _EVERY_SECONDS = 300.0
+_DEAF_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
@@ -51,14 +53,32 @@ async def relist_until_done(client: Client, reconciler: Reconciler) -> None:
             await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def keep_relisting(client: Client, reconciler: Reconciler) -> None:
-    """Look at everything again every five minutes, until cancelled."""
+async def discovered(client: Client, stop: asyncio.Event) -> None:
+    """Return once the API server tells of all our kinds, or `stop` is set.
+
+    kopf looks for kinds when it starts and later only at changes of CRDs: what an API server that is just
+    starting does not tell of yet would never be watched.
+    """
+    while not stop.is_set():
+        try:
+            if all([await client.serves(kind) for kind in (TRIALS, TRIAL_ENGINES, TRIAL_PLANS, LEASES)]):
+                return
+        except ApiError as error:
+            log.warning("the API server's kinds can't be read yet: %s", error)
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def keep_relisting(client: Client, reconciler: Reconciler, deaf: Callable[[], bool]) -> None:
+    """Look at everything again every five minutes; every few seconds while the watches are `deaf`."""
     while True:
-        await asyncio.sleep(_EVERY_SECONDS)
+        waited = 0.0
+        while waited < _EVERY_SECONDS and not (deaf() and waited > 0):
+            await asyncio.sleep(_DEAF_SECONDS)
+            waited += _DEAF_SECONDS
         try:
             await relist(client, reconciler)
         except ApiError as error:
-            log.warning("a list failed, the next is in %.0f s: %s", _EVERY_SECONDS, error)
+            log.warning("a list failed, it is tried again: %s", error)
 
 
 def _identities(items: list[Json]) -> set[tuple[str, str, str]]:

@@ -32,7 +32,9 @@ def answer_requests(trial: Trial, now: datetime) -> Decision | None:
     events: list[RecordEvent] = []
     if delete is not None:
         fields["last_handled_delete"] = handled(delete, "Done", "there is no engine any more", now)
-        if not delete.fault and not _keeps(trial):
+        if delete.fault:
+            events.append(RecordEvent(trial, reasons.REFUSED, delete.fault, warning=True))
+        elif not _keeps(trial):
             changes = cancelled("cancelled by a delete request", trial)
             events.append(RecordEvent(trial, reasons.CANCELLED, "cancelled by a delete request"))
     if restore is not None:
@@ -57,6 +59,7 @@ def expire(trial: Trial, now: datetime) -> Decision | None:
     kept = found is None or (found.status == "False" and found.reason not in _WITHOUT_ENGINE)
     if found is None or kept or seconds is None:
         return None
-    room = _LAST - found.last_transition_time
-    end = found.last_transition_time + min(timedelta(seconds=seconds), room)
+    cancelled_at = trial.status.last_handled_delete
+    since = max(found.last_transition_time, cancelled_at.time if cancelled_at else found.last_transition_time)
+    end = since + min(timedelta(seconds=seconds), _LAST - since)
     return act(DeleteTrial(trial)) if now >= end else wait("the trial is kept for its time", end)

@@ -126,6 +126,18 @@ class Client:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _unreachable(error) from error
 
+    async def serves(self, resource: Resource) -> bool:
+        """Return whether the API server tells of a kind in its discovery, which lags behind serving it.
+
+        Raises ApiError.
+        """
+        group, _, version = resource.api.partition("/")
+        groups = await self._call("GET", "/apis")
+        if group not in {known["name"] for known in groups["groups"]}:
+            return False
+        kinds = await self._call("GET", f"/apis/{group}/{version}")
+        return resource.plural in {known["name"] for known in kinds["resources"]}
+
     async def create(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, dry_run: bool = False
     ) -> Json:
