@@ -1,0 +1,205 @@
+"""What the store makes of plans, of pods, and of slots in which nothing is left."""
+
+import pytest
+from tests.unit.controllers.objects import CREATED, KEY, raw_engine, raw_plan, raw_pod, raw_trial, store
+from tests.unit.domain.builders import admitted, engine, pod, refused
+
+from lcm_operator.controllers.key import Key
+from lcm_operator.domain.snapshot import Absent, Pod, Problem
+
+# --- plans
+
+
+def test_a_trial_with_an_inline_plan_uses_no_other():
+    known = store(raw_trial())
+    known.put_plan(raw_plan())
+    assert known.snapshot(KEY).plan is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "plan"),
+    [
+        pytest.param({}, "default", id="the plan default, if it names none"),
+        pytest.param({"planRef": {"name": "flight"}}, "flight", id="the plan that it names"),
+    ],
+)
+def test_a_trial_uses(spec, plan):
+    known = store(raw_trial(activities=[], **spec))
+    missing = known.snapshot(KEY).plan
+    assert isinstance(missing, Problem)
+    assert (missing.reason, plan in missing.message) == ("PlanNotFound", True)
+    assert known.put_plan(raw_plan(plan)) == [KEY]
+    used = known.snapshot(KEY).plan
+    assert used is not None
+    assert not isinstance(used, Problem)
+    assert used.metadata.name == plan
+    known.drop_plan("lab", plan)
+    assert isinstance(known.snapshot(KEY).plan, Problem)
+
+
+def test_a_plan_that_can_not_be_parsed_is_a_problem_of_its_trials_only():
+    known = store(raw_trial(activities=[]))
+    assert known.put_plan(raw_plan(activities=[{"name": 5}])) == [KEY]
+    problem = known.snapshot(KEY).plan
+    assert isinstance(problem, Problem)
+    assert problem.reason == "PlanMalformed"
+    assert "spec.activities[0].name" in problem.message
+
+
+def test_an_older_word_of_a_plan_does_not_count():
+    known = store(raw_trial(activities=[]))
+    known.put_plan(raw_plan(version=9, activities=[{"name": "newer"}]))
+    assert known.put_plan(raw_plan(version=8, activities=[{"name": "older"}])) == []
+    used = known.snapshot(KEY).plan
+    assert used is not None
+    assert used.spec.activities[0].name == "newer"
+
+
+def test_a_plan_of_another_namespace_is_not_used():
+    known = store(raw_trial(activities=[]))
+    other = raw_plan()
+    other["metadata"]["namespace"] = "field"
+    assert known.put_plan(other) == []
+    assert isinstance(known.snapshot(KEY).plan, Problem)
+
+
+# --- pods
+
+
+def test_the_end_of_the_current_pod_is_seen():
+    known = store(raw_trial(), engine=raw_engine(), pod=pod())
+    assert known.put_pod(raw_pod()) == KEY
+    seen = known.snapshot(KEY).pod
+    assert isinstance(seen, Pod)
+    assert seen.ended
+
+
+@pytest.mark.parametrize(
+    ("known_pod", "uid"),
+    [
+        pytest.param(None, "pod-1", id="nobody has asked for"),
+        pytest.param(Absent("example-1"), "pod-1", id="was found to be gone"),
+        pytest.param(pod(), "pod-0", id="is another of the same name"),
+    ],
+)
+def test_no_word_is_taken_of_a_pod_that(known_pod, uid):
+    known = store(raw_trial(), engine=raw_engine(), pod=known_pod)
+    assert known.put_pod(raw_pod(uid=uid)) is None
+    assert known.slot(KEY).pod is known_pod
+
+
+def test_a_pod_that_has_ended_asks_for_a_new_look_at_the_engine():
+    known = store(raw_trial(), engine=raw_engine(), pod=pod())
+    known.slot(KEY).engine_read_after_end = True
+    known.put_pod(raw_pod())
+    assert not known.snapshot(KEY).engine_read_after_end
+
+
+def test_a_pod_seen_again_as_it_was_asks_for_nothing():
+    known = store(raw_trial(), engine=raw_engine(), pod=pod(ended=True))
+    known.slot(KEY).engine_read_after_end = True
+    known.put_pod(raw_pod())
+    assert known.snapshot(KEY).engine_read_after_end
+
+
+def test_a_pod_found_to_be_gone_again_asks_for_nothing():
+    known = store(raw_trial(), engine=raw_engine(), pod=Absent("example-1"))
+    known.slot(KEY).engine_read_after_end = True
+    known.slot(KEY).set_pod(Absent("example-1"))
+    assert known.snapshot(KEY).engine_read_after_end
+    known.slot(KEY).set_pod(Absent("example-2"))
+    assert not known.snapshot(KEY).engine_read_after_end
+
+
+def test_a_pod_that_was_not_granted_is_not_doubted():
+    assert store(raw_trial(), engine=raw_engine(), pod=pod()).doubt_pod("lab", "example") is None
+
+
+@pytest.mark.parametrize(
+    ("known_pod", "doubted"),
+    [
+        pytest.param(pod(), True, id="seems to run: yes"),
+        pytest.param(pod(ended=True), False, id="has ended: no"),
+        pytest.param(None, False, id="is not known anyway: no"),
+    ],
+)
+def test_a_pod_is_doubted_that(known_pod, doubted):
+    granted = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
+    known = store(raw_trial(), engine=raw_engine(podRef=granted), pod=known_pod)
+    assert (known.doubt_pod("lab", "example") == KEY) is doubted
+    assert (known.snapshot(KEY).pod is None) is (doubted or known_pod is None)
+
+
+def test_a_pod_of_a_slot_that_is_not_known_is_not_doubted():
+    assert store().doubt_pod("lab", "example") is None
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param({"attempt": 2}, id="the attempt is another"),
+        pytest.param(
+            {"attempt": 1, "podRef": {"name": "example-1", "uid": "other", "notBefore": CREATED}},
+            id="the grant is another pod's",
+        ),
+    ],
+)
+def test_what_is_known_of_a_pod_does_not_count_once(status):
+    known = store(raw_trial(), engine=raw_engine(), pod=pod(ended=True))
+    assert known.snapshot(KEY).pod is not None
+    known.put_engine(raw_engine(version=2, **status))
+    assert known.snapshot(KEY).pod is None
+
+
+def test_a_new_leader_doubts_what_others_may_have_changed():
+    known = store(raw_trial(), engine=raw_engine(), pod=pod())
+    slot = known.slot(KEY)
+    slot.admission, slot.refusal, slot.engine_gone = admitted(engine()), refused(0), True
+    known.doubt_everything()
+    seen = known.snapshot(KEY)
+    assert (seen.pod, seen.admission, seen.refusal, seen.engine_gone) == (None, None, None, False)
+    assert seen.engine is not None
+
+
+def test_the_end_of_a_pod_of_a_slot_that_is_not_known_is_no_news():
+    assert store().put_pod(raw_pod()) is None
+
+
+# --- slots
+
+
+def test_a_trial_and_an_engine_are_found_by_name():
+    known = store(raw_trial("other", trialID="example"), engine=raw_engine())
+    found, made = known.trial("lab", "other"), known.engine(KEY)
+    assert found is not None
+    assert made is not None
+    assert (found.metadata.name, made.metadata.uid) == ("other", "engine-1")
+    assert known.trial("lab", "example") is None
+    assert known.engine(Key("lab", "other")) is None
+
+
+def test_a_slot_is_forgotten_once_nothing_is_left_in_it():
+    known = store(raw_trial(), engine=raw_engine())
+    assert not known.forget_if_empty(KEY)
+    known.drop_trial("lab", "example", "trial-1")
+    assert not known.forget_if_empty(KEY)
+    known.drop_engine("lab", "example", "engine-1")
+    assert known.forget_if_empty(KEY)
+    assert known.all_keys() == []
+
+
+def test_a_slot_with_a_stranger_is_kept():
+    known = store(engine=raw_engine(owner=""))
+    assert not known.forget_if_empty(KEY)
+
+
+def test_a_slot_that_nobody_knows_is_empty():
+    assert store().snapshot(KEY).trials == ()
+    assert store().forget_if_empty(KEY)
+
+
+def test_all_that_is_known_is_listed_with_its_uid():
+    known = store(raw_trial(), engine=raw_engine())
+    assert known.trial_identities() == {("lab", "example", "trial-1")}
+    assert known.engine_identities() == {("lab", "example", "engine-1")}
+    assert known.all_keys() == [KEY]
