@@ -18,6 +18,7 @@ from lcm_operator.local.components import CONTROL_PLANE
 from lcm_operator.local.guard import guarded
 from lcm_operator.local.layout import REPOSITORY
 from lcm_operator.local.programs import find_programs
+from lcm_operator.local.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +42,8 @@ def fresh_namespace(cluster: Cluster) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:8]}"
     cluster.kubectl("create", "namespace", name)
     cluster.kubectl("apply", f"--namespace={name}", f"--filename={REPOSITORY}/deploy/rbac/engine.yaml")
+    account = ("serviceaccount", "default", f"--namespace={name}")  # without it no pod is admitted
+    assert wait_until(lambda: bool(cluster.kubectl.get(*account)), seconds=60)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
