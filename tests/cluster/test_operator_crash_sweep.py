@@ -72,8 +72,10 @@ def is_granted(stage: ProxiedStage, name: str) -> bool:
 
 
 def is_restored(stage: ProxiedStage, name: str) -> bool:
-    answered = "lastHandledRestore" in stage.get(Trial, name).obj["status"]
-    return answered and bool(stage.engine(name).obj["status"].get("podRef"))
+    trial = stage.get(Trial, name)
+    answered = "lastHandledRestore" in trial.obj["status"]
+    granted = bool(stage.engine(name).obj["status"].get("podRef"))
+    return answered and granted and condition(trial, "Succeeded")[1] == "Running"  # the Trial's echo comes last
 
 
 def is_cancelled(stage: ProxiedStage, name: str) -> bool:
