@@ -75,7 +75,7 @@ def is_restored(stage: ProxiedStage, name: str) -> bool:
     trial = stage.get(Trial, name)
     answered = "lastHandledRestore" in trial.obj["status"]
     granted = bool(stage.engine(name).obj["status"].get("podRef"))
-    return answered and granted and condition(trial, "Succeeded")[1] == "Running"  # the Trial's echo comes last
+    return answered and granted and condition(trial, "Succeeded")[1] == "Running"
 
 
 def is_cancelled(stage: ProxiedStage, name: str) -> bool:
