@@ -1,1 +1,1 @@
-"""The sidecar: the HTTP interface of the 5G!Drones Lifecycle Manager, on custom resources. It keeps no state."""
+"""The sidecar: the HTTP interface of the 5G!Drones Lifecycle Manager, on custom resources."""

@@ -1,0 +1,137 @@
+"""What callers send, checked: the models of body, path and query, and the 422 that lists every fault.
+
+The words are those of the service that partners wrote their scripts for (pydantic 1, which it was built on);
+pydantic 2 does the checking. Called by `app`; `description` makes the schemas from the same models.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, BeforeValidator, StringConstraints, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from lcm_operator.rest.refused import Refused
+
+Json = dict[str, Any]
+M = TypeVar("M", bound=BaseModel)
+
+LONGEST_ID = 253
+_NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"
+_UNPARSABLE = "There was an error parsing the body"
+
+
+class Invalid(Exception):
+    """Fields that do not fit: `faults` is the `detail` of the 422."""
+
+    def __init__(self, faults: list[Json]) -> None:
+        super().__init__(f"{len(faults)} faults")
+        self.faults = faults
+
+
+def _as_text(value: object) -> object:
+    """Return numbers and booleans as their text, as callers rely on; refuse what is no text at all."""
+    if value is None:
+        raise PydanticCustomError("type_error.none.not_allowed", "none is not an allowed value")
+    if isinstance(value, bool | int | float):
+        return str(value)
+    if not isinstance(value, str) or not _is_unicode(value):
+        raise PydanticCustomError("type_error.str", "str type expected")
+    return value
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be sent on: JSON's escapes can make halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_ID_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "pattern": _NO_CONTROLS}
+_SCALARS = [{"type": "number"}, {"type": "boolean"}]
+_IdText = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=_NO_CONTROLS),
+]
+TrialId = Annotated[_IdText, WithJsonSchema(_ID_SCHEMA)]
+TrialIdOrNumber = Annotated[_IdText, WithJsonSchema({"anyOf": [_ID_SCHEMA, *_SCALARS]})]
+Text = Annotated[str, BeforeValidator(_as_text), WithJsonSchema({"anyOf": [{"type": "string"}, *_SCALARS]})]
+
+
+class Scheduling(BaseModel):
+    """The body of /debug/schedule-trial. A number or boolean is taken as its text."""
+
+    trial_id: TrialIdOrNumber
+    start_time: Text
+
+
+class Path(BaseModel):
+    """The variable part of a path."""
+
+    id: TrialId
+
+
+class Query(BaseModel):
+    """The query of /debug/add-heartbeat."""
+
+    trial_id: TrialId
+
+
+def from_body(model: type[M], raw: bytes) -> M:
+    """Return the body as a `model`. Raises Invalid, or Refused (400) if it can't even be read."""
+    try:
+        text = raw.decode("utf-8-sig")
+        value = json.loads(text) if text else None
+    except json.JSONDecodeError as error:
+        where = ["body", error.pos]
+        raise Invalid([{"loc": where, "msg": str(error), "type": "value_error.jsondecode"}]) from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, a number of 5,000 digits, nested 1,000 deep
+        raise Refused(400, _UNPARSABLE) from error
+    if value is None:
+        raise Invalid([{"loc": ["body"], "msg": "field required", "type": "value_error.missing"}])
+    if not isinstance(value, dict):
+        raise Invalid([{"loc": ["body"], "msg": "value is not a valid dict", "type": "type_error.dict"}])
+    return _checked(model, value, "body")
+
+
+def from_path(segment: str | None) -> str:
+    """Return the ID of a path; None stands for one that is not UTF-8. Raises Invalid."""
+    # Half a surrogate pair stands for what is no text, and is refused as such.
+    return _checked(Path, {"id": "\udcff" if segment is None else segment}, "path").id
+
+
+def from_query(model: type[M], raw: str) -> M:
+    """Return the query string as a `model`; of several values of one name the last counts. Raises Invalid."""
+    pairs = parse_qsl(raw, keep_blank_values=True, errors="surrogateescape")
+    return _checked(model, dict(pairs), "query")
+
+
+def _checked(model: type[M], members: Mapping[str, object], where: str) -> M:
+    try:
+        return model.model_validate(members)
+    except ValidationError as error:
+        raise Invalid([_fault(found, where) for found in error.errors()]) from error
+
+
+def _fault(found: Mapping[str, Any], where: str) -> Json:
+    """Return one fault in the old words."""
+    message, kind = _WORDS.get(found["type"], (found["msg"], found["type"]))
+    return {"loc": [where, *found["loc"]], "msg": message, "type": kind}
+
+
+_WORDS = {
+    "missing": ("field required", "value_error.missing"),
+    "string_too_short": ("ensure this value has at least 1 characters", "value_error.any_str.min_length"),
+    "string_too_long": (
+        f"ensure this value has at most {LONGEST_ID} characters",
+        "value_error.any_str.max_length",
+    ),
+    "string_pattern_mismatch": (
+        f'string does not match regex "{_NO_CONTROLS}"',
+        "value_error.str.regex",
+    ),
+}

@@ -1,0 +1,161 @@
+"""Connections: what one client may cost in time, headers and number, so that a slow one harms nobody.
+
+aiohttp bounds the size of headers, but not the time that a client takes for them, nor for reading its answer,
+nor how many clients there are. Made by `app`, run by aiohttp. It knows nothing of routes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+
+from lcm_operator.rest import replies
+
+_LONGEST_LINE = 8190
+_MOST_HEADERS = 64
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds, and a number of connections."""
+
+    head_seconds: float = 10
+    """From the first byte of a request (or the connection) to the end of its headers."""
+    send_seconds: float = 30
+    """For the client to take the answer."""
+    idle_seconds: float = 75
+    """Between two requests."""
+    connections: int = 512
+    """Beyond it, the connection that has waited longest for its client makes room."""
+
+
+class Server(web.Server):
+    """aiohttp's server, with connections of ours. Use it with `web.ServerRunner`."""
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        limits: Limits = Limits(),
+    ) -> None:
+        super().__init__(
+            handler,
+            access_log=None,  # `app` writes its own: without query and headers
+            auto_decompress=False,  # a bomb stays as small as it came
+            keepalive_timeout=2 * limits.idle_seconds,  # ours comes first
+            lingering_time=limits.head_seconds / 2,
+            max_line_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_LINE,
+            max_headers=_MOST_HEADERS,
+        )
+        self.limits = limits
+        # Those that wait for their client, in the order in which they began to. Used as an ordered set.
+        self.waiting: dict[Connection, None] = {}
+
+    def __call__(self) -> "Connection":
+        """Return the protocol of a new connection."""
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+    def make_room(self) -> None:
+        """Close one connection if there are too many: the one that has waited longest for its client."""
+        if len(self.connections) > self.limits.connections and self.waiting:
+            next(iter(self.waiting)).abort()
+
+
+class Connection(web.RequestHandler):
+    """One client. Its one timer is for what we wait for: headers, taking the answer, the next request."""
+
+    __slots__ = ("_handling", "_server", "_timer")
+
+    def __init__(self, server: Server, **arguments: Any) -> None:
+        super().__init__(server, **arguments)
+        self._server = server
+        self._handling = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first request; another client may have to go."""
+        super().connection_made(transport)
+        self._server.make_room()
+        self._wait(self._server.limits.head_seconds)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget it."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; whatever begins a request also begins its time."""
+        if not self._handling and self not in self._server.waiting:
+            self._wait(self._server.limits.head_seconds)
+        super().data_received(data)
+
+    def begin(self) -> None:
+        """Stop the time: the headers are complete, and what comes now is bounded by the handler."""
+        self._handling = True
+        self._stop_waiting()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer in bounded time, then wait for the next request."""
+        self._wait(self._server.limits.send_seconds)
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._handling = False
+            self._wait_until_taken()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it repeats what the client sent, keys included
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP. What came is neither told nor logged: it may hold a key."""
+        log.info("%s sent no request: %s", request.remote, type(exc).__name__)
+        if isinstance(exc, LineTooLong):
+            answer = replies.detail(431, "Request Header Fields Too Large")
+        elif status < 500:  # noqa: PLR2004 - the class of server errors
+            answer = replies.detail(400, "Bad Request")
+        else:
+            answer = replies.detail(status, "Internal Server Error")
+        answer.force_close()
+        return answer
+
+    def abort(self) -> None:
+        """End the connection at once, and with it what was not yet taken."""
+        self._stop_waiting()
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _wait_until_taken(self) -> None:
+        """Wait for the next request, or first for the client to take what the kernel did not."""
+        if self.transport is None:
+            return
+        if self.transport.get_write_buffer_size():
+            self._wait(self._server.limits.send_seconds)
+        else:
+            self._wait(self._server.limits.idle_seconds)
+
+    def _wait(self, seconds: float) -> None:
+        self._stop_waiting()
+        if self.transport is not None:
+            self._server.waiting[self] = None
+            self._timer = self._loop.call_later(seconds, self.abort)
+
+    def _stop_waiting(self) -> None:
+        self._server.waiting.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def begin(request: web.BaseRequest) -> None:
+    """Tell a connection of ours that its request is being handled."""
+    cast("Connection", request.protocol).begin()

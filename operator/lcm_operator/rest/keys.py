@@ -1,0 +1,124 @@
+"""API keys: a file of hashes, read again when it changes.
+
+One key a line, `<scope> <name> sha256:<64 hex digits>`; empty lines and lines that begin with `#` don't
+count. The scope is `read` (GET only) or `operate` (everything); the name is for logs. Keys are random, 256
+bits or more, so a plain hash is enough. Called by `identity`. No key is ever logged, only its name.
+"""
+
+import hashlib
+import hmac
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+_LOOK_AGAIN_SECONDS = 1.0
+_LONGEST_FILE = 1024 * 1024
+_LINE = re.compile(r"(?P<scope>read|operate)\s+(?P<name>[\w.@-]{1,63})\s+sha256:(?P<digest>[0-9a-f]{64})")
+log = logging.getLogger(__name__)
+
+
+class Scope(Enum):
+    """What a key is good for."""
+
+    READ = "read"
+    OPERATE = "operate"
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """One key, as its sha256."""
+
+    scope: Scope
+    name: str
+    digest: bytes
+
+
+class BadKeys(ValueError):
+    """A file that holds something else than keys; the text names the lines, never what stands there."""
+
+
+class ApiKeys:
+    """The keys of one file, at most a second old; a broken file keeps the last good ones."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read the file. Raises OSError, BadKeys."""
+        self._path = path
+        self._clock = clock
+        self._looked_at = clock()
+        self._seen = _mark(path)
+        self._keys = parse(_text(path))
+
+    def find(self, presented: str) -> ApiKey | None:
+        """Return the key that was presented, if it is one; each is compared in constant time."""
+        self._refresh()
+        digest = _digest(presented)
+        found = None
+        for key in self._keys:
+            if hmac.compare_digest(key.digest, digest):
+                found = key
+        return found
+
+    def _refresh(self) -> None:
+        if self._clock() - self._looked_at < _LOOK_AGAIN_SECONDS:
+            return
+        self._looked_at = self._clock()
+        mark = _mark(self._path)
+        if mark == self._seen:
+            return
+        self._seen = mark  # a fault is told once, not every second
+        try:
+            self._keys = parse(_text(self._path))
+        except (OSError, BadKeys) as error:
+            log.error("the API keys stay as they were: %s", error)  # noqa: TRY400 - told without a traceback
+        else:
+            log.info("API keys read: %s", ", ".join(key.name for key in self._keys) or "none")
+
+
+def parse(text: str) -> tuple[ApiKey, ...]:
+    """Return the keys of a file. Raises BadKeys."""
+    keys, faults = [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        match = _LINE.fullmatch(stripped)
+        if match is None:
+            faults.append(number)
+            continue
+        keys.append(ApiKey(Scope(match["scope"]), match["name"], bytes.fromhex(match["digest"])))
+    if faults:
+        raise BadKeys(f"line {', '.join(map(str, faults))}: not `read|operate <name> sha256:<64 hex digits>`")
+    return tuple(keys)
+
+
+def line_of(secret: str, scope: Scope, name: str) -> str:
+    """Return the line that makes `secret` a key."""
+    return f"{scope.value} {name} sha256:{_digest(secret).hex()}"
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        raw = file.read(_LONGEST_FILE + 1)
+    if len(raw) > _LONGEST_FILE:
+        raise BadKeys("longer than 1 MiB")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise BadKeys("not UTF-8") from error
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes when the file does (a Secret that is mounted gets a new inode); None: no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size

@@ -1,0 +1,111 @@
+"""The ConfigMap `lcm-rest`: heartbeats, and callback tokens of trial IDs without an engine.
+
+The only thing that the sidecar stores by itself. Any number of sidecars may write it: each write carries the
+resourceVersion that it was computed from. Called by `heartbeats` and `tokens`.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from lcm_operator.api.storage import Malformed, Moment, Record
+from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound
+from lcm_operator.kube.resources import CONFIG_MAPS
+from lcm_operator.rest.refused import Refused
+
+NAME = "lcm-rest"
+MOST = 1000
+"""Heartbeats, and tokens: a ConfigMap holds 1 MiB."""
+_ATTEMPTS = 10
+_PAUSE_SECONDS = 0.05
+
+
+class NotedToken(Record, frozen=True, kw_only=True):
+    """A callback token: `trial` is the sha256 of the trial ID, `hash` that of the token, both in hex."""
+
+    trial: str
+    hash: str
+    expiration_time: Moment
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the ConfigMap holds. Heartbeats are trial IDs, in the order in which they were added."""
+
+    heartbeats: tuple[str, ...] = ()
+    tokens: tuple[NotedToken, ...] = ()
+
+    @classmethod
+    def parse(cls, raw: Json) -> "Content":
+        """Return the content of the ConfigMap as it was read. Raises Malformed, if people wrote it."""
+        data: Mapping[str, str] = raw.get("data") or {}
+        try:
+            return cls(
+                heartbeats=msgspec.json.decode(data.get("heartbeats") or "[]", type=tuple[str, ...]),
+                tokens=msgspec.json.decode(data.get("tokens") or "[]", type=tuple[NotedToken, ...]),
+            )
+        except msgspec.MsgspecError as error:
+            raise Malformed(f"ConfigMap {NAME}: {error}") from error
+
+    def data(self) -> dict[str, str]:
+        """Return the `data` that holds it."""
+        return {
+            "heartbeats": msgspec.json.encode(self.heartbeats).decode(),
+            "tokens": msgspec.json.encode(self.tokens).decode(),
+        }
+
+
+class Notes:
+    """The content of the ConfigMap of one namespace."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._one_at_a_time = asyncio.Lock()
+
+    async def read(self) -> Content:
+        """Return what stands there now. Raises Malformed, ApiError."""
+        return _content(await self._get())
+
+    async def change(self, change: Callable[[Content], Content]) -> None:
+        """Write what `change` makes of the content; it is asked again when somebody else was faster.
+
+        Raises what `change` raises, Refused when others kept being faster, Malformed, ApiError.
+        """
+        async with self._one_at_a_time:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    return await self._change(change)
+                except (Conflict, AlreadyExists, NotFound):
+                    await asyncio.sleep(_PAUSE_SECONDS * attempt * random.random())  # noqa: S311 - no secret
+        raise Refused(503, f"ConfigMap {NAME} is being changed too often. Try again.")
+
+    async def _change(self, change: Callable[[Content], Content]) -> None:
+        raw = await self._get()
+        before = _content(raw)
+        after = change(before)
+        if after == before:
+            return
+        manifest: dict[str, Any] = {"metadata": {"name": NAME}, "data": after.data()}
+        if raw is None:
+            await self._client.create(
+                CONFIG_MAPS, self._namespace, {"apiVersion": "v1", "kind": "ConfigMap"} | manifest
+            )
+        else:
+            manifest["metadata"]["resourceVersion"] = raw["metadata"]["resourceVersion"]
+            await self._client.merge_patch(CONFIG_MAPS, self._namespace, NAME, manifest)
+
+    async def _get(self) -> Json | None:
+        try:
+            return await self._client.get(CONFIG_MAPS, self._namespace, NAME)
+        except NotFound:
+            return None
+
+
+def _content(raw: Json | None) -> Content:
+    return Content() if raw is None else Content.parse(raw)

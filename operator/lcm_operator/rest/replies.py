@@ -1,0 +1,43 @@
+"""Answers as they go on the wire: compact JSON in UTF-8, keys in their order.
+
+Used by `routes`, `app`, `connections` and `probes`.
+"""
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+_LONGEST_ECHO = 512
+_HEADERS = {"Cache-Control": "no-store", "Server": "lcm-rest", "X-Content-Type-Options": "nosniff"}
+
+
+def encoded(value: object) -> bytes:
+    """Return a JSON value on the wire. Halves of surrogate pairs stay escapes: UTF-8 has none."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace")
+
+
+def reply(body: bytes, status: int = 200, content_type: str = "application/json") -> web.Response:
+    """Return an answer whose body is made already."""
+    return web.Response(body=body, status=status, content_type=content_type, headers=_HEADERS)
+
+
+def message(text: str) -> web.Response:
+    """Return what most routes answer when all went well."""
+    return reply(encoded({"message": text}))
+
+
+def detail(status: int, what: Any, headers: dict[str, str] | None = None) -> web.Response:
+    """Return a refusal: `what` is a text, or the list of faults of a 422."""
+    answer = reply(encoded({"detail": what}), status)
+    answer.headers.update(headers or {})
+    return answer
+
+
+def cut(text: str) -> str:
+    """Return what somebody else wrote so that it can be shown: 512 characters at most, none unprintable."""
+    short = text[:_LONGEST_ECHO]
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in short
+    )

@@ -1,0 +1,146 @@
+"""Callback tokens: what a partner shows to report for one trial. 256 random bits, hashed, for 30 days.
+
+Once the engine of a trial was granted, its tokens stand in `TrialEngine.status.callbackTokens`, and go with
+it; before that, and for IDs without a trial, in the ConfigMap `lcm-rest`. Both are read from the API server
+each time: a token that another sidecar has just issued counts, and one that it has just revoked doesn't.
+Called by `identity` and `routes`. Tokens are never logged.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from lcm_operator.api.engine import CallbackToken, TrialEngine
+from lcm_operator.api.names import engine_name
+from lcm_operator.api.storage import parse, serialise
+from lcm_operator.kube.client import Client
+from lcm_operator.kube.errors import Conflict, NotFound
+from lcm_operator.kube.resources import TRIAL_ENGINES
+from lcm_operator.rest.notes import MOST, Content, NotedToken, Notes
+from lcm_operator.rest.refused import Refused
+
+LIFETIME = timedelta(days=30)
+MOST_PER_TRIAL = 8
+_ATTEMPTS = 10
+T = TypeVar("T", CallbackToken, NotedToken)
+_SHAPE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+class CallbackTokens:
+    """The tokens of one namespace. Everything raises ApiError, and Malformed for what people have written."""
+
+    def __init__(self, client: Client, namespace: str, notes: Notes, now: Callable[[], datetime]) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._notes = notes
+        self._now = now
+
+    async def issue(self, trial_id: str) -> str:
+        """Return a new token. The ninth of a trial ends the oldest. Raises Refused when there is no room."""
+        token = secrets.token_urlsafe(32)
+        expires = self._now() + LIFETIME
+        kept = await self._add_to_engine(trial_id, CallbackToken(hash=_hash(token), expiration_time=expires))
+        new = NotedToken(trial=_hash(trial_id), hash=_hash(token), expiration_time=expires)
+        if kept is None:
+            await self._notes.change(lambda content: self._noted(content, new))
+        else:
+            room = MOST_PER_TRIAL - kept
+            await self._notes.change(lambda content: self._cut(content, new.trial, room))
+        return token
+
+    async def holds(self, trial_id: str, token: str) -> bool:
+        """Return whether `token` was issued for this trial and is neither expired nor revoked."""
+        if not _SHAPE.fullmatch(token):
+            return False
+        engine = await self.engine(trial_id)
+        if engine is not None and _find(engine.status.callback_tokens, token, self._now()):
+            return True
+        trial = _hash(trial_id)
+        noted = [kept for kept in (await self._notes.read()).tokens if kept.trial == trial]
+        return _find(noted, token, self._now())
+
+    async def revoke(self, trial_id: str, token: str) -> None:
+        """End a token, wherever it stands."""
+        gone, trial = _hash(token), _hash(trial_id)
+        await self._change_engine(
+            trial_id, lambda tokens: tuple(kept for kept in tokens if kept.hash != gone)
+        )
+        await self._notes.change(
+            lambda content: replace(
+                content,
+                tokens=tuple(kept for kept in content.tokens if (kept.trial, kept.hash) != (trial, gone)),
+            )
+        )
+
+    async def engine(self, trial_id: str) -> TrialEngine | None:
+        """Return the TrialEngine of this ID as the API server has it now; its name follows from the ID."""
+        try:
+            raw = await self._client.get(TRIAL_ENGINES, self._namespace, engine_name(trial_id))
+        except NotFound:
+            return None
+        engine = parse(raw, TrialEngine)
+        return engine if engine.spec.trial_id == trial_id else None
+
+    async def _add_to_engine(self, trial_id: str, new: CallbackToken) -> int | None:
+        """Return how many tokens the engine has now, or None if there is no engine that will stay."""
+
+        def added(tokens: tuple[CallbackToken, ...]) -> tuple[CallbackToken, ...]:
+            return (*_live(tokens, self._now())[1 - MOST_PER_TRIAL :], new)
+
+        return await self._change_engine(trial_id, added)
+
+    async def _change_engine(
+        self, trial_id: str, change: Callable[[tuple[CallbackToken, ...]], tuple[CallbackToken, ...]]
+    ) -> int | None:
+        for _ in range(_ATTEMPTS):
+            engine = await self.engine(trial_id)
+            # Before the grant it may be made anew, and while it is being deleted it will not stay.
+            if engine is None or not engine.status.attempt or engine.metadata.deletion_timestamp is not None:
+                return None
+            tokens = change(engine.status.callback_tokens)
+            if tokens == engine.status.callback_tokens:
+                return len(tokens)
+            patch = {
+                "metadata": {"resourceVersion": engine.metadata.resource_version},
+                "status": {"callbackTokens": [serialise(token) for token in tokens]},
+            }
+            try:
+                await self._client.merge_patch(
+                    TRIAL_ENGINES, self._namespace, engine.metadata.name, patch, subresource="status"
+                )
+            except (Conflict, NotFound):
+                continue
+            return len(tokens)
+        raise Refused(503, "The engine's status is being changed too often. Try again.")
+
+    def _noted(self, content: Content, new: NotedToken) -> Content:
+        kept = self._cut(content, new.trial, MOST_PER_TRIAL - 1).tokens
+        if len(kept) >= MOST:
+            raise Refused(400, f"Too many callback tokens: {MOST} are live. Revoke some.")
+        return replace(content, tokens=(*kept, new))
+
+    def _cut(self, content: Content, trial: str, room: int) -> Content:
+        """Return the content without expired tokens, and with the `room` youngest of one trial."""
+        live = _live(content.tokens, self._now())
+        own = [token for token in live if token.trial == trial]
+        dropped = {token.hash for token in own[: max(len(own) - room, 0)]}
+        return replace(content, tokens=tuple(token for token in live if token.hash not in dropped))
+
+
+def _live(tokens: Iterable[T], now: datetime) -> list[T]:
+    """Return those that have not expired, the oldest first."""
+    return sorted((token for token in tokens if token.expiration_time > now), key=lambda t: t.expiration_time)
+
+
+def _find(tokens: Iterable[CallbackToken | NotedToken], token: str, now: datetime) -> bool:
+    digest = _hash(token)
+    return any(hmac.compare_digest(kept.hash, digest) for kept in tokens if kept.expiration_time > now)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
