@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 RBAC = Path(__file__).parents[2] / "deploy" / "rbac"
-FILES = ("operator.yaml", "engine.yaml")
+FILES = ("operator.yaml", "engine.yaml", "rest.yaml")
 
 
 def objects(file):
@@ -23,12 +23,27 @@ def test_no_rule_has_a_wildcard(file):
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_nobody_reads_secrets_or_gives_rights_away(file):
+def test_nobody_gives_rights_away(file):
     resources = {resource for rule in rules(file) for resource in rule["resources"]}
     verbs = {verb for rule in rules(file) for verb in rule["verbs"]}
 
-    assert not {"secrets", "pods/exec", "serviceaccounts/token", "roles", "clusterroles"} & resources
+    assert not {"pods/exec", "serviceaccounts/token", "roles", "clusterroles"} & resources
     assert not {"escalate", "bind", "impersonate", "deletecollection"} & verbs
+
+
+@pytest.mark.parametrize("file", ["operator.yaml", "engine.yaml"])
+def test_neither_operator_nor_engine_reads_secrets(file):
+    assert "secrets" not in {resource for rule in rules(file) for resource in rule["resources"]}
+
+
+def test_the_sidecar_gets_single_secrets_and_lists_none():
+    assert [rule["verbs"] for rule in rules("rest.yaml") if "secrets" in rule["resources"]] == [["get"]]
+
+
+def test_the_sidecar_has_rights_in_its_namespace_only_but_for_reviewing_tokens():
+    assert objects("rest.yaml")["ClusterRole"]["rules"] == [
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}
+    ]
 
 
 @pytest.mark.parametrize("file", FILES)
