@@ -1,0 +1,91 @@
+"""What a route is, and how a path finds its route.
+
+Paths are matched as they came, segment by segment, and only then percent-decoded: `%2F` is part of an ID, and
+so are `..` and `.`. A trailing slash works like none. `routes` holds the rows; `app` asks the table;
+`description` makes the OpenAPI document from the same rows.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from lcm_operator.rest.identity import Asks
+
+ID = "{id}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a handler gets: the ID of the path (or ''), body and query, and what was presented."""
+
+    trial_id: str
+    body: Any
+    query: Any
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One row of the table. `path` may hold one `{id}`."""
+
+    method: str
+    path: str
+    handle: Callable[[Call], Awaitable[web.StreamResponse]]
+    asks: Asks = Asks.KEY
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    # What the description says about it; None: it isn't described.
+    summary: str | None = None
+    answer: str = "Message"
+    refusals: tuple[int, ...] = ()
+    deprecated: bool = False
+
+    @property
+    def has_id(self) -> bool:
+        """Whether a trial ID is part of the path."""
+        return ID in self.path.split("/")
+
+
+@dataclass(frozen=True)
+class Match:
+    """The routes of one path by method, and its ID: None if it is not UTF-8, or if there is none."""
+
+    methods: dict[str, Route]
+    trial_id: str | None
+
+
+class Table:
+    """All routes."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(routes)
+        self._paths: defaultdict[tuple[str, ...], dict[str, Route]] = defaultdict(dict)
+        for route in self.routes:
+            methods = self._paths[tuple(route.path.split("/"))]
+            if route.method in methods:
+                raise ValueError(f"{route.method} {route.path} stands twice in the table")
+            methods[route.method] = route
+
+    def find(self, raw_path: str) -> Match | None:
+        """Return what answers a path as it stands in the request line, without query; None: nothing does."""
+        path = raw_path.removesuffix("/") or "/"
+        given = [_decoded(segment) for segment in path.split("/")]
+        for pattern, methods in self._paths.items():
+            if len(pattern) == len(given) and all(
+                wanted in (ID, found) for wanted, found in zip(pattern, given, strict=True)
+            ):
+                return Match(methods, given[pattern.index(ID)] if ID in pattern else None)
+        return None
+
+
+def _decoded(segment: str) -> str | None:
+    """Return a segment of a path as text, None if that is not UTF-8."""
+    try:
+        return unquote_to_bytes(segment.encode(errors="surrogateescape")).decode()
+    except UnicodeDecodeError:
+        return None
