@@ -1,0 +1,41 @@
+"""What can go wrong with a trial registry. The texts go to legacy callers and into conditions as they are."""
+
+
+class RegistryError(Exception):
+    """A registry that told nothing. `reason` is for a condition; the text holds no secret."""
+
+    reason = "RegistryUnusable"
+
+
+class Unreachable(RegistryError):
+    """No connection, or no complete reply in time."""
+
+    reason = "RegistryUnreachable"
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(f"Failed to connect to Trial registry at: {url}: {why}")
+
+
+class BadStatus(RegistryError):
+    """Any status but 200; the body is shown in Python's bytes notation, cut."""
+
+    reason = "RegistryRefused"
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(f"Trial registry responded with: {body!r}.")
+        self.status = status
+
+
+class BadReply(RegistryError):
+    """A reply that is not what a registry says."""
+
+    reason = "RegistryReplyMalformed"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"Failed to parse reply from Trial registry: {why}")
+
+
+class BadConnection(RegistryError):
+    """The TrialRegistry, or the Secret that it names, does not say how to reach the registry."""
+
+    reason = "RegistryMisconfigured"

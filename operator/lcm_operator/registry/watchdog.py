@@ -1,0 +1,99 @@
+"""A deadline for a whole request: time-outs of a socket hold for each read, and a server may trickle.
+
+Used by `client`. At the deadline the connection is shut down, wherever it stands: handshake, headers or body.
+"""
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+
+class Watchdog:
+    """Shuts down what it holds once `seconds` have passed, unless the block was left before."""
+
+    def __init__(self, seconds: float) -> None:
+        self.barked = False
+        self._held: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._bark)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for held in self._held:
+                held.close()
+            self._held.clear()
+
+    def hold(self, connection: socket.socket) -> None:
+        """Watch a connection, by a descriptor of our own: TLS takes the first one away from its socket."""
+        with self._lock:
+            self._held.append(socket.socket(fileno=os.dup(connection.fileno())))
+            if self.barked:
+                self._shut_down()
+
+    def _bark(self) -> None:
+        with self._lock:
+            self.barked = True
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        for held in self._held:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                held.shutdown(socket.SHUT_RDWR)
+
+
+class WatchedAdapter(HTTPAdapter):
+    """Connections that a watchdog holds; https is verified by `trust` alone."""
+
+    def __init__(self, watchdog: Watchdog, trust: ssl.SSLContext | None = None) -> None:
+        self._watchdog = watchdog
+        self._trust = trust
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Make the pools of watched connections."""
+        watchdog = self._watchdog
+
+        class Plain(HTTPConnection):
+            def _new_conn(self) -> socket.socket:
+                made = super()._new_conn()
+                watchdog.hold(made)
+                return made
+
+        class Secure(HTTPSConnection):
+            def _new_conn(self) -> socket.socket:
+                made = super()._new_conn()
+                watchdog.hold(made)
+                return made
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class SecurePool(HTTPSConnectionPool):
+            ConnectionCls = Secure
+
+        if self._trust is not None:
+            options["ssl_context"] = self._trust
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+
+    def cert_verify(self, *_: Any) -> None:
+        """Leave the trust alone: the library would add the public authorities to it."""

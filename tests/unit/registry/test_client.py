@@ -1,0 +1,226 @@
+"""The registry's client against a server on loopback that behaves as registries do on a bad day."""
+
+import gzip
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+
+import pytest
+import trustme
+
+from lcm_operator.registry.client import Connection, RegistryClient
+from lcm_operator.registry.errors import BadConnection, BadReply, BadStatus, RegistryError, Unreachable
+
+NINE = datetime(2031, 1, 1, 9, tzinfo=UTC)
+Behaviour = Callable[[socket.socket], object]
+
+
+class Server:
+    """A server that reads a request's head and then does what the test wants with the connection."""
+
+    def __init__(self, behave: Behaviour, trust: ssl.SSLContext | None = None) -> None:
+        self.heads: list[bytes] = []
+        self._behave, self._trust = behave, trust
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with suppress(OSError, ssl.SSLError):
+                if self._trust:
+                    connection = self._trust.wrap_socket(connection, server_side=True)
+                with connection:
+                    head = b""
+                    while b"\r\n\r\n" not in head and (more := connection.recv(65536)):
+                        head += more
+                    self.heads.append(head)
+                    self._behave(connection)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(10)
+
+
+@contextmanager
+def server(behave: Behaviour, trust: ssl.SSLContext | None = None) -> Iterator[Server]:
+    running = Server(behave, trust)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def says(content: bytes, status: str = "200 OK", *headers: str, length: int | None = None) -> Behaviour:
+    lines = (f"HTTP/1.1 {status}", f"Content-Length: {len(content) if length is None else length}", *headers)
+    head = "\r\n".join((*lines, "Connection: close", "", "")).encode()
+    return lambda connection: connection.sendall(head + content)
+
+
+def trickles(content: bytes, pause: float = 0.05) -> Behaviour:
+    def behave(connection: socket.socket) -> None:
+        for _ in range(10_000):
+            connection.sendall(content)
+            time.sleep(pause)
+
+    return behave
+
+
+def asks(running: Server, *, seconds: float = 20, path: str = "", **connection) -> RegistryClient:
+    url = f"{connection.pop('scheme', 'http')}://127.0.0.1:{running.port}{path}"
+    return RegistryClient(Connection(url, **connection), seconds)
+
+
+def test_a_list_is_read():
+    trials = [
+        {"id": "a", "start_time": "2031-01-01T10:00:00+01:00", "more": [1]},
+        {"id": 7, "start_time": "2031-01-01T09:00:00Z"},
+    ]
+    with server(says(json.dumps(trials).encode())) as running:
+        listing = asks(running).list_trials()
+
+    assert [(entry.id, entry.start_time) for entry in listing.entries] == [("a", NINE), ("7", NINE)]
+    assert (listing.total, listing.bad) == (2, 0)
+    assert running.heads[0].startswith(b"GET /trial/ HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("trial_id", "segment"),
+    [
+        pytest.param("a/b", b"a%2Fb", id="a slash"),
+        pytest.param("..", b"%2E%2E", id="dots"),
+        pytest.param("ü 1", b"%C3%BC%201", id="an umlaut and a space"),
+    ],
+)
+def test_an_id_is_one_segment_of_the_path(trial_id: str, segment: bytes):
+    with server(says(b'{"start_time": "2031-01-01T09:00:00Z"}')) as running:
+        entry = asks(running, path="/api/").trial(trial_id)
+
+    assert (entry.id, entry.start_time) == (trial_id, NINE)
+    assert running.heads[0].startswith(b"GET /api/trial/" + segment + b"/ HTTP/1.1\r\n")
+
+
+def test_basic_authentication_goes_out_and_is_never_shown():
+    with server(says(b"no", "401 Unauthorized")) as running:
+        client = asks(running, user="apikey", password="sesame")
+        with pytest.raises(BadStatus) as caught:
+            client.list_trials()
+
+    assert b"Authorization: Basic YXBpa2V5OnNlc2FtZQ==\r\n" in running.heads[0]
+    assert str(caught.value) == "Trial registry responded with: b'no'."
+    assert "sesame" not in repr(client._connection)
+
+
+def test_a_long_refusal_is_cut():
+    with server(says(b"x" * 5000, "500 Oops")) as running, pytest.raises(BadStatus) as caught:
+        asks(running).list_trials()
+
+    assert str(caught.value) == f"Trial registry responded with: {b'x' * 512!r}."
+
+
+BAD_REPLIES = {
+    "HTML": (says(b"<html>"), "it is no JSON"),
+    "half a list": (says(b'[{"id": "a"'), "it is no JSON"),
+    "a list that breaks off": (says(b'[{"id": "a"', length=500), "it broke off"),
+    "an object": (says(b'{"trials": []}'), "it is not a list of trials"),
+    "null": (says(b"null"), "it is not a list of trials"),
+    "a list without end in depth": (says(b"[" * 100_000), "it is no JSON"),
+    "what is packed": (
+        says(gzip.compress(b" " * 10_000_000), "200 OK", "Content-Encoding: gzip"),
+        "it is encoded",
+    ),
+    "over 32 MiB": (says(b" " * (33 * 1024 * 1024)), "it is over 32 MiB"),
+}
+
+
+@pytest.mark.parametrize(("behave", "why"), BAD_REPLIES.values(), ids=BAD_REPLIES.keys())
+def test_a_reply_that_is_no_list_is_an_error(behave: Behaviour, why: str):
+    with server(behave) as running, pytest.raises(BadReply) as caught:
+        asks(running).list_trials()
+
+    assert str(caught.value).startswith(f"Failed to parse reply from Trial registry: {why}")
+
+
+def test_no_redirect_is_followed():
+    with server(says(b"", "302 Found", "Location: /trial/")) as running, pytest.raises(BadStatus):
+        asks(running).list_trials()
+
+    assert len(running.heads) == 1
+
+
+def hangs(connection: socket.socket) -> None:
+    connection.recv(1)
+
+
+TRICKLES = {
+    "no word": hangs,
+    "headers byte by byte": trickles(b"H"),
+    "headers line by line": trickles(b"HTTP/1.1 200 OK\r\nX: y\r\n", pause=0.3),
+    "a body byte by byte": lambda c: (
+        c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"),
+        trickles(b" ")(c),
+    ),
+    "a body without end": lambda c: (
+        c.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        trickles(b"1\r\n \r\n", pause=0.001)(c),
+    ),
+    "a refusal byte by byte": lambda c: (
+        c.sendall(b"HTTP/1.1 500 X\r\nContent-Length: 99999\r\n\r\n"),
+        trickles(b" ")(c),
+    ),
+}
+
+
+@pytest.mark.parametrize("behave", TRICKLES.values(), ids=TRICKLES.keys())
+def test_a_registry_that_trickles_is_given_up_at_the_deadline(behave: Behaviour):
+    with server(behave) as running, pytest.raises(Unreachable) as caught:
+        asks(running, seconds=0.5).list_trials()
+
+    url = f"http://127.0.0.1:{running.port}/trial/"
+    assert str(caught.value) == f"Failed to connect to Trial registry at: {url}: no reply within 0.5 s"
+
+
+def test_a_handshake_that_hangs_is_given_up_at_the_deadline():
+    with server(hangs) as running, pytest.raises(Unreachable, match=r"no reply within 0\.5 s"):
+        asks(running, seconds=0.5, scheme="https").list_trials()
+
+
+def test_a_registry_that_is_down():
+    with server(hangs) as running:
+        client = asks(running)
+    with pytest.raises(Unreachable, match=r"Connection refused$"):
+        client.list_trials()
+
+
+def test_https_is_verified_by_the_bundle_alone():
+    ours, foreign = trustme.CA(), trustme.CA()
+    trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.issue_cert("127.0.0.1").configure_cert(trust)
+    bundles = {"ours": ours.cert_pem.bytes().decode(), "foreign": foreign.cert_pem.bytes().decode()}
+    with server(says(b"[]"), trust) as running:
+        assert asks(running, scheme="https", authorities=bundles["ours"]).list_trials().total == 0
+        for authorities in (bundles["foreign"], None):
+            with pytest.raises(Unreachable, match="certificate verify failed"):
+                asks(running, scheme="https", authorities=authorities).list_trials()
+
+
+def test_a_bundle_that_is_none_is_told():
+    with pytest.raises(BadConnection, match="caBundle"):
+        RegistryClient(Connection("https://127.0.0.1:1", authorities="nonsense")).list_trials()
+
+
+def test_every_error_has_a_reason_for_a_condition():
+    reasons = {kind.reason for kind in RegistryError.__subclasses__()}
+
+    assert len(reasons) == len(RegistryError.__subclasses__())
