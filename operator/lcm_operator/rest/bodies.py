@@ -54,8 +54,8 @@ _ID_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "patter
 _SCALARS = [{"type": "number"}, {"type": "boolean"}]
 _IdText = Annotated[
     str,
-    BeforeValidator(_as_text),
     StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=_NO_CONTROLS),
+    BeforeValidator(_as_text),
 ]
 TrialId = Annotated[_IdText, WithJsonSchema(_ID_SCHEMA)]
 TrialIdOrNumber = Annotated[_IdText, WithJsonSchema({"anyOf": [_ID_SCHEMA, *_SCALARS]})]

@@ -93,7 +93,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         ),
     )
     without = reading.one_of("LCM_INSECURE_NO_AUTH", ("false", "true"))
-    open_to_all = "LCM_API_KEYS_FILE" not in environment and not settings.address.is_loopback
+    open_to_all = settings.keys_file is None and not settings.address.is_loopback
     if open_to_all and without != "true":
         reading.faults.append(
             f"LCM_REST_ADDRESS: {settings.address.host} can be reached from elsewhere, and anybody could "
