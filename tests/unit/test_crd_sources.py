@@ -10,6 +10,7 @@ from tools.crds import generate, reference
 
 from lcm_operator.api.engine import TrialEngineSpec, TrialEngineStatus
 from lcm_operator.api.plan import TrialPlanSpec
+from lcm_operator.api.registry import TrialRegistrySpec, TrialRegistryStatus
 from lcm_operator.api.trial import TrialSpec, TrialStatus
 
 
@@ -67,7 +68,7 @@ def records_in(hint, mark=""):
 def declared(kind, part):
     """Return the paths of the fields of a schema, without what the template's and free objects hold."""
     below = nodes(schema(kind)["properties"][part])
-    return {path for path, _ in below if path[-1] not in "]}" and ".template." not in path}
+    return {path for path, _ in below if path[-1] not in "]}" and "emplate." not in path}
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,8 @@ def declared(kind, part):
         (TrialEngineSpec, "trialengines", "spec"),
         (TrialEngineStatus, "trialengines", "status"),
         (TrialPlanSpec, "trialplans", "spec"),
+        (TrialRegistrySpec, "trialregistries", "spec"),
+        (TrialRegistryStatus, "trialregistries", "status"),
     ],
 )
 def test_a_type_and_its_schema_have_the_same_fields(record, kind, part):

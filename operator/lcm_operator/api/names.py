@@ -4,7 +4,9 @@ Pure functions; used by operator, REST sidecar, registry import and tests.
 """
 
 import hashlib
+import itertools
 import re
+from collections.abc import Iterator
 
 GROUP = "lcm.5gdrones.eu"
 VERSION = "v1alpha1"
@@ -15,6 +17,14 @@ LABEL_ATTEMPT = f"{GROUP}/attempt"
 ANNOTATION_RESTORE = f"{GROUP}/restore"
 ANNOTATION_RESTORE_FROM = f"{GROUP}/restore-from"
 ANNOTATION_DELETE = f"{GROUP}/delete"
+ANNOTATION_REGISTRY_START_TIME = f"{GROUP}/registry-start-time"
+"""On a Trial with registryRef: the time that was read when it was created; counts until status.startTime."""
+ANNOTATION_SYNC = f"{GROUP}/sync"
+"""On a TrialRegistry: a request ID; the registry is asked at once."""
+ANNOTATION_ORIGIN = f"{GROUP}/origin"
+"""On a Secret: the scheme, host and port that it may be sent to."""
+FINALIZER_IMPORT = f"{GROUP}/import"
+"""Ours, on imported Trials: their removal is noted before they go."""
 FINALIZER_ENGINE = f"{GROUP}/engine"
 """Ours: held until the engine's pod has ended."""
 FINALIZER_TIMER = f"{GROUP}/timer"
@@ -60,6 +70,19 @@ def hashed_name(trial_id: str) -> str:
     """Return slug + `-` + the first 10 hex digits of the ID's sha256."""
     digest = hashlib.sha256(trial_id.encode()).hexdigest()
     return f"{slug(trial_id)}-{digest[:10]}"
+
+
+def object_names(trial_id: str) -> Iterator[str]:
+    """Yield, without end, the names that an object made for `trial_id` may have; the first free one is taken.
+
+    >>> [name for name, _ in zip(object_names("trial-1"), range(3))]
+    ['trial-1', 'trial-1-02cccd8bc6', 'trial-1-02cccd8bc6-2']
+    """
+    first, hashed = engine_name(trial_id), hashed_name(trial_id)
+    yield first
+    if hashed != first:
+        yield hashed
+    yield from (f"{hashed}-{number}" for number in itertools.count(2))
 
 
 def pod_name(engine: str, attempt: int) -> str:

@@ -28,6 +28,7 @@ _LCM = f"{GROUP}/{VERSION}"
 TRIALS = Resource(_LCM, "Trial", "trials")
 TRIAL_ENGINES = Resource(_LCM, "TrialEngine", "trialengines")
 TRIAL_PLANS = Resource(_LCM, "TrialPlan", "trialplans")
+TRIAL_REGISTRIES = Resource(_LCM, "TrialRegistry", "trialregistries")
 PODS = Resource("v1", "Pod", "pods")
 EVENTS = Resource("v1", "Event", "events")
 NODES = Resource("v1", "Node", "nodes", namespaced=False)

@@ -1,0 +1,59 @@
+"""The kind TrialRegistry: a service outside that knows trials and their start times."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from lcm_operator.api.conditions import Conditions
+from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.storage import Moment, Record
+from lcm_operator.api.trial import NameRef
+
+
+class RegistryAuth(Record, frozen=True, kw_only=True):
+    """How we prove who we are: a Secret with `apikey`, or `user` and `password`."""
+
+    secret_ref: NameRef
+
+
+class TrialRegistrySpec(Record, frozen=True, kw_only=True):
+    """Where the registry is and what is taken from it.
+
+    `trial_template` is the raw spec of imported Trials; `ca_bundle` is base64 over PEM.
+    """
+
+    url: str
+    interval_seconds: int = 60
+    suspend: bool = False
+    import_: Literal["None", "All"] = msgspec.field(name="import", default="None")
+    on_vanished: Literal["Keep", "Suspend"] = "Keep"
+    trial_template: dict[str, Any] = msgspec.field(default_factory=dict)
+    auth: RegistryAuth | None = None
+    ca_bundle: str | None = None
+
+
+class Sync(Record, frozen=True, kw_only=True):
+    """The last request by annotation to ask the registry at once, and when that was done."""
+
+    id: str
+    time: Moment
+
+
+class TrialRegistryStatus(Record, frozen=True, kw_only=True):
+    """How the registry was found; written by the operator."""
+
+    observed_generation: int = 0
+    last_attempt_time: Moment | None = None
+    last_sync_time: Moment | None = None
+    last_handled_sync: Sync | None = None
+    trials: int = 0
+    ignored: tuple[str, ...] = ()
+    conditions: Conditions = ()
+
+
+class TrialRegistry(Record, frozen=True, kw_only=True):
+    """The kind TrialRegistry."""
+
+    metadata: Metadata
+    spec: TrialRegistrySpec
+    status: TrialRegistryStatus = msgspec.field(default_factory=TrialRegistryStatus)
