@@ -80,13 +80,29 @@ class Client:
     ) -> tuple[list[Json], str]:
         """Return all objects (of all namespaces if None), read in pages of 500, and their resourceVersion."""
         items: list[Json] = []
+        version = ""
+        async for page, version in self.pages(  # noqa: B007 - the last one counts
+            resource, namespace, label_selector=label_selector, field_selector=field_selector
+        ):
+            items += page
+        return items, version
+
+    async def pages(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncGenerator[tuple[Sequence[Json], str], None]:
+        """Yield all objects in pages of 500, each with their resourceVersion: nobody need hold them all."""
         params = {"limit": str(_PAGE)} | _selectors(label_selector, field_selector)
         while True:
             page = await self._call("GET", resource.path(namespace), params=params)
-            items += page["items"]
+            yield page["items"], page["metadata"]["resourceVersion"]
             more = page["metadata"].get("continue")
             if not more:
-                return items, page["metadata"]["resourceVersion"]
+                return
             params["continue"] = more
 
     async def watch(
@@ -208,13 +224,18 @@ class Client:
         name: str,
         *,
         uid: str | None = None,
+        resource_version: str | None = None,
         grace_period_seconds: int | None = None,
         propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
     ) -> None:
-        """Delete an object, only the one of that `uid` if given. Raises NotFound, Conflict (another UID)."""
+        """Delete an object, only the one of that `uid` and version if given.
+
+        Raises NotFound, Conflict (another UID or version).
+        """
         options: Json = {"propagationPolicy": propagation}
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+        guards = {"uid": uid, "resourceVersion": resource_version}
+        if preconditions := {key: value for key, value in guards.items() if value is not None}:
+            options["preconditions"] = preconditions
         if grace_period_seconds is not None:
             options["gracePeriodSeconds"] = grace_period_seconds
         await self._call("DELETE", resource.path(namespace, name), body=options)

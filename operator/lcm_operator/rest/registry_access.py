@@ -1,0 +1,72 @@
+"""The one TrialRegistry that the sidecar asks, and how it is reached. Called by `scheduling` and `routes`."""
+
+import uuid
+
+from lcm_operator.api import names
+from lcm_operator.api.registry import TrialRegistry
+from lcm_operator.api.storage import parse
+from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.errors import Conflict, NotFound
+from lcm_operator.kube.resources import SECRETS, TRIAL_REGISTRIES
+from lcm_operator.registry.client import RegistryClient
+from lcm_operator.registry.connection import connection_of
+from lcm_operator.registry.errors import BadConnection
+from lcm_operator.rest.refused import Refused
+from lcm_operator.rest.view import View
+
+_ATTEMPTS = 10
+
+
+class RegistryAccess:
+    """The TrialRegistry `name` of a namespace. Everything raises ApiError."""
+
+    def __init__(self, client: Client, view: View, namespace: str, name: str) -> None:
+        self.name = name
+        self._client = client
+        self._view = view
+        self._namespace = namespace
+
+    async def client(self) -> RegistryClient:
+        """Return a client, whose calls belong in a thread. Raises RegistryError, Malformed."""
+        raw = await self._get()
+        if raw is None:
+            raise BadConnection(f"TrialRegistry {self.name} does not exist")
+        registry = parse(raw, TrialRegistry)
+        return RegistryClient(connection_of(registry, await self._secret(registry)))
+
+    async def request_pull(self) -> None:
+        """Have the operator ask the registry now."""
+        await self._patch({"metadata": {"annotations": {names.ANNOTATION_SYNC: str(uuid.uuid4())}}})
+
+    async def toggle_automatic(self) -> bool:
+        """Let the registry's trials be imported, or no more; return whether they are now. Raises Refused."""
+        for _ in range(_ATTEMPTS):
+            raw = await self._get()
+            if raw is None:
+                raise Refused(400, f"TrialRegistry {self.name} does not exist")
+            automatic = bool(raw["spec"].get("import") != "All")
+            guard = {"resourceVersion": raw["metadata"]["resourceVersion"]}
+            try:
+                await self._patch({"metadata": guard, "spec": {"import": "All" if automatic else "None"}})
+            except Conflict:
+                continue
+            self._view.set_automatic(automatic=automatic)
+            return automatic
+        raise Refused(503, f"TrialRegistry {self.name} is changing too often. Try again.")
+
+    async def _get(self) -> Json | None:
+        try:
+            return await self._client.get(TRIAL_REGISTRIES, self._namespace, self.name)
+        except NotFound:
+            return None
+
+    async def _patch(self, patch: Json) -> None:
+        await self._client.merge_patch(TRIAL_REGISTRIES, self._namespace, self.name, patch)
+
+    async def _secret(self, registry: TrialRegistry) -> Json | None:
+        if registry.spec.auth is None:
+            return None
+        try:
+            return await self._client.get(SECRETS, self._namespace, registry.spec.auth.secret_ref.name)
+        except NotFound:
+            return None

@@ -1,0 +1,238 @@
+"""Scheduling for legacy callers: Trials made and removed. Called by `routes`.
+
+No state but the view and one lock per trial ID. Names follow from the ID, so of two callers who schedule one
+ID, here or in another sidecar, the API server lets one through; the other one finds what is there.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from weakref import WeakValueDictionary
+
+from lcm_operator.api import names
+from lcm_operator.api.times import parse_start_time
+from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound
+from lcm_operator.kube.errors import Refused as RefusedByApi
+from lcm_operator.kube.resources import TRIALS
+from lcm_operator.registry.errors import RegistryError
+from lcm_operator.registry.replies import Entry
+from lcm_operator.rest.levels import Level, Outcome
+from lcm_operator.rest.refused import Refused
+from lcm_operator.rest.registry_access import RegistryAccess
+from lcm_operator.rest.replies import cut
+from lcm_operator.rest.view import View
+
+_JUST_NOW = timedelta(seconds=1)
+_AT_ONCE = 16
+_REMOVAL_SECONDS = 10.0
+_MOVE_SECONDS = 10.0
+_ATTEMPTS = 10
+_PAST = "Trial start time in the past. Skipping scheduling."
+
+
+class Scheduling:
+    """The scheduler as callers know it. Every method raises Refused and ApiError."""
+
+    def __init__(
+        self,
+        client: Client,
+        view: View,
+        registry: RegistryAccess,
+        level: Level,
+        *,
+        namespace: str,
+        plan: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self._view = view
+        self._registry = registry
+        self._level = level
+        self._namespace = namespace
+        self._plan = plan
+        self._now = now
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def schedule(self, trial_id: str, start_time: str) -> None:
+        """Schedule a trial at a time."""
+        start = parse_start_time(start_time)
+        if start is None:
+            raise Refused(
+                400,
+                f"Invalid start time: {cut(start_time)}. Start time must be provided in UTC format: "
+                "yyyy-mm-ddThh:mm:ss+zz:00. Example: 2021-02-09T15:12:20+02:00",
+            )
+        async with self._alone(trial_id):
+            if self._view.engine(trial_id) is not None:
+                raise Refused(400, f"Executor Engine with ID: {trial_id} already exists.")
+            self._refuse_scheduled(trial_id)
+            if self._is_past(start):
+                raise Refused(400, _PAST)
+            await self._create(trial_id, {"startTime": _text(start)})
+
+    async def schedule_from_registry(self, trial_id: str) -> None:
+        """Schedule a trial at the time that the registry tells."""
+        try:
+            async with self._alone(trial_id):
+                await self._schedule_from_registry(trial_id)
+        except (RegistryError, Refused) as error:
+            why = error.detail if isinstance(error, Refused) else str(error)
+            raise Refused(400, f"Failed to retrieve trial start time: {why}") from error
+
+    async def schedule_all(self) -> Outcome:
+        """Schedule what the registry has and what is neither scheduled nor executing."""
+        try:
+            registry = await self._registry.client()
+            listing = await asyncio.to_thread(registry.list_trials)
+        except RegistryError as error:
+            raise Refused(400, f"Failed to retrieve trials: {error}") from error
+        ahead = [entry for entry in listing.entries if not self._is_past(entry.start_time)]
+        if not ahead and self._level.nothing_ahead:
+            raise Refused(400, f"Failed to retrieve trials: {self._level.nothing_ahead}")
+        executing = {entry.id for entry in ahead if self._view.engine(entry.id) is not None}
+        moved = [entry for entry in ahead if entry.id not in executing and self._has_moved(entry)]
+        added = {entry.id for entry in moved}
+        await self._move(moved)
+        few = asyncio.Semaphore(_AT_ONCE)
+
+        async def add(entry: Entry) -> None:
+            async with few, self._alone(entry.id):
+                if self._view.engine(entry.id) is None and self._view.scheduling(entry.id) is None:
+                    await self._create_from_registry(entry)
+                    added.add(entry.id)
+
+        await _all(add(entry) for entry in ahead if entry.id not in executing | added)
+        others = [entry.id for entry in ahead if entry.id not in added]
+        return Outcome(
+            added=[entry.id for entry in ahead if entry.id in added],
+            scheduled=[trial_id for trial_id in others if trial_id not in executing],
+            executing=[trial_id for trial_id in others if trial_id in executing],
+        )
+
+    async def unschedule(self, trial_id: str) -> None:
+        """Remove a scheduling that has not started; the answer comes when the ID is free."""
+        unknown = Refused(400, f"Trial scheduling with ID: {trial_id} does not exist.")
+        async with self._alone(trial_id):
+            for _ in range(_ATTEMPTS):
+                trial = self._view.scheduling(trial_id)
+                if trial is None:
+                    raise unknown
+                try:
+                    await self._client.delete(
+                        TRIALS,
+                        self._namespace,
+                        trial.name,
+                        uid=trial.uid,
+                        resource_version=str(trial.version),
+                    )
+                except NotFound:
+                    self._view.drop_trial(trial.name, trial.uid)
+                    raise unknown from None
+                except Conflict:  # it has changed: perhaps it was started
+                    await self._read(trial.name)
+                else:
+                    return await self._gone(trial.name, trial.uid)
+        raise Refused(503, f"Trial scheduling with ID: {trial_id} is changing too often. Try again.")
+
+    async def toggle_automatic(self) -> bool:
+        """Let the registry's trials be scheduled by themselves, or no more; return whether they are now."""
+        return await self._registry.toggle_automatic()
+
+    async def _schedule_from_registry(self, trial_id: str) -> None:
+        if self._view.engine(trial_id) is not None:
+            raise Refused(400, f"Engine instance with trial ID: {trial_id} already exists.")
+        registry = await self._registry.client()
+        entry = await asyncio.to_thread(registry.trial, trial_id)
+        if self._is_past(entry.start_time):
+            raise Refused(400, _PAST)
+        self._refuse_scheduled(trial_id)
+        await self._create_from_registry(entry)
+
+    def _alone(self, trial_id: str) -> asyncio.Lock:
+        """Return the lock of a trial ID; it lives as long as somebody holds it or waits for it."""
+        lock = self._locks.get(trial_id)
+        if lock is None:
+            lock = self._locks[trial_id] = asyncio.Lock()
+        return lock
+
+    def _is_past(self, start: datetime) -> bool:
+        """Return whether it is too late: scripts post the present time, cut to seconds."""
+        return start < self._now() - _JUST_NOW
+
+    def _refuse_scheduled(self, trial_id: str) -> None:
+        if self._view.scheduling(trial_id) is not None:
+            raise Refused(400, f"Trial scheduling with ID: {trial_id} already exists.")
+
+    async def _create_from_registry(self, entry: Entry) -> None:
+        annotations = {names.ANNOTATION_REGISTRY_START_TIME: _text(entry.start_time)}
+        await self._create(entry.id, {"registryRef": {"name": self._registry.name}}, annotations)
+
+    async def _create(self, trial_id: str, when: Json, annotations: dict[str, str] | None = None) -> None:
+        """Create a Trial under the first name that is free."""
+        for name in names.object_names(trial_id):
+            if self._view.trial(name) is not None:
+                continue
+            manifest: Json = {
+                "apiVersion": names.API_VERSION,
+                "kind": TRIALS.kind,
+                "metadata": {"name": name, "annotations": annotations or {}},
+                "spec": {"trialID": trial_id, "planRef": {"name": self._plan}, **when},
+            }
+            try:
+                self._view.put_trial(await self._client.create(TRIALS, self._namespace, manifest))
+            except AlreadyExists:
+                await self._read(name)
+                if self._view.engine(trial_id) is not None:
+                    raise Refused(400, f"Executor Engine with ID: {trial_id} already exists.") from None
+                self._refuse_scheduled(trial_id)
+            except RefusedByApi as error:
+                raise Refused(400, cut(f"The trial was refused: {error.message}")) from error
+            else:
+                return
+
+    async def _read(self, name: str) -> None:
+        """Look again at one Trial."""
+        known = self._view.trial(name)
+        try:
+            self._view.put_trial(await self._client.get(TRIALS, self._namespace, name))
+        except NotFound:
+            if known is not None:
+                self._view.drop_trial(name, known.uid)
+
+    async def _gone(self, name: str, uid: str) -> None:
+        """Wait until a Trial and what was armed for it are gone, so that its ID can be scheduled at once.
+
+        In bounded time: without the operator an armed TrialEngine stays.
+        """
+
+        def is_gone() -> bool:
+            trial, engines = self._view.trial(name), self._view.engines_of_trial(uid)
+            return (trial is None or trial.uid != uid) and not engines
+
+        if not await self._view.until(is_gone, _REMOVAL_SECONDS):
+            await self._read(name)
+
+    def _has_moved(self, entry: Entry) -> bool:
+        """Return whether the registry has another time than the trial that was scheduled by it."""
+        trial = self._view.scheduling(entry.id)
+        known = trial is not None and trial.from_registry and not trial.deleting
+        return self._level.moves and known and trial is not None and trial.start != entry.start_time
+
+    async def _move(self, moved: list[Entry]) -> None:
+        """Have the operator ask the registry now, and wait until it has moved these trials."""
+        if moved:
+            await self._registry.request_pull()
+            await self._view.until(lambda: not any(map(self._has_moved, moved)), _MOVE_SECONDS)
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def _all(work: Iterable[Awaitable[None]]) -> None:
+    """Do all of it; raise the first error once nothing is left running."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
