@@ -21,7 +21,7 @@ from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.errors import ApiError
 from lcm_operator.rest import bodies, connections, identity, replies
 from lcm_operator.rest.hosts import Hosts
-from lcm_operator.rest.identity import Asks, Door, Doorkeeper
+from lcm_operator.rest.identity import Asks, Caller, Door, Doorkeeper
 from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.routing import Call, Match, Route, Table
 
@@ -72,7 +72,7 @@ class Application:
             replies.cut(path),
             answer.status,
             seconds,
-            visit.caller,
+            visit.caller.name,
         )
         return answer
 
@@ -99,12 +99,12 @@ class Application:
         request = visit.request
         if route.asks is not Asks.NOTHING:
             self._hosts.check(request.method, request.headers.get("Host"), request.headers.get("Origin"))
-        candidates = identity.presented(request)
-        visit.caller = await self._doorkeeper.admit(Door(route.asks, request.method, trial_id), candidates)
+        door = Door(route.asks, request.method, trial_id)
+        visit.caller = await self._doorkeeper.admit(door, identity.presented(request))
         found_id = bodies.from_path(trial_id) if route.has_id else ""
         query = bodies.from_query(route.query, visit.query) if route.query else None
         body = bodies.from_body(route.body, await self._body(request)) if route.body else None
-        return Call(found_id, body, query, candidates)
+        return Call(found_id, body, query, visit.caller.shown)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         """Return the body. Raises Refused when it is too large, takes too long, or breaks off."""
@@ -141,4 +141,4 @@ class _Visit:
     def __init__(self, request: web.BaseRequest, query: str) -> None:
         self.request: Any = request
         self.query = query
-        self.caller = "-"
+        self.caller = Caller("-")

@@ -69,12 +69,12 @@ class Server(web.Server):
 class Connection(web.RequestHandler):
     """One client. Its one timer is for what we wait for: headers, taking the answer, the next request."""
 
-    __slots__ = ("_handling", "_server", "_timer")
+    __slots__ = ("_idle", "_server", "_timer")
 
     def __init__(self, server: Server, **arguments: Any) -> None:
         super().__init__(server, **arguments)
         self._server = server
-        self._handling = False
+        self._idle = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,13 +90,14 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; whatever begins a request also begins its time."""
-        if not self._handling and self not in self._server.waiting:
+        if self._idle:
+            self._idle = False
             self._wait(self._server.limits.head_seconds)
         super().data_received(data)
 
     def begin(self) -> None:
         """Stop the time: the headers are complete, and what comes now is bounded by the handler."""
-        self._handling = True
+        self._idle = False
         self._stop_waiting()
 
     async def finish_response(
@@ -107,7 +108,6 @@ class Connection(web.RequestHandler):
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            self._handling = False
             self._wait_until_taken()
 
     def handle_error(
@@ -138,6 +138,7 @@ class Connection(web.RequestHandler):
         """Wait for the next request, or first for the client to take what the kernel did not."""
         if self.transport is None:
             return
+        self._idle = True
         if self.transport.get_write_buffer_size():
             self._wait(self._server.limits.send_seconds)
         else:

@@ -2,7 +2,7 @@
 
 A key travels in the header `Authorization`, bare or as `Bearer`, or in a cookie of that name; either
 suffices, even if the other is wrong. Called by `app` for each request, before its body is read. What was
-presented is never logged; the answer is a name for the log.
+presented is never logged.
 """
 
 import asyncio
@@ -43,6 +43,14 @@ class Door:
     trial_id: str | None
 
 
+@dataclass(frozen=True)
+class Caller:
+    """Who it is, as a name for the log, and the callback token that this one showed."""
+
+    name: str
+    shown: str = ""
+
+
 def presented(request: web.BaseRequest) -> tuple[str, ...]:
     """Return everything in a request that may be a key or a token."""
     candidates: list[str] = []
@@ -61,32 +69,32 @@ class Doorkeeper:
         self._tokens = tokens
         self._pods = pods
 
-    async def admit(self, door: Door, candidates: tuple[str, ...]) -> str:
-        """Return who it is, as a name for the log. Raises Refused, ApiError."""
+    async def admit(self, door: Door, candidates: tuple[str, ...]) -> Caller:
+        """Return who it is. Raises Refused, ApiError."""
         if door.asks is Asks.NOTHING:
-            return "-"
+            return Caller("-")
         if door.asks is Asks.TOKEN:
             return await self._partner(door, candidates)
         if self._keys is None:
-            return "anybody"
+            return Caller("anybody")
         return await self._key(door, candidates, self._keys)
 
-    async def _partner(self, door: Door, candidates: tuple[str, ...]) -> str:
+    async def _partner(self, door: Door, candidates: tuple[str, ...]) -> Caller:
         if door.trial_id is not None:
             for candidate in candidates:
                 if await self._tokens.holds(door.trial_id, candidate):
-                    return "partner"
+                    return Caller("partner", candidate)
         raise Refused(401, "Unauthorized")
 
-    async def _key(self, door: Door, candidates: tuple[str, ...], keys: ApiKeys) -> str:
+    async def _key(self, door: Door, candidates: tuple[str, ...], keys: ApiKeys) -> Caller:
         known = [key for candidate in candidates if (key := keys.find(candidate)) is not None]
         for key in known:
             if key.scope is Scope.OPERATE or door.method == "GET":
-                return f"key {key.name}"
+                return Caller(f"key {key.name}")
         if door.trial_id is not None:
             for candidate in candidates:
                 if await self._pods.is_engine_of(door.trial_id, candidate):
-                    return "engine"
+                    return Caller("engine")
         raise Refused(403, "Forbidden") if known else Refused(401, "Unauthorized")
 
 

@@ -21,12 +21,12 @@ ID = "{id}"
 
 @dataclass(frozen=True)
 class Call:
-    """What a handler gets: the ID of the path (or ''), body and query, and what was presented."""
+    """What a handler gets: the ID of the path (or ''), query, body, and the token that was shown."""
 
     trial_id: str
     body: Any
     query: Any
-    candidates: tuple[str, ...]
+    shown: str
 
 
 @dataclass(frozen=True)

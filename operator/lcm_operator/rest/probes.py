@@ -1,0 +1,86 @@
+"""How the sidecar tells that it is well: /healthz and /readyz among the routes, /metrics on its own port.
+
+`__main__` puts it together. A probe is answered at once and without a key. No label names a trial.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from lcm_operator.rest import replies
+from lcm_operator.rest.identity import Asks
+from lcm_operator.rest.routing import Call, Route
+from lcm_operator.rest.settings import Address
+
+
+def rows(ready: Callable[[], bool], faults: Callable[[], Sequence[str]]) -> tuple[Route, ...]:
+    """Return the rows of the probes. `ready`: the view is filled; `faults`: a sentence for each."""
+
+    async def readyz(_: Call) -> web.StreamResponse:
+        if ready():
+            return replies.message("ready")
+        return replies.detail(503, "The first lists are not complete.")
+
+    async def healthz(_: Call) -> web.StreamResponse:
+        found = faults()
+        return replies.detail(503, "; ".join(found)) if found else replies.message("healthy")
+
+    def row(path: str, probe: Callable[[Call], Awaitable[web.StreamResponse]], summary: str) -> Route:
+        return Route("GET", path, probe, asks=Asks.NOTHING, summary=summary, refusals=(503,))
+
+    return row("/healthz", healthz, "Whether it is well"), row("/readyz", readyz, "Whether it can answer")
+
+
+class Metrics:
+    """What Prometheus reads."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._requests = Counter(
+            "lcm_rest_requests",
+            "Requests by the route's path (empty: no such route), method and status.",
+            ["path", "method", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "lcm_rest_request_seconds",
+            "Time from the request's headers to its answer, by the route's path and method.",
+            ["path", "method"],
+            registry=self.registry,
+        )
+
+    def observe(self, path: str, method: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        self._requests.labels(path, method, str(status)).inc()
+        self._seconds.labels(path, method).observe(seconds)
+
+    @asynccontextmanager
+    async def served(self, address: Address) -> AsyncIterator[None]:
+        """Answer /metrics while the context is open."""
+
+        async def scrape(_: web.Request) -> web.Response:
+            return web.Response(
+                body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+            )
+
+        app = web.Application()
+        app.router.add_get("/metrics", scrape)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, address.host, address.port).start()
+            yield
+        finally:
+            await runner.cleanup()

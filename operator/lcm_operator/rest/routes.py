@@ -1,0 +1,128 @@
+"""THE table: every route of both levels, what it asks for, what it does and how it answers.
+
+The application and its description are both made from these rows, so they can't differ. A handler calls one
+service and words the success; refusals are the services' own. `__main__` calls `rows`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from lcm_operator.rest import bodies, replies
+from lcm_operator.rest.heartbeats import Heartbeats
+from lcm_operator.rest.identity import Asks
+from lcm_operator.rest.routing import Call, Route
+from lcm_operator.rest.tokens import CallbackTokens
+
+CALLBACKS = ("slice", "cloudvnfboarding", "cloudvnfdeployment", "edgevnfonboarding", "edgevnfdeployment")
+
+
+@dataclass(frozen=True)
+class Services:
+    """Whom the handlers call."""
+
+    level: Any
+    status: Any
+    scheduling: Any
+    engines: Any
+    signals: Any
+    heartbeats: Heartbeats
+    tokens: CallbackTokens
+
+
+_Handler = Callable[[Services, Call], Awaitable[web.StreamResponse]]
+
+
+def rows(services: Services) -> tuple[Route, ...]:
+    """Return the table, with handlers that call `services`."""
+
+    def row(method: str, path: str, do: _Handler, summary: str, **more: Any) -> Route:
+        return Route(method, path, partial(do, services), summary=summary, **{"refusals": (400,)} | more)
+
+    status = {"answer": "Status", "refusals": ()}
+    schedule = {"body": bodies.Scheduling}
+    restore = {"refusals": (404, 500)}
+    remove = {"refusals": (400, 500)}
+    token = {"asks": Asks.TOKEN, "refusals": ()}
+    return (
+        row("GET", "/status", _status, "What is scheduled and what runs", **status),
+        row("POST", "/debug/trial/schedule-all", _schedule_all, "Schedule all trials of the registry"),
+        row("POST", "/debug/schedule-trial", _schedule, "Schedule by ID and time", **schedule),
+        row("POST", "/debug/trial/schedule", _schedule, "Schedule by ID and time", **schedule),
+        row("POST", "/debug/trial/{id}/schedule", _schedule_from_registry, "Schedule by ID"),
+        row("DELETE", "/debug/trial/{id}/schedule", _unschedule, "Remove a scheduling that has not started"),
+        row("POST", "/debug/engine/{id}/restore", _restore, "Go on from the latest checkpoint", **restore),
+        row("POST", "/debud/engine/{id}/restore", _restore, "The same, misspelt", deprecated=True, **restore),
+        row("DELETE", "/debug/engine/{id}", _remove, "Stop and remove an engine", **remove),
+        row("POST", "/trial/scheduling", _toggle_automatic, "Turn automatic scheduling on or off"),
+        row("POST", "/debug/add-heartbeat", _add_heartbeat, "Add a heartbeat", query=bodies.Query),
+        row("DELETE", "/debug/heartbeat/{id}", _remove_heartbeat, "Remove a heartbeat"),
+        row("POST", "/token/{id}", _issue_token, "Issue a callback token", answer="Token"),
+        row("GET", "/token/{id}", _check_token, "Check a callback token", **token),
+        row("DELETE", "/token/{id}", _revoke_token, "Revoke a callback token", **token),
+    )
+
+
+async def _status(to: Services, _: Call) -> web.StreamResponse:
+    return replies.reply(await to.status())
+
+
+async def _schedule_all(to: Services, _: Call) -> web.StreamResponse:
+    return replies.message(to.level.scheduled_all(await to.scheduling.schedule_all()))
+
+
+async def _schedule_from_registry(to: Services, call: Call) -> web.StreamResponse:
+    await to.scheduling.schedule_from_registry(call.trial_id)
+    return replies.message(f"Trial scheduled with trial ID: {call.trial_id}")
+
+
+async def _schedule(to: Services, call: Call) -> web.StreamResponse:
+    wanted: bodies.Scheduling = call.body
+    await to.scheduling.schedule(wanted.trial_id, wanted.start_time)
+    return replies.message(f"Trial scheduling added with trial ID: {wanted.trial_id}")
+
+
+async def _unschedule(to: Services, call: Call) -> web.StreamResponse:
+    await to.scheduling.unschedule(call.trial_id)
+    return replies.message(f"Trial scheduling removed with trial ID: {call.trial_id}")
+
+
+async def _toggle_automatic(to: Services, _: Call) -> web.StreamResponse:
+    return replies.message(f"Automatic scheduling: {await to.scheduling.toggle_automatic()}")
+
+
+async def _restore(to: Services, call: Call) -> web.StreamResponse:
+    await to.engines.restore(call.trial_id)
+    return replies.message(f"Engine instance restored for trial ID: {call.trial_id}")
+
+
+async def _remove(to: Services, call: Call) -> web.StreamResponse:
+    await to.engines.remove(call.trial_id)
+    return replies.message(f"Engine instance removed with trial ID: {call.trial_id}")
+
+
+async def _add_heartbeat(to: Services, call: Call) -> web.StreamResponse:
+    wanted: bodies.Query = call.query
+    await to.heartbeats.add(wanted.trial_id)
+    return replies.message(f"Heartbeat added with trial ID: {wanted.trial_id}")
+
+
+async def _remove_heartbeat(to: Services, call: Call) -> web.StreamResponse:
+    await to.heartbeats.remove(call.trial_id)
+    return replies.message(f"Heartbeat instance removed with trial ID: {call.trial_id}")
+
+
+async def _issue_token(to: Services, call: Call) -> web.StreamResponse:
+    return replies.reply(replies.encoded({"Authorization": await to.tokens.issue(call.trial_id)}))
+
+
+async def _check_token(_to: Services, _: Call) -> web.StreamResponse:
+    return replies.message("Success")
+
+
+async def _revoke_token(to: Services, call: Call) -> web.StreamResponse:
+    await to.tokens.revoke(call.trial_id, call.shown)
+    return replies.message("Success")

@@ -1,0 +1,171 @@
+"""The sidecar on a free port, with services that only remember what they were told."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+from aiohttp import web
+from aiohttp.test_utils import BaseTestServer
+
+from lcm_operator.rest import description, probes
+from lcm_operator.rest.app import Application
+from lcm_operator.rest.connections import Limits, Server
+from lcm_operator.rest.hosts import Hosts
+from lcm_operator.rest.identity import Doorkeeper
+from lcm_operator.rest.keys import ApiKeys, Scope, line_of
+from lcm_operator.rest.levels import LEVELS
+from lcm_operator.rest.routes import Services, rows
+from lcm_operator.rest.routing import Table
+from lcm_operator.rest.settings import Address
+
+KEY, READ_KEY = "key-that-operates", "key-that-reads"
+TOKEN = "t" * 43
+TIME = "2031-07-01T10:00:00+02:00"
+
+
+class Recorder:
+    """Any service: each call is remembered, and answered or refused as the test wants."""
+
+    def __init__(self, calls):
+        self._calls = calls
+        self.answers = {}
+
+    def __getattr__(self, name):
+        async def call(*arguments):
+            self._calls.append((name, *arguments))
+            answer = self.answers.get(name)
+            if isinstance(answer, Exception):
+                raise answer
+            return await answer() if callable(answer) else answer
+
+        return call
+
+
+class Tokens:
+    """Callback tokens: one is good for the trial `a`."""
+
+    def __init__(self):
+        self.good = {("a", TOKEN)}
+
+    async def holds(self, trial_id, token):
+        return (trial_id, token) in self.good
+
+    async def issue(self, _trial_id):
+        return TOKEN
+
+    async def revoke(self, trial_id, token):
+        self.good.discard((trial_id, token))
+
+
+class Pods:
+    """Tokens of engines' pods: one is good for the trial `a`."""
+
+    async def is_engine_of(self, trial_id, candidate):
+        return (trial_id, candidate) == ("a", "head.body.sign")
+
+
+class Answer:
+    """What came back."""
+
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def said(self):
+        """The status and the text of `message` or `detail`."""
+        value = json.loads(self.body)
+        return self.status, value.get("message", value.get("detail", value))
+
+
+class Sidecar:
+    """The sidecar and what its services were called with."""
+
+    def __init__(self, folder, *, authenticated=True, limits=None, level="0.1.1", body_seconds=10.0):
+        self.calls = []
+        self.service = Recorder(self.calls)
+        self.tokens = Tokens()
+        self.health = SimpleNamespace(ready=True, faults=[])
+        self.observed = []
+        keys = None
+        if authenticated:
+            file = folder / "keys"
+            file.write_text(
+                f"{line_of(KEY, Scope.OPERATE, 'ops')}\n{line_of(READ_KEY, Scope.READ, 'grafana')}\n"
+            )
+            keys = ApiKeys(file)
+        self.service.answers["status"] = b'{"message":"fine"}'
+        services = Services(
+            level=LEVELS[level],
+            status=self.service.status,
+            scheduling=self.service,
+            engines=self.service,
+            signals=self.service,
+            heartbeats=self.service,
+            tokens=self.tokens,
+        )
+        described = (*rows(services), *probes.rows(lambda: self.health.ready, lambda: self.health.faults))
+        shown = description.routes(described, version=level, authenticated=authenticated)
+        self.table = Table((*described, *shown))
+        self.application = Application(
+            self.table,
+            Doorkeeper(keys, self.tokens, Pods()),
+            Hosts(Address("127.0.0.1", 5000), set(), authenticated=authenticated),
+            lambda *seen: self.observed.append(seen),
+            body_seconds=body_seconds,
+        )
+        self._limits = limits or Limits()
+
+    @asynccontextmanager
+    async def listening(self):
+        """Answer on self.port."""
+        self.server = Server(self.application, self._limits)
+        server = _Server(self.server)
+        await server.start_server()
+        self.port = server.port
+        try:
+            yield self
+        finally:
+            await server.close()
+
+    async def connect(self):
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def ask(self, method, path, body=b"", **headers):
+        """Send one request as it stands, with the key unless told otherwise."""
+        given = {"Host": f"127.0.0.1:{self.port}", "Authorization": KEY} | headers
+        if body:
+            given.setdefault("Content-Length", str(len(body)))
+        head = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items() if value)]
+        raw = "\r\n".join([*head, "Connection: close", "", ""]).encode() + body
+        return await self.send(raw, bodiless=method == "HEAD")
+
+    async def send(self, raw, *, bodiless=False):
+        """Send these bytes and read one answer."""
+        reader, writer = await self.connect()
+        try:
+            writer.write(raw)
+            return await read(reader, bodiless=bodiless)
+        finally:
+            writer.close()
+
+
+class _Server(BaseTestServer):
+    def __init__(self, server):
+        super().__init__()
+        self._ours = server
+
+    async def _make_runner(self, **_):
+        return web.ServerRunner(self._ours, shutdown_timeout=5)
+
+
+async def read(reader, *, bodiless=False):
+    """Return one answer; a connection that ends before it raises IncompleteReadError."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in head[1:] if line)
+    body = b"" if bodiless else await reader.readexactly(int(headers.get("Content-Length", 0)))
+    return Answer(int(head[0].split()[1]), headers, body)
+
+
+def run(scenario):
+    return asyncio.run(scenario)

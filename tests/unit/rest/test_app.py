@@ -1,0 +1,343 @@
+"""What happens to a request on its way to a service and back."""
+
+import json
+import logging
+
+import pytest
+from tests.unit.rest.stage import KEY, READ_KEY, TIME, TOKEN, Sidecar, run
+
+from lcm_operator.api.storage import Malformed
+from lcm_operator.kube.errors import Unavailable
+from lcm_operator.rest.levels import Outcome
+from lcm_operator.rest.refused import Refused
+
+BODY = json.dumps({"trial_id": "a", "start_time": TIME}).encode()
+MISSING = {"msg": "field required", "type": "value_error.missing"}
+
+
+@pytest.fixture
+def sidecar(tmp_path):
+    return Sidecar(tmp_path)
+
+
+def asked(sidecar, *arguments, **headers):
+    async def scenario():
+        async with sidecar.listening():
+            return await sidecar.ask(*arguments, **headers)
+
+    return run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "call", "message"),
+    [
+        (
+            "POST",
+            "/debug/trial/a/schedule",
+            ("schedule_from_registry", "a"),
+            "Trial scheduled with trial ID: a",
+        ),
+        (
+            "DELETE",
+            "/debug/trial/a/schedule",
+            ("unschedule", "a"),
+            "Trial scheduling removed with trial ID: a",
+        ),
+        ("POST", "/debug/engine/a/restore", ("restore", "a"), "Engine instance restored for trial ID: a"),
+        ("POST", "/debud/engine/a/restore", ("restore", "a"), "Engine instance restored for trial ID: a"),
+        ("DELETE", "/debug/engine/a", ("remove", "a"), "Engine instance removed with trial ID: a"),
+        ("POST", "/debug/add-heartbeat?trial_id=a", ("add", "a"), "Heartbeat added with trial ID: a"),
+        ("DELETE", "/debug/heartbeat/a", ("remove", "a"), "Heartbeat instance removed with trial ID: a"),
+    ],
+)
+def test_a_route_calls_its_service_and_words_the_success(sidecar, method, path, call, message):
+    answer = asked(sidecar, method, path)
+
+    assert answer.said == (200, message)
+    assert sidecar.calls == [call]
+
+
+@pytest.mark.parametrize("path", ["/debug/schedule-trial", "/debug/trial/schedule"])
+def test_scheduling_takes_id_and_time_from_the_body_whatever_its_type_is_called(sidecar, path):
+    answer = asked(sidecar, "POST", path, BODY, **{"Content-Type": "application/x-www-form-urlencoded"})
+
+    assert answer.said == (200, "Trial scheduling added with trial ID: a")
+    assert sidecar.calls == [("schedule", "a", TIME)]
+
+
+def test_schedule_all_is_worded_by_the_level(sidecar):
+    sidecar.service.answers["schedule_all"] = Outcome(added=("a", "it's"))
+
+    assert asked(sidecar, "POST", "/debug/trial/schedule-all").said == (
+        200,
+        """Scheduled trials with ids: ['a', "it's"]""",
+    )
+
+
+@pytest.mark.parametrize("state", [True, False])
+def test_automatic_scheduling_is_told_as_it_is_now(sidecar, state):
+    sidecar.service.answers["toggle_automatic"] = state
+
+    assert asked(sidecar, "POST", "/trial/scheduling").said == (200, f"Automatic scheduling: {state}")
+
+
+def test_an_answer_is_compact_json_in_utf_8_and_not_escaped(sidecar):
+    answer = asked(sidecar, "DELETE", "/debug/engine/%C3%BCml%20%22%F0%9F%98%80")
+
+    assert answer.body == '{"message":"Engine instance removed with trial ID: üml \\"😀"}'.encode()
+    assert answer.headers["Content-Type"] == "application/json"
+    assert not [name for name in answer.headers if name.startswith("Access-Control")]
+
+
+@pytest.mark.parametrize("trial_id", ["..", ".", "a/b", "A B", "ü" * 253])
+def test_any_id_reaches_the_service_as_it_was_meant(sidecar, trial_id):
+    encoded = "".join(f"%{byte:02X}" for byte in trial_id.encode())
+    asked(sidecar, "DELETE", f"/debug/engine/{encoded}")
+
+    assert sidecar.calls == [("remove", trial_id)]
+
+
+def test_a_proxy_may_send_the_whole_address(sidecar):
+    assert asked(sidecar, "DELETE", "http://127.0.0.1:5000/debug/engine/a?x=1#y").said[0] == 200
+    assert sidecar.calls == [("remove", "a")]
+
+
+# What comes first
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": ""}], ids=["with a key", "without a key"])
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/nowhere", (404, "Not Found")),
+        ("POST", "/trial/a/callback/other", (404, "Not Found")),
+        ("POST", "/status", (405, "Method Not Allowed")),
+        ("HEAD", "/debug/engine/a", (405, None)),
+        ("OPTIONS", "/debug/engine/a", (405, "Method Not Allowed")),
+        ("OPTIONS", "*", (404, "Not Found")),
+        ("TRACE", "/status", (405, "Method Not Allowed")),
+        ("PUT", "/debug/schedule-trial", (405, "Method Not Allowed")),
+    ],
+)
+def test_path_and_method_are_looked_at_before_anything_else(sidecar, method, path, expected, headers):
+    answer = asked(sidecar, method, path, **headers)
+
+    assert answer.status == expected[0]
+    assert expected[1] is None or answer.said == expected
+
+
+def test_a_wrong_method_is_told_the_right_ones(sidecar):
+    assert asked(sidecar, "PUT", "/debug/trial/a/schedule").headers["Allow"] == "DELETE, POST"
+
+
+def test_the_key_is_looked_at_before_the_body(sidecar):
+    assert asked(sidecar, "POST", "/debug/schedule-trial", b"{", Authorization="wrong").said == (
+        401,
+        "Unauthorized",
+    )
+
+
+def test_the_body_is_looked_at_before_its_meaning(sidecar):
+    sidecar.service.answers["schedule"] = Refused(400, "no")
+
+    assert asked(sidecar, "POST", "/debug/schedule-trial", b"{}").said == (
+        422,
+        [{"loc": ["body", field]} | MISSING for field in ("trial_id", "start_time")],
+    )
+    assert asked(sidecar, "POST", "/debug/schedule-trial", BODY).said == (400, "no")
+
+
+def test_a_refusal_is_answered_as_the_service_words_it(sidecar):
+    sidecar.service.answers["restore"] = Refused(404, "Engine instance with trial ID: a does not exist.")
+
+    assert asked(sidecar, "POST", "/debug/engine/a/restore").said == (
+        404,
+        "Engine instance with trial ID: a does not exist.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "loc"),
+    [
+        pytest.param("/debug/trial//schedule", ["path", "id"], id="an empty ID"),
+        pytest.param(f"/debug/trial/{'x' * 254}/schedule", ["path", "id"], id="an ID too long"),
+        pytest.param("/debug/trial/a%0A/schedule", ["path", "id"], id="an ID with a control character"),
+        pytest.param("/debug/trial/%FF/schedule", ["path", "id"], id="an ID that is not UTF-8"),
+        pytest.param("/debug/add-heartbeat", ["query", "trial_id"], id="a query without the ID"),
+    ],
+)
+def test_an_id_that_is_none_is_refused_with_its_place(sidecar, path, loc):
+    answer = asked(sidecar, "POST", path)
+
+    assert (answer.said[0], answer.said[1][0]["loc"]) == (422, loc)
+    assert sidecar.calls == []
+
+
+def test_a_body_where_none_is_asked_for_is_ignored_and_so_is_a_query(sidecar):
+    async def scenario():
+        async with sidecar.listening():
+            reader, writer = await sidecar.connect()
+            one = f"DELETE /debug/engine/a?x=%FF HTTP/1.1\r\nHost: localhost\r\nAuthorization: {KEY}\r\n"
+            writer.write(f"{one}Content-Length: 3\r\n\r\nxyz{one}Connection: close\r\n\r\n".encode())
+            answers = await reader.read()
+            writer.close()
+            return answers.count(b"HTTP/1.1 200 OK")
+
+    assert run(scenario()) == 2
+
+
+# Keys and tokens
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"Authorization": KEY}, id="bare"),
+        pytest.param({"Authorization": f"Bearer {KEY}"}, id="as a bearer"),
+        pytest.param({"Authorization": f"bearer  {KEY} "}, id="as a bearer, badly written"),
+        pytest.param({"Authorization": "", "Cookie": f"a=b; Authorization={KEY}"}, id="in a cookie"),
+        pytest.param(
+            {"Authorization": "wrong", "Cookie": f"Authorization={KEY}"}, id="in a cookie beside a wrong one"
+        ),
+        pytest.param(
+            {"Authorization": KEY, "Cookie": "Authorization=wrong"}, id="in the header beside a wrong cookie"
+        ),
+    ],
+)
+def test_a_key_lets_in(sidecar, headers):
+    assert asked(sidecar, "DELETE", "/debug/engine/a", **headers).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"Authorization": ""}, id="none"),
+        pytest.param({"Authorization": KEY.upper()}, id="in capitals"),
+        pytest.param({"Authorization": f"Basic {KEY}"}, id="another scheme"),
+        pytest.param({"Authorization": "Bearer"}, id="a scheme alone"),
+        pytest.param({"Authorization": "", "X-Api-Key": KEY}, id="another header"),
+        pytest.param({"Authorization": "", "Cookie": f"authorization={KEY}"}, id="another cookie"),
+        pytest.param({"Authorization": TOKEN}, id="a callback token"),
+        pytest.param({"Authorization": "other.body.sign"}, id="a foreign pod's token"),
+    ],
+)
+@pytest.mark.parametrize("line", ["GET /status", "POST /trial/scheduling", "DELETE /debug/engine/a"])
+def test_without_a_key_nobody_gets_in(sidecar, headers, line):
+    answer = asked(sidecar, *line.split(), **headers)
+
+    assert answer.said == (401, "Unauthorized")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert sidecar.calls == []
+
+
+def test_a_key_that_may_read_changes_nothing(sidecar):
+    assert asked(sidecar, "GET", "/status", Authorization=READ_KEY).status == 200
+    assert asked(sidecar, "DELETE", "/debug/engine/a", Authorization=READ_KEY).said == (403, "Forbidden")
+    assert asked(sidecar, "POST", "/trial/scheduling", Authorization=READ_KEY).said == (403, "Forbidden")
+    assert sidecar.calls == [("status",)]
+
+
+def test_an_engine_comes_in_by_its_pod_s_token_for_its_own_trial_only(sidecar):
+    token = "head.body.sign"
+
+    assert asked(sidecar, "DELETE", "/debug/engine/a", Authorization=f"Bearer {token}").status == 200
+    assert asked(sidecar, "DELETE", "/debug/engine/b", Authorization=token).status == 401
+    assert asked(sidecar, "GET", "/status", Authorization=token).status == 401
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_callback_token_opens_its_own_routes_and_a_key_does_not(sidecar, method):
+    assert asked(sidecar, method, "/token/a", Authorization=KEY).status == 401
+    assert asked(sidecar, method, "/token/b", Authorization=TOKEN).status == 401
+    assert asked(sidecar, method, "/token/a", Authorization=f"Bearer {TOKEN}").said == (200, "Success")
+
+
+def test_a_token_is_issued_for_a_key_and_ends_when_it_is_revoked(sidecar):
+    assert json.loads(asked(sidecar, "POST", "/token/a").body) == {"Authorization": TOKEN}
+    assert asked(sidecar, "DELETE", "/token/a", Authorization=TOKEN).status == 200
+    assert asked(sidecar, "GET", "/token/a", Authorization=TOKEN).status == 401
+
+
+def test_without_keys_everybody_may_do_everything_but_report_for_a_trial(tmp_path):
+    sidecar = Sidecar(tmp_path, authenticated=False)
+
+    assert asked(sidecar, "DELETE", "/debug/engine/a", Authorization="").status == 200
+    assert asked(sidecar, "GET", "/token/a", Authorization="").status == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/docs/", "/docs/start.js", "/openapi.json", "/healthz", "/readyz"]
+)
+def test_description_and_probes_ask_for_nothing(sidecar, path):
+    assert asked(sidecar, "GET", path, Authorization="", Host="probe.example").status == 200
+
+
+def test_a_foreign_origin_or_host_changes_nothing(sidecar):
+    assert asked(sidecar, "DELETE", "/debug/engine/a", Origin="http://evil.example").said == (
+        403,
+        "Forbidden",
+    )
+    assert asked(sidecar, "DELETE", "/debug/engine/a", Host="evil.example").said == (
+        421,
+        "Misdirected Request",
+    )
+    assert sidecar.calls == []
+    plain = asked(sidecar, "GET", "/status")
+    foreign = asked(sidecar, "GET", "/status", Host="evil.example", Origin="http://evil.example")
+    assert (foreign.status, foreign.body, foreign.headers.keys()) == (200, plain.body, plain.headers.keys())
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(Unavailable(0, "Unreachable", "Connection refused"), id="the API server is away"),
+        pytest.param(Malformed("ConfigMap lcm-rest: nonsense"), id="what was read is nonsense"),
+    ],
+)
+def test_trouble_with_kubernetes_is_no_fault_of_the_caller(sidecar, error):
+    sidecar.service.answers["remove"] = error
+
+    assert asked(sidecar, "DELETE", "/debug/engine/a").said == (503, f"Kubernetes: {error}")
+
+
+def test_what_nobody_thought_of_is_told_without_details_and_logged(sidecar, caplog):
+    sidecar.service.answers["remove"] = ZeroDivisionError("secret")
+
+    assert asked(sidecar, "DELETE", "/debug/engine/a").said == (500, "Internal Server Error")
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_texts_of_others_are_cut_and_escaped(sidecar):
+    sidecar.service.answers["remove"] = Unavailable(0, "Odd", "\x1b[31m\n" + "x" * 1000)
+
+    status, text = asked(sidecar, "DELETE", "/debug/engine/a").said
+    assert (status, text[:30]) == (503, "Kubernetes: 0 Odd: \\x1b[31m\\nx")
+    assert len(text) < 540
+
+
+def test_the_log_tells_who_did_what_but_neither_keys_nor_queries(sidecar, caplog):
+    caplog.set_level(logging.DEBUG)
+    asked(sidecar, "DELETE", f"/debug/engine/a%0a?{KEY}", Cookie=f"Authorization={KEY}")
+    asked(sidecar, "DELETE", "/debug/engine/a", Authorization="wrong-key")
+    asked(sidecar, "GET", "/token/a", Authorization=TOKEN)
+
+    lines = [record.message for record in caplog.records if record.name == "lcm_operator.rest.app"]
+    assert ["DELETE /debug/engine/a%0a 422" in lines[0], "key ops" in lines[0]] == [True, True]
+    assert "DELETE /debug/engine/a 401" in lines[1]
+    assert "GET /token/a 200" in lines[2]
+    assert not [secret for secret in (KEY, "wrong-key", TOKEN) if secret in caplog.text]
+
+
+def test_every_answer_is_counted_by_the_path_of_the_table(sidecar):
+    asked(sidecar, "DELETE", "/debug/engine/a")
+    asked(sidecar, "PATCH", "/debug/engine/a")
+    asked(sidecar, "GET", "/nowhere")
+
+    assert [seen[:3] for seen in sidecar.observed] == [
+        ("/debug/engine/{id}", "DELETE", 200),
+        ("", "PATCH", 405),
+        ("", "", 404),
+    ]
