@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 class Application:
     """The handler of a `connections.Server`.
 
-    `observe` is told of each answer: the path as the table has it (empty: none), method, status and seconds.
+    `ready`: the view is filled; before that nothing is answered from it. `observe` is told of each answer: the
+    path as the table has it (empty: none), method, status and seconds.
     """
 
     def __init__(
@@ -42,13 +43,15 @@ class Application:
         table: Table,
         doorkeeper: Doorkeeper,
         hosts: Hosts,
-        observe: Callable[[str, str, int, float], None] = lambda *_: None,
+        ready: Callable[[], bool],
+        observe: Callable[[str, str, int, float], None],
         *,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._table = table
         self._doorkeeper = doorkeeper
         self._hosts = hosts
+        self._ready = ready
         self._observe = observe
         self._body_seconds = body_seconds
 
@@ -101,6 +104,8 @@ class Application:
             self._hosts.check(request.method, request.headers.get("Host"), request.headers.get("Origin"))
         door = Door(route.asks, request.method, trial_id)
         visit.caller = await self._doorkeeper.admit(door, identity.presented(request))
+        if route.asks is not Asks.NOTHING and not self._ready():
+            raise Refused(503, "Not ready: what there is has not been read yet.")
         found_id = bodies.from_path(trial_id) if route.has_id else ""
         query = bodies.from_query(route.query, visit.query) if route.query else None
         body = bodies.from_body(route.body, await self._body(request)) if route.body else None

@@ -18,9 +18,10 @@ class Heartbeats:
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
 
-    async def all(self) -> tuple[str, ...]:
-        """Return the trial IDs, each as often as it was added."""
-        return (await self._notes.read()).heartbeats
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The trial IDs, each as often as it was added, as far as they are known here."""
+        return self._notes.known.heartbeats
 
     async def add(self, trial_id: str) -> None:
         """Add one; repeats add another. Raises Refused when there is no room."""

@@ -5,6 +5,7 @@ resourceVersion that it was computed from. Called by `heartbeats` and `tokens`.
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import msgspec
 
 from lcm_operator.api.storage import Malformed, Moment, Record
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound
+from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from lcm_operator.kube.resources import CONFIG_MAPS
 from lcm_operator.rest.refused import Refused
 
@@ -23,6 +24,8 @@ MOST = 1000
 """Heartbeats, and tokens: a ConfigMap holds 1 MiB."""
 _ATTEMPTS = 10
 _PAUSE_SECONDS = 0.05
+_RETRY_SECONDS = 1.0
+log = logging.getLogger(__name__)
 
 
 class NotedToken(Record, frozen=True, kw_only=True):
@@ -67,6 +70,30 @@ class Notes:
         self._client = client
         self._namespace = namespace
         self._one_at_a_time = asyncio.Lock()
+        self._version = 0
+        self.known = Content()
+        """What was last seen; it follows the ConfigMap while `follow` runs."""
+        self.filled = asyncio.Event()
+        """Set once `known` holds what there was."""
+
+    async def follow(self) -> None:
+        """Keep `known` what the API server has. Ends only when it is cancelled."""
+        selector = f"metadata.name={NAME}"
+        while True:
+            try:
+                found, version = await self._client.list(
+                    CONFIG_MAPS, self._namespace, field_selector=selector
+                )
+                self._take(found[0] if found else None, version)
+                self.filled.set()
+                async for kind, raw in self._client.watch(
+                    CONFIG_MAPS, self._namespace, resource_version=version, field_selector=selector
+                ):
+                    if kind != "BOOKMARK":
+                        self._take(None if kind == "DELETED" else raw, raw["metadata"]["resourceVersion"])
+            except ApiError as error:
+                log.warning("ConfigMap %s is looked at again: %s", NAME, error)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def read(self) -> Content:
         """Return what stands there now. Raises Malformed, ApiError."""
@@ -93,18 +120,29 @@ class Notes:
             return
         manifest: dict[str, Any] = {"metadata": {"name": NAME}, "data": after.data()}
         if raw is None:
-            await self._client.create(
+            written = await self._client.create(
                 CONFIG_MAPS, self._namespace, {"apiVersion": "v1", "kind": "ConfigMap"} | manifest
             )
         else:
             manifest["metadata"]["resourceVersion"] = raw["metadata"]["resourceVersion"]
-            await self._client.merge_patch(CONFIG_MAPS, self._namespace, NAME, manifest)
+            written = await self._client.merge_patch(CONFIG_MAPS, self._namespace, NAME, manifest)
+        self._take(written, written["metadata"]["resourceVersion"])
 
     async def _get(self) -> Json | None:
         try:
             return await self._client.get(CONFIG_MAPS, self._namespace, NAME)
         except NotFound:
             return None
+
+    def _take(self, raw: Json | None, version: str) -> None:
+        """Remember what was seen, unless something newer was."""
+        if int(version) <= self._version:
+            return
+        self._version = int(version)
+        try:
+            self.known = _content(raw)
+        except Malformed as error:
+            log.warning("what is known stays as it was: %s", error)
 
 
 def _content(raw: Json | None) -> Content:

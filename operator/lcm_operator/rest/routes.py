@@ -12,23 +12,24 @@ from typing import Any
 from aiohttp import web
 
 from lcm_operator.rest import bodies, replies
+from lcm_operator.rest.engines import Engines
 from lcm_operator.rest.heartbeats import Heartbeats
 from lcm_operator.rest.identity import Asks
+from lcm_operator.rest.levels import Level
 from lcm_operator.rest.routing import Call, Route
+from lcm_operator.rest.scheduling import Scheduling
+from lcm_operator.rest.status_page import StatusPage
 from lcm_operator.rest.tokens import CallbackTokens
-
-CALLBACKS = ("slice", "cloudvnfboarding", "cloudvnfdeployment", "edgevnfonboarding", "edgevnfdeployment")
 
 
 @dataclass(frozen=True)
 class Services:
     """Whom the handlers call."""
 
-    level: Any
-    status: Any
-    scheduling: Any
-    engines: Any
-    signals: Any
+    level: Level
+    page: StatusPage
+    scheduling: Scheduling
+    engines: Engines
     heartbeats: Heartbeats
     tokens: CallbackTokens
 
@@ -67,7 +68,7 @@ def rows(services: Services) -> tuple[Route, ...]:
 
 
 async def _status(to: Services, _: Call) -> web.StreamResponse:
-    return replies.reply(await to.status())
+    return replies.reply(replies.encoded(to.page.body(to.heartbeats.known)))
 
 
 async def _schedule_all(to: Services, _: Call) -> web.StreamResponse:

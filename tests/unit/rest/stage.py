@@ -31,6 +31,8 @@ class Recorder:
         self._calls = calls
         self.answers = {}
 
+    known = ()
+
     def __getattr__(self, name):
         async def call(*arguments):
             self._calls.append((name, *arguments))
@@ -94,13 +96,12 @@ class Sidecar:
                 f"{line_of(KEY, Scope.OPERATE, 'ops')}\n{line_of(READ_KEY, Scope.READ, 'grafana')}\n"
             )
             keys = ApiKeys(file)
-        self.service.answers["status"] = b'{"message":"fine"}'
+        self.padding = ""
         services = Services(
             level=LEVELS[level],
-            status=self.service.status,
+            page=SimpleNamespace(body=self.page),
             scheduling=self.service,
             engines=self.service,
-            signals=self.service,
             heartbeats=self.service,
             tokens=self.tokens,
         )
@@ -111,10 +112,15 @@ class Sidecar:
             self.table,
             Doorkeeper(keys, self.tokens, Pods()),
             Hosts(Address("127.0.0.1", 5000), set(), authenticated=authenticated),
+            lambda: self.health.ready,
             lambda *seen: self.observed.append(seen),
             body_seconds=body_seconds,
         )
         self._limits = limits or Limits()
+
+    def page(self, heartbeats):
+        self.calls.append(("status",))
+        return {"message": "fine", "Heartbeat_instances": str(heartbeats) + self.padding}
 
     @asynccontextmanager
     async def listening(self):

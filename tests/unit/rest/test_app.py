@@ -287,6 +287,23 @@ def test_a_foreign_origin_or_host_changes_nothing(sidecar):
     assert (foreign.status, foreign.body, foreign.headers.keys()) == (200, plain.body, plain.headers.keys())
 
 
+def test_before_everything_has_been_read_nothing_is_answered_but_probes(sidecar):
+    sidecar.health.ready = False
+
+    assert asked(sidecar, "GET", "/readyz").status == 503
+    assert asked(sidecar, "GET", "/healthz").status == 200
+    assert asked(sidecar, "GET", "/status").status == 503
+    assert asked(sidecar, "DELETE", "/debug/engine/a").status == 503
+    assert asked(sidecar, "GET", "/status", Authorization="wrong").status == 401
+    assert sidecar.calls == []
+
+
+def test_health_names_what_is_wrong(sidecar):
+    sidecar.health.faults = ["watch: silent", "loop: late"]
+
+    assert asked(sidecar, "GET", "/healthz").said == (503, "watch: silent; loop: late")
+
+
 # What goes wrong
 
 

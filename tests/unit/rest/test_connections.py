@@ -121,7 +121,7 @@ def test_a_body_that_does_not_come_is_given_up(tmp_path, framing):
 
 def test_an_answer_that_is_not_taken_is_given_up(tmp_path):
     sidecar = Sidecar(tmp_path, limits=Limits(send_seconds=SOON))
-    sidecar.service.answers["status"] = b"x" * 50_000_000
+    sidecar.padding = "x" * 50_000_000
 
     async def scenario():
         async with sidecar.listening():

@@ -1,0 +1,141 @@
+"""The composition root: puts the sidecar's parts together and runs them until they are told to stop.
+
+Called by `__main__`. Nothing else knows all the parts.
+"""
+
+import asyncio
+import logging
+import signal
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from lcm_operator.kube.access import Access, in_cluster
+from lcm_operator.kube.client import Client
+from lcm_operator.rest import description, probes, routes
+from lcm_operator.rest.app import Application
+from lcm_operator.rest.connections import Server
+from lcm_operator.rest.engines import Engines
+from lcm_operator.rest.heartbeats import Heartbeats
+from lcm_operator.rest.hosts import Hosts
+from lcm_operator.rest.identity import Doorkeeper, PodTokens
+from lcm_operator.rest.keys import ApiKeys, BadKeys
+from lcm_operator.rest.levels import LEVELS
+from lcm_operator.rest.notes import Notes
+from lcm_operator.rest.registry_access import RegistryAccess
+from lcm_operator.rest.routing import Table
+from lcm_operator.rest.scheduling import Scheduling
+from lcm_operator.rest.settings import BadSettings, Settings
+from lcm_operator.rest.status_page import StatusPage
+from lcm_operator.rest.tokens import CallbackTokens
+from lcm_operator.rest.view import View
+from lcm_operator.rest.watching import Watching
+
+SILENT_SECONDS = 180.0
+"""The API server sends a bookmark about every minute."""
+_LAST_SECONDS = 10.0
+log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings) -> None:
+    """Run the sidecar until SIGTERM or SIGINT. Raises BadSettings, or what ended one of its parts."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    keys, access = _keys(settings), _access(settings)
+    async with Client(access) as client:
+        namespace = settings.namespace or access.namespace
+        await Sidecar(settings, client, namespace, keys).run(stop)
+
+
+class Sidecar:
+    """All parts of one sidecar, for one namespace."""
+
+    def __init__(self, settings: Settings, client: Client, namespace: str, keys: ApiKeys | None) -> None:
+        self._settings = settings
+        self._namespace = namespace
+        self._metrics = probes.Metrics()
+        self._view = View()
+        self._watching = Watching(client, self._view, namespace, settings.registry)
+        self._notes = Notes(client, namespace)
+        self._tokens = CallbackTokens(client, namespace, self._notes, _now)
+        authenticated = keys is not None
+        self._application = Application(
+            self._table(client, authenticated=authenticated),
+            Doorkeeper(keys, self._tokens, PodTokens(client, namespace, self._tokens)),
+            Hosts(settings.address, settings.allowed_hosts, authenticated=authenticated),
+            self._ready,
+            self._metrics.observe,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Answer until `stop`; then finish what is under way, in bounded time.
+
+        Raises BadSettings where it can't listen, or what ended the watches: nothing may go on without them.
+        """
+        server, address = Server(self._application), self._settings.address
+        runner = web.ServerRunner(server, shutdown_timeout=_LAST_SECONDS)
+        await runner.setup()
+        async with self._metrics.served(self._settings.metrics):
+            try:
+                await web.TCPSite(runner, address.host, address.port).start()
+            except OSError as error:
+                raise BadSettings(f"LCM_REST_ADDRESS: {error}") from error
+            log.info("serves %s at level %s on %s", self._namespace, self._settings.version, address)
+            async with asyncio.TaskGroup() as tasks:
+                feeding = [tasks.create_task(work) for work in (self._watching.run(), self._notes.follow())]
+                try:
+                    await stop.wait()
+                    log.info("stops")
+                finally:
+                    await runner.cleanup()
+                for task in feeding:
+                    task.cancel()
+
+    def _table(self, client: Client, *, authenticated: bool) -> Table:
+        settings, namespace, view = self._settings, self._namespace, self._view
+        level = LEVELS[settings.version]
+        registry = RegistryAccess(client, view, namespace, settings.registry)
+        services = routes.Services(
+            level=level,
+            page=StatusPage(view, level, settings.timezone),
+            scheduling=Scheduling(
+                client, view, registry, level, namespace=namespace, plan=settings.default_plan, now=_now
+            ),
+            engines=Engines(client, view, namespace),
+            heartbeats=Heartbeats(self._notes),
+            tokens=self._tokens,
+        )
+        described = (*routes.rows(services), *probes.rows(self._ready, self._faults))
+        shown = description.routes(described, version=settings.version, authenticated=authenticated)
+        return Table((*described, *shown))
+
+    def _ready(self) -> bool:
+        return self._watching.filled.is_set() and self._notes.filled.is_set()
+
+    def _faults(self) -> list[str]:
+        silence = self._watching.silence
+        return [f"watch: no event for {silence:.0f} s"] if silence > SILENT_SECONDS else []
+
+
+def _keys(settings: Settings) -> ApiKeys | None:
+    if settings.keys_file is None:
+        log.warning("no API keys: whoever reaches this process may schedule trials")
+        return None
+    try:
+        return ApiKeys(settings.keys_file)
+    except (OSError, BadKeys) as error:
+        raise BadSettings(f"LCM_API_KEYS_FILE: {error}") from error
+
+
+def _access(settings: Settings) -> Access:
+    if settings.kubeconfig is None:
+        return in_cluster()
+    # 10 MiB of memory, only where they are needed.
+    from lcm_operator.kube.kubeconfig import from_kubeconfig  # noqa: PLC0415
+
+    return from_kubeconfig(settings.kubeconfig, settings.context)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
