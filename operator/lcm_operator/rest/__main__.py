@@ -1,4 +1,4 @@
-"""`python -m lcm_operator.rest`: the sidecar's process; with `hash-key`: make a line of the file of API keys."""
+"""`python -m lcm_operator.rest`: the sidecar. With `hash-key`: make a line of the file of API keys."""
 
 import argparse
 import asyncio

@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 class Application:
     """The handler of a `connections.Server`.
 
-    `ready`: the view is filled; before that nothing is answered from it. `observe` is told of each answer: the
-    path as the table has it (empty: none), method, status and seconds.
+    `ready`: the view is filled; before that nothing is answered from it. `observe` is told of each answer:
+    the path as the table has it (empty: none), method, status and seconds.
     """
 
     def __init__(

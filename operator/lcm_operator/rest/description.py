@@ -111,6 +111,7 @@ _START = (
 """,
     "text/javascript",
 )
+_TYPES = {".css": "text/css", ".js": "text/javascript"}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -223,6 +224,7 @@ def _shows(body: bytes, content_type: str) -> Callable[[Call], Awaitable[web.Str
 
 def _sends(file: Path) -> Callable[[Call], Awaitable[web.StreamResponse]]:
     async def send(_: Call) -> web.StreamResponse:
-        return web.FileResponse(file, headers={"Cache-Control": "no-cache"})
+        headers = {"Cache-Control": "no-cache", "Content-Type": _TYPES[file.suffix]}
+        return web.FileResponse(file, headers=headers)
 
     return send

@@ -120,7 +120,9 @@ class Sidecar:
 
     def page(self, heartbeats):
         self.calls.append(("status",))
-        return {"message": "fine", "Heartbeat_instances": str(heartbeats) + self.padding}
+        keys = ("Scheduler_status", "scheduled_trials", "Executor_Engine_instances")
+        page = {"message": "fine"} | dict.fromkeys(keys, "Idle")
+        return page | {"Heartbeat_instances": str(heartbeats) + self.padding}
 
     @asynccontextmanager
     async def listening(self):
