@@ -1,0 +1,230 @@
+"""Callback tokens: where they stand, whom they are good for, and when they end."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.unit.rest.kube import Kube
+from tests.unit.rest.stage import run
+
+from lcm_operator.rest.notes import MOST, NAME, Notes
+from lcm_operator.rest.refused import Refused
+from lcm_operator.rest.tokens import LIFETIME, MOST_PER_TRIAL, CallbackTokens
+
+NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
+
+
+class World:
+    """An API server, a clock, and any number of sidecars."""
+
+    def __init__(self):
+        self.kube = Kube()
+        self.now = NOW
+        self.tokens = self.sidecar()
+
+    def sidecar(self):
+        return CallbackTokens(self.kube, "lab", Notes(self.kube, "lab"), lambda: self.now)
+
+    def issue(self, trial_id, times=1):
+        async def scenario():
+            found = []
+            for _ in range(times):
+                self.now += timedelta(seconds=1)
+                found.append(await self.tokens.issue(trial_id))
+            return found
+
+        return run(scenario())
+
+    def holds(self, trial_id, *tokens):
+        async def scenario():
+            return [await self.sidecar().holds(trial_id, token) for token in tokens]
+
+        return run(scenario())
+
+    @property
+    def noted(self):
+        raw = self.kube.objects.get(("configmaps", NAME))
+        return json.loads(raw["data"]["tokens"]) if raw else []
+
+    def on_engine(self, name):
+        return self.kube.objects["trialengines", name]["status"]["callbackTokens"]
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def engine_exists(world):
+    world.kube.engine("a")
+
+
+def nothing_exists(_world):
+    pass
+
+
+@pytest.fixture(params=[nothing_exists, engine_exists], ids=["without an engine", "with an engine"])
+def either(world, request):
+    request.param(world)
+    return world
+
+
+def test_a_token_is_good_for_its_trial_only_in_every_sidecar(either):
+    (token,) = either.issue("a")
+
+    assert either.holds("a", token) == [True]
+    assert either.holds("b", token) == [False]
+    assert either.holds("A", token) == [False]
+
+
+@pytest.mark.parametrize("other", ["", "x", "x" * 43, "ü" * 43], ids=["empty", "short", "made up", "odd"])
+def test_anything_else_is_no_token(either, other):
+    either.issue("a")
+
+    assert either.holds("a", other) == [False]
+
+
+def test_tokens_hold_256_random_bits(world):
+    found = world.issue("a", times=MOST_PER_TRIAL)
+
+    assert len(set(found)) == MOST_PER_TRIAL
+    assert {len(token) for token in found} == {43}
+
+
+def test_a_token_is_stored_as_a_hash(either):
+    (token,) = either.issue("a")
+    everything = json.dumps([*either.kube.objects.values()])
+
+    assert hashlib.sha256(token.encode()).hexdigest() in everything
+    assert token not in everything
+
+
+def test_a_token_ends_after_thirty_days(either):
+    (token,) = either.issue("a")
+
+    either.now += LIFETIME - timedelta(seconds=1)
+    assert either.holds("a", token) == [True]
+    either.now += timedelta(seconds=1)
+    assert either.holds("a", token) == [False]
+
+
+def test_a_revoked_token_ends_and_no_other_one(either):
+    first, second = either.issue("a", times=2)
+    run(either.tokens.revoke("a", first))
+
+    assert either.holds("a", first, second) == [False, True]
+
+
+def test_a_token_that_was_issued_before_the_engine_was_there_stays_good_and_can_be_revoked(world):
+    early, other = world.issue("a", times=2)
+    world.kube.engine("a")
+    (late,) = world.issue("a")
+
+    assert world.holds("a", early, other, late) == [True, True, True]
+    run(world.tokens.revoke("a", early))
+    assert world.holds("a", early, other, late) == [False, True, True]
+
+
+def test_the_ninth_token_of_a_trial_ends_the_oldest(either):
+    found = either.issue("a", times=MOST_PER_TRIAL + 2)
+
+    assert either.holds("a", *found) == [False] * 2 + [True] * MOST_PER_TRIAL
+
+
+def test_the_ninth_ends_the_oldest_also_where_they_stand_in_two_places(world):
+    early = world.issue("a", times=6)
+    others = world.issue("b", times=6)
+    world.kube.engine("a")
+    late = world.issue("a", times=4)
+
+    assert world.holds("a", *early, *late) == [False] * 2 + [True] * 8
+    assert world.holds("b", *others) == [True] * 6
+
+
+def test_expired_tokens_do_not_count_and_go(either):
+    old = either.issue("a", times=MOST_PER_TRIAL)
+    either.now += LIFETIME
+    new = either.issue("a", times=2)
+
+    assert either.holds("a", *old, *new) == [False] * MOST_PER_TRIAL + [True] * 2
+    assert len(either.noted) + len(either.on_engine("a") if either.noted == [] else []) == 2
+
+
+def test_a_thousand_tokens_are_kept_and_then_the_next_is_refused_until_some_expire(world):
+    stands = (NOW + timedelta(days=1)).isoformat()
+    world.kube.put(
+        "configmaps",
+        NAME,
+        data={
+            "tokens": json.dumps(
+                [{"trial": f"{n}", "hash": f"{n}", "expirationTime": stands} for n in range(MOST)]
+            )
+        },
+    )
+
+    with pytest.raises(Refused) as told:
+        world.issue("a")
+    assert (told.value.status, "Too many callback tokens" in told.value.detail) == (400, True)
+    assert len(world.noted) == MOST
+    world.now += timedelta(days=1)
+    (token,) = world.issue("a")
+    assert world.holds("a", token) == [True]
+    assert len(world.noted) == 1
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param({"attempt": 0}, id="it may be armed anew"),
+        pytest.param({"deleting": True}, id="it is being deleted"),
+        pytest.param({"trial_id": "other"}, id="it is another trial's"),
+    ],
+)
+def test_an_engine_that_may_not_stay_is_given_no_tokens(world, engine):
+    world.kube.engine("a", **engine)
+    (token,) = world.issue("a")
+
+    assert world.on_engine("a") == []
+    assert world.holds("a", token) == [True]
+
+
+def test_an_engine_of_another_trial_that_has_the_same_name_lends_no_tokens(world):
+    world.kube.engine("a")
+    (token,) = world.issue("a")
+    world.kube.objects["trialengines", "a"]["spec"]["trialID"] = "other"
+
+    assert world.holds("a", token) == [False]
+
+
+def test_an_engine_that_saves_its_checkpoint_meanwhile_costs_no_token(world):
+    world.kube.engine("a")
+    (first,) = world.issue("a")
+
+    def save():
+        status = world.kube.objects["trialengines", "a"]["status"] | {"values": {"kpiLabel": "Idle"}}
+        raw = world.kube.objects["trialengines", "a"]
+        world.kube.put("trialengines", "a", metadata=raw["metadata"], spec=raw["spec"], status=status)
+
+    world.kube.before_write = [save, save]
+    (second,) = world.issue("a")
+
+    assert world.holds("a", first, second) == [True, True]
+    assert world.kube.objects["trialengines", "a"]["status"]["values"] == {"kpiLabel": "Idle"}
+
+
+def test_an_engine_that_goes_while_its_token_is_issued_costs_no_token(world):
+    world.kube.engine("a")
+    world.kube.before_write = [lambda: world.kube.drop("trialengines", "a")]
+    (token,) = world.issue("a")
+
+    assert world.holds("a", token) == [True]
+
+
+def test_an_engine_that_never_stands_still_is_told_as_such(world):
+    world.kube.engine("a")
+    world.kube.before_write = [lambda: world.kube.engine("a")] * 100
+
+    with pytest.raises(Refused) as told:
+        world.issue("a")
+    assert told.value.status == 503
