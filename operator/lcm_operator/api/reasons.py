@@ -26,6 +26,18 @@ SUSPENDED = "Suspended"
 AWAITING_REGISTRY = "AwaitingRegistry"
 """The start time comes from a TrialRegistry that has not told it yet."""
 
+# Synced (of a TrialRegistry)
+SYNCED = "Synced"
+"""The registry told its trials. Also the type of the condition."""
+REGISTRY_UNREACHABLE = "RegistryUnreachable"
+"""The registry can't be connected to, or gave no complete reply in time."""
+REGISTRY_REFUSED = "RegistryRefused"
+"""The registry answered with another status than 200."""
+REGISTRY_REPLY_MALFORMED = "RegistryReplyMalformed"
+"""The registry's reply can't be read as a list of trials."""
+REGISTRY_MISCONFIGURED = "RegistryMisconfigured"
+"""The TrialRegistry, or the Secret that it names, does not say how to reach the registry."""
+
 # Armed
 ADMITTED = "Admitted"
 """The TrialEngine exists and the API server would admit its pod."""
@@ -86,5 +98,11 @@ CANCELLED = "Cancelled"
 
 # Reasons of Events only.
 RESTORED = "Restored"
+MOVED = "Moved"
+"""The registry has another start time for the trial than before."""
+BAD_ENTRIES = "BadEntries"
+"""The registry has entries that can't be read; the others are taken."""
+VANISHED = "Vanished"
+"""The registry no longer has an imported trial: it is suspended until the registry has it again."""
 REFUSED = "RequestRefused"
 MALFORMED = "Malformed"

@@ -15,6 +15,7 @@ from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.storage import parse, serialise, status_patch
 from lcm_operator.api.trial import Trial, TrialStatus
 from lcm_operator.controllers.admission import check
+from lcm_operator.controllers.ignoring import Ignoring
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.recorder import Recorder
@@ -35,6 +36,7 @@ class Apply:
         self._client = client
         self._store = store
         self._recorder = recorder
+        self._ignoring = Ignoring(client)
 
     async def __call__(self, key: Key, action: act.Action) -> None:  # noqa: C901, PLR0912 - a branch an action
         """Carry out one action for the slot `key`."""
@@ -66,6 +68,10 @@ class Apply:
                 await self._write_engine(engine, new)
             case act.ReleaseEngine(engine=engine):
                 await self._release(key, engine)
+            case act.AskRegistry(namespace=namespace, name=name):
+                self._store.registries.want((namespace, name))
+            case act.ReleaseImport(trial=trial):
+                await self._release_import(trial)
             case act.RecordEvent():
                 log.info("%s/%s: %s: %s", key.namespace, key.engine, action.reason, action.message)
                 self._recorder.add(action)
@@ -191,6 +197,19 @@ class Apply:
         return await self._client.json_patch(
             resource, metadata.namespace, metadata.name, patch, subresource="status"
         )
+
+    async def _release_import(self, trial: Trial) -> None:
+        metadata = trial.metadata
+        if trial.spec.registry_ref is not None:
+            await self._ignoring.note(metadata.namespace, trial.spec.registry_ref.name, trial.trial_id)
+        left = [name for name in metadata.finalizers if name != names.FINALIZER_IMPORT]
+        patch = {"metadata": {"resourceVersion": metadata.resource_version, "finalizers": left}}
+        try:
+            raw = await self._client.merge_patch(TRIALS, metadata.namespace, metadata.name, patch)
+        except NotFound:
+            self._store.drop_trial(metadata.namespace, metadata.name, metadata.uid)
+        else:
+            self._store.put_trial(raw)
 
     async def _release(self, key: Key, engine: TrialEngine) -> None:
         metadata = engine.metadata

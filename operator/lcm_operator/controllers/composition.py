@@ -17,6 +17,7 @@ from lcm_operator.controllers.heartbeat import Heartbeat
 from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
+from lcm_operator.controllers.registries import Registries
 from lcm_operator.controllers.relist import discovered, keep_relisting, relist_until_done
 from lcm_operator.controllers.settings import Settings
 from lcm_operator.controllers.store import Store
@@ -40,6 +41,7 @@ async def run(settings: Settings) -> None:
         reconciler = Reconciler(
             client, Store(settings.domain), may_act=elector.is_leader, observer=Observer(registry)
         )
+        registries = Registries(client, reconciler, elector.is_leader)
         registry.register(metrics.Gauges(reconciler, elector.is_leader))
         async with health.serve(
             settings.health,
@@ -50,7 +52,7 @@ async def run(settings: Settings) -> None:
             await _run_until(
                 stop,
                 _work(client, elector, reconciler, heartbeat, ready),
-                lambda stop_kopf: _watch(client, reconciler, heartbeat, stop, stop_kopf),
+                lambda stop_kopf: _watch(client, reconciler, registries, heartbeat, stop, stop_kopf),
                 reconciler.settle,
             )
 
@@ -100,6 +102,7 @@ async def _work(
 async def _watch(
     client: Client,
     reconciler: Reconciler,
+    registries: Registries,
     heartbeat: Heartbeat,
     stop: asyncio.Event,
     stop_kopf: asyncio.Event,
@@ -112,7 +115,7 @@ async def _watch(
     settings = kopf.OperatorSettings()
     handlers.configure(settings)
     settings.networking.error_backoffs = _Patience()
-    handlers.register(registry, reconciler)
+    handlers.register(registry, reconciler, registries)
     heartbeat.register(registry, settings)
 
     @kopf.on.login(registry=registry)

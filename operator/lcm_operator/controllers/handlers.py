@@ -1,22 +1,28 @@
 """What kopf calls: each handler only turns an event into store content and a key in the queue.
 
-Only `on.event` handlers and one timer: they write nothing into the objects (but for the timer's finalizer,
-which our own create brings along). The wall clock is the alarm's business, not kopf's.
+Only `on.event` handlers and two timers: they write nothing into the objects but for the timers' finalizer,
+which our own create of a TrialEngine brings along. The wall clock is the alarm's business, not kopf's.
 """
 
+import logging
 from typing import Any
 
 import kopf
 
 from lcm_operator.api import names
+from lcm_operator.api.storage import Malformed
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.reconciler import Reconciler
+from lcm_operator.controllers.registries import Registries
+from lcm_operator.kube.errors import ApiError
 
 _CHECK_ENGINE_SECONDS = 10.0
+_TICK_SECONDS = 1.0
 _GONE = "DELETED"
+log = logging.getLogger(__name__)
 
 
-def register(registry: kopf.OperatorRegistry, reconciler: Reconciler) -> None:
+def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries: Registries) -> None:
     """Register every handler with kopf."""
     store = reconciler.store
 
@@ -56,6 +62,23 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler) -> None:
     @kopf.timer(names.GROUP, names.VERSION, "trialengines", interval=_CHECK_ENGINE_SECONDS, registry=registry)
     async def check_engine(namespace: str | None, name: str, **_: Any) -> None:
         look_at(store.doubt_pod(namespace or "", name))
+
+    _register_registries(registry, registries)
+
+
+def _register_registries(registry: kopf.OperatorRegistry, registries: Registries) -> None:
+    @kopf.timer(names.GROUP, names.VERSION, "trialregistries", interval=_TICK_SECONDS, registry=registry)
+    async def ask_registry(body: kopf.Body, **_: Any) -> None:
+        try:
+            await registries.tick(dict(body))
+        except (ApiError, Malformed) as error:
+            log.warning("TrialRegistry %s/%s: %s", body.metadata.namespace, body.metadata.name, error)
+
+    @kopf.on.event(names.GROUP, names.VERSION, "trialregistries", registry=registry)
+    async def registry_changed(event: kopf.RawEvent, **_: Any) -> None:
+        metadata = event["object"]["metadata"]
+        if event["type"] == _GONE:
+            registries.forget(metadata["namespace"], metadata["name"], metadata["uid"])
 
 
 class _NoDifferences(kopf.DiffBaseStorage):

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lcm_operator.api import reasons
+from lcm_operator.api.metadata import Metadata
 from lcm_operator.controllers import census
 from lcm_operator.controllers.alarm import Alarm
 from lcm_operator.controllers.apply import Apply
@@ -85,6 +86,14 @@ class Reconciler:
             why = "the trial was deleted before its start"
             self._recorder.tell("Trial", before.metadata, reasons.CANCELLED, why, warning=False)
 
+    def tell(self, kind: str, about: Metadata, reason: str, message: str, *, warning: bool) -> None:
+        """Have people told about an object, when nothing urgent is under way."""
+        self._recorder.tell(kind, about, reason, message, warning=warning)
+
+    def is_busy(self) -> bool:
+        """Return whether a start is under way or near: what can wait waits."""
+        return self.queue.is_urgent() or self._start_is_near()
+
     async def follow(self) -> None:
         """Keep the heap warm until cancelled, without a write."""
         async with asyncio.TaskGroup() as tasks:
@@ -105,7 +114,7 @@ class Reconciler:
         """Wait until no start is under way or near, at most 2 s: no time to hand over to a standby."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LONGEST_SETTLING_SECONDS):
-                while self._may_act() and (self.queue.is_urgent() or self._start_is_near()):  # noqa: ASYNC110
+                while self._may_act() and self.is_busy():  # noqa: ASYNC110
                     await asyncio.sleep(_SETTLING_LOOK_SECONDS)
 
     def _take_over(self) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import ApiError
-from lcm_operator.kube.resources import LEASES, TRIAL_ENGINES, TRIAL_PLANS, TRIALS
+from lcm_operator.kube.resources import LEASES, TRIAL_ENGINES, TRIAL_PLANS, TRIAL_REGISTRIES, TRIALS
 
+_KINDS = (TRIALS, TRIAL_ENGINES, TRIAL_PLANS, TRIAL_REGISTRIES, LEASES)
 _EVERY_SECONDS = 300.0
 _DEAF_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
@@ -61,7 +62,7 @@ async def discovered(client: Client, stop: asyncio.Event) -> None:
     """
     while not stop.is_set():
         try:
-            if all([await client.serves(kind) for kind in (TRIALS, TRIAL_ENGINES, TRIAL_PLANS, LEASES)]):
+            if all([await client.serves(kind) for kind in _KINDS]):
                 return
         except ApiError as error:
             log.warning("the API server's kinds can't be read yet: %s", error)

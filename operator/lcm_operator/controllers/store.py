@@ -17,6 +17,7 @@ from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.pods import seen_pod
+from lcm_operator.controllers.registry_times import Place, RegistryTimes, registry_of
 from lcm_operator.domain.granting import attempt_of
 from lcm_operator.domain.holding import holder
 from lcm_operator.domain.snapshot import Absent, Admission, Beat, Pod, Problem, Refusal, Settings, Snapshot
@@ -82,6 +83,7 @@ class Store:
         self._plans: dict[ObjectName, TrialPlan | Problem] = {}
         self._plan_versions: dict[ObjectName, int] = {}
         self._dead: OrderedDict[str, None] = OrderedDict()
+        self.registries = RegistryTimes()
         self.complaints: deque[tuple[str, Metadata, str]] = deque(maxlen=_REMEMBERED_DEAD)
         """Objects that turned out to be unreadable, for somebody to tell people."""
 
@@ -97,6 +99,19 @@ class Store:
         """Return a Trial by its name, if it is known."""
         key = self._keys.get((namespace, name))
         return self._slots[key].trials.get(name) if key else None
+
+    def key_of(self, trial: Trial) -> Key:
+        """Return the key of the slot that a Trial belongs to."""
+        return Key(trial.metadata.namespace, names.engine_name(trial.trial_id))
+
+    def trials_in(self, namespace: str) -> list[Trial]:
+        """Return the Trials of a namespace that can be read."""
+        slots = (slot for key, slot in self._slots.items() if key.namespace == namespace)
+        return [trial for slot in slots for trial in slot.trials.values()]
+
+    def trials_by(self, registry: Place) -> list[Trial]:
+        """Return the Trials that have their start time from a TrialRegistry."""
+        return [trial for trial in self.trials_in(registry[0]) if registry_of(trial) == registry]
 
     def engine(self, key: Key) -> TrialEngine | None:
         """Return the TrialEngine of `key`, if it is known."""
@@ -119,6 +134,8 @@ class Store:
             beat=slot.beat,
             admission=slot.admission,
             refusal=slot.refusal,
+            told=self.registries.told(trials),
+            asked=self.registries.asked(chosen) if chosen else None,
             engine_gone=slot.engine_gone,
             engine_read_after_end=slot.engine_read_after_end,
             settings=self._settings,
@@ -131,7 +148,7 @@ class Store:
         except Malformed as error:
             return self._put_unreadable("Trial", raw, str(error))
         place = (trial.metadata.namespace, trial.metadata.name)
-        key = Key(trial.metadata.namespace, names.engine_name(trial.trial_id))
+        key = self.key_of(trial)
         before = self._keys.get(place)
         known = self._slots[before].trials.get(trial.metadata.name) if before else None
         if not self._newer(trial.metadata, known.metadata if known else None):

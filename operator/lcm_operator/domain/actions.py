@@ -135,6 +135,21 @@ class ReleaseEngine:
 
 
 @dataclass(frozen=True)
+class AskRegistry:
+    """Have a TrialRegistry asked soon: a trial is about to be armed by what it told."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ReleaseImport:
+    """Note that an imported Trial is being deleted, so that it is not imported again, and let it go."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True)
 class RecordEvent:
     """Tell people, after the write that it is about."""
 
@@ -159,6 +174,8 @@ Action = (
     | GrantEngine
     | WriteEngine
     | ReleaseEngine
+    | AskRegistry
+    | ReleaseImport
     | RecordEvent
 )
 

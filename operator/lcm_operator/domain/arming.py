@@ -10,6 +10,7 @@ from lcm_operator.api import reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     Action,
+    AskRegistry,
     CheckAdmission,
     CreateEngine,
     Decision,
@@ -27,6 +28,8 @@ from lcm_operator.domain.trial_status import ACCEPTED, Set, trial_status
 
 def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision:
     """Decide about a trial whose start time is near."""
+    if ask := _ask(snapshot, trial, begin, now):
+        return act(ask)
     retry = snapshot.settings.retry_arming
     problem = engine_problem(snapshot, trial, begin, now, retry)
     if isinstance(problem, CreateEngine):
@@ -44,6 +47,16 @@ def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: dateti
     if now + retry >= begin:
         return wait("the start time is next", begin, Urgency.START)
     return wait("arming is tried again", now + retry)
+
+
+def _ask(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> AskRegistry | None:
+    """Return the question to the registry, once for each time that a trial is about to be armed by it."""
+    if trial.spec.registry_ref is None:
+        return None
+    opened, asked = begin - snapshot.settings.arm_lead, snapshot.asked
+    if asked is not None and (asked >= opened or now - asked <= snapshot.settings.fresh_enough):
+        return None
+    return AskRegistry(trial.metadata.namespace, trial.spec.registry_ref.name)
 
 
 def engine_problem(

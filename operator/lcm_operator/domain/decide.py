@@ -8,10 +8,12 @@ is nothing special: the next process decides from what stands in the API server.
 from collections.abc import Iterator
 from datetime import datetime
 
+from lcm_operator.api import names
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.actions import Decision, DeleteEngine, act, wait
+from lcm_operator.domain.actions import Decision, DeleteEngine, ReleaseImport, act, wait
 from lcm_operator.domain.holding import holder
 from lcm_operator.domain.lifecycle import decide_running
+from lcm_operator.domain.registry_times import decide_move
 from lcm_operator.domain.removal import decide_removal
 from lcm_operator.domain.scheduling import decide_start
 from lcm_operator.domain.snapshot import Snapshot
@@ -33,11 +35,19 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
 
 
 def _decisions(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Iterator[Decision]:
-    """Go through what is to be said of the slot: its TrialEngine and holder first, then who waits."""
+    """Go through what is to be said: moves, the TrialEngine and the holder, then who goes or waits."""
+    for trial in snapshot.trials:
+        if moved := decide_move(snapshot, trial, now):
+            yield moved
     yield _decide_holder(snapshot, chosen, now)
     for trial in snapshot.trials:
+        if (
+            trial.metadata.deletion_timestamp is not None
+            and names.FINALIZER_IMPORT in trial.metadata.finalizers
+        ):
+            yield act(ReleaseImport(trial))
         if trial is not chosen:
-            yield decide_waiting(trial, chosen, now)
+            yield decide_waiting(snapshot, trial, chosen, now)
 
 
 def _decide_holder(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Decision:

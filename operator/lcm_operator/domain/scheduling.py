@@ -26,6 +26,7 @@ from lcm_operator.domain.actions import (
 )
 from lcm_operator.domain.arming import decide_arming, engine_problem, refused, show_scheduled
 from lcm_operator.domain.granting import manifest_of
+from lcm_operator.domain.registry_times import begin_of
 from lcm_operator.domain.requests import handled, open_deletes, trial_delete
 from lcm_operator.domain.retention import decide_over
 from lcm_operator.domain.snapshot import Pod, Problem, Snapshot
@@ -36,7 +37,6 @@ from lcm_operator.domain.trial_status import (
     missed_status,
     outcome,
     scheduled_again,
-    start_time,
     trial_status,
 )
 
@@ -47,7 +47,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     """Decide about a trial that holds its ID and is not latched."""
-    begin = start_time(trial)
+    begin = begin_of(snapshot, trial)
     if outcome(trial) is not None and not scheduled_again(trial):
         return _without_engine(snapshot, decide_over(trial, now))
     if ended := _cancel(snapshot, trial, now):

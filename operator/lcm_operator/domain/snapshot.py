@@ -3,6 +3,7 @@
 Made by `controllers.store`; frozen, so that a decision can be repeated and tested.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -18,6 +19,8 @@ class Settings:
     engine_image: str = "lcm-operator"
     arm_lead: timedelta = timedelta(seconds=60)
     retry_arming: timedelta = timedelta(seconds=10)
+    fresh_enough: timedelta = timedelta(seconds=10)
+    """How old a registry's answer may be when a trial is armed by it."""
     retry_start: timedelta = timedelta(seconds=1)
     poll_ending_pod: timedelta = timedelta(seconds=1)
 
@@ -100,6 +103,10 @@ class Snapshot:
     beat: Beat | None = None
     admission: Admission | None = None
     refusal: Refusal | None = None
+    told: Mapping[str, datetime] = field(default_factory=dict)
+    """The start times, by the UIDs of the Trials, that registries told last."""
+    asked: datetime | None = None
+    """When the registry of the holder was last asked."""
     engine_gone: bool = False
     """The API server itself said that the TrialEngine that was latched is not there."""
     engine_read_after_end: bool = False

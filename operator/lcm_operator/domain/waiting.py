@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
+from lcm_operator.domain.registry_times import begin_of
 from lcm_operator.domain.requests import trial_delete
 from lcm_operator.domain.retention import answer_requests, decide_over
 from lcm_operator.domain.scheduling import last_moment
-from lcm_operator.domain.trial_status import Set, missed_status, outcome, start_time, trial_status
+from lcm_operator.domain.snapshot import Snapshot
+from lcm_operator.domain.trial_status import Set, missed_status, outcome, trial_status
 
 
-def decide_waiting(trial: Trial, holder: Trial | None, now: datetime) -> Decision:
+def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: datetime) -> Decision:
     """Decide about a trial that does not hold its ID; `holder`: who does, None if that one is gone."""
     if trial.metadata.deletion_timestamp is not None:
         return wait("the trial is being deleted")
@@ -21,7 +23,7 @@ def decide_waiting(trial: Trial, holder: Trial | None, now: datetime) -> Decisio
         return cancelled
     other = f"Trial {holder.metadata.name}" if holder else "a Trial whose TrialEngine is still there"
     why = f"trial ID {trial.trial_id!r} is held by {other}"
-    begin = start_time(trial)
+    begin = begin_of(snapshot, trial)
     if begin is not None and now > last_moment(trial, begin):
         status = missed_status(trial, begin, now, why, reasons.DUPLICATE_TRIAL_ID)
         return act(WriteTrial(trial, status), RecordEvent(trial, reasons.MISSED, why, warning=True))

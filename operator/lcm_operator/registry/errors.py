@@ -1,16 +1,18 @@
 """What can go wrong with a trial registry. The texts go to legacy callers and into conditions as they are."""
 
+from lcm_operator.api import reasons
+
 
 class RegistryError(Exception):
     """A registry that told nothing. `reason` is for a condition; the text holds no secret."""
 
-    reason = "RegistryUnusable"
+    reason = reasons.REGISTRY_MISCONFIGURED
 
 
 class Unreachable(RegistryError):
     """No connection, or no complete reply in time."""
 
-    reason = "RegistryUnreachable"
+    reason = reasons.REGISTRY_UNREACHABLE
 
     def __init__(self, url: str, why: str) -> None:
         super().__init__(f"Failed to connect to Trial registry at: {url}: {why}")
@@ -19,7 +21,7 @@ class Unreachable(RegistryError):
 class BadStatus(RegistryError):
     """Any status but 200; the body is shown in Python's bytes notation, cut."""
 
-    reason = "RegistryRefused"
+    reason = reasons.REGISTRY_REFUSED
 
     def __init__(self, status: int, body: bytes) -> None:
         super().__init__(f"Trial registry responded with: {body!r}.")
@@ -29,7 +31,7 @@ class BadStatus(RegistryError):
 class BadReply(RegistryError):
     """A reply that is not what a registry says."""
 
-    reason = "RegistryReplyMalformed"
+    reason = reasons.REGISTRY_REPLY_MALFORMED
 
     def __init__(self, why: str) -> None:
         super().__init__(f"Failed to parse reply from Trial registry: {why}")
@@ -37,5 +39,3 @@ class BadReply(RegistryError):
 
 class BadConnection(RegistryError):
     """The TrialRegistry, or the Secret that it names, does not say how to reach the registry."""
-
-    reason = "RegistryMisconfigured"

@@ -16,6 +16,8 @@ from lcm_operator.registry.errors import BadReply
 _KEPT_FAULTS = 10
 _LONGEST_ID = 253
 _SHOWN = 80
+# More than 50,000 entries of 20 members have; each could be an entry, and cost memory.
+_MOST_COMMAS = 2_000_000
 T = TypeVar("T")
 
 
@@ -48,6 +50,8 @@ def parse_list(content: bytes) -> Listing:
     entries: dict[str, Entry] = {}
     bad = 0
     faults: list[str] = []
+    if content.count(b",") > _MOST_COMMAS:
+        raise BadReply("it has too many entries")
     rows = _decode(content, list[msgspec.Raw], "a list of trials")
     for number, row in enumerate(rows):
         try:

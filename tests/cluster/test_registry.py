@@ -1,0 +1,259 @@
+"""A real operator asks a trial registry: times taken, moved, kept; trials imported, ignored, held back."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pykube
+import pytest
+from tests.cluster.operator_stage import OPERATOR_USER, Stage, Trial, condition, in_seconds, nap
+from tests.cluster.rest_stage import Registry, TrialRegistry
+
+FAR = "2031-07-01T08:00:00Z"
+LATER = "2031-07-02T08:00:00Z"
+
+
+class Field:
+    """A namespace with a registry that the test is, asked every second."""
+
+    def __init__(self, stage: Stage, registry: Registry) -> None:
+        self.stage, self.registry = stage, registry
+
+    def serve(self, **spec: Any) -> TrialRegistry:
+        wanted = {"url": self.registry.url, "intervalSeconds": 1, "trialTemplate": {"activities": [nap()]}}
+        return self.stage.create(TrialRegistry, "default", wanted | spec)
+
+    def trial(self, name: str, **spec: Any) -> Trial:
+        wanted = {"registryRef": {"name": "default"}, "activities": [nap()]}
+        return self.stage.create(Trial, name, wanted | spec)
+
+    def tells(self, **times: str) -> None:
+        self.registry.trials = [{"id": name, "start_time": time} for name, time in times.items()]
+
+    def until_start(self, trial: Trial, time: str) -> None:
+        at = datetime.fromisoformat(time)
+        self.stage.until(trial, lambda s: "startTime" in s and datetime.fromisoformat(s["startTime"]) == at)
+
+    def until_synced(self, registry: TrialRegistry, reason: str) -> None:
+        self.stage.until(registry, lambda _: condition(registry, "Synced")[1] == reason)
+
+    def until_asked_again(self) -> None:
+        """Wait for two more pulls: the second began after whatever stands in the API server now."""
+        seen = self.registry.asked.count("/trial/")
+        self.stage.wait(lambda: self.registry.asked.count("/trial/") >= seen + 2)
+
+    def names(self) -> set[str]:
+        return {trial.name for trial in self.stage.trials()}
+
+
+@pytest.fixture
+def field(stage: Stage) -> Iterator[Field]:
+    registry = Registry()
+    yield Field(stage, registry)
+    registry.close()
+
+
+def test_a_trial_waits_for_its_time_and_is_moved_by_the_registry(field: Field):
+    registry, trial = field.serve(), field.trial("survey")
+    field.stage.until(trial, lambda _: condition(trial, "Scheduled")[1] == "AwaitingRegistry")
+
+    field.tells(survey=FAR)
+    field.until_start(trial, FAR)
+    field.tells(survey=LATER)
+    field.until_start(trial, LATER)
+
+    (move,) = trial.obj["status"]["registryMoves"]
+    assert [datetime.fromisoformat(move[key]) for key in ("from", "to")] == [
+        datetime.fromisoformat(time) for time in (FAR, LATER)
+    ]
+    field.stage.wait(lambda: field.stage.events("Moved"))
+    field.until_synced(registry, "Synced")
+    assert registry.obj["status"]["trials"] == 1
+
+
+def test_a_trial_that_is_armed_is_armed_anew_when_it_moves_and_starts_once(field: Field):
+    field.serve()
+    field.tells(survey=in_seconds(30))
+    trial = field.trial("survey")
+    field.stage.until_condition(trial, "Armed", "True", "Admitted")
+    first = field.stage.engine("survey").obj["metadata"]["uid"]
+
+    field.tells(survey=in_seconds(4))
+    field.stage.until_condition(trial, "Succeeded", "True", "Completed")
+
+    assert trial.obj["status"]["engineRef"]["uid"] != first
+    assert field.stage.pods_created() == {"survey-1": 1}
+
+
+def test_a_trial_that_has_started_is_not_moved_any_more(field: Field):
+    begin = in_seconds(0)
+    field.serve()
+    field.tells(survey=begin)
+    trial = field.trial("survey", activities=[nap("long", 600)])
+    field.stage.until_condition(trial, "Started", "True", "EngineStarted")
+
+    field.tells(survey=FAR)
+    field.until_asked_again()
+
+    trial.reload()
+    assert datetime.fromisoformat(trial.obj["status"]["startTime"]) == datetime.fromisoformat(begin)
+    assert "registryMoves" not in trial.obj["status"]
+
+
+def test_a_missed_trial_that_gets_a_new_time_is_scheduled_again(field: Field):
+    field.serve()
+    field.tells(survey="2026-01-01T00:00:00Z")
+    trial = field.trial("survey")
+    field.stage.until_condition(trial, "Succeeded", "False", "Missed")
+
+    field.tells(survey=FAR)
+
+    field.stage.until_condition(trial, "Scheduled", "True", "StartTimeKnown")
+    field.until_start(trial, FAR)
+
+
+def test_a_time_that_was_read_when_the_trial_was_made_counts_while_the_registry_is_away(field: Field):
+    field.registry.answer["/trial/"] = (500, b"away")
+    registry = field.serve()
+    trial = Trial(
+        field.stage.api,
+        {
+            "apiVersion": Trial.version,
+            "kind": Trial.kind,
+            "metadata": {
+                "name": "survey",
+                "namespace": field.stage.namespace,
+                "annotations": {"lcm.5gdrones.eu/registry-start-time": FAR},
+            },
+            "spec": {"registryRef": {"name": "default"}, "activities": [nap()]},
+        },
+    )
+    trial.create()
+
+    field.until_start(trial, FAR)
+    field.until_synced(registry, "RegistryRefused")
+
+
+FAULTS = {
+    "an error": ((500, b"oops"), "RegistryRefused"),
+    "no key": ((401, b""), "RegistryRefused"),
+    "HTML": ((200, b"<html>"), "RegistryReplyMalformed"),
+    "half a list": ((200, b'[{"id": "survey", '), "RegistryReplyMalformed"),
+    "an object": ((200, b"{}"), "RegistryReplyMalformed"),
+}
+
+
+def test_whatever_the_registry_answers_the_times_known_so_far_are_kept(field: Field):
+    registry, trial = field.serve(), field.trial("survey")
+    field.tells(survey=FAR)
+    field.until_start(trial, FAR)
+
+    for answer, reason in FAULTS.values():
+        field.registry.answer["/trial/"] = answer
+        field.stage.annotate(registry, sync=repr(answer))
+        field.until_synced(registry, reason)
+        field.stage.until(registry, lambda s, a=answer: s.get("lastHandledSync", {}).get("id") == repr(a))
+    del field.registry.answer["/trial/"]
+    field.stage.annotate(registry, sync="it is back")
+    field.until_synced(registry, "Synced")
+
+    trial.reload()
+    assert condition(trial, "Scheduled") == ("True", "StartTimeKnown")
+    assert "registryMoves" not in trial.obj["status"]
+
+
+def test_trials_are_imported_once_and_later_pulls_write_none(field: Field):
+    wanted = {f"trial-{number}": FAR for number in range(50)}
+    field.tells(**wanted, past="2026-01-01T00:00:00Z")
+    field.registry.trials.append({"id": "Two Words", "start_time": FAR})
+    registry = field.serve(**{"import": "All"})
+    field.stage.wait(lambda: len(field.names()) == 51)
+    field.stage.wait(lambda: all(condition(t, "Scheduled")[0] == "True" for t in field.stage.trials()))
+
+    before = written(field)
+    field.until_asked_again()
+
+    assert written(field) == before
+    assert {trial.obj["spec"]["trialID"] for trial in field.stage.trials()} == {*wanted, "Two Words"}
+    field.until_synced(registry, "Synced")
+
+
+def written(field: Field) -> int:
+    """Return how often the operator has written a Trial of the namespace."""
+    about = [event for event in field.stage.cluster.audit() if "objectRef" in event]
+    return sum(
+        event["verb"] in ("create", "patch", "update", "delete")
+        and event["objectRef"].get("resource") == "trials"
+        and event["objectRef"].get("namespace") == field.stage.namespace
+        and event["user"]["username"] == OPERATOR_USER
+        for event in about
+    )
+
+
+def test_an_imported_trial_that_is_removed_is_ignored_until_somebody_schedules_it(field: Field):
+    field.tells(survey=FAR, other=FAR)
+    registry = field.serve(**{"import": "All"})
+    field.stage.wait(lambda: field.names() == {"survey", "other"})
+
+    next(trial for trial in field.stage.trials() if trial.name == "survey").delete()
+    field.stage.wait(lambda: field.names() == {"other"})
+    field.until_asked_again()
+    assert field.names() == {"other"}
+    registry.reload()
+    assert registry.obj["status"]["ignored"] == ["survey"]
+
+    by_hand = field.trial("survey")
+    field.stage.until(registry, lambda status: not status.get("ignored"))
+    by_hand.delete()
+    field.stage.wait(lambda: "lcm.5gdrones.eu/import" in imported(field, "survey"))
+
+
+def imported(field: Field, name: str) -> list[str]:
+    found = Trial.objects(field.stage.api, namespace=field.stage.namespace).get_or_none(name=name)
+    return found.obj["metadata"].get("finalizers", []) if found else []
+
+
+def test_an_imported_trial_that_vanishes_is_held_back_and_let_go_on(field: Field):
+    field.tells(survey=FAR)
+    field.serve(**{"import": "All", "onVanished": "Suspend"})
+    field.stage.wait(lambda: field.names() == {"survey"})
+    (trial,) = field.stage.trials()
+
+    field.tells()
+    field.stage.until_condition(trial, "Scheduled", "False", "Suspended")
+    field.tells(survey=FAR)
+    field.stage.until_condition(trial, "Scheduled", "True", "StartTimeKnown")
+
+    assert trial.obj["spec"]["suspend"] is False
+
+
+def test_a_trial_that_the_list_lacks_is_asked_for_by_itself(field: Field):
+    field.registry.answer["/trial/survey/"] = (200, b'{"start_time": "%s"}' % FAR.encode())
+    field.serve()
+
+    field.until_start(field.trial("survey"), FAR)
+
+
+def test_a_secret_is_sent_only_where_it_was_meant_for(field: Field):
+    field.tells(survey=FAR)
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": "registry",
+            "namespace": field.stage.namespace,
+            "annotations": {"lcm.5gdrones.eu/origin": "http://elsewhere.example"},
+        },
+        "stringData": {"apikey": "sesame"},
+    }
+    made = pykube.Secret(field.stage.api, secret)
+    made.create()
+    registry = field.serve(auth={"secretRef": {"name": "registry"}})
+    field.until_synced(registry, "RegistryMisconfigured")
+    assert not field.registry.asked
+
+    made.annotations["lcm.5gdrones.eu/origin"] = field.registry.url
+    made.update()
+
+    field.until_synced(registry, "Synced")
+    assert "Basic YXBpa2V5OnNlc2FtZQ==" in field.registry.authorizations
