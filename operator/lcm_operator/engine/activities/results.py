@@ -14,8 +14,8 @@ class Performed:
     """
 
     output: Mapping[str, Any] = field(default_factory=dict)
-    secrets: Mapping[str, Any] = field(default_factory=dict)
     response: Mapping[str, Any] | None = None
+    secrets: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ActivityFailedError(Exception):
