@@ -269,12 +269,12 @@ def test_a_pod_talks_to_the_api_server_as_its_service_account_by_a_token_bound_t
 import asyncio, base64, json
 from pathlib import Path
 from lcm_operator.kube.access import in_cluster
-from lcm_operator.kube.client import Client
+from lcm_operator.kube.session import pooled
 from lcm_operator.kube.errors import Refused
 from lcm_operator.kube.resources import PODS
 access = in_cluster(Path("{ACCOUNT}"))
 async def main():
-    async with Client(access) as client:
+    async with pooled(access) as client:
         try:
             await client.list(PODS, access.namespace)
         except Refused as error:

@@ -22,8 +22,9 @@ from lcm_operator.controllers.relist import discovered, keep_relisting, relist_u
 from lcm_operator.controllers.settings import Settings
 from lcm_operator.controllers.store import Store
 from lcm_operator.kube.access import in_cluster
-from lcm_operator.kube.client import Client, open_session
+from lcm_operator.kube.client import Client
 from lcm_operator.kube.kubeconfig import from_kubeconfig
+from lcm_operator.kube.session import open_session, pooled
 
 _LEASE_CONNECTIONS = 4
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ async def run(settings: Settings) -> None:
     access = from_kubeconfig(settings.kubeconfig, settings.context) if settings.kubeconfig else in_cluster()
     ready, heartbeat, registry = asyncio.Event(), Heartbeat(), metrics.new_registry()
     # The election has connections of its own: no burst of starts keeps it waiting.
-    async with Client(access) as client, Client(access, connections=_LEASE_CONNECTIONS) as lease_client:
+    async with pooled(access) as client, pooled(access, connections=_LEASE_CONNECTIONS) as lease_client:
         elector = Elector(lease_client, settings.lease_namespace or access.namespace, _identity())
         reconciler = Reconciler(
             client, Store(settings.domain), may_act=elector.is_leader, observer=Observer(registry)

@@ -28,6 +28,7 @@ from lcm_operator.engine.steps import Steps
 from lcm_operator.engine.store import Store
 from lcm_operator.kube.access import in_cluster
 from lcm_operator.kube.client import Client
+from lcm_operator.kube.wired import lean
 
 _LOG = logging.getLogger("lcm_operator.engine")
 _LONGEST_LAST_MESSAGE = 4096
@@ -59,7 +60,7 @@ async def _engine(settings: Settings) -> Report:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, wishes.end.tell, Report(Ending.TERMINATED, f"{number.name} received"))
     async with (
-        Client(in_cluster(settings.service_account_directory), connections=4) as client,
+        lean(in_cluster(settings.service_account_directory), connections=4) as client,
         asyncio.TaskGroup() as group,
     ):
         beside: list[asyncio.Task[None]] = []

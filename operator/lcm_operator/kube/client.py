@@ -1,18 +1,19 @@
-"""The API verbs we need, over one bounded aiohttp session.
+"""The API verbs we need, for the operator's hot path, the sidecar, the engine and the local node.
 
-Used by the operator's hot path, the engine and the local node. It speaks plain dictionaries as they are on
-the wire; parsing is for `api`. It retries nothing: whoever calls knows whether a repeat is safe.
+Made by `session.pooled`, in an engine by `wired.lean`. It speaks plain dictionaries as they are on the wire;
+parsing is for `api`. It retries nothing: whoever calls knows whether a repeat is safe.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Literal, Self
+from urllib.parse import quote, urlencode
 
-import aiohttp
 import msgspec
 
 from lcm_operator.kube import errors
 from lcm_operator.kube.access import Access
 from lcm_operator.kube.resources import Resource
+from lcm_operator.kube.transport import Stream, Transport
 
 Json = dict[str, Any]
 _MERGE_PATCH = "application/merge-patch+json"
@@ -22,49 +23,19 @@ _JSON = "application/json"
 _PAGE = 500
 
 
-def open_session(
-    access: Access, connections: int, timeout: aiohttp.ClientTimeout | None = None
-) -> aiohttp.ClientSession:
-    """Return a session of at most `connections` (0: any number) that carries the identity of `access`.
-
-    The token is looked up for every request, so that its rotation ends no connection.
-    """
-
-    async def authorize(
-        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        request.headers.update(access.authorization())
-        return await handler(request)
-
-    connector = aiohttp.TCPConnector(
-        limit=connections,
-        keepalive_timeout=75,  # below the 90 s after which the API server closes
-        ssl=access.ssl_context() or True,
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        middlewares=(authorize,),
-        timeout=timeout or aiohttp.ClientTimeout(total=None, sock_connect=10),
-    )
-
-
 class Client:
-    """One identity at one API server. Use as `async with Client(access) as client`."""
+    """One identity at one API server. Use as `async with pooled(access) as client`."""
 
-    def __init__(self, access: Access, *, connections: int = 64, timeout_seconds: float = 15) -> None:
+    def __init__(self, access: Access, transport: Transport) -> None:
         self.access = access
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
+        self._transport = transport
 
     async def __aenter__(self) -> Self:
-        self._session = open_session(self.access, self._connections, self._timeout)
+        await self._transport.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._transport.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Json:
         """Return one object. Raises NotFound, Unavailable."""
@@ -125,22 +96,16 @@ class Client:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(timeout_seconds),
         } | _selectors(label_selector, field_selector)
-        timeout = aiohttp.ClientTimeout(total=timeout_seconds + 30, sock_connect=10, sock_read=100)
-        try:
-            async with self._open.get(
-                self._url(resource.path(namespace)),
-                params=params,
-                timeout=timeout,
-            ) as response:
-                if response.status != 200:  # noqa: PLR2004
-                    raise _error(response, await response.read())
-                async for line in _lines(response.content):
-                    event = msgspec.json.decode(line)
-                    if event["type"] == "ERROR":
-                        raise errors.from_status(event["object"].get("code", 500), event["object"])
-                    yield event["type"], event["object"]
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise _unreachable(error) from error
+        target = _target(resource.path(namespace), params)
+        async with self._transport.stream(target, {"Accept": _JSON}) as stream:
+            if stream.status != 200:  # noqa: PLR2004
+                raise _error(stream.status, await _all(stream))
+            rest = b""
+            while part := await stream.read():
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        yield _event(line)
 
     async def serves(self, resource: Resource) -> bool:
         """Return whether the API server tells of a kind in its discovery, which lags behind serving it.
@@ -240,15 +205,6 @@ class Client:
             options["gracePeriodSeconds"] = grace_period_seconds
         await self._call("DELETE", resource.path(namespace, name), body=options)
 
-    @property
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("the client is used outside its `async with`")
-        return self._session
-
-    def _url(self, path: str) -> str:
-        return self.access.server.rstrip("/") + path
-
     async def _call(
         self,
         method: str,
@@ -259,21 +215,34 @@ class Client:
         content_type: str = _JSON,
     ) -> Json:
         headers = {"Accept": _JSON}
-        data: bytes | None = None
+        content: bytes | None = None
         if body is not None:
-            data = msgspec.json.encode(body)
+            content = msgspec.json.encode(body)
             headers["Content-Type"] = content_type
-        try:
-            async with self._open.request(
-                method, self._url(path), data=data, params=params, headers=headers
-            ) as response:
-                raw = await response.read()
-                if response.status >= 400:  # noqa: PLR2004
-                    raise _error(response, raw)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise _unreachable(error) from error
-        decoded: Json = msgspec.json.decode(raw)
+        answer = await self._transport.request(method, _target(path, params), headers, content)
+        if answer.status >= 400:  # noqa: PLR2004
+            raise _error(answer.status, answer.content, answer.retry_after)
+        decoded: Json = msgspec.json.decode(answer.content)
         return decoded
+
+
+async def _all(stream: Stream) -> bytes:
+    content = bytearray()
+    while part := await stream.read():
+        content += part
+    return bytes(content)
+
+
+def _event(line: bytes) -> tuple[str, Json]:
+    """Return what a line of a watch says. Raises what the API server tells in it."""
+    event = msgspec.json.decode(line)
+    if event["type"] == "ERROR":
+        raise errors.from_status(event["object"].get("code", 500), event["object"])
+    return event["type"], event["object"]
+
+
+def _target(path: str, params: Mapping[str, str] | None) -> str:
+    return quote(path) + (f"?{urlencode(params)}" if params else "")
 
 
 def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
@@ -281,25 +250,9 @@ def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
     return {key: value for key, value in chosen.items() if value}
 
 
-def _error(response: aiohttp.ClientResponse, raw: bytes) -> errors.ApiError:
+def _error(status: int, content: bytes, retry_after: str | None = None) -> errors.ApiError:
     try:
-        body: object = msgspec.json.decode(raw)
+        body: object = msgspec.json.decode(content)
     except msgspec.DecodeError:
-        body = raw[:512].decode(errors="replace")
-    return errors.from_status(response.status, body, response.headers.get("Retry-After"))
-
-
-def _unreachable(error: Exception) -> errors.Unavailable:
-    return errors.Unavailable(0, "Unreachable", str(error) or type(error).__name__)
-
-
-async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Yield the lines of a stream whatever their length (aiohttp's own iterator stops at 64 KiB)."""
-    rest = bytearray()
-    while chunk := await stream.readany():
-        rest += chunk
-        *whole, last = rest.split(b"\n")
-        for line in whole:
-            if line.strip():
-                yield bytes(line)
-        rest = bytearray(last)
+        body = content[:512].decode(errors="replace")
+    return errors.from_status(status, body, retry_after)

@@ -1,6 +1,6 @@
 """What can go wrong between us and the API server, one class for each thing a caller may do about it.
 
-Raised by `kube.client` only; callers decide by class, never by status code or text.
+Raised by `kube.client` and what carries its requests; callers decide by class, never by status code or text.
 """
 
 
@@ -40,6 +40,11 @@ class Unavailable(ApiError):
     def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(status, reason, message)
         self.retry_after = retry_after
+
+
+def unreachable(error: Exception) -> Unavailable:
+    """Return the error for a request that got no whole answer."""
+    return Unavailable(0, "Unreachable", str(error) or type(error).__name__)
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

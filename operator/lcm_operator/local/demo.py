@@ -21,6 +21,7 @@ from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.kubeconfig import from_kubeconfig
 from lcm_operator.kube.resources import TRIAL_ENGINES, TRIALS, Resource
+from lcm_operator.kube.session import pooled
 from lcm_operator.local.cluster import Cluster
 from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.layout import REPOSITORY
@@ -45,7 +46,7 @@ class Demo:
     async def play(self) -> None:
         """Apply the trial, watch it fail, restore it, watch it succeed."""
         self._cluster.kubectl("delete", "trial", NAME, "--ignore-not-found", "--timeout=60s")
-        async with Client(from_kubeconfig(self._cluster.kubeconfig)) as client:
+        async with pooled(from_kubeconfig(self._cluster.kubeconfig)) as client:
             self._apply()
             await self._follow(client, lambda seen: seen.failed)
             failed = self._seen

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from lcm_operator.kube.access import Access, in_cluster
 from lcm_operator.kube.client import Client
+from lcm_operator.kube.session import pooled
 from lcm_operator.rest import description, probes, routes
 from lcm_operator.rest.app import Application
 from lcm_operator.rest.connections import Server
@@ -43,7 +44,7 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     keys, access = _keys(settings), _access(settings)
-    async with Client(access) as client:
+    async with pooled(access) as client:
         namespace = settings.namespace or access.namespace
         await Sidecar(settings, client, namespace, keys).run(stop)
 

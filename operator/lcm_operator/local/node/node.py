@@ -12,6 +12,7 @@ from typing import Any
 from lcm_operator.kube.access import Access
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.resources import PODS
+from lcm_operator.kube.session import pooled
 from lcm_operator.local.node.api import NodeApi
 from lcm_operator.local.node.binding import Binder
 from lcm_operator.local.node.files import PodFiles, all_pods
@@ -41,7 +42,7 @@ async def run(access: Access, settings: Settings) -> None:
     settings.root.mkdir(parents=True, exist_ok=True)
     settings.root.chmod(0o700)  # tokens and Secrets lie below
     settings.log_directory.mkdir(parents=True, exist_ok=True)
-    async with Client(access) as client, Launcher() as launcher, asyncio.TaskGroup() as tasks:
+    async with pooled(access) as client, Launcher() as launcher, asyncio.TaskGroup() as tasks:
         api = NodeApi(client, settings.name)
         place = Place(
             api=api,

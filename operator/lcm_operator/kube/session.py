@@ -1,0 +1,110 @@
+"""Requests to the API server by aiohttp: the hot path of the operator, the sidecar, the local node.
+
+An engine, which has to be light, uses `wired` instead.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from yarl import URL
+
+from lcm_operator.kube import errors
+from lcm_operator.kube.access import Access
+from lcm_operator.kube.client import Client
+from lcm_operator.kube.transport import Answer, Stream
+
+_CONNECT_SECONDS = 10
+_SILENCE_SECONDS = 100  # bookmarks come every minute
+
+
+def open_session(
+    access: Access, connections: int, timeout: aiohttp.ClientTimeout | None = None
+) -> aiohttp.ClientSession:
+    """Return a session of at most `connections` (0: any number) that carries the identity of `access`.
+
+    The token is looked up for every request, so that its rotation ends no connection.
+    """
+
+    async def authorize(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers.update(access.authorization())
+        return await handler(request)
+
+    connector = aiohttp.TCPConnector(
+        limit=connections,
+        keepalive_timeout=75,  # below the 90 s after which the API server closes
+        ssl=access.ssl_context() or True,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        middlewares=(authorize,),
+        timeout=timeout or aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+    )
+
+
+def pooled(access: Access, *, connections: int = 64, timeout_seconds: float = 15) -> Client:
+    """Return a client whose requests go over at most `connections`, each within `timeout_seconds`."""
+    return Client(access, _Session(access, connections, timeout_seconds))
+
+
+class _Session:
+    """A Transport."""
+
+    def __init__(self, access: Access, connections: int, timeout_seconds: float) -> None:
+        self._access = access
+        self._connections = connections
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        self._session = open_session(self._access, self._connections, self._timeout)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def request(
+        self, method: str, target: str, headers: dict[str, str], content: bytes | None
+    ) -> Answer:
+        try:
+            async with self._open.request(
+                method, self._url(target), data=content, headers=headers
+            ) as response:
+                return Answer(response.status, response.headers.get("Retry-After"), await response.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise errors.unreachable(error) from error
+
+    @asynccontextmanager
+    async def stream(self, target: str, headers: dict[str, str]) -> AsyncGenerator[Stream, None]:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
+        try:
+            async with self._open.get(self._url(target), headers=headers, timeout=timeout) as response:
+                yield _Stream(response)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise errors.unreachable(error) from error
+
+    @property
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("the client is used outside its `async with`")
+        return self._session
+
+    def _url(self, target: str) -> URL:
+        return URL(self._access.server.rstrip("/") + target, encoded=True)
+
+
+class _Stream:
+    """A Stream. What goes wrong in `read` is turned into ours where the stream was opened."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    async def read(self) -> bytes:
+        return await self._response.content.readany()

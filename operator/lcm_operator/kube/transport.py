@@ -1,0 +1,44 @@
+"""What `client` needs of whatever carries its requests: `session` (aiohttp), or `wired` in an engine."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, Protocol
+
+
+class Answer(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    retry_after: str | None
+    content: bytes
+
+
+class Stream(Protocol):
+    """An answer that goes on and on."""
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+
+    async def read(self) -> bytes:
+        """Return what has come, b"" at the end. Raises Unavailable, after a long silence too."""
+
+
+class Transport(Protocol):
+    """Carries requests to one API server, as one identity. It repeats nothing.
+
+    `target` is path and query, percent-encoded. Open it before, close it after use.
+    """
+
+    async def open(self) -> None:
+        """Get ready."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+    async def request(
+        self, method: str, target: str, headers: dict[str, str], content: bytes | None
+    ) -> Answer:
+        """Return the answer, whatever its status. Raises Unavailable, after its time-out too."""
+
+    def stream(self, target: str, headers: dict[str, str]) -> AbstractAsyncContextManager[Stream]:
+        """Get `target`, without a time-out for the whole. Raises Unavailable."""

@@ -1,0 +1,163 @@
+"""One connection to one server: a request is sent, its reply read, then perhaps the next.
+
+Used by `pool`, and directly where each request is to have a connection of its own. It repeats nothing, not
+even upon a connection that turns out to be closed: whoever asked knows whether that is safe. Nothing is
+logged. Time-outs are the callers', by cancelling; only the silence within a reply is looked at here.
+"""
+
+import asyncio
+import ssl
+from types import TracebackType
+from typing import Self
+
+from lcm_operator.wire.errors import WireError
+from lcm_operator.wire.messages import Origin
+from lcm_operator.wire.replies import Reply
+
+_MOST_BUFFERED = 256 * 1024
+_NEXT_ADDRESS_SECONDS = 0.25
+
+
+class Connection(asyncio.Protocol):
+    """Made by `connect`. Use as a context manager, or close it."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._reply: Reply | None = None
+        self._error: WireError | None = None
+        self._changed = asyncio.Event()
+        self._lost = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def connect(cls, origin: Origin, trust: ssl.SSLContext | None) -> Self:
+        """Return a connection to `origin`, whose certificate `trust` has verified. Raises WireError."""
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                cls,
+                origin.host,
+                origin.port,
+                ssl=trust if origin.tls else None,
+                happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS,
+            )
+        except (OSError, ValueError) as error:  # a ValueError: the host is no name that could be looked up
+            raise WireError(f"no connection: {_reason(error)}") from error
+        return connection
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may be sent: all of the last one was said and heard, and nothing else."""
+        return (
+            self._error is None
+            and self._transport is not None
+            and not self._transport.is_closing()
+            and not self._transport.get_write_buffer_size()
+            and (self._reply is None or (self._reply.complete and self._reply.keeps_alive))
+        )
+
+    async def ask(self, method: str, request: bytes) -> Reply:
+        """Send the bytes of a request and return the head of its reply. Raises WireError."""
+        reply = self._reply = Reply(method)
+        if self._transport is not None and self._error is None:
+            self._transport.write(request)
+        while not reply.status:
+            await self._more(None)
+        return reply
+
+    async def read(self, silence: float | None = None) -> bytes:
+        """Return what has come of the body, b"" at its end. Raises WireError.
+
+        `silence` is how long to wait at most for more, in seconds; TimeoutError beyond that.
+        """
+        while True:
+            if self._reply is None:
+                raise RuntimeError("nothing was asked")
+            if part := self._reply.take():
+                self._resume()
+                return part
+            if self._reply.complete:
+                return b""
+            await self._more(silence)
+
+    async def close(self) -> None:
+        """Close it at once, and return when that is done."""
+        if self._transport is not None:
+            self._transport.abort()
+            await asyncio.shield(self._lost)
+
+    async def _more(self, silence: float | None) -> None:
+        """Wait until something has come."""
+        if self._error is not None:
+            raise self._error
+        self._changed.clear()
+        async with asyncio.timeout(silence):
+            await self._changed.wait()
+
+    def _resume(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _fail(self, error: WireError) -> None:
+        self._error = self._error or error
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Called by asyncio.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what is written to."""
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Take up a part of the reply; what nobody has asked for makes the connection useless."""
+        if self._reply is None:
+            self._fail(WireError("more came than was asked for"))
+            return
+        try:
+            self._reply.feed(data)
+        except WireError as error:
+            self._fail(error)
+        if self._reply.buffered > _MOST_BUFFERED and self._transport is not None:
+            self._transport.pause_reading()
+        self._changed.set()
+
+    def eof_received(self) -> None:
+        """Know that nothing more will come; asyncio closes our side."""
+        self._over(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Know that nothing more will come or go."""
+        self._over(error)
+        if not self._lost.done():
+            self._lost.set_result(None)
+
+    def _over(self, error: Exception | None) -> None:
+        self._error = self._error or self._verdict(error)
+        self._changed.set()
+
+    def _verdict(self, error: Exception | None) -> WireError:
+        """Return what the end of the connection means; a reply without a length is complete by it."""
+        if error is not None:
+            return WireError(f"the connection was lost: {_reason(error)}")
+        try:
+            if self._reply is not None:
+                self._reply.end()
+        except WireError as early:
+            return early
+        return WireError("the connection was closed")
+
+
+def _reason(error: BaseException) -> str:
+    """Return an error's text, or its name if it has none."""
+    return str(error) or type(error).__name__
