@@ -35,6 +35,8 @@ FINALIZER_TIMER = f"{GROUP}/timer"
 ENGINE_SERVICE_ACCOUNT = "lcm-engine"
 ENGINE_CONTAINER = "engine"
 DEFAULT_PLAN = "default"
+REST_AUDIENCE = "lcm-rest"
+"""Whom the token is meant for that an engine's pod shows to the REST sidecar."""
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _LOOKS_HASHED = re.compile(r"-[0-9a-f]{10}$")

@@ -11,6 +11,17 @@ import msgspec
 from lcm_operator.api.plan import Activity, Http, Plan
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
+# The engine sets these itself: another value would defeat their purpose.
+_OWN_HEADERS = {
+    IDEMPOTENCY_HEADER.lower(),
+    "connection",
+    "content-length",
+    "expect",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
 
 
 def unsupported(plan: Plan) -> list[str]:
@@ -28,24 +39,13 @@ def _activities(field: str, activities: tuple[Activity, ...]) -> Iterator[str]:
         path = f"{field}[{index}]"
         if activity.wait is not None:
             yield f"{path}.wait"
-        if activity.sleep is not None and activity.sleep.until_seconds is not None:
-            yield f"{path}.sleep.untilSeconds"
         if activity.http is not None:
             yield from (f"{path}.http.{field}" for field in _http(activity.http))
 
 
 def _http(http: Http) -> Iterator[str]:
-    if http.basic_auth is not None:
-        yield "basicAuth"
-    if http.pod_token:
-        yield "podToken"
-    if http.expect.condition is not None:
-        yield "expect.condition"
-    if http.secret_capture:
-        yield "secretCapture"
-    if http.until is not None:
-        yield "until"
     if http.json_body is not msgspec.UNSET and http.body is not None:
         yield "body"
-    # The engine sets this header itself: two values would defeat its purpose.
-    yield from (f"headers.{name}" for name in http.headers if name.lower() == IDEMPOTENCY_HEADER.lower())
+    if not set(http.secret_capture) <= set(http.capture):
+        yield "secretCapture"
+    yield from (f"headers.{name}" for name in http.headers if name.lower() in _OWN_HEADERS)

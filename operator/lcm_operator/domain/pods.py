@@ -9,6 +9,7 @@ from lcm_operator.api import names
 from lcm_operator.api.engine import TrialEngine
 
 _ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
+_REST_TOKEN = "rest-token"  # noqa: S105 - a file's name
 _TERMINATION_LOG = "/dev/termination-log"
 _TOKEN_SECONDS = 3600
 _GRACE_SECONDS = 30
@@ -79,7 +80,7 @@ def engine_pod(engine: TrialEngine, attempt: int, image: str) -> dict[str, Any]:
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [_container(engine, own, image), *others],
-            "volumes": [*(spec.get("volumes") or []), *_volumes()],
+            "volumes": [*(spec.get("volumes") or []), *_volumes(engine)],
         },
     }
 
@@ -98,6 +99,7 @@ def _container(engine: TrialEngine, own: dict[str, Any], image: str) -> dict[str
         for index, parameter in enumerate(engine.spec.parameters)
         if parameter.secret_key_ref is not None
     ]
+    rest_token = [{"name": "LCM_REST_TOKEN_FILE", "value": f"{_ACCOUNT_DIRECTORY}/{_REST_TOKEN}"}]
     return own | {
         "name": names.ENGINE_CONTAINER,
         "image": image,
@@ -105,6 +107,7 @@ def _container(engine: TrialEngine, own: dict[str, Any], image: str) -> dict[str
         "env": [
             *(own.get("env") or []),
             *secrets,
+            *(rest_token if _shows_token(engine) else []),
             {"name": "LCM_TRIAL_ENGINE", "value": engine.metadata.name},
             {"name": "LCM_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             {"name": "LCM_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
@@ -126,7 +129,21 @@ def _container(engine: TrialEngine, own: dict[str, Any], image: str) -> dict[str
     }
 
 
-def _volumes() -> list[dict[str, Any]]:
+def _shows_token(engine: TrialEngine) -> bool:
+    """Return whether a request of the plan goes to the REST sidecar: no other pod gets a token for it."""
+    spec = engine.spec
+    activities = (*spec.activities, *spec.on_failure, *spec.finally_)
+    return any(activity.http is not None and activity.http.pod_token for activity in activities)
+
+
+def _volumes(engine: TrialEngine) -> list[dict[str, Any]]:
+    rest_token = {
+        "serviceAccountToken": {
+            "path": _REST_TOKEN,
+            "audience": names.REST_AUDIENCE,
+            "expirationSeconds": _TOKEN_SECONDS,
+        }
+    }
     return [
         {"name": "lcm-tmp", "emptyDir": {}},
         {
@@ -134,6 +151,7 @@ def _volumes() -> list[dict[str, Any]]:
             "projected": {
                 "sources": [
                     {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}},
+                    *([rest_token] if _shows_token(engine) else []),
                     {
                         "configMap": {
                             "name": "kube-root-ca.crt",

@@ -21,9 +21,10 @@ from lcm_operator.engine.checkpoint import Checkpoint, UnknownVersionError
 from lcm_operator.engine.follower import Follower
 from lcm_operator.engine.halt import Wishes
 from lcm_operator.engine.outcome import Ending, EngineEnded, Report
-from lcm_operator.engine.performer import Performer
+from lcm_operator.engine.performer import Means, Performer
+from lcm_operator.engine.redactor import MaskingFormatter, Redactor
 from lcm_operator.engine.runner import Runner
-from lcm_operator.engine.settings import MisconfiguredError, Settings
+from lcm_operator.engine.settings import PARAMETER_PREFIX, MisconfiguredError, Settings
 from lcm_operator.engine.steps import Steps
 from lcm_operator.engine.store import Store
 from lcm_operator.kube.access import in_cluster
@@ -37,12 +38,13 @@ _Start = Callable[[Coroutine[Any, Any, None]], None]
 
 def main() -> int:
     """Run the engine and return its exit code."""
-    logging.basicConfig(
-        stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
-    )
+    redactor = Redactor(value for name, value in os.environ.items() if name.startswith(PARAMETER_PREFIX))
+    log = logging.StreamHandler(sys.stdout)
+    log.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(message)s", redactor))
+    logging.basicConfig(handlers=[log], level=logging.INFO, force=True)
     termination_log = os.environ.get("LCM_TERMINATION_LOG")
     try:
-        report = asyncio.run(_engine(Settings.read(os.environ)))
+        report = asyncio.run(_engine(Settings.read(os.environ), redactor))
     except MisconfiguredError as error:
         report = Report(Ending.PLAN_REFUSED, str(error))
     except Exception as error:  # noqa: BLE001 - a bug must still leave its last message
@@ -50,11 +52,11 @@ def main() -> int:
         report = Report(Ending.CRASHED, f"{type(error).__name__}: {error}")
     _LOG.info("ends: %s%s", report.ending.name, f": {report.message}" if report.message else "")
     if termination_log and report.message:
-        Path(termination_log).write_bytes(report.message.encode()[:_LONGEST_LAST_MESSAGE])
+        Path(termination_log).write_bytes(redactor.text(report.message).encode()[:_LONGEST_LAST_MESSAGE])
     return report.ending
 
 
-async def _engine(settings: Settings) -> Report:
+async def _engine(settings: Settings, redactor: Redactor) -> Report:
     wishes = Wishes(settings.pod_uid)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -70,14 +72,19 @@ async def _engine(settings: Settings) -> Report:
 
         follower = Follower(client, settings.trial_engine, settings.pod_uid, _now)
         start(follower.follow())
-        report = await _attempt(settings, client, follower, wishes, start)
+        report = await _attempt(settings, redactor, client, follower, wishes, start)
         for task in beside:
             task.cancel()
     return report
 
 
 async def _attempt(
-    settings: Settings, client: Client, follower: Follower, wishes: Wishes, start: _Start
+    settings: Settings,
+    redactor: Redactor,
+    client: Client,
+    follower: Follower,
+    wishes: Wishes,
+    start: _Start,
 ) -> Report:
     """Wait for the grant and run the plan."""
     try:
@@ -91,7 +98,7 @@ async def _attempt(
             )
         wishes.heed(engine)
         start(_pass_on(follower, wishes))
-        return await _runner(settings, client, follower, wishes, engine, start).run()
+        return await _runner(settings, redactor, client, follower, wishes, engine, start=start).run()
     except EngineEnded as ended:
         return Report(ended.ending, str(ended))
     except (MisconfiguredError, UnknownVersionError) as error:
@@ -100,10 +107,12 @@ async def _attempt(
 
 def _runner(
     settings: Settings,
+    redactor: Redactor,
     client: Client,
     follower: Follower,
     wishes: Wishes,
     engine: TrialEngine,
+    *,
     start: _Start,
 ) -> Runner:
     """Return what runs the plan of a TrialEngine that was granted to this pod; from here on it beats."""
@@ -111,10 +120,19 @@ def _runner(
     names = [activity.name for activity in (*spec.activities, *spec.on_failure, *spec.finally_)]
     timeout = spec.engine.heartbeat_timeout_seconds
     beats = Beats(client, settings.pod_name, settings.pod_uid, timeout, follower.still_granted)
+    means = Means(
+        engine_uid=engine.metadata.uid,
+        start_time=spec.start_time,
+        now=_now,
+        may_act=beats.recent,
+        redactor=redactor,
+        environment=settings.environment,
+        rest_token=settings.rest_token,
+    )
     steps = Steps(
         Checkpoint.from_storage(engine.status, names),
         store=Store(client, engine, settings.pod_uid, wishes.heed),
-        perform=Performer(engine.metadata.uid, settings.environment, beats.recent),
+        perform=Performer(means),
         now=_now,
         end=wishes.end,
         facts=_facts(engine, settings),

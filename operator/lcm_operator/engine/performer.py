@@ -1,37 +1,72 @@
-"""Has an activity done by the module of its kind. Made in `__main__`, called by `steps`."""
+"""Has an activity done by the module of its kind. Made in `__main__`, called by `steps`.
+
+What comes out of here holds no secret but in `Performed.secrets` and in what `set` sees as the response.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
 
 from lcm_operator.api.plan import Activity
-from lcm_operator.engine.activities import exec_program, http_request, sleep
+from lcm_operator.engine.activities import exec_program, sleep
+from lcm_operator.engine.activities.credentials import Credentials
+from lcm_operator.engine.activities.http_request import HttpRequests
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.idempotency import idempotency_key
-from lcm_operator.engine.templates import Scope
+from lcm_operator.engine.redactor import Redactor
+from lcm_operator.engine.templates import Scope, TemplateError
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What activities need beside their plan.
+
+    `may_act` returns as soon as something may be done outside (`beats`); it is awaited before each try and
+    each request. `environment` is that of programs; `rest_token` the file of the pod's token for the REST
+    sidecar.
+    """
+
+    engine_uid: str
+    start_time: datetime
+    now: Callable[[], datetime]
+    may_act: Callable[[], Awaitable[None]]
+    redactor: Redactor
+    environment: Mapping[str, str]
+    rest_token: Path | None = None
 
 
 class Performer:
-    """What activities need beside their plan: the engine's identity and the environment of programs.
+    """Does activities with the means of one engine."""
 
-    `may_act` returns as soon as something may be done outside (`beats`); it is awaited before each try.
-    """
-
-    def __init__(
-        self, engine_uid: str, environment: Mapping[str, str], may_act: Callable[[], Awaitable[None]]
-    ) -> None:
-        self._may_act = may_act
-        self._engine_uid = engine_uid
-        self._environment = environment
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._http = HttpRequests(
+            Credentials(means.rest_token, means.redactor), means.redactor, means.may_act
+        )
 
     async def __call__(self, activity: Activity, run: int, scope: Scope) -> Performed:
         """Do `activity`. Raises ActivityFailedError or TemplateError; ends when it is cancelled."""
-        await self._may_act()
+        redactor = self._means.redactor
+        await self._means.may_act()
+        try:
+            done = await self._perform(activity, run, scope)
+        except ActivityFailedError as error:
+            raise ActivityFailedError(redactor.text(str(error)), redactor.tree(error.output)) from error
+        except TemplateError as error:
+            raise TemplateError(redactor.text(str(error))) from error
+        redactor.add(dict(done.secrets))
+        return Performed(redactor.tree(dict(done.output)), done.response, done.secrets)
+
+    async def _perform(self, activity: Activity, run: int, scope: Scope) -> Performed:
+        means = self._means
         match activity:
             case Activity(http=http) if http is not None:
-                key = idempotency_key(self._engine_uid, activity.name, run)
-                return await http_request.perform(http, scope, key)
+                key = idempotency_key(means.engine_uid, activity.name, run)
+                return await self._http.perform(http, scope, key)
             case Activity(exec=program) if program is not None:
-                return await exec_program.perform(program, scope, self._environment)
+                return await exec_program.perform(program, scope, means.environment, means.redactor)
             case Activity(sleep=pause) if pause is not None:
-                return await sleep.perform(pause)
+                return await sleep.perform(pause, means.start_time, means.now)
             case _:
                 raise ActivityFailedError("this engine has no such kind of activity")

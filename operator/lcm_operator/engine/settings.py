@@ -29,7 +29,7 @@ class Settings:
     pod_name: str
     pod_uid: str
     service_account_directory: Path
-    termination_log: Path | None
+    rest_token: Path | None
     secrets: Mapping[str, str]
     environment: Mapping[str, str]
 
@@ -38,13 +38,13 @@ class Settings:
         """Return the settings in `environment`. What `exec` hands on is that without the parameters."""
         if missing := [name for name in _NEEDED if not environment.get(name)]:
             raise MisconfiguredError(f"not in the environment: {', '.join(missing)}")
-        log = environment.get("LCM_TERMINATION_LOG")
+        rest_token = environment.get("LCM_REST_TOKEN_FILE")
         return cls(
             trial_engine=environment["LCM_TRIAL_ENGINE"],
             pod_name=environment["LCM_POD_NAME"],
             pod_uid=environment["LCM_POD_UID"],
             service_account_directory=Path(environment["LCM_SERVICE_ACCOUNT_DIRECTORY"]),
-            termination_log=Path(log) if log else None,
+            rest_token=Path(rest_token) if rest_token else None,
             secrets={k: v for k, v in environment.items() if k.startswith(PARAMETER_PREFIX)},
             environment={k: v for k, v in environment.items() if not k.startswith(PARAMETER_PREFIX)},
         )

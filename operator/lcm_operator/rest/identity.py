@@ -12,14 +12,13 @@ from enum import Enum
 
 from aiohttp import web
 
-from lcm_operator.api.names import ENGINE_SERVICE_ACCOUNT
+from lcm_operator.api.names import ENGINE_SERVICE_ACCOUNT, REST_AUDIENCE
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.resources import TOKEN_REVIEWS
 from lcm_operator.rest.keys import ApiKeys, Scope
 from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.tokens import CallbackTokens
 
-AUDIENCE = "lcm-rest"
 _POD_UID = "authentication.kubernetes.io/pod-uid"
 _NAME = "Authorization"
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
@@ -124,13 +123,13 @@ class PodTokens:
             {
                 "apiVersion": TOKEN_REVIEWS.api,
                 "kind": TOKEN_REVIEWS.kind,
-                "spec": {"token": candidate, "audiences": [AUDIENCE]},
+                "spec": {"token": candidate, "audiences": [REST_AUDIENCE]},
             },
         )
         status = review.get("status", {})
         user = status.get("user", {})
         # An API server that knows no audiences leaves them out: then the token may be meant for anybody.
-        ours = status.get("authenticated") is True and AUDIENCE in status.get("audiences", [])
+        ours = status.get("authenticated") is True and REST_AUDIENCE in status.get("audiences", [])
         if not ours or user.get("username") != self._user:
             return ""
         return str(next(iter(user.get("extra", {}).get(_POD_UID, [])), ""))

@@ -136,9 +136,14 @@ def test_every_wrong_parameter_is_named_at_once():
             id="a template with a field that is not allowed",
         ),
         pytest.param(
-            {"activities": [nap("one"), {"name": "two", "http": {"url": "http://x", "podToken": True}}]},
+            {
+                "activities": [
+                    nap("one"),
+                    {"name": "two", "http": {"url": "http://x", "headers": {"TE": "x"}}},
+                ]
+            },
             "PlanUnsupported",
-            "activities[1].http.podToken",
+            "activities[1].http.headers.TE",
             id="a plan that this engine can't run",
         ),
         pytest.param(

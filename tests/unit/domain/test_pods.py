@@ -139,6 +139,21 @@ def test_a_pod_is_never_restarted_and_runs_as_the_engines_account_with_a_token_o
     assert token["path"] == "token"
 
 
+def test_only_a_pod_whose_plan_shows_it_has_a_token_for_the_rest_sidecar_and_knows_where_it_is():
+    ask = {"name": "ask", "http": {"url": "http://lcm", "podToken": True}}
+    pod = pod_of(activities=[ask])
+    own = container(pod)
+    (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == "lcm-account"]
+    tokens = [source["serviceAccountToken"] for source in volume["projected"]["sources"][:2]]
+    assert [(token["path"], token.get("audience")) for token in tokens] == [
+        ("token", None),
+        ("rest-token", "lcm-rest"),
+    ]
+    (folder,) = [mount["mountPath"] for mount in own["volumeMounts"] if mount["name"] == "lcm-account"]
+    assert {"name": "LCM_REST_TOKEN_FILE", "value": f"{folder}/rest-token"} in own["env"]
+    assert "LCM_REST_TOKEN_FILE" not in str(pod_of())
+
+
 def test_a_pod_fits_the_restricted_pod_security_standard():
     pod = pod_of(ALLOWED)
     assert pod["spec"]["securityContext"]["runAsNonRoot"] is True

@@ -18,10 +18,10 @@ def ask(**http):
         pytest.param(
             plan(
                 nap("a"),
-                onFailure=[ask(podToken=True)],
-                **{"finally": [nap("b"), ask(until={"condition": "true"})]},
+                onFailure=[ask(json=None, body="")],
+                **{"finally": [nap("b"), ask(secretCapture=["token"])]},
             ),
-            ["onFailure[0].http.podToken", "finally[1].http.until"],
+            ["onFailure[0].http.body", "finally[1].http.secretCapture"],
             id="the same in reports and releases",
         ),
         pytest.param(plan(nap("a"), finishAt="a"), ["finishAt"], id="an early finish"),
@@ -29,25 +29,10 @@ def ask(**http):
             plan(nap("a"), {"name": "b", "wait": {"signal": "slice"}}), ["activities[1].wait"], id="a wait"
         ),
         pytest.param(
-            plan({"name": "a", "sleep": {"untilSeconds": 5}}),
-            ["activities[0].sleep.untilSeconds"],
-            id="a sleep until a time",
+            plan(ask(capture={"id": "x"}, secretCapture=["id", "token"])),
+            ["activities[0].http.secretCapture"],
+            id="a secret capture of what is not captured",
         ),
-        pytest.param(
-            plan(ask(basicAuth={"username": "a", "password": "b"})),
-            ["activities[0].http.basicAuth"],
-            id="basic authentication",
-        ),
-        pytest.param(plan(ask(podToken=True)), ["activities[0].http.podToken"], id="the pod's token"),
-        pytest.param(
-            plan(ask(expect={"condition": "true"})),
-            ["activities[0].http.expect.condition"],
-            id="a condition of success",
-        ),
-        pytest.param(
-            plan(ask(secretCapture=["token"])), ["activities[0].http.secretCapture"], id="a secret capture"
-        ),
-        pytest.param(plan(ask(until={"condition": "true"})), ["activities[0].http.until"], id="a poll"),
         pytest.param(plan(ask(json=None, body="")), ["activities[0].http.body"], id="two bodies"),
         pytest.param(
             plan(ask(headers={"idempotency-key": "mine"})),
@@ -55,8 +40,13 @@ def ask(**http):
             id="an Idempotency-Key of its own",
         ),
         pytest.param(
-            plan(ask(podToken=True), {"name": "b", "wait": {"signal": "s"}}, finishAt="b"),
-            ["finishAt", "activities[0].http.podToken", "activities[1].wait"],
+            plan(ask(headers={"A": "b", "Content-Length": "5"})),
+            ["activities[0].http.headers.Content-Length"],
+            id="a length of the body of its own",
+        ),
+        pytest.param(
+            plan(ask(json=1, body="", headers={"TE": "x", "Upgrade": "y"})),
+            [f"activities[0].http.{field}" for field in ("body", "headers.TE", "headers.Upgrade")],
             id="several things at once, each named",
         ),
     ],
@@ -72,9 +62,14 @@ def test_a_plan_of_all_that_can_be_run_is_not_refused():
             query={"a": "b"},
             headers={"A": "b"},
             json={},
-            expect={"status": [204]},
-            capture={"a": "b"},
+            expect={"status": [204], "condition": "true"},
+            capture={"a": "b", "c": "d"},
+            secretCapture=["c"],
+            basicAuth={"username": "a", "password": "b"},
+            until={"condition": "true"},
         ),
+        ask(podToken=True, body="") | {"name": "f"},
+        {"name": "g", "sleep": {"untilSeconds": 5}},
         nap("b", when="true", retry={"limit": 1}, continueOnError=True, set={"a": "b"}, stateName="B"),
         {"name": "c", "exec": {"command": ["true"], "env": {"A": "b"}, "timeoutSeconds": 1}},
         onFailure=[nap("d")],

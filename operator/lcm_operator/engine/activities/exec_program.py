@@ -12,24 +12,28 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from lcm_operator.api.plan import Exec
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.outcome import excerpt
+from lcm_operator.engine.redactor import Redactor
 from lcm_operator.engine.templates import Scope
 
 _TAIL = 1024
 _CHUNK = 64 * 1024
-_GRACE_SECONDS = 1.0
+_LAST_CHUNKS = 16  # more than a pipe holds
+_GRACE_SECONDS = 0.8
 
 
-async def perform(program: Exec, scope: Scope, environment: Mapping[str, str]) -> Performed:
+async def perform(
+    program: Exec, scope: Scope, environment: Mapping[str, str], redactor: Redactor
+) -> Performed:
     """Run `program.command` with `environment` and the rendered `program.env`; exit code 0 is success."""
     extra = {name: scope.text(source) for name, source in program.env.items()}
     name = program.command[0]
-    with _Stderr() as stderr:
-        process = _start(program, {**environment, **extra}, stderr.write_end)
+    with _Pipe(sys.stdout.buffer, redactor) as stdout, _Pipe(sys.stderr.buffer, redactor) as stderr:
+        process = _start(program, {**environment, **extra}, stdout.write_end, stderr.write_end)
         ended = asyncio.ensure_future(asyncio.to_thread(process.wait))
         try:
             await asyncio.wait([ended], timeout=program.timeout_seconds)
@@ -47,24 +51,34 @@ async def perform(program: Exec, scope: Scope, environment: Mapping[str, str]) -
     return Performed(output={"exitCode": code})
 
 
-def _start(program: Exec, environment: Mapping[str, str], stderr: int) -> subprocess.Popen[bytes]:
+def _start(
+    program: Exec, environment: Mapping[str, str], stdout: int, stderr: int
+) -> subprocess.Popen[bytes]:
     """Start the program: at once, so that no cancellation can come between its start and our knowing it."""
     try:
         return subprocess.Popen(
-            program.command, env=environment, stdin=subprocess.DEVNULL, stderr=stderr, process_group=0
+            program.command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            process_group=0,
         )
     except (OSError, ValueError) as error:
         raise ActivityFailedError(f"{program.command[0]} can't be started: {error}") from error
 
 
-class _Stderr:
-    """A pipe for the program's stderr: passed on to ours, its end kept for the message of a failure.
+class _Pipe:
+    """A pipe for what the program writes: passed on to the pod's log, masked; its end is kept for a message.
 
     It may outlive the program in the hands of what that has started: nobody waits for its end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sink: BinaryIO, redactor: Redactor) -> None:
         self._read_end, self.write_end = os.pipe()
+        self._sink = sink
+        self._redactor = redactor
+        self._held = b""
         self._kept = bytearray()
 
     def __enter__(self) -> Self:
@@ -79,8 +93,10 @@ class _Stderr:
         traceback: TracebackType | None,
     ) -> None:
         os.close(self.write_end)
-        while self._copy():
-            continue
+        for _ in range(_LAST_CHUNKS):
+            if not self._copy():
+                break
+        self._pass_on(self._masked(self._held))
         asyncio.get_running_loop().remove_reader(self._read_end)
         os.close(self._read_end)
 
@@ -95,15 +111,34 @@ class _Stderr:
             chunk = os.read(self._read_end, _CHUNK)
         except BlockingIOError:
             return False
-        sys.stderr.buffer.write(chunk)
-        sys.stderr.buffer.flush()
-        self._kept += chunk
-        del self._kept[:-_TAIL]
+        # A secret may be cut anywhere, so what may be the begin of one is held back: the last line, and of
+        # an endless one as much as the longest secret.
+        self._held += chunk
+        longest = 4 * self._redactor.longest
+        if not longest:
+            ready, self._held = self._held, b""
+        elif len(self._held) > _CHUNK + longest:
+            masked = self._masked(self._held)
+            ready, self._held = masked[:-longest], masked[-longest:]
+        else:
+            end = self._held.rfind(b"\n") + 1
+            ready, self._held = self._masked(self._held[:end]), self._held[end:]
+        self._pass_on(ready)
         return bool(chunk)
+
+    def _masked(self, content: bytes) -> bytes:
+        text = content.decode(errors="surrogateescape")
+        return self._redactor.text(text).encode(errors="surrogateescape")
+
+    def _pass_on(self, content: bytes) -> None:
+        self._sink.write(content)
+        self._sink.flush()
+        self._kept += content
+        del self._kept[:-_TAIL]
 
 
 async def _end(process: subprocess.Popen[bytes], ended: asyncio.Future[int]) -> None:
-    """End what is left of the process group: SIGTERM, a second, SIGKILL."""
+    """End what is left of the process group: SIGTERM, most of a second, SIGKILL."""
     if not ended.done():
         _signal(process, signal.SIGTERM)
         await asyncio.wait([ended], timeout=_GRACE_SECONDS)

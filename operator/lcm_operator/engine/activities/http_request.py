@@ -1,136 +1,105 @@
-"""The activity `http`: one request to the outside.
+"""The activity `http`: a request to the outside, or with `until` more of them until a condition holds.
 
-Every request has a session of its own: no cookie is kept (it would not be in the checkpoint), and no stale
-connection makes the client repeat a request by itself. No redirect is followed: a reply must not choose the
-host.
+Each of them must be what `expect` says. It is rendered once: all polls are the same request, and one run, so
+they carry the same Idempotency-Key.
 """
 
-import ssl
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable
 
-import aiohttp
 import msgspec
-from yarl import URL
 
-from lcm_operator.api.plan import Http
+from lcm_operator.api.plan import Http, Until
 from lcm_operator.api.support import IDEMPOTENCY_HEADER
+from lcm_operator.engine.activities.credentials import Credentials
+from lcm_operator.engine.activities.exchange import Came, Request, exchange
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.outcome import excerpt
-from lcm_operator.engine.templates import Absent, Scope
-from lcm_operator.engine.urls import render_url, without_secrets
-
-LARGEST_RESPONSE = 1024 * 1024
-
-
-async def perform(http: Http, scope: Scope, key: str) -> Performed:
-    """Send the request with `key` as its Idempotency-Key, check its status and capture from the reply."""
-    url = render_url(http.url, scope.texts(http.query), scope)
-    headers = scope.texts(http.headers)
-    body = _body(http, scope, headers)
-    headers[IDEMPOTENCY_HEADER] = key
-    request = f"{http.method} {without_secrets(url)}"
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=http.timeout_seconds)) as session,
-            session.request(
-                http.method,
-                URL(url, encoded=True),
-                headers=headers,
-                data=body,
-                allow_redirects=False,
-                ssl=_trust(url),
-            ) as reply,
-        ):
-            content = await _read(reply)
-    except TimeoutError as error:
-        raise ActivityFailedError(f"{request}: no answer within {http.timeout_seconds:g} s") from error
-    except (aiohttp.ClientError, ValueError) as error:
-        raise ActivityFailedError(f"{request}: {_why(error)}") from error
-    _expect(http, request, reply.status, content)
-    response = _response(reply, content)
-    output = {name: scope.with_(response=response).value(source) for name, source in http.capture.items()}
-    return Performed(output=output, response=response)
+from lcm_operator.engine.redactor import Redactor
+from lcm_operator.engine.templates import Scope, shown
+from lcm_operator.engine.urls import render_url
 
 
-def _trust(url: str) -> ssl.SSLContext | bool:
-    """Return the system's certificate authorities (or those of SSL_CERT_FILE); read only for https."""
-    return ssl.create_default_context() if url.startswith("https:") else True
+class HttpRequests:
+    """Performs requests. `may_act` is awaited before each poll but the first."""
+
+    def __init__(
+        self, credentials: Credentials, redactor: Redactor, may_act: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._credentials = credentials
+        self._redactor = redactor
+        self._may_act = may_act
+
+    async def perform(self, http: Http, scope: Scope, key: str) -> Performed:
+        """Send the request with `key`, check what comes, and capture from it.
+
+        Raises ActivityFailedError, TemplateError.
+        """
+        url = render_url(http.url, scope.texts(http.query), scope)
+        headers = scope.texts(http.headers)
+        content = _content(http, scope, headers)
+        request = Request(http.method, url, headers | {IDEMPOTENCY_HEADER: key}, content)
+        if http.until is None:
+            seen = await self._once(http, request, scope)
+        else:
+            seen = await self._until(http.until, http, request, scope)
+        captured = {name: seen.value(source) for name, source in http.capture.items()}
+        secrets = {name: captured.pop(name) for name in http.secret_capture if name in captured}
+        return Performed(captured, seen.variables["response"], secrets)
+
+    async def _until(self, until: Until, http: Http, request: Request, scope: Scope) -> Scope:
+        """Poll until the condition holds."""
+        try:
+            async with asyncio.timeout(until.timeout_seconds):
+                while True:
+                    seen = await self._once(http, request, scope)
+                    if seen.condition(until.condition):
+                        return seen
+                    await asyncio.sleep(until.interval_seconds)
+                    await self._may_act()
+        except TimeoutError as error:
+            raise ActivityFailedError(
+                f"{request}: expected {shown(until.condition)} within {until.timeout_seconds:g} s,"
+                " it did not hold"
+            ) from error
+
+    async def _once(self, http: Http, request: Request, scope: Scope) -> Scope:
+        """Send one request; return the scope that sees its response, if that is what was expected."""
+        credentials = self._credentials.header(http, scope, request.url, request.headers)
+        try:
+            async with asyncio.timeout(http.timeout_seconds):
+                came = await exchange(request, credentials)
+        except TimeoutError as error:
+            raise ActivityFailedError(f"{request}: no answer within {http.timeout_seconds:g} s") from error
+        wanted = http.expect.status
+        if not (came.status in wanted or (not wanted and 200 <= came.status < 300)):  # noqa: PLR2004 - 2xx
+            expected = " or ".join(str(number) for number in wanted) or "2xx"
+            raise ActivityFailedError(
+                f"{request}: expected status {expected}, got {came.status}{self._words(http, came)}"
+            )
+        seen = scope.with_(response=came.variables())
+        condition = http.expect.condition
+        if condition is not None and not seen.condition(condition):
+            raise ActivityFailedError(
+                f"{request}: expected {shown(condition)}, it does not hold{self._words(http, came)}"
+            )
+        return seen
+
+    def _words(self, http: Http, came: Came) -> str:
+        """Return the begin of the reply for a message, unless what is secret may stand in it."""
+        if http.secret_capture:
+            return ""
+        words = excerpt(self._redactor.text(came.text))
+        return f": {words}" if words else ""
 
 
-def _body(http: Http, scope: Scope, headers: dict[str, str]) -> bytes | None:
+def _content(http: Http, scope: Scope, headers: dict[str, str]) -> bytes | None:
     if http.json_body is not msgspec.UNSET:
-        body, kind = msgspec.json.encode(scope.tree(http.json_body)), "application/json"
+        content, kind = msgspec.json.encode(scope.tree(http.json_body)), "application/json"
     elif http.body is not None:
-        body, kind = scope.text(http.body).encode(), "text/plain; charset=utf-8"
+        content, kind = scope.text(http.body).encode(), "text/plain; charset=utf-8"
     else:
         return None
     if not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = kind
-    return body
-
-
-async def _read(reply: aiohttp.ClientResponse) -> bytes | None:
-    """Return the body, or None if it is too large to be looked at (the request was answered all the same)."""
-    content = bytearray()
-    async for chunk in reply.content.iter_any():
-        content += chunk
-        if len(content) > LARGEST_RESPONSE:
-            return None
-    return bytes(content)
-
-
-def _expect(http: Http, request: str, status: int, content: bytes | None) -> None:
-    wanted = http.expect.status
-    if status in wanted or (not wanted and 200 <= status < 300):  # noqa: PLR2004 - 2xx
-        return
-    expected = " or ".join(str(number) for number in wanted) or "2xx"
-    came = excerpt((content or b"").decode(errors="replace"))
-    raise ActivityFailedError(
-        f"{request}: expected status {expected}, got {status}" + (f": {came}" if came else "")
-    )
-
-
-def _response(reply: aiohttp.ClientResponse, content: bytes | None) -> dict[str, Any]:
-    """Return what expressions see as `response`; what it has not is undefined, with the reason."""
-    seen: dict[str, Any] = {"status": reply.status, "headers": _Headers(reply.headers)}
-    if content is None:
-        return seen | dict.fromkeys(
-            ("text", "json"), Absent(f"the response is over {LARGEST_RESPONSE} bytes")
-        )
-    seen["text"] = _decoded(content, reply.charset)
-    try:
-        seen["json"] = msgspec.json.decode(content)
-    except (ValueError, RecursionError):  # not even UTF-8, malformed, or nested without end
-        seen["json"] = Absent("the response is no JSON")
-    return seen
-
-
-def _decoded(content: bytes, charset: str | None) -> str:
-    try:
-        return content.decode(charset or "utf-8", errors="replace")
-    except (LookupError, ValueError):  # the service names a charset that there is not
-        return content.decode(errors="replace")
-
-
-class _Headers(dict[str, str]):
-    """Headers by their names in any case; a repeated one is joined by commas."""
-
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        super().__init__()
-        for name, value in headers.items():
-            key = name.lower()
-            self[key] = f"{self[key]}, {value}" if key in self else value
-
-    def __getitem__(self, name: str) -> str:
-        return super().__getitem__(name.lower())
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and super().__contains__(name.lower())
-
-
-def _why(error: Exception) -> str:
-    """Return what went wrong; the text of errors that repeat what was sent is left out."""
-    if isinstance(error, aiohttp.ClientConnectionError):
-        return excerpt(f"{type(error).__name__}: {error}")
-    return type(error).__name__
+    return content

@@ -9,8 +9,8 @@ from typing import Any
 class Performed:
     """It worked. `response` is what expressions of `set` see; it is not kept.
 
-    `secrets`, disjoint from `output`, holds what `secretCapture` names: expressions see it in `outputs` beside
-    the output, as long as this process lives; it is never stored and never logged.
+    `secrets`, disjoint from `output`, holds what `secretCapture` names: expressions see it in `outputs`
+    beside the output, as long as this process lives; it is never stored and never logged.
     """
 
     output: Mapping[str, Any] = field(default_factory=dict)

@@ -1,12 +1,24 @@
-"""The activity `sleep`: waits. Repeated in full when it was in flight."""
+"""The activity `sleep`: waits. `seconds` are repeated in full when it was in flight."""
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from lcm_operator.api.plan import Sleep
 from lcm_operator.engine.activities.results import Performed
 
+_LOOK_AT_CLOCK_SECONDS = 1.0
 
-async def perform(sleep: Sleep) -> Performed:
-    """Wait `sleep.seconds`."""
-    await asyncio.sleep(sleep.seconds or 0)
+
+async def perform(sleep: Sleep, start_time: datetime, now: Callable[[], datetime]) -> Performed:
+    """Wait `sleep.seconds`, or until `sleep.until_seconds` after the trial's start time.
+
+    The latter goes by the wall clock, which may be set meanwhile.
+    """
+    if sleep.until_seconds is None:
+        await asyncio.sleep(sleep.seconds or 0)
+        return Performed()
+    end = start_time + timedelta(seconds=sleep.until_seconds)
+    while (left := (end - now()).total_seconds()) > 0:  # noqa: ASYNC110 - nobody tells of the time
+        await asyncio.sleep(min(left, _LOOK_AT_CLOCK_SECONDS))
     return Performed()

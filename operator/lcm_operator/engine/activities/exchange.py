@@ -1,0 +1,103 @@
+"""One request of an `http` activity and what came of it. Used by `http_request`, which has the time-out.
+
+Every request has a connection of its own: no stale one makes anybody repeat a request. No redirect is
+followed, since a reply must not choose the host, and no cookie is kept, since it would not be in the
+checkpoint.
+"""
+
+import re
+import ssl
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from lcm_operator.engine.activities.results import ActivityFailedError
+from lcm_operator.engine.templates import Absent
+from lcm_operator.engine.urls import without_secrets
+from lcm_operator.wire.connection import Connection
+from lcm_operator.wire.errors import WireError
+from lcm_operator.wire.messages import parse_url, request
+from lcm_operator.wire.replies import Headers
+
+LARGEST_RESPONSE = 1024 * 1024
+_CHARSET = re.compile(r"""charset\s*=\s*"?([^\s;"]+)""", re.IGNORECASE)
+_DEFAULTS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "lcm-engine"}
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is sent, but for the credentials; `content` None: no body."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    content: bytes | None
+
+    def __str__(self) -> str:
+        """Return it for messages: without user, password and query."""
+        return f"{self.method} {without_secrets(self.url)}"
+
+
+class Came(msgspec.Struct, frozen=True):
+    """What came back; `content` None: more than is looked at."""
+
+    status: int
+    headers: Headers
+    content: bytes | None
+
+    @property
+    def text(self) -> str:
+        """The body as text, whatever it is."""
+        found = _CHARSET.search(self.headers.get("content-type") or "")
+        content = self.content or b""
+        try:
+            return content.decode(found[1] if found else "utf-8", errors="replace")
+        except (LookupError, ValueError):  # the service names a charset that there is not
+            return content.decode(errors="replace")
+
+    def variables(self) -> dict[str, Any]:
+        """Return what expressions see as `response`; what it has not is undefined, with the reason."""
+        seen: dict[str, Any] = {"status": self.status, "headers": self.headers}
+        encoding = self.headers.get("content-encoding") or "identity"
+        if self.content is None:
+            absent = Absent(f"the response is over {LARGEST_RESPONSE} bytes")
+            return seen | {"text": absent, "json": absent}
+        if encoding.lower() != "identity":
+            absent = Absent("the response is encoded in a way that was not asked for")
+            return seen | {"text": absent, "json": absent}
+        try:
+            json = msgspec.json.decode(self.content)
+        except (ValueError, RecursionError):  # not even UTF-8, malformed, or nested without end
+            json = Absent("the response is no JSON")
+        return seen | {"text": self.text, "json": json}
+
+
+async def exchange(sent: Request, credentials: dict[str, str]) -> Came:
+    """Send the request, once, and return what came. Raises ActivityFailedError."""
+    try:
+        origin, target = parse_url(sent.url)
+        given = sent.headers | credentials
+        names = {name.lower() for name in given}
+        headers = {name: value for name, value in _DEFAULTS.items() if name.lower() not in names} | given
+        content = request(origin, sent.method, target, headers, sent.content)
+        async with await Connection.connect(origin, _trust() if origin.tls else None) as connection:
+            reply = await connection.ask(sent.method, content)
+            return Came(reply.status, reply.headers, await _read(connection))
+    except WireError as error:
+        raise ActivityFailedError(f"{sent}: {error}") from error
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Return the system's certificate authorities, or those of SSL_CERT_FILE."""
+    return ssl.create_default_context()
+
+
+async def _read(connection: Connection) -> bytes | None:
+    """Return the body, or None if it is too large to be looked at (the request was answered all the same)."""
+    content = bytearray()
+    while part := await connection.read():
+        content += part
+        if len(content) > LARGEST_RESPONSE:
+            return None
+    return bytes(content)

@@ -1,0 +1,111 @@
+"""What becomes of programs, and of what they start: programs of this machine."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from tests.unit.engine.builders import until
+from tests.unit.engine.performing import perform
+
+from lcm_operator.engine.activities.results import ActivityFailedError, Performed
+
+
+def program(*command, scope=None, **more):
+    return asyncio.run(perform({"name": "run", "exec": {"command": list(command), **more}}, scope))
+
+
+def test_a_program_that_ends_with_0_has_succeeded():
+    assert program("true") == Performed({"exitCode": 0})
+
+
+def test_a_program_gets_its_environment_rendered_but_not_its_command(tmp_path):
+    said = tmp_path / "said"
+
+    program(
+        "sh",
+        "-c",
+        f"echo $WHO '{{{{ trial.id }}}}' > {said}",
+        env={"WHO": "{{ trial.id }}"},
+        scope={"trial": {"id": "T"}},
+    )
+
+    assert said.read_text() == "T {{ trial.id }}\n"
+
+
+def test_a_program_that_ends_with_another_code_fails_with_the_end_of_its_stderr(capfd):
+    with pytest.raises(ActivityFailedError) as error:
+        program("sh", "-c", "echo one >&2; echo two >&2; exit 3")
+
+    assert str(error.value) == "sh: expected exit code 0, got exit code 3: one two"
+    assert error.value.output == {"exitCode": 3}
+    assert capfd.readouterr().err == "one\ntwo\n"
+
+
+def test_of_a_long_stderr_only_the_end_is_kept():
+    with pytest.raises(ActivityFailedError) as error:
+        program(sys.executable, "-c", "import sys; sys.stderr.write('x' * 10**6 + ' the end'); sys.exit(1)")
+
+    assert str(error.value).endswith("xx the end")
+    assert len(str(error.value)) < 1200
+
+
+def test_what_a_program_wrote_last_is_in_the_message_even_if_nobody_looked_in_time():
+    async def scenario():
+        asyncio.get_running_loop().add_reader = lambda *_: None
+        await perform({"name": "run", "exec": {"command": ["sh", "-c", "echo last >&2; exit 1"]}})
+
+    with pytest.raises(ActivityFailedError, match="exit code 1: last"):
+        asyncio.run(scenario())
+
+
+def test_a_program_that_is_not_there_is_a_failure():
+    with pytest.raises(ActivityFailedError, match="no-such-program can't be started"):
+        program("no-such-program")
+
+
+def test_a_program_that_was_killed_is_a_failure():
+    with pytest.raises(ActivityFailedError, match="got signal 9"):
+        program("sh", "-c", "kill -9 $$")
+
+
+def alive(pid):
+    """Whether a process still does anything; one that waits to be reaped by its parent does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+STUBBORN = "trap '' TERM; (trap '' TERM; sleep 600) & echo $$ $! > pids; wait"
+
+
+def pids(folder):
+    return [int(pid) for pid in (folder / "pids").read_text().split()]
+
+
+def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path):
+    with pytest.raises(ActivityFailedError, match=r"expected its end within 0.3 s"):
+        program("sh", "-c", f"cd {tmp_path}; {STUBBORN}", timeoutSeconds=0.3)
+
+    asyncio.run(until(lambda: not any(alive(pid) for pid in pids(tmp_path))))
+
+
+def test_a_program_that_is_interrupted_is_ended_with_all_that_it_started(tmp_path):
+    async def scenario():
+        command = ["sh", "-c", f"cd {tmp_path}; {STUBBORN}"]
+        running = asyncio.create_task(perform({"name": "run", "exec": {"command": command}}))
+        await until(lambda: (tmp_path / "pids").exists() and len(pids(tmp_path)) == 2)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await until(lambda: not any(alive(pid) for pid in pids(tmp_path)))
+
+    asyncio.run(scenario())
+
+
+def test_what_a_program_leaves_behind_ends_with_it(tmp_path):
+    program("sh", "-c", f"cd {tmp_path}; sleep 600 & echo $! > pids")
+
+    asyncio.run(until(lambda: not any(alive(pid) for pid in pids(tmp_path))))
