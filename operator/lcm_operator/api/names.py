@@ -3,7 +3,6 @@
 Pure functions; used by operator, REST sidecar, registry import and tests.
 """
 
-import hashlib
 import itertools
 import re
 from collections.abc import Iterator
@@ -72,7 +71,9 @@ def engine_name(trial_id: str) -> str:
 
 def hashed_name(trial_id: str) -> str:
     """Return slug + `-` + the first 10 hex digits of the ID's sha256."""
-    digest = hashlib.sha256(trial_id.encode()).hexdigest()
+    from hashlib import sha256  # noqa: PLC0415 - an engine needs the names only, and has to be light
+
+    digest = sha256(trial_id.encode()).hexdigest()
     return f"{slug(trial_id)}-{digest[:10]}"
 
 

@@ -8,26 +8,24 @@ Pure verdicts over a TrialEngine as read; `follower` waits by them, `store` chec
 One that is being deleted may still be granted: to the attempt that runs `finally`.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from lcm_operator.api.engine import PodRef, TrialEngine
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Nothing may be done yet; `seconds` until the time of the grant, None before it."""
 
     seconds: float | None
 
 
-@dataclass(frozen=True)
-class Act:
+class Act(Struct, frozen=True):
     """This pod may act."""
 
 
-@dataclass(frozen=True)
-class Withdrawn:
+class Withdrawn(Struct, frozen=True):
     """This pod may never act, or no more."""
 
     reason: str

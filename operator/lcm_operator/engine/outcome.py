@@ -4,9 +4,10 @@ Made by `runner`, `steps` and the activities; never stored (that is `checkpoint`
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 _LONGEST_EXCERPT = 512
 
@@ -24,39 +25,34 @@ class Ending(IntEnum):
     TERMINATED = 143
 
 
-@dataclass(frozen=True)
-class Succeeded:
+class Succeeded(Struct, frozen=True):
     """The activity did what it should; `values` is what its `set` puts into status.values."""
 
     output: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """The activity did not; `message` names it, what was expected and what came."""
 
     message: str
     output: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class Skipped:
+class Skipped(Struct, frozen=True):
     """Its `when` did not hold, or, with a `message`, there was no time left for it."""
 
     message: str = ""
 
 
-@dataclass(frozen=True)
-class Interrupted:
+class Interrupted(Struct, frozen=True):
     """The engine was told to leave off: the activity stays Running and is repeated after a restore."""
 
 
 StepOutcome = Succeeded | Failed | Skipped | Interrupted
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """How the engine ended, and what to say about it."""
 
     ending: Ending

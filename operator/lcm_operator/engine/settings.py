@@ -1,8 +1,9 @@
 """What the operator tells the engine by its environment. Read once, in `__main__`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from lcm_operator.api.engine import Parameter
 
@@ -21,8 +22,7 @@ class MisconfiguredError(Exception):
     """The environment lacks what the engine needs; names every variable."""
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Which TrialEngine is run, by which pod."""
 
     trial_engine: str

@@ -5,11 +5,12 @@ expressions is returned as it is, so that jinja2 is imported only by an engine w
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lcm_operator.api.storage import rfc3339
 
@@ -26,15 +27,13 @@ class TemplateError(Exception):
     """An expression can't be evaluated, or its result can't stand where it is put; names the expression."""
 
 
-@dataclass(frozen=True)
-class Absent:
+class Absent(Struct, frozen=True):
     """Stands for a variable that an expression could expect, and says why it is undefined."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What the expressions of one activity see, and the ways to render its texts."""
 
     variables: Mapping[str, Any]

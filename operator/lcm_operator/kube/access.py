@@ -7,8 +7,9 @@ ServiceAccount volume; elsewhere from a kubeconfig (`kube.kubeconfig`).
 import os
 import ssl
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 SERVICE_ACCOUNT_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _REREAD_TOKEN_SECONDS = 30.0
@@ -31,8 +32,7 @@ class TokenFile:
         return self._token
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(Struct, frozen=True):
     """One API server and one identity there. At most one of client certificate and token is set."""
 
     server: str

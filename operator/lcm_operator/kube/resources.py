@@ -1,12 +1,11 @@
 """The kinds that we talk to, and where the API server serves them."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from lcm_operator.api.names import GROUP, VERSION
 
 
-@dataclass(frozen=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """One kind: `api` is `v1` or `group/version`."""
 
     api: str

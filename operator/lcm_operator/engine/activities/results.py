@@ -1,12 +1,12 @@
 """What performing an activity gives."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True)
-class Performed:
+
+class Performed(Struct, frozen=True):
     """It worked. `response` is what expressions of `set` see; it is not kept.
 
     `secrets`, disjoint from `output`, holds what `secretCapture` names: expressions see it in `outputs`
