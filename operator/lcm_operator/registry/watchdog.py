@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,12 +16,15 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+_INSTANT = 0.001
+
 
 class Watchdog:
     """Shuts down what it holds once `seconds` have passed, unless the block was left before."""
 
     def __init__(self, seconds: float) -> None:
-        self.barked = False
+        self._deadline = time.monotonic() + seconds
+        self._barked = False
         self._held: list[socket.socket] = []
         self._lock = threading.Lock()
         self._timer = threading.Timer(seconds, self._bark)
@@ -42,16 +46,40 @@ class Watchdog:
                 held.close()
             self._held.clear()
 
-    def hold(self, connection: socket.socket) -> None:
+    @property
+    def is_over(self) -> bool:
+        """Return whether the deadline has passed: whatever was read or went wrong then is of no account."""
+        return self._left() <= 0
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """Return a connection, of however many addresses in the time that is left. Raises OSError."""
+        refusal = OSError("it has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            made = socket.socket(family, kind, protocol)
+            try:
+                made.settimeout(max(self._left(), _INSTANT))
+                made.connect(address)
+                self._hold(made)
+            except OSError as error:
+                made.close()
+                refusal = error
+            else:
+                return made
+        raise refusal
+
+    def _left(self) -> float:
+        return self._deadline - time.monotonic()
+
+    def _hold(self, connection: socket.socket) -> None:
         """Watch a connection, by a descriptor of our own: TLS takes the first one away from its socket."""
         with self._lock:
             self._held.append(socket.socket(fileno=os.dup(connection.fileno())))
-            if self.barked:
+            if self._barked:
                 self._shut_down()
 
     def _bark(self) -> None:
         with self._lock:
-            self.barked = True
+            self._barked = True
             self._shut_down()
 
     def _shut_down(self) -> None:
@@ -74,15 +102,11 @@ class WatchedAdapter(HTTPAdapter):
 
         class Plain(HTTPConnection):
             def _new_conn(self) -> socket.socket:
-                made = super()._new_conn()
-                watchdog.hold(made)
-                return made
+                return watchdog.connect(self.host.strip("[]"), self.port)
 
         class Secure(HTTPSConnection):
             def _new_conn(self) -> socket.socket:
-                made = super()._new_conn()
-                watchdog.hold(made)
-                return made
+                return watchdog.connect(self.host.strip("[]"), self.port)
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -77,6 +77,14 @@ def trickles(content: bytes, pause: float = 0.05) -> Behaviour:
     return behave
 
 
+@contextmanager
+def nobody() -> Iterator[socket.socket]:
+    """Keep a port at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken
+
+
 def asks(running: Server, *, seconds: float = 20, path: str = "", **connection) -> RegistryClient:
     url = f"{connection.pop('scheme', 'http')}://127.0.0.1:{running.port}{path}"
     return RegistryClient(Connection(url, **connection), seconds)
@@ -129,6 +137,30 @@ def test_a_long_refusal_is_cut():
     assert str(caught.value) == f"Trial registry responded with: {b'x' * 512!r}."
 
 
+def test_a_refusal_that_breaks_off_is_told_as_far_as_it_came():
+    with server(says(b"half", "500 Oops", length=500)) as running, pytest.raises(BadStatus) as caught:
+        asks(running).list_trials()
+
+    assert str(caught.value) == "Trial registry responded with: b'half'."
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        pytest.param(b"who is open sesame?", id="the password"),
+        pytest.param(b"who is YXBpa2V5Om9wZW4gc2VzYW1l?", id="the header"),
+        pytest.param(b"." * 505 + b"open sesame?", id="where it is cut"),
+    ],
+)
+def test_credentials_that_a_refusal_repeats_are_not_shown(repeated: bytes):
+    with server(says(repeated, "401 Unauthorized")) as running, pytest.raises(BadStatus) as caught:
+        asks(running, user="apikey", password="open sesame").list_trials()
+
+    assert "***" in str(caught.value)
+    assert "ses" not in str(caught.value)
+    assert "YXB" not in str(caught.value)
+
+
 BAD_REPLIES = {
     "HTML": (says(b"<html>"), "it is no JSON"),
     "half a list": (says(b'[{"id": "a"'), "it is no JSON"),
@@ -157,6 +189,11 @@ def test_no_redirect_is_followed():
         asks(running).list_trials()
 
     assert len(running.heads) == 1
+
+
+def test_headers_without_end_are_an_error():
+    with server(says(b"[]", "200 OK", "X: " + "x" * 100_000)) as running, pytest.raises(Unreachable):
+        asks(running).list_trials()
 
 
 def hangs(connection: socket.socket) -> None:
@@ -196,11 +233,36 @@ def test_a_handshake_that_hangs_is_given_up_at_the_deadline():
         asks(running, seconds=0.5, scheme="https").list_trials()
 
 
+def test_many_addresses_that_take_no_connection_have_one_deadline(monkeypatch: pytest.MonkeyPatch):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
+        waiting.enter_context(socket.create_connection(full.getsockname()))  # the queue holds no more
+        addresses = socket.getaddrinfo(*full.getsockname(), type=socket.SOCK_STREAM) * 100
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+        client = RegistryClient(Connection("http://registry.example"), 0.5)
+        begun = time.monotonic()
+        with pytest.raises(Unreachable, match=r"no reply within 0\.5 s"):
+            client.list_trials()
+
+    assert time.monotonic() - begun < 25  # one after the other would take 50 s
+
+
+def test_a_host_is_tried_at_each_address(monkeypatch: pytest.MonkeyPatch):
+    with nobody() as down, server(says(b"[]")) as running:
+        places = (down.getsockname(), ("127.0.0.1", running.port))
+        found = [socket.getaddrinfo(*place, type=socket.SOCK_STREAM)[0] for place in places]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        listing = RegistryClient(Connection("http://registry.example")).list_trials()
+
+    assert listing.total == 0
+
+
 def test_a_registry_that_is_down():
-    with server(hangs) as running:
-        client = asks(running)
-    with pytest.raises(Unreachable, match=r"Connection refused$"):
-        client.list_trials()
+    with nobody() as down:
+        url = "http://{}:{}".format(*down.getsockname())
+        with pytest.raises(Unreachable) as caught:
+            RegistryClient(Connection(url)).list_trials()
+
+    assert str(caught.value) == f"Failed to connect to Trial registry at: {url}/trial/: Connection refused"
 
 
 def test_https_is_verified_by_the_bundle_alone():
@@ -215,9 +277,18 @@ def test_https_is_verified_by_the_bundle_alone():
                 asks(running, scheme="https", authorities=authorities).list_trials()
 
 
-def test_a_bundle_that_is_none_is_told():
+def test_a_bundle_may_have_comments_in_any_language():
+    authorities = "# Főtanúsítvány\n" + trustme.CA().cert_pem.bytes().decode()
+    with nobody() as down:
+        url = "https://{}:{}".format(*down.getsockname())
+        with pytest.raises(Unreachable, match=r"Connection refused$"):
+            RegistryClient(Connection(url, authorities=authorities)).list_trials()
+
+
+@pytest.mark.parametrize("authorities", ["", "nonsense", "ü"])
+def test_a_bundle_that_is_none_is_told(authorities: str):
     with pytest.raises(BadConnection, match="caBundle"):
-        RegistryClient(Connection("https://127.0.0.1:1", authorities="nonsense")).list_trials()
+        RegistryClient(Connection("https://127.0.0.1:1", authorities=authorities)).list_trials()
 
 
 def test_every_error_has_a_reason_for_a_condition():
