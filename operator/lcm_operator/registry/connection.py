@@ -5,7 +5,6 @@ and port of the url. Otherwise whoever may write a TrialRegistry could have any 
 """
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,35 +30,37 @@ def connection_of(registry: TrialRegistry, secret: Mapping[str, Any] | None) -> 
     name = registry.spec.auth.secret_ref.name
     if secret is None:
         raise BadConnection(f"Secret {name} does not exist")
-    meant = (secret["metadata"].get("annotations") or {}).get(names.ANNOTATION_ORIGIN, "")
-    if not meant or _origin(meant) != _origin(url):
+    meant = _origin((secret["metadata"].get("annotations") or {}).get(names.ANNOTATION_ORIGIN, ""))
+    if meant is None or meant != _origin(url):
         raise BadConnection(
-            f"Secret {name} is not for {_shown(url)}: its annotation {names.ANNOTATION_ORIGIN} must say so"
+            f"Secret {name} is not for {url}: its annotation {names.ANNOTATION_ORIGIN} must say so"
         )
-    data = {key: _text(f"{key} of Secret {name}", value) for key, value in (secret.get("data") or {}).items()}
-    if key := data.get("apikey"):
-        return Connection(url, _API_KEY_USER, key, authorities)
+    data = secret.get("data") or {}
+    if data.get("apikey"):
+        return Connection(url, _API_KEY_USER, _member(name, data, "apikey"), authorities)
     if "user" in data and "password" in data:
-        return Connection(url, data["user"], data["password"], authorities)
+        user, password = _member(name, data, "user"), _member(name, data, "password")
+        return Connection(url, user, password, authorities)
     raise BadConnection(f"Secret {name} must hold apikey, or user and password")
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port; a port that is not given is that of the scheme."""
+def _origin(url: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port, by default that of the scheme; None if it names no such place."""
     try:
         parts = urlsplit(url)
-        return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
-        return "", "", None
+        port = parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname else None
 
 
-def _shown(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+def _member(name: str, data: Mapping[str, str], key: str) -> str:
+    return _text(f"{key} of Secret {name}", data[key])
 
 
 def _text(what: str, encoded: str) -> str:
+    """Return what was encoded, without the end of line that files have. Raises BadConnection."""
     try:
-        return base64.b64decode(encoded, validate=True).decode().strip()
-    except (binascii.Error, ValueError) as error:
+        return base64.b64decode("".join(encoded.split()), validate=True).decode().strip()
+    except ValueError as error:
         raise BadConnection(f"{what} is not base64 over text") from error

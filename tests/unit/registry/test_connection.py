@@ -1,0 +1,125 @@
+"""How a registry is reached: which Secret goes out where, and what is said of one that does not fit."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.registry import RegistryAuth, TrialRegistry, TrialRegistrySpec
+from lcm_operator.api.trial import NameRef
+from lcm_operator.registry.client import Connection
+from lcm_operator.registry.connection import connection_of
+from lcm_operator.registry.errors import BadConnection
+
+URL = "https://registry.example"
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def registry(url: str = URL, **spec: Any) -> TrialRegistry:
+    auth = RegistryAuth(secret_ref=NameRef(name="lock"))
+    return TrialRegistry(
+        metadata=Metadata(name="default", namespace="field", uid="u", generation=1),
+        spec=TrialRegistrySpec(url=url, **({"auth": auth} | spec)),
+    )
+
+
+def secret(origin: str | None = URL, **data: str) -> dict[str, Any]:
+    annotations = {} if origin is None else {"lcm.5gdrones.eu/origin": origin}
+    members = {key: encoded(text) for key, text in (data or {"apikey": "sesame"}).items()}
+    return {"metadata": {"name": "lock", "annotations": annotations}, "data": members}
+
+
+@pytest.mark.parametrize(
+    ("data", "user", "password"),
+    [
+        pytest.param({"apikey": "sesame"}, "apikey", "sesame", id="a key"),
+        pytest.param({"user": "ali", "password": "sesame"}, "ali", "sesame", id="user and password"),
+        pytest.param(
+            {"apikey": "k", "user": "ali", "password": "p"}, "apikey", "k", id="the key comes first"
+        ),
+        pytest.param({"apikey": "sesame\n"}, "apikey", "sesame", id="a key from a file with an end of line"),
+    ],
+)
+def test_a_secret_says_who_we_are(data: dict[str, str], user: str, password: str):
+    assert connection_of(registry(), secret(**data)) == Connection(URL, user, password)
+
+
+def test_what_else_a_secret_holds_is_not_looked_at():
+    binary = secret()
+    binary["data"]["keystore"] = base64.b64encode(b"\xff\xfe").decode()
+
+    assert connection_of(registry(), binary) == Connection(URL, "apikey", "sesame")
+
+
+def test_a_registry_without_auth_gets_no_secret():
+    assert connection_of(registry(auth=None), secret()) == Connection(URL)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://registry.example/api", "https://registry.example"),
+        ("https://registry.example:443", "https://registry.example"),
+        ("http://registry.example", "http://registry.example:80/"),
+        ("https://Registry.Example", "HTTPS://registry.example"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_a_secret_goes_where_it_was_meant_for(url: str, origin: str):
+    assert connection_of(registry(url), secret(origin)).password == "sesame"
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        pytest.param(URL, None, id="meant for nobody"),
+        pytest.param(URL, "", id="an empty origin"),
+        pytest.param(URL, "registry.example", id="an origin without scheme"),
+        pytest.param("http://registry.example", URL, id="in the clear"),
+        pytest.param("https://registry.example:8443", URL, id="another port"),
+        pytest.param("https://registry.example.evil", URL, id="another host"),
+        pytest.param("https://registry.example:99999", "nonsense", id="two that name no place"),
+        pytest.param("http://[bad", "http://[bad", id="one that names no place, twice"),
+    ],
+)
+def test_a_secret_goes_nowhere_else(url: str, origin: str | None):
+    with pytest.raises(BadConnection, match="Secret lock is not for") as caught:
+        connection_of(registry(url), secret(origin))
+
+    assert "lcm.5gdrones.eu/origin" in str(caught.value)
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        pytest.param(None, "Secret lock does not exist", id="no Secret"),
+        pytest.param(
+            secret(user="ali"), "Secret lock must hold apikey, or user and password", id="half of it"
+        ),
+        pytest.param(
+            secret() | {"data": {"apikey": "/w=="}},
+            "apikey of Secret lock is not base64 over text",
+            id="no text",
+        ),
+    ],
+)
+def test_a_secret_that_does_not_fit_is_told(found: dict[str, Any] | None, why: str):
+    with pytest.raises(BadConnection, match=f"^{why}$"):
+        connection_of(registry(), found)
+
+
+def test_a_bundle_is_base64_that_may_be_broken_into_lines():
+    text = encoded("-----BEGIN CERTIFICATE-----")
+    found = connection_of(registry(auth=None, ca_bundle=f"{text[:8]}\n{text[8:]}\n"), None)
+
+    assert found.authorities == "-----BEGIN CERTIFICATE-----"
+
+
+def test_a_bundle_that_is_not_base64_is_told():
+    with pytest.raises(BadConnection, match=r"^caBundle is not base64 over text$"):
+        connection_of(registry(auth=None, ca_bundle="-----BEGIN"), None)
