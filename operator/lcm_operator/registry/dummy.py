@@ -3,21 +3,27 @@
 Served by `__main__`. A PUT merges members into a trial, as engines report their status, or makes one.
 """
 
+import base64
 import json
 from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
-from lcm_operator.registry.faults import Faults, NoFaultError
+from lcm_operator.registry.faults import CONTROL, Faults, NoFaultError
 
 _LARGEST_BODY = 1024 * 1024
+_TRIAL = "/trial/{id:[^/]+}{_:/?}"  # by default an ID could not hold braces
 Json = dict[str, Any]
 
 
-def application(seed: Iterable[Json] = ()) -> web.Application:
-    """Return the registry, holding the trials of `seed` (objects with an `id`)."""
-    trials = {str(trial["id"]): trial for trial in seed}
+def application(seed: Iterable[Json] = (), credentials: str | None = None) -> web.Application:
+    """Return the registry, holding the trials of `seed` (objects with an `id`).
+
+    `credentials`: the `user:password` that it wants to see at trials; None: it lets everybody in.
+    """
+    trials = {str(trial["id"]): dict(trial) for trial in seed}
     faults = Faults()
     routes = web.RouteTableDef()
 
@@ -25,20 +31,21 @@ def application(seed: Iterable[Json] = ()) -> web.Application:
     async def all_trials(_: web.Request) -> web.Response:
         return web.json_response(list(trials.values()))
 
-    @routes.get("/trial/{id}{_:/?}")
+    @routes.get(_TRIAL)
     async def one_trial(request: web.Request) -> web.Response:
         found = trials.get(request.match_info["id"])
         if found is None:
             return web.json_response({"detail": "Not found."}, status=404)
         return web.json_response(found)
 
-    @routes.put("/trial/{id}{_:/?}")
+    @routes.put(_TRIAL)
     async def put_trial(request: web.Request) -> web.Response:
-        trial_id = request.match_info["id"]
-        trials[trial_id] = {"id": trial_id} | trials.get(trial_id, {}) | await _object(request)
+        members = await _object(request)
+        trial = trials.setdefault(request.match_info["id"], {"id": request.match_info["id"]})
+        trial.update(members, id=trial["id"])
         return web.Response(status=204)
 
-    @routes.delete("/trial/{id}{_:/?}")
+    @routes.delete(_TRIAL)
     async def delete_trial(request: web.Request) -> web.Response:
         found = trials.pop(request.match_info["id"], None)
         return web.Response(status=204 if found is not None else 404)
@@ -56,9 +63,23 @@ def application(seed: Iterable[Json] = ()) -> web.Application:
         faults.clear()
         return web.Response(status=204)
 
-    app = web.Application(middlewares=[faults.middleware], client_max_size=_LARGEST_BODY)
+    middlewares = [faults.middleware] if credentials is None else [faults.middleware, _guard(credentials)]
+    app = web.Application(middlewares=middlewares, client_max_size=_LARGEST_BODY)
     app.add_routes(routes)
     return app
+
+
+def _guard(credentials: str) -> Middleware:
+    """Return what lets nobody else at the trials."""
+    wanted = "Basic " + base64.b64encode(credentials.encode()).decode()
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith(CONTROL) or request.headers.get("Authorization") == wanted:
+            return await handler(request)
+        return web.json_response({"detail": "Who are you?"}, status=401)
+
+    return guard
 
 
 async def _object(request: web.Request) -> Json:

@@ -4,13 +4,13 @@ Used by the dummy registry and the dummy partner services; never by anything tha
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
-_CONTROL = "/_"
+CONTROL = "/_"
 _LONGEST_SECONDS = 3600
 _CHUNK = b" " * 1024
 
@@ -36,7 +36,7 @@ class Fault:
             self.count != 0
             and self.path in (None, request.path)
             and self.method in (None, request.method)
-            and not request.path.startswith(_CONTROL)
+            and not request.path.startswith(CONTROL)
         )
 
 
@@ -55,13 +55,11 @@ class Faults:
         self._faults.clear()
 
     @property
-    def middleware(self) -> Callable[..., Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """Return what stands between the requests and their handlers."""
 
         @web.middleware
-        async def fail(
-            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-        ) -> web.StreamResponse:
+        async def fail(request: web.Request, handler: Handler) -> web.StreamResponse:
             fault = next((fault for fault in self._faults if fault.fits(request)), None)
             if fault is None:
                 return await handler(request)
@@ -70,9 +68,6 @@ class Faults:
             return await _KINDS[fault.kind](fault, request, handler)
 
         return fail
-
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def _status(fault: Fault, _: web.Request, __: Handler) -> web.StreamResponse:
