@@ -108,12 +108,14 @@ class Application:
             raise Refused(503, "Not ready: what there is has not been read yet.")
         found_id = bodies.from_path(trial_id) if route.has_id else ""
         query = bodies.from_query(route.query, visit.query) if route.query else None
-        body = bodies.from_body(route.body, await self._body(request)) if route.body else None
+        body = bodies.from_body(route.body, await self._body(request, LARGEST_BODY)) if route.body else None
+        if route.largest_ignored is not None:
+            await self._body(request, route.largest_ignored)
         return Call(found_id, body, query, visit.caller.shown)
 
-    async def _body(self, request: web.BaseRequest) -> bytes:
+    async def _body(self, request: web.BaseRequest, largest: int) -> bytes:
         """Return the body. Raises Refused when it is too large, takes too long, or breaks off."""
-        if (request.content_length or 0) > LARGEST_BODY:
+        if (request.content_length or 0) > largest:
             raise Refused(413, "Request Entity Too Large")
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(_CONTINUE)
@@ -123,7 +125,7 @@ class Application:
             async with asyncio.timeout(self._body_seconds):
                 while chunk := await request.content.readany():
                     read += chunk
-                    if len(read) > LARGEST_BODY:
+                    if len(read) > largest:
                         raise Refused(413, "Request Entity Too Large")
         except TimeoutError as error:
             raise Refused(408, "Request Timeout") from error

@@ -27,6 +27,7 @@ from lcm_operator.rest.registry_access import RegistryAccess
 from lcm_operator.rest.routing import Table
 from lcm_operator.rest.scheduling import Scheduling
 from lcm_operator.rest.settings import BadSettings, Settings
+from lcm_operator.rest.signals import Signals
 from lcm_operator.rest.status_page import StatusPage
 from lcm_operator.rest.tokens import CallbackTokens
 from lcm_operator.rest.view import View
@@ -104,6 +105,7 @@ class Sidecar:
                 client, view, registry, level, namespace=namespace, plan=settings.default_plan, now=_now
             ),
             engines=Engines(client, view, namespace),
+            signals=Signals(client, view, namespace, _now),
             heartbeats=Heartbeats(self._notes),
             tokens=self._tokens,
         )

@@ -77,7 +77,7 @@ _REASONS = {
     404: "No such thing.",
     405: "Another method.",
     408: "The body took too long.",
-    413: "The body is too large.",
+    413: "The body is too large, or too many signals wait for the engine.",
     421: "A host name that is not the sidecar's.",
     422: "What was sent doesn't fit; every fault is named.",
     500: "It was not done in time.",
@@ -172,6 +172,8 @@ def _responses(route: Route) -> Json:
         statuses.add(422)
     if route.body is not None:
         statuses |= {400, 408, 413, 422}
+    if route.largest_ignored is not None:
+        statuses |= {408, 413}
     responses: Json = {"200": {"description": "Done.", "content": _json(route.answer)}}
     for status in sorted(statuses):
         content = _json("Faults" if status == 422 else "Refusal")  # noqa: PLR2004

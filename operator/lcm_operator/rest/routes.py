@@ -18,8 +18,11 @@ from lcm_operator.rest.identity import Asks
 from lcm_operator.rest.levels import Level
 from lcm_operator.rest.routing import Call, Route
 from lcm_operator.rest.scheduling import Scheduling
+from lcm_operator.rest.signals import CALLBACKS, LARGEST, Signals
 from lcm_operator.rest.status_page import StatusPage
 from lcm_operator.rest.tokens import CallbackTokens
+
+_REGISTERED = "State change registered"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Services:
     page: StatusPage
     scheduling: Scheduling
     engines: Engines
+    signals: Signals
     heartbeats: Heartbeats
     tokens: CallbackTokens
 
@@ -48,6 +52,8 @@ def rows(services: Services) -> tuple[Route, ...]:
     restore = {"refusals": (404, 500)}
     remove = {"refusals": (400, 500)}
     token = {"asks": Asks.TOKEN, "refusals": ()}
+    signal = {"largest_ignored": LARGEST}
+    callback = {"asks": Asks.TOKEN, **signal}
     return (
         row("GET", "/status", _status, "What is scheduled and what runs", **status),
         row("POST", "/debug/trial/schedule-all", _schedule_all, "Schedule all trials of the registry"),
@@ -59,6 +65,13 @@ def rows(services: Services) -> tuple[Route, ...]:
         row("POST", "/debud/engine/{id}/restore", _restore, "The same, misspelt", deprecated=True, **restore),
         row("DELETE", "/debug/engine/{id}", _remove, "Stop and remove an engine", **remove),
         row("POST", "/trial/scheduling", _toggle_automatic, "Turn automatic scheduling on or off"),
+        row("POST", "/trial/{id}/active", _active, "The KPIs count from now on", **signal),
+        row("POST", "/trial/{id}/finish", _finish, "End the trial", **signal),
+        row("GET", "/trial/{id}/status", _trial_status, "What an engine does"),
+        *(
+            row("POST", f"/trial/{{id}}/callback/{name}", _callback(name), f"Report {name}", **callback)
+            for name in CALLBACKS
+        ),
         row("POST", "/debug/add-heartbeat", _add_heartbeat, "Add a heartbeat", query=bodies.Query),
         row("DELETE", "/debug/heartbeat/{id}", _remove_heartbeat, "Remove a heartbeat"),
         row("POST", "/token/{id}", _issue_token, "Issue a callback token", answer="Token"),
@@ -103,6 +116,29 @@ async def _restore(to: Services, call: Call) -> web.StreamResponse:
 async def _remove(to: Services, call: Call) -> web.StreamResponse:
     await to.engines.remove(call.trial_id)
     return replies.message(f"Engine instance removed with trial ID: {call.trial_id}")
+
+
+async def _active(to: Services, call: Call) -> web.StreamResponse:
+    await to.signals.active(call.trial_id)
+    return replies.message(_REGISTERED)
+
+
+async def _finish(to: Services, call: Call) -> web.StreamResponse:
+    await to.signals.finish(call.trial_id)
+    return replies.message(_REGISTERED)
+
+
+def _callback(name: str) -> _Handler:
+    async def callback(to: Services, call: Call) -> web.StreamResponse:
+        await to.signals.callback(call.trial_id, name)
+        return replies.message(_REGISTERED)
+
+    return callback
+
+
+async def _trial_status(to: Services, call: Call) -> web.StreamResponse:
+    status, state = await to.signals.trial_status(call.trial_id)
+    return replies.message(f"Status: {status} State: {state}")
 
 
 async def _add_heartbeat(to: Services, call: Call) -> web.StreamResponse:

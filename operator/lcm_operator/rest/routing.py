@@ -39,6 +39,7 @@ class Route:
     asks: Asks = Asks.KEY
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
+    largest_ignored: int | None = None  # A body means nothing, but may be no larger than this.
     # What the description says about it; None: it isn't described.
     summary: str | None = None
     answer: str = "Message"

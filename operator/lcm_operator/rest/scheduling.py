@@ -7,7 +7,6 @@ ID, here or in another sidecar, the API server lets one through; the other one f
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from weakref import WeakValueDictionary
 
 from lcm_operator.api import names
 from lcm_operator.api.times import parse_start_time
@@ -18,6 +17,7 @@ from lcm_operator.kube.resources import TRIALS
 from lcm_operator.registry.errors import RegistryError
 from lcm_operator.registry.replies import Entry
 from lcm_operator.rest.levels import Level, Outcome
+from lcm_operator.rest.locks import Locks
 from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.registry_access import RegistryAccess
 from lcm_operator.rest.replies import cut
@@ -52,7 +52,7 @@ class Scheduling:
         self._namespace = namespace
         self._plan = plan
         self._now = now
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks = Locks()
 
     async def schedule(self, trial_id: str, start_time: str) -> None:
         """Schedule a trial at a time."""
@@ -63,7 +63,7 @@ class Scheduling:
                 f"Invalid start time: {cut(start_time)}. Start time must be provided in UTC format: "
                 "yyyy-mm-ddThh:mm:ss+zz:00. Example: 2021-02-09T15:12:20+02:00",
             )
-        async with self._alone(trial_id):
+        async with self._locks.of(trial_id):
             if self._view.engine(trial_id) is not None:
                 raise Refused(400, f"Executor Engine with ID: {trial_id} already exists.")
             self._refuse_scheduled(trial_id)
@@ -74,7 +74,7 @@ class Scheduling:
     async def schedule_from_registry(self, trial_id: str) -> None:
         """Schedule a trial at the time that the registry tells."""
         try:
-            async with self._alone(trial_id):
+            async with self._locks.of(trial_id):
                 await self._schedule_from_registry(trial_id)
         except (RegistryError, Refused) as error:
             why = error.detail if isinstance(error, Refused) else str(error)
@@ -97,7 +97,7 @@ class Scheduling:
         few = asyncio.Semaphore(_AT_ONCE)
 
         async def add(entry: Entry) -> None:
-            async with few, self._alone(entry.id):
+            async with few, self._locks.of(entry.id):
                 if self._view.engine(entry.id) is None and self._view.scheduling(entry.id) is None:
                     await self._create_from_registry(entry)
                     added.add(entry.id)
@@ -113,7 +113,7 @@ class Scheduling:
     async def unschedule(self, trial_id: str) -> None:
         """Remove a scheduling that has not started; the answer comes when the ID is free."""
         unknown = Refused(400, f"Trial scheduling with ID: {trial_id} does not exist.")
-        async with self._alone(trial_id):
+        async with self._locks.of(trial_id):
             for _ in range(_ATTEMPTS):
                 trial = self._view.scheduling(trial_id)
                 if trial is None:
@@ -148,13 +148,6 @@ class Scheduling:
             raise Refused(400, _PAST)
         self._refuse_scheduled(trial_id)
         await self._create_from_registry(entry)
-
-    def _alone(self, trial_id: str) -> asyncio.Lock:
-        """Return the lock of a trial ID; it lives as long as somebody holds it or waits for it."""
-        lock = self._locks.get(trial_id)
-        if lock is None:
-            lock = self._locks[trial_id] = asyncio.Lock()
-        return lock
 
     def _is_past(self, start: datetime) -> bool:
         """Return whether it is too late: scripts post the present time, cut to seconds."""

@@ -102,6 +102,7 @@ class Sidecar:
             page=SimpleNamespace(body=self.page),
             scheduling=self.service,
             engines=self.service,
+            signals=self.service,
             heartbeats=self.service,
             tokens=self.tokens,
         )

@@ -10,6 +10,7 @@ from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.errors import Unavailable
 from lcm_operator.rest.levels import Outcome
 from lcm_operator.rest.refused import Refused
+from lcm_operator.rest.signals import CALLBACKS, LARGEST
 
 BODY = json.dumps({"trial_id": "a", "start_time": TIME}).encode()
 MISSING = {"msg": "field required", "type": "value_error.missing"}
@@ -46,6 +47,8 @@ def asked(sidecar, *arguments, **headers):
         ("POST", "/debug/engine/a/restore", ("restore", "a"), "Engine instance restored for trial ID: a"),
         ("POST", "/debud/engine/a/restore", ("restore", "a"), "Engine instance restored for trial ID: a"),
         ("DELETE", "/debug/engine/a", ("remove", "a"), "Engine instance removed with trial ID: a"),
+        ("POST", "/trial/a/active", ("active", "a"), "State change registered"),
+        ("POST", "/trial/a/finish", ("finish", "a"), "State change registered"),
         ("POST", "/debug/add-heartbeat?trial_id=a", ("add", "a"), "Heartbeat added with trial ID: a"),
         ("DELETE", "/debug/heartbeat/a", ("remove", "a"), "Heartbeat instance removed with trial ID: a"),
     ],
@@ -79,6 +82,47 @@ def test_automatic_scheduling_is_told_as_it_is_now(sidecar, state):
     sidecar.service.answers["toggle_automatic"] = state
 
     assert asked(sidecar, "POST", "/trial/scheduling").said == (200, f"Automatic scheduling: {state}")
+
+
+def test_the_status_of_a_trial_is_one_line(sidecar):
+    sidecar.service.answers["trial_status"] = ("Running", "SendKpiIdle")
+
+    answer = asked(sidecar, "GET", "/trial/a/status", Authorization=READ_KEY)
+
+    assert answer.said == (200, "Status: Running State: SendKpiIdle")
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_a_callback_takes_the_token_of_its_trial_and_nothing_else(sidecar, name):
+    path = f"/trial/a/callback/{name}"
+
+    assert asked(sidecar, "POST", path).said == (401, "Unauthorized")
+    assert asked(sidecar, "POST", path, Authorization="head.body.sign").said == (401, "Unauthorized")
+    assert asked(sidecar, "POST", f"/trial/b/callback/{name}", Authorization=TOKEN).status == 401
+    assert sidecar.calls == []
+    assert asked(sidecar, "POST", path, Authorization=TOKEN).said == (200, "State change registered")
+    assert sidecar.calls == [("callback", "a", name)]
+
+
+CHUNK = b"%x\r\n%s\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("path", ["/trial/a/active", "/trial/a/finish", "/trial/a/callback/slice"])
+@pytest.mark.parametrize(
+    ("size", "status"),
+    [
+        pytest.param(LARGEST, 200, id="of 4 KiB is ignored"),
+        pytest.param(LARGEST + 1, 413, id="of more is refused"),
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True], ids=["sent at once", "in chunks"])
+def test_what_comes_with_a_signal(sidecar, path, size, status, chunked):
+    key, body = TOKEN if "callback" in path else KEY, b"x" * size
+    headers = {"Transfer-Encoding": "chunked", "Content-Length": ""} if chunked else {}
+    sent = CHUNK % (size, body) if chunked else body
+
+    assert asked(sidecar, "POST", path, sent, Authorization=key, **headers).status == status
+    assert len(sidecar.calls) == (status == 200)
 
 
 def test_an_answer_is_compact_json_in_utf_8_and_not_escaped(sidecar):

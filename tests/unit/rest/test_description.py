@@ -65,7 +65,11 @@ def test_it_tells_which_routes_ask_for_a_key_or_token(sidecar):
 
 def test_every_route_stays_within_it(sidecar, tmp_path):
     """A short run of what the tests of the whole sidecar do at length."""
-    sidecar.service.answers |= {"schedule_all": Outcome(), "toggle_automatic": True}
+    sidecar.service.answers |= {
+        "schedule_all": Outcome(),
+        "toggle_automatic": True,
+        "trial_status": ("Waiting", "Waiting"),
+    }
 
     async def scenario():
         async with sidecar.listening():
