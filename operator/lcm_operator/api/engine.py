@@ -58,13 +58,15 @@ class PodRef(Record, frozen=True, kw_only=True):
 class ActivityStatus(Record, frozen=True, kw_only=True):
     """What became of one activity: the unit of the checkpoint.
 
-    `run` begins at 1 and is part of the Idempotency-Key.
+    `run` begins at 1 and is part of the Idempotency-Key. `start_time` is when the run began; one that is
+    Pending and has it was begun by an earlier attempt. `earlier_signals`: see `api.signals`.
     """
 
     name: str
     state: State
     run: int
     start_time: Moment | None = None
+    earlier_signals: tuple[str, ...] = ()
     completion_time: Moment | None = None
     output: dict[str, Any] | None = None
     message: str = ""

@@ -1,7 +1,7 @@
-"""Which parts of the plan schema this version does not run yet, and what no plan may say.
+"""What no plan may say, beyond what the schema refuses.
 
-The schema is complete from the first version, the engine grows into it. The operator asks at arming
-(Armed=False, PlanUnsupported), the engine asks again before it acts: a plan is refused, never run in part.
+The operator asks at arming (Armed=False, PlanUnsupported), the engine asks again before it acts: a plan is
+refused, never run in part.
 """
 
 from collections.abc import Iterator
@@ -25,20 +25,22 @@ _OWN_HEADERS = {
 
 
 def unsupported(plan: Plan) -> list[str]:
-    """Return the fields of `plan` that the engine would refuse, as paths like `activities[2].wait`."""
+    """Return the fields of `plan` that the engine would refuse, as paths like `activities[2].http.body`."""
+    known = {activity.name for activity in (*plan.activities, *plan.on_failure, *plan.finally_)}
+    jumps_nowhere = plan.finish_at not in {None, *(activity.name for activity in plan.activities)}
     return [
-        *(["finishAt"] if plan.finish_at is not None else []),
-        *_activities("activities", plan.activities),
-        *_activities("onFailure", plan.on_failure),
-        *_activities("finally", plan.finally_),
+        *(["finishAt"] if jumps_nowhere else []),
+        *_activities("activities", plan.activities, known),
+        *_activities("onFailure", plan.on_failure, known),
+        *_activities("finally", plan.finally_, known),
     ]
 
 
-def _activities(field: str, activities: tuple[Activity, ...]) -> Iterator[str]:
+def _activities(field: str, activities: tuple[Activity, ...], known: set[str]) -> Iterator[str]:
     for index, activity in enumerate(activities):
         path = f"{field}[{index}]"
-        if activity.wait is not None:
-            yield f"{path}.wait"
+        if activity.wait is not None and activity.wait.after not in {None, *known}:
+            yield f"{path}.wait.after"
         if activity.http is not None:
             yield from (f"{path}.http.{field}" for field in _http(activity.http))
 

@@ -19,12 +19,13 @@ from lcm_operator.api.support import unsupported
 from lcm_operator.engine.beats import Beats
 from lcm_operator.engine.checkpoint import Checkpoint, UnknownVersionError
 from lcm_operator.engine.follower import Follower
-from lcm_operator.engine.halt import Wishes
+from lcm_operator.engine.halt import Heeds, Wishes
 from lcm_operator.engine.outcome import Ending, EngineEnded, Report
 from lcm_operator.engine.performer import Means, Performer
 from lcm_operator.engine.redactor import MaskingFormatter, Redactor
 from lcm_operator.engine.runner import Runner
 from lcm_operator.engine.settings import PARAMETER_PREFIX, MisconfiguredError, Settings
+from lcm_operator.engine.signals import Inbox
 from lcm_operator.engine.steps import Steps
 from lcm_operator.engine.store import Store
 from lcm_operator.kube.access import in_cluster
@@ -96,8 +97,6 @@ async def _attempt(
             return Report(
                 Ending.PLAN_REFUSED, f"the plan uses what this engine can't do: {', '.join(fields)}"
             )
-        wishes.heed(engine)
-        start(_pass_on(follower, wishes))
         return await _runner(settings, redactor, client, follower, wishes, engine, start=start).run()
     except EngineEnded as ended:
         return Report(ended.ending, str(ended))
@@ -115,8 +114,18 @@ def _runner(
     *,
     start: _Start,
 ) -> Runner:
-    """Return what runs the plan of a TrialEngine that was granted to this pod; from here on it beats."""
+    """Return what runs the plan of a TrialEngine that was granted to this pod.
+
+    From here on the engine beats, and heeds what the TrialEngine says.
+    """
     spec = engine.spec
+    inbox = Inbox(engine, follower.look)
+
+    def heed(version: TrialEngine) -> None:
+        wishes.heed(version)
+        inbox.heed(version)
+
+    heed(engine)
     names = [activity.name for activity in (*spec.activities, *spec.on_failure, *spec.finally_)]
     timeout = spec.engine.heartbeat_timeout_seconds
     beats = Beats(client, settings.pod_name, settings.pod_uid, timeout, follower.still_granted)
@@ -131,18 +140,21 @@ def _runner(
     )
     steps = Steps(
         Checkpoint.from_storage(engine.status, names),
-        store=Store(client, engine, settings.pod_uid, wishes.heed),
+        store=Store(client, engine, settings.pod_uid, heed),
+        inbox=inbox,
         perform=Performer(means),
+        mask=redactor.text,
         now=_now,
         end=wishes.end,
         facts=_facts(engine, settings),
     )
+    start(_pass_on(follower, wishes, heed))
     start(beats.run())
     return Runner(spec, steps, wishes, _now)
 
 
-async def _pass_on(follower: Follower, wishes: Wishes) -> None:
-    wishes.end.tell(Report(Ending.WITHDRAWN, await follower.pass_on(wishes.heed)))
+async def _pass_on(follower: Follower, wishes: Wishes, heed: Heeds) -> None:
+    wishes.end.tell(Report(Ending.WITHDRAWN, await follower.pass_on(heed)))
 
 
 def _facts(engine: TrialEngine, settings: Settings) -> dict[str, Any]:

@@ -7,7 +7,6 @@ Read and written through `store`, changed by `steps` only. What just happened is
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ from lcm_operator.api.engine import (
     CHECKPOINT_VERSION,
     ActivityStatus,
     CheckpointMark,
+    ConsumedSignal,
     TrialEngineStatus,
 )
 from lcm_operator.api.storage import serialise
@@ -30,15 +30,15 @@ class UnknownVersionError(Exception):
     """The stored checkpoint was written by a later version than this one knows."""
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A versioned record of the progress. `mark` is None until it was saved for the first time.
 
     `touched` is the activity that changed last.
     """
 
     activities: tuple[ActivityStatus, ...]
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = msgspec.field(default_factory=dict)
+    consumed: tuple[ConsumedSignal, ...] = ()
     mark: CheckpointMark | None = None
     touched: str = ""
 
@@ -57,6 +57,7 @@ class Checkpoint:
         return cls(
             activities=tuple(status.activity(name) for name in planned) + others,
             values=status.values,
+            consumed=status.consumed_signals,
             mark=status.checkpoint,
             touched=status.checkpoint.activity if status.checkpoint else "",
         )
@@ -66,6 +67,7 @@ class Checkpoint:
         stored: dict[str, Any] = {
             "activities": [serialise(activity) for activity in self.activities],
             "values": dict(self.values),
+            "consumedSignals": [serialise(signal) for signal in self.consumed],
         }
         if self.mark is not None:
             stored["checkpoint"] = serialise(self.mark)
@@ -79,7 +81,7 @@ class Checkpoint:
             activity=self.touched,
             saved_time=now,
         )
-        return replace(self, mark=mark)
+        return msgspec.structs.replace(self, mark=mark)
 
     def activity(self, name: str) -> ActivityStatus:
         """Return the state of an activity of the plan."""
@@ -93,19 +95,30 @@ class Checkpoint:
     def began(self, name: str, now: datetime) -> "Checkpoint":
         """Return the checkpoint with the activity Running.
 
-        One that was in flight keeps its startTime: callbacks of its first try may have come since.
+        One that was begun before keeps when that was: its callbacks may have come since. One that had
+        succeeded gets a new run.
         """
         old = self.activity(name)
-        since = old.start_time if old.state == "Running" else None
-        return self._with(ActivityStatus(name=name, state="Running", run=old.run, start_time=since or now))
+        new = ActivityStatus(
+            name=name,
+            state="Running",
+            run=old.run + (old.state == "Succeeded"),
+            start_time=old.start_time or now,
+            earlier_signals=old.earlier_signals,
+        )
+        return self._with(new)
 
     def settled(self, name: str, outcome: Succeeded | Failed | Skipped, now: datetime) -> "Checkpoint":
         """Return the checkpoint with the outcome of the activity."""
         done = msgspec.structs.replace(self.activity(name), completion_time=now)
         match outcome:
-            case Succeeded(output, values):
+            case Succeeded(output, values, signals):
                 new = msgspec.structs.replace(done, state="Succeeded", output=dict(output) or None)
-                return replace(self._with(new), values={**self.values, **values})
+                return msgspec.structs.replace(
+                    self._with(new),
+                    values={**self.values, **values},
+                    consumed=(*self.consumed, *(ConsumedSignal(id=one, activity=name) for one in signals)),
+                )
             case Failed(message, output):
                 kept = dict(output) if output else None
                 return self._with(msgspec.structs.replace(done, state="Failed", message=message, output=kept))
@@ -125,7 +138,7 @@ class Checkpoint:
 
     def _with(self, new: ActivityStatus) -> "Checkpoint":
         changed = tuple(new if activity.name == new.name else activity for activity in self.activities)
-        return replace(self, activities=changed, touched=new.name)
+        return msgspec.structs.replace(self, activities=changed, touched=new.name)
 
 
 def _size(part: Mapping[str, Any]) -> int:

@@ -83,6 +83,24 @@ class Follower:
             await self._change(None)
         return self._gone
 
+    async def look(self) -> tuple[TrialEngine, bool]:
+        """Return the TrialEngine as it is now, and whether the API server answered at once.
+
+        It is asked again until it answers. One that is gone is returned as it was last seen.
+        """
+        backoff, at_once = Backoff(), True
+        while True:
+            try:
+                self._saw(await self._client.get(TRIAL_ENGINES, self._namespace, self._name))
+            except NotFound:
+                self._ended("the TrialEngine is gone")
+            except (Unavailable, Refused) as error:
+                at_once = False
+                await backoff.wait(f"looking for signals: {error}", error)
+                continue
+            if self._latest is not None:
+                return self._latest, at_once
+
     async def still_granted(self) -> bool:
         """Read whether this pod, once granted, still is. Raises ApiError."""
         raw = await self._client.get(TRIAL_ENGINES, self._namespace, self._name)

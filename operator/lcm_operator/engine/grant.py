@@ -13,6 +13,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from lcm_operator.api.engine import PodRef, TrialEngine
+from lcm_operator.api.signals import FINISH, unconsumed
 
 
 class Wait(Struct, frozen=True):
@@ -61,6 +62,11 @@ def wish_to_stop(engine: TrialEngine) -> str | None:
     if engine.status.stop is not None:
         return f"a stop was asked for ({engine.status.stop.mode})"
     return "the TrialEngine is being deleted" if engine.metadata.deletion_timestamp is not None else None
+
+
+def wish_to_finish(engine: TrialEngine) -> bool:
+    """Return whether the signal `finish` has come, which jumps to the plan's `finishAt`."""
+    return engine.spec.finish_at is not None and any(s.name == FINISH for s in unconsumed(engine.status))
 
 
 def _moved(granted: PodRef) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.engine.grant import wish_to_stop, withdrawal
+from lcm_operator.engine.grant import wish_to_finish, wish_to_stop, withdrawal
 from lcm_operator.engine.outcome import Ending, Report
 
 T = TypeVar("T")
@@ -49,13 +49,15 @@ class Halt:
 class Wishes:
     """What is wished of an engine that was granted.
 
-    `end`: begin nothing more, save what is over, exit. `stop`: leave the plan, go to `finally`.
+    `end`: begin nothing more, save what is over, exit. `stop`: leave the plan, go to `finally`. `finish`:
+    leave what runs, go to `finishAt`. The first tells the second, the second the third.
     """
 
     def __init__(self, pod_uid: str) -> None:
         self._pod_uid = pod_uid
         self.end = Halt()
         self.stop = self.end.inner()
+        self.finish = self.stop.inner()
 
     def heed(self, engine: TrialEngine) -> None:
         """Take up what this version of the TrialEngine says."""
@@ -63,6 +65,8 @@ class Wishes:
             self.end.tell(Report(Ending.WITHDRAWN, reason))
         elif reason := wish_to_stop(engine):
             self.stop.tell(Report(Ending.STOPPED, reason))
+        elif wish_to_finish(engine):
+            self.finish.tell(Report(Ending.FINISHED, "the signal finish was received"))
 
 
 Heeds = Callable[[TrialEngine], None]

@@ -26,10 +26,14 @@ class Ending(IntEnum):
 
 
 class Succeeded(Struct, frozen=True):
-    """The activity did what it should; `values` is what its `set` puts into status.values."""
+    """The activity did what it should.
+
+    `values` is what its `set` puts into status.values, `signals` are the ids of those that it took.
+    """
 
     output: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
+    signals: tuple[str, ...] = ()
 
 
 class Failed(Struct, frozen=True):
@@ -40,13 +44,13 @@ class Failed(Struct, frozen=True):
 
 
 class Skipped(Struct, frozen=True):
-    """Its `when` did not hold, or, with a `message`, there was no time left for it."""
+    """Its `when` did not hold, or, with a `message`, `finish` jumped over it or there was no time left."""
 
     message: str = ""
 
 
 class Interrupted(Struct, frozen=True):
-    """The engine was told to leave off: the activity stays Running and is repeated after a restore."""
+    """The engine was told to leave off: the activity stays Running unless it is settled otherwise."""
 
 
 StepOutcome = Succeeded | Failed | Skipped | Interrupted

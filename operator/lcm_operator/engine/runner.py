@@ -2,12 +2,16 @@
 
 Made in `__main__` with its steps and wishes as arguments; it knows no API server and no sockets.
 
-    activities ──through──────────────────────────────────────────> finally ──> FINISHED
-       │  └──one fails──> onFailure ──> ACTIVITY_FAILED                ^
-       └──stop (there too)──> what runs is let go of, stays Running ───┴─────> STOPPED
+    secrets ──> activities ──through───────────────────────────────────────> finally ──> FINISHED
+       │         │  │  └──one fails──> onFailure ──> ACTIVITY_FAILED            ^
+       │         │  └──finish──> what runs, and all before `finishAt`, Skipped; on from there
+       └─────────┴─stop (in onFailure too)──> what runs is let go of, stays ────┴─────> STOPPED
+                                              Running; secrets
 
 An activity of `onFailure` or `finally` that fails is recorded, and the rest goes on. Each list goes on where
-the checkpoint stands, so an attempt may begin anywhere in this picture. How the steps are saved:
+the checkpoint stands, so an attempt may begin anywhere in this picture. `secrets`: what has a `secretCapture`
+and had succeeded in an earlier attempt is done again, in order, with a new run, if anything is left to do; if
+it fails, the plan has failed there. How the steps are saved:
 
     save(1 Running) ─> perform 1 ─> save(1 Succeeded, 2 Running) ─> perform 2 ─> save(2 Succeeded) ─> end
     A               B            C                               D
@@ -21,6 +25,10 @@ C  after the outside call, before its save: as B; the partner recognises the key
 D  after the save, or while its answer is lost: the activity is over for good and never repeated; the next one
    is Running and untouched.
 E  after the last save: the outcome is stored; the exit code only explains it.
+F  after `finish` was seen, before the save that begins `finishAt`, which skips and takes the signal too: the
+   signal is still there, and the next attempt jumps before it does anything else.
+G  while a wait has its signal, before its save, which takes it too: the signal is still there, and is taken.
+H  while secrets are fetched again: as A to D, for that one activity.
 
 Told to end (SIGTERM, another pod granted), it cancels what runs, `finally` too, which stays Running as in B,
 and saves what is over.
@@ -32,12 +40,16 @@ from datetime import datetime
 
 from lcm_operator.api.engine import TrialEngineSpec
 from lcm_operator.api.plan import Activity
-from lcm_operator.engine.halt import Wishes
-from lcm_operator.engine.outcome import Ending, Failed, Report
+from lcm_operator.api.signals import FINISH
+from lcm_operator.engine.halt import Halt, Wishes
+from lcm_operator.engine.outcome import Ending, Failed, Interrupted, Report
 from lcm_operator.engine.steps import Limit, Steps
 
 _PASSED = ("Succeeded", "Skipped")
 _TRIED = (*_PASSED, "Failed")
+_OPEN = ("Pending", "Running")
+_JUMPED_OVER = "the signal finish jumped over it"
+_CUT_OFF = "the signal finish interrupted it; what it had asked for may have been done"
 
 
 class Runner:
@@ -50,10 +62,14 @@ class Runner:
         self._steps = steps
         self._wishes = wishes
         self._now = now
+        names = [activity.name for activity in spec.activities]
+        self._before_finish = frozenset(names[: names.index(spec.finish_at)] if spec.finish_at else ())
 
     async def run(self) -> Report:
         """Go on where the checkpoint stands, to the end of what is to be done."""
-        failure = await self._activities()
+        failure = await self._recall(self._wishes.stop) if self._is_work_left() else None
+        if failure is None:
+            failure = await self._activities()
         if failure is not None:
             await self._on_failure()
         stopped = self._wishes.stop.report
@@ -70,15 +86,39 @@ class Runner:
         """Work through the activities until a stop; return the message of the one at which they failed."""
         for activity in self._spec.activities:
             status = self._steps.status(activity)
-            if status.state in _PASSED or (status.state == "Failed" and activity.continue_on_error):
+            if self._is_passed(activity):
                 continue
             if status.state == "Failed":
                 return status.message
             if self._wishes.stop.report is not None:
                 break
-            outcome = await self._steps.do(activity, self._wishes.stop)
+            if self._is_jumped_over(activity):
+                self._steps.skip(activity, _CUT_OFF if status.start_time else _JUMPED_OVER)
+                continue
+            outcome = await self._steps.do(activity, self._halt(activity))
             if isinstance(outcome, Failed) and not activity.continue_on_error:
                 return outcome.message
+            if isinstance(outcome, Interrupted) and self._is_jumped_over(activity):
+                self._steps.skip(activity, _CUT_OFF)
+        return None
+
+    async def _recall(self, halt: Halt, limit: Limit | None = None) -> str | None:
+        """Do again what has left secrets that this process has not; return the message of a failure.
+
+        That is what has succeeded, and what was lost on this way by an earlier attempt: others came after it.
+        """
+        for activities in (self._spec.activities, self._spec.finally_):
+            states = [self._steps.status(activity).state for activity in activities]
+            begun = max((i for i, state in enumerate(states) if state != "Pending"), default=-1)
+            for place, activity in enumerate(activities):
+                lost = states[place] == "Succeeded" or (states[place] in _OPEN and place < begun)
+                if not lost or self._steps.knows_secrets(activity):
+                    continue
+                if halt.report is not None or (limit is not None and limit.reached):
+                    return None
+                outcome = await self._steps.do(activity, halt, limit, again=True)
+                if isinstance(outcome, Failed) and not activity.continue_on_error:
+                    return outcome.message
         return None
 
     async def _on_failure(self) -> None:
@@ -91,10 +131,37 @@ class Runner:
     async def _finally(self) -> None:
         """Release, within finallyTimeoutSeconds; a stop changes nothing any more."""
         limit = self._limit()
-        for activity in self._left(self._spec.finally_):
+        left = self._left(self._spec.finally_)
+        if left:
+            await self._recall(self._wishes.end, limit)
+        for activity in left:
             if self._wishes.end.report is not None:
                 break
             await self._steps.do(activity, self._wishes.end, limit)
+
+    def _is_passed(self, activity: Activity) -> bool:
+        state = self._steps.status(activity).state
+        return state in _PASSED or (state == "Failed" and activity.continue_on_error)
+
+    def _is_jumped_over(self, activity: Activity) -> bool:
+        return (
+            activity.name in self._before_finish
+            and self._wishes.finish.report is not None
+            and self._wishes.stop.report is None
+        )
+
+    def _halt(self, activity: Activity) -> Halt:
+        """Return what interrupts an activity. A wait for `finish` takes it, and then the jump comes."""
+        waits_for_it = activity.wait is not None and activity.wait.signal == FINISH
+        interrupted = activity.name in self._before_finish and not waits_for_it
+        return self._wishes.finish if interrupted else self._wishes.stop
+
+    def _is_work_left(self) -> bool:
+        """Return whether anything of the plan is still to be done, so that its secrets may be needed."""
+        open_ = [a for a in self._spec.activities if not self._is_passed(a)]
+        if any(self._steps.status(activity).state == "Failed" for activity in open_):
+            return bool(self._left(self._spec.on_failure))
+        return bool(open_ or self._left(self._spec.finally_))
 
     def _left(self, activities: tuple[Activity, ...]) -> list[Activity]:
         return [activity for activity in activities if self._steps.status(activity).state not in _TRIED]

@@ -1,15 +1,17 @@
 """Does one activity after the other, on the checkpoint of one attempt. The runner says which.
 
 One write (`save`) ends an activity and begins the next: it carries Succeeded, Failed or Skipped of what is
-over and Running of what comes. Only after it is acknowledged does anything happen outside.
+over, the signals that it took, and Running of what comes. Only after it is acknowledged does anything happen
+outside. What `secretCapture` names is kept here, in memory, and nowhere else.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from lcm_operator.api.engine import ActivityStatus
 from lcm_operator.api.plan import Activity
@@ -26,8 +28,8 @@ _LONGEST_MESSAGE = 2048
 class Saves(Protocol):
     """What is needed of a store."""
 
-    async def save(self, checkpoint: Checkpoint) -> None:
-        """Return when it is stored. Raises EngineEnded when this pod may not save any more."""
+    async def save(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Return it as it is stored. Raises EngineEnded when this pod may not save any more."""
 
 
 class Performs(Protocol):
@@ -37,8 +39,14 @@ class Performs(Protocol):
         """Do it. Raises ActivityFailedError or TemplateError; ends when it is cancelled."""
 
 
-@dataclass(frozen=True)
-class Limit:
+class Hears(Protocol):
+    """What is needed of an inbox."""
+
+    async def hear(self, activity: Activity, checkpoint: Checkpoint) -> tuple[str, ...]:
+        """Return the signals that a wait takes, as soon as it can. Raises ActivityFailedError."""
+
+
+class Limit(Struct, frozen=True):
     """Until when, by the loop's clock, activities may run; what is said of those that may not."""
 
     at: float
@@ -58,15 +66,20 @@ class Steps:
         checkpoint: Checkpoint,
         *,
         store: Saves,
+        inbox: Hears,
         perform: Performs,
+        mask: Callable[[str], str],
         now: Callable[[], datetime],
         end: Halt,
         facts: Mapping[str, Any],
     ) -> None:
         self._checkpoint = checkpoint
         self._saved = checkpoint
+        self._secrets: dict[str, Mapping[str, Any]] = {}
         self._store = store
+        self._inbox = inbox
         self._perform = perform
+        self._mask = mask
         self._now = now
         self._end = end
         self._facts = facts
@@ -75,16 +88,30 @@ class Steps:
         """Return what the checkpoint says of an activity."""
         return self._checkpoint.activity(activity.name)
 
-    async def do(self, activity: Activity, halt: Halt, limit: Limit | None = None) -> StepOutcome:
-        """Do the activity and settle it; Interrupted when `halt` was told, and then it is not settled."""
-        outcome: StepOutcome | None = self._left_out(activity, limit)
+    def knows_secrets(self, activity: Activity) -> bool:
+        """Return whether this process has what the `secretCapture` of an activity names, if anything."""
+        return activity.http is None or not activity.http.secret_capture or activity.name in self._secrets
+
+    async def do(
+        self, activity: Activity, halt: Halt, limit: Limit | None = None, *, again: bool = False
+    ) -> StepOutcome:
+        """Do the activity and settle it; Interrupted when `halt` was told, and then it is not settled.
+
+        `again`: for its secrets only; `when` and `set` have had their effect.
+        """
+        outcome: StepOutcome | None = None if again else self._left_out(activity, limit)
         if outcome is None:
             if not await self._begin(activity, halt):
                 return Interrupted()
-            outcome = await self._perform_within(limit, activity, halt)
+            done = await self._perform_within(limit, activity, halt)
+            outcome = Succeeded(done.output) if again and isinstance(done, Succeeded) else done
         if not isinstance(outcome, Interrupted):
             self._settle(activity, outcome)
         return outcome
+
+    def skip(self, activity: Activity, message: str) -> None:
+        """Settle an activity that is jumped over, also one that was begun and interrupted."""
+        self._settle(activity, Skipped(message))
 
     async def flush(self) -> None:
         """Save what is over and not saved yet."""
@@ -152,13 +179,18 @@ class Steps:
 
     async def _try(self, activity: Activity) -> Succeeded | Failed:
         scope = self._scope()
-        done = await self._perform(activity, self.status(activity).run, scope)
-        outputs = {**self._checkpoint.outputs, activity.name: dict(done.output)}
+        signals: tuple[str, ...] = ()
+        if activity.wait is not None:
+            signals, done = await self._inbox.hear(activity, self._checkpoint), Performed()
+        else:
+            done = await self._perform(activity, self.status(activity).run, scope)
+        outputs = {**scope.variables["outputs"], activity.name: {**done.output, **done.secrets}}
         seen = scope.with_(outputs=outputs, **({} if done.response is None else {"response": done.response}))
-        values = {key: seen.text(source) for key, source in activity.set.items()}
+        values = {key: self._mask(seen.text(source)) for key, source in activity.set.items()}
         if reason := self._checkpoint.too_large(activity.name, done.output, values):
             return Failed(reason)
-        return Succeeded(done.output, values)
+        self._secrets[activity.name] = done.secrets
+        return Succeeded(done.output, values, signals)
 
     def _settle(self, activity: Activity, outcome: Succeeded | Failed | Skipped) -> None:
         _LOG.info("%s: %s", activity.name, type(outcome).__name__)
@@ -168,14 +200,16 @@ class Steps:
 
     async def _save(self) -> None:
         self._checkpoint = self._checkpoint.stamped(self._now())
-        await self._store.save(self._checkpoint)
-        self._saved = self._checkpoint
+        self._checkpoint = self._saved = await self._store.save(self._checkpoint)
 
     def _scope(self) -> Scope:
         return Scope(
             {
                 **self._facts,
-                "outputs": self._checkpoint.outputs,
+                "outputs": {
+                    name: {**output, **self._secrets.get(name, {})}
+                    for name, output in self._checkpoint.outputs.items()
+                },
                 "values": self._checkpoint.values,
                 "now": self._now(),
             }

@@ -15,6 +15,7 @@ from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.grant import withdrawal
 from lcm_operator.engine.halt import Heeds
 from lcm_operator.engine.outcome import Ending, EngineEnded
+from lcm_operator.engine.signals import accounted
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import Conflict, NotFound, Refused, Unavailable
 from lcm_operator.kube.resources import TRIAL_ENGINES
@@ -36,8 +37,8 @@ class Store:
         self._pod_uid = pod_uid
         self._heed = heed
 
-    async def save(self, checkpoint: Checkpoint) -> None:
-        """Return when `checkpoint` is stored.
+    async def save(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Return `checkpoint` once it is stored, as it is then: with the signals accounted for.
 
         While the API server is away it tries again for ever. A write whose answer was lost is recognised by
         its mark. Raises EngineEnded when the grant is withdrawn, or the API server goes on refusing.
@@ -65,11 +66,16 @@ class Store:
             if await self._stored_already(checkpoint):
                 break
         self._heed(self._base)
+        return Checkpoint.from_storage(
+            self._base.status, (activity.name for activity in checkpoint.activities)
+        )
 
     async def _write(self, checkpoint: Checkpoint) -> None:
         metadata = self._base.metadata
         old = serialise(self._base.status)
-        patch = status_patch(metadata.resource_version, old, old | checkpoint.for_storage())
+        own = accounted(checkpoint, self._base.spec, self._base.status).for_storage()
+        new = old | {field: value for field, value in own.items() if value or field in old}
+        patch = status_patch(metadata.resource_version, old, new)
         raw = await self._client.json_patch(
             TRIAL_ENGINES, metadata.namespace, metadata.name, patch, subresource="status"
         )

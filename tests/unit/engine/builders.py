@@ -5,13 +5,22 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lcm_operator.api.engine import TrialEngine, TrialEngineSpec, TrialEngineStatus
+from lcm_operator.api.engine import (
+    ConsumedSignal,
+    PodRef,
+    Signal,
+    TrialEngine,
+    TrialEngineSpec,
+    TrialEngineStatus,
+)
+from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import Plan
-from lcm_operator.api.storage import parse
+from lcm_operator.api.storage import parse, serialise
 from lcm_operator.engine.activities.results import Performed
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.halt import Wishes
 from lcm_operator.engine.runner import Runner
+from lcm_operator.engine.signals import Inbox, accounted
 from lcm_operator.engine.steps import Steps
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=UTC)
@@ -29,6 +38,17 @@ def plan(*activities: dict[str, Any], **more: Any) -> TrialEngineSpec:
 def nap(name: str, **more: Any) -> dict[str, Any]:
     """Return an activity that the stand-in performs; what kind it is of doesn't matter."""
     return {"name": name, "sleep": {"seconds": 1}} | more
+
+
+def ask(name: str, **more: Any) -> dict[str, Any]:
+    """Return an http activity, which the stand-in performs."""
+    return {"name": name, "http": {"url": "http://service.example/"} | more.pop("http", {})} | more
+
+
+def wait(name: str, signal: str, **more: Any) -> dict[str, Any]:
+    """Return an activity that waits for a signal; `after`, `timeoutSeconds` are those of the wait."""
+    own = {key: more.pop(key) for key in ("after", "timeoutSeconds") if key in more}
+    return {"name": name, "wait": {"signal": signal} | own} | more
 
 
 def engine(
@@ -58,22 +78,50 @@ class Clock:
 
 
 class Memory:
-    """A store that keeps each checkpoint as the API server would; `before` and `after` may end the engine."""
+    """A store that keeps each checkpoint as the API server would; `before` and `after` may end the engine.
+
+    `receive` plays the REST sidecar: it stores a signal, and the engine sees it.
+    """
 
     def __init__(self) -> None:
         self.saved: list[Checkpoint] = []
+        self.signals: list[Signal] = []
+        self.spec = plan(nap("none"))
         self.before: Callable[[Checkpoint], None] = lambda _: None
         self.after: Callable[[Checkpoint], None] = lambda _: None
+        self.heed: Callable[[TrialEngine], None] = lambda _: None
 
-    async def save(self, checkpoint: Checkpoint) -> None:
+    async def save(self, checkpoint: Checkpoint) -> Checkpoint:
         self.before(checkpoint)
-        self.saved.append(checkpoint)
-        self.after(checkpoint)
+        stored = accounted(checkpoint, self.spec, self.status())
+        self.saved.append(stored)
+        self.after(stored)
+        self.heed(self.engine())
+        return stored
+
+    def receive(self, name: str, *, at: datetime = NOW + timedelta(hours=1)) -> None:
+        self.signals.append(Signal(id=f"{name}-{len(self.signals)}", name=name, received_time=at))
+        self.heed(self.engine())
 
     def status(self) -> TrialEngineStatus:
         """Return what a new engine would read."""
         stored = self.saved[-1].for_storage() if self.saved else {}
-        return parse(stored, TrialEngineStatus)
+        signals = [serialise(signal) for signal in self.signals]
+        grant = serialise(PodRef(name="example-1", uid=POD, not_before=NOW))
+        return parse(stored | {"signals": signals, "podRef": grant}, TrialEngineStatus)
+
+    def engine(self) -> TrialEngine:
+        """Return the TrialEngine as it stands."""
+        return TrialEngine(metadata=Metadata(name="example"), spec=self.spec, status=self.status())
+
+    async def look(self) -> tuple[TrialEngine, bool]:
+        return self.engine(), True
+
+    @property
+    def consumed(self) -> dict[str, str]:
+        """Return which activity took which signal."""
+        taken: tuple[ConsumedSignal, ...] = self.saved[-1].consumed if self.saved else ()
+        return {one.id: one.activity for one in taken}
 
     @property
     def states(self) -> list[list[str]]:
@@ -126,10 +174,21 @@ def runner(
 ) -> Runner:
     """Return a runner that goes on from what the store holds."""
     wishes, now = wishes or Wishes(POD), now or Clock()
+    store.spec = spec
+    inbox = Inbox(store.engine(), store.look)
+
+    def heed(version: TrialEngine) -> None:
+        wishes.heed(version)
+        inbox.heed(version)
+
+    store.heed = heed
+    heed(store.engine())
     steps = Steps(
         Checkpoint.from_storage(store.status(), names_of(spec)),
         store=store,
+        inbox=inbox,
         perform=perform,
+        mask=lambda text: text,
         now=now,
         end=wishes.end,
         facts=facts or {"parameters": {}},

@@ -265,7 +265,7 @@ def test_told_to_end_while_a_finished_activity_is_being_saved_it_waits_for_that(
             if checkpoint.mark.sequence == 2:
                 self.trying = True
                 await self.there.wait()
-            await super().save(checkpoint)
+            return await super().save(checkpoint)
 
     async def scenario():
         store, wishes, perform = Slow(), Wishes(POD), Stub()

@@ -227,9 +227,10 @@ def test_a_stop_while_the_begin_of_an_activity_is_being_saved_waits_for_that_wri
 
     class Slow(Memory):
         async def save(self, checkpoint):
-            await super().save(checkpoint)
+            stored = await super().save(checkpoint)
             self.taken = True
             await self.answered.wait()
+            return stored
 
     async def scenario():
         store, wishes, perform = Slow(), Wishes(POD), Stub()
@@ -392,7 +393,7 @@ def test_the_time_out_of_finally_does_not_end_a_save_but_what_it_would_have_begu
                 loop = asyncio.get_running_loop()
                 over = loop.time() + 0.05
                 await until(lambda: loop.time() > over)
-            await super().save(checkpoint)
+            return await super().save(checkpoint)
 
     store, perform = Slow(), Stub()
     store.saved = stored(one=True, free=Succeeded()).saved

@@ -90,7 +90,7 @@ def test_a_save_writes_the_engines_own_fields_with_the_version_they_were_compute
 
     guard, *fields = server.patches[0]
     assert guard == {"op": "replace", "path": "/metadata/resourceVersion", "value": "1"}
-    assert [f["path"] for f in fields] == ["/status/activities", "/status/values", "/status/checkpoint"]
+    assert [f["path"] for f in fields] == ["/status/activities", "/status/checkpoint"]
     assert server.status["podRef"] == GRANT
     assert server.status["checkpoint"] == {
         "version": 1, "sequence": 1, "activity": "one", "savedTime": "2026-11-24T10:00:00.123456Z",

@@ -24,9 +24,15 @@ def ask(**http):
             ["onFailure[0].http.body", "finally[1].http.secretCapture"],
             id="the same in reports and releases",
         ),
-        pytest.param(plan(nap("a"), finishAt="a"), ["finishAt"], id="an early finish"),
         pytest.param(
-            plan(nap("a"), {"name": "b", "wait": {"signal": "slice"}}), ["activities[1].wait"], id="a wait"
+            plan(nap("a"), onFailure=[nap("b")], finishAt="b"),
+            ["finishAt"],
+            id="a finish at none of its activities",
+        ),
+        pytest.param(
+            plan(nap("a"), {"name": "b", "wait": {"signal": "slice", "after": "c"}}),
+            ["activities[1].wait.after"],
+            id="a wait after an activity that there is not",
         ),
         pytest.param(
             plan(ask(capture={"id": "x"}, secretCapture=["id", "token"])),
@@ -72,7 +78,9 @@ def test_a_plan_of_all_that_can_be_run_is_not_refused():
         {"name": "g", "sleep": {"untilSeconds": 5}},
         nap("b", when="true", retry={"limit": 1}, continueOnError=True, set={"a": "b"}, stateName="B"),
         {"name": "c", "exec": {"command": ["true"], "env": {"A": "b"}, "timeoutSeconds": 1}},
+        {"name": "h", "wait": {"signal": "slice", "after": "e", "timeoutSeconds": 5}},
         onFailure=[nap("d")],
+        finishAt="h",
         **{"finally": [nap("e")]},
     )
 

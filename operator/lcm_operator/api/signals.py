@@ -1,0 +1,71 @@
+"""Which signals (callbacks, `active`, `finish`) a wait counts. Pure.
+
+Used by the engine, and by the operator where a restore gives signals back. What came first is told by the
+order of writes to one object, not by clocks: the write that begins an activity notes the signals that stand
+there already (`earlierSignals`), and whatever its request causes is stored later. Only what came before the
+first grant, when no engine could write, is told by `receivedTime`.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from lcm_operator.api import conditions, reasons
+from lcm_operator.api.engine import ActivityStatus, Signal, TrialEngineStatus
+from lcm_operator.api.plan import Activity, Plan
+
+FINISH = "finish"
+"""The signal that jumps to the plan's `finishAt`."""
+
+Progress = Callable[[str], ActivityStatus]
+"""What has become of an activity, by its name."""
+
+
+def counted_since(plan: Plan, progress: Progress, wait: Activity) -> str | None:
+    """Return the activity since whose start `wait` counts signals; None: the first grant.
+
+    It is `after`, else the nearest http activity before it, and one that was begun: who never began has asked
+    nobody for anything.
+    """
+    return next((name for name in _candidates(plan, wait) if _was_begun(progress(name))), None)
+
+
+def awaited_after(plan: Plan, name: str) -> frozenset[str]:
+    """Return the names of the signals that a wait may come to count since the start of an activity."""
+    return frozenset(
+        activity.wait.signal
+        for activity in (*plan.activities, *plan.on_failure, *plan.finally_)
+        if activity.wait is not None and name in _candidates(plan, activity)
+    )
+
+
+def unconsumed(status: TrialEngineStatus) -> tuple[Signal, ...]:
+    """Return the signals that nothing has taken, oldest first."""
+    consumed = {taken.id for taken in status.consumed_signals}
+    return tuple(signal for signal in status.signals if signal.id not in consumed)
+
+
+def first_grant(status: TrialEngineStatus) -> datetime | None:
+    """Return when a pod was allowed to act for the first time."""
+    started = conditions.find(status.conditions, reasons.STARTED)
+    known = [attempt.start_time for attempt in status.attempts]
+    known += [status.pod_ref.not_before] if status.pod_ref is not None else []
+    known += [started.last_transition_time] if started is not None and started.status == "True" else []
+    return min((moment for moment in known if moment is not None), default=None)
+
+
+def _candidates(plan: Plan, wait: Activity) -> Iterator[str]:
+    """Yield the activities that `wait` may count since, the one that it prefers first."""
+    if wait.wait is not None and wait.wait.after is not None:
+        yield wait.wait.after
+        return
+    for following in ((), plan.on_failure, plan.finally_):
+        activities = (*plan.activities, *following)
+        names = [activity.name for activity in activities]
+        if wait.name in names:
+            before = activities[: names.index(wait.name)]
+            yield from (activity.name for activity in reversed(before) if activity.http is not None)
+            return
+
+
+def _was_begun(activity: ActivityStatus) -> bool:
+    return activity.start_time is not None or activity.state not in ("Pending", "Skipped")
