@@ -3,18 +3,25 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import NODE, OPERATOR, STANDARD
+from lcm_operator.local.components import NODE, OPERATOR, SERVICES, STANDARD
 from lcm_operator.local.guard import guarded
+from lcm_operator.local.services import REGISTRY, REST, address
 from lcm_operator.local.waiting import wait_until
 
+EVERYTHING = (*STANDARD, *SERVICES)
+# The usual ones may belong to a cluster that somebody works with.
+FREE_PORTS = ("--rest-port=0", "--registry-port=0")
 ENGINE_LIKE_POD = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -45,13 +52,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Iterator[
     assert programs
     cluster = Cluster(tmp_path_factory.mktemp("whole"))
     with guarded(cluster):
-        up = command(cluster.directory, "up")
+        up = command(cluster.directory, "up", *FREE_PORTS)
         assert up.returncode == 0, up.stderr
         yield cluster
 
 
 def pids(cluster: Cluster) -> dict[str, int | None]:
-    return {name: cluster.layout.process(name).pid() for name in STANDARD}
+    return {name: cluster.layout.process(name).pid() for name in EVERYTHING}
 
 
 def sleepers(cluster: Cluster) -> list[Path]:
@@ -70,10 +77,37 @@ def sleepers(cluster: Cluster) -> list[Path]:
 
 def test_the_default_plan_is_there_and_every_process_is_known(whole: Cluster) -> None:
     assert whole.kubectl.get("trialplan", "default")["metadata"]["namespace"] == "default"
-    assert set(pids(whole)) == {"etcd", "kube-apiserver", "kube-controller-manager", "node", "operator"}
+    control_plane = {"etcd", "kube-apiserver", "kube-controller-manager"}
+    assert set(pids(whole)) == control_plane | {"node", "operator", "registry", "rest"}
     assert all(pids(whole).values())
-    for name in STANDARD:
+    for name in EVERYTHING:
         assert (whole.directory / "log" / f"{name}.log").exists()
+
+
+def asked(cluster: Cluster, path: str, method: str = "GET", key: str | None = None) -> tuple[int, Any]:
+    """Return status and JSON of what the REST interface answers to those who have the key."""
+    key = cluster.layout.api_key.read_text() if key is None else key
+    with requests.Session() as session:
+        url = f"http://{address(cluster.layout, REST)}{path}"
+        answer = session.request(method, url, headers={"Authorization": key}, timeout=20)
+        return answer.status_code, answer.json()
+
+
+def test_callers_with_the_key_schedule_what_the_registry_has(whole: Cluster) -> None:
+    assert oct(whole.layout.api_key.stat().st_mode & 0o777) == "0o600"
+    assert asked(whole, "/status", key="another")[0] == 401
+    assert asked(whole, "/status")[1]["message"] == "This is Lifecycle Manager 0.1.1!"
+    registry = whole.kubectl.get("trialregistry", "default")["spec"]
+    assert registry["url"] == f"http://{address(whole.layout, REGISTRY)}"
+    assert registry["import"] == "None"
+
+    # Of the three that it is seeded with, one lies in the past.
+    scheduled = asked(whole, "/debug/trial/schedule-all", "POST")
+
+    assert scheduled == (
+        200,
+        {"message": "Scheduled trials with ids: ['harbour-survey', 'forest-fire-watch']"},
+    )
 
 
 def test_operator_and_node_are_not_admins(whole: Cluster) -> None:
@@ -105,13 +139,55 @@ def test_what_died_is_started_again_and_pods_live_on_meanwhile(whole: Cluster) -
     assert wait_until(lambda: len(sleepers(whole)) == 1, seconds=30)
     pod, before = sleepers(whole), pids(whole)
 
-    for name in (NODE, OPERATOR):
+    for name in (NODE, OPERATOR, REST):
         os.kill(before[name] or 0, signal.SIGKILL)
     assert command(whole.directory, "up").returncode == 0
 
     changed = {name for name, pid in pids(whole).items() if pid != before[name]}
-    assert changed == {NODE, OPERATOR}
+    assert changed == {NODE, OPERATOR, REST}
     assert sleepers(whole) == pod
+
+
+def test_another_level_replaces_the_sidecar_and_holds(whole: Cluster) -> None:
+    before = pids(whole)
+
+    assert command(whole.directory, "up", environment={"LCM_API_LEVEL": "1.0.2"}).returncode == 0
+
+    changed = {name for name, pid in pids(whole).items() if pid != before[name]}
+    assert changed == {REST}
+    assert asked(whole, "/status")[1]["message"] == "This is Lifecycle Manager 1.0.2!"
+    assert "everything was running already" in command(whole.directory, "up").stdout
+
+
+def test_a_cluster_of_an_older_version_gets_what_it_lacks(whole: Cluster) -> None:
+    layout, before = whole.layout, pids(whole)
+    whole.stop(REST)
+    whole.stop(REGISTRY)
+    state = json.loads(layout.state_file.read_text())
+    older = {name: port for name, port in state["ports"].items() if name not in {"rest-metrics", REGISTRY}}
+    layout.state_file.write_text(json.dumps({"ports": older, "context": None}))
+    for file in (layout.api_key, layout.rest_keys):
+        file.unlink()
+
+    up = command(whole.directory, "up", *FREE_PORTS)
+
+    assert up.returncode == 0, up.stderr
+    changed = {name for name, pid in pids(whole).items() if pid != before[name]}
+    assert changed == {REST, REGISTRY}
+    assert older.items() <= layout.ports.items()
+    assert asked(whole, "/status")[0] == 200
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_started(tmp_path: Path, programs: Path) -> None:
+    assert programs
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = somebody.getsockname()[1]
+        up = command(tmp_path, "up", f"--rest-port={port}", "--registry-port=0")
+
+    assert up.returncode == 1
+    assert f"port {port} on 127.0.0.1, where rest is to listen, is taken by another program" in up.stderr
+    assert "make up REST_PORT=" in up.stderr
+    assert Cluster(tmp_path).layout.processes() == []
 
 
 def test_a_context_of_the_user_s_own_is_not_taken_in_the_middle(whole: Cluster) -> None:
@@ -176,7 +252,7 @@ def test_a_context_that_does_not_exist_is_an_error_that_names_it(cluster: Cluste
 
 def test_the_demo_plays_to_its_end_and_leaves_nothing(tmp_path: Path, programs: Path) -> None:
     assert programs
-    demo = command(tmp_path, "run", "--once")
+    demo = command(tmp_path, "run", "--once", *FREE_PORTS)
 
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "ms after its start time" in demo.stdout
@@ -190,7 +266,8 @@ def test_run_ends_at_once_when_the_make_that_called_it_is_killed(tmp_path: Path,
     assert programs
     cluster = Cluster(tmp_path / "cluster")
     output = tmp_path / "output"
-    run = f"'{sys.executable}' -m lcm_operator.local --directory '{cluster.directory}' run & wait"
+    local = f"'{sys.executable}' -m lcm_operator.local --directory '{cluster.directory}'"
+    run = f"{local} run {' '.join(FREE_PORTS)} & wait"
     with (
         output.open("w") as out,
         subprocess.Popen(["sh", "-c", run], env={**os.environ, "MAKELEVEL": "1"}, stdout=out) as make,

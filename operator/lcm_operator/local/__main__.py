@@ -6,21 +6,25 @@ The only module of `local` that speaks to the person at the terminal, but for th
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
 
 from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import OPERATORS, STANDARD
+from lcm_operator.local.components import OPERATORS, SERVICES, STANDARD
 from lcm_operator.local.demo import Demo
 from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.guard import end_with_make, guarded
 from lcm_operator.local.layout import REPOSITORY
+from lcm_operator.local.ports import CONTRACT
 from lcm_operator.local.programs import find_kubectl, find_programs
+from lcm_operator.local.services import REST, USUAL_PORTS, address
+from lcm_operator.rest import settings
 
 NEXT = """
 It all stays up until you press Ctrl-C. Meanwhile, in another terminal:
@@ -37,7 +41,12 @@ It all stays up until you press Ctrl-C. Meanwhile, in another terminal:
 
 Logs are in {log}, those of the engines in {log}/pods.
 """
-EXAMPLES = [REPOSITORY / "examples" / "plan-default.yaml"]
+REACHED = 'curl -H "Authorization: $(cat {key})" http://{rest}/status'
+LARGEST_PORT = 65535
+PLAN = REPOSITORY / "examples" / "plan-default.yaml"
+LOCAL_REGISTRY = REPOSITORY / "examples" / "registry-default.yaml"
+# What callers choose for the REST sidecar by their environment.
+REST_VARIABLES = ("LCM_API_LEVEL", "LCM_TIMEZONE")
 
 
 def _progress() -> Callable[[str], None]:
@@ -49,24 +58,47 @@ def _progress() -> Callable[[str], None]:
     return tell
 
 
-def _up(cluster: Cluster, context: str | None, replicas: int = 1) -> None:
-    operators = OPERATORS[:replicas]
-    if context:
-        started = cluster.up(find_kubectl(), operators, examples=EXAMPLES, context=context)
+def _up(cluster: Cluster, asked: argparse.Namespace) -> None:
+    operators = OPERATORS[: getattr(asked, "replicas", 1)]
+    if asked.context:
+        started = cluster.up(find_kubectl(), operators, examples=[PLAN], context=asked.context)
     else:
-        components = tuple(dict.fromkeys((*STANDARD, *operators)))
-        started = cluster.up(find_programs(cluster.progress), components, examples=EXAMPLES)
+        started = cluster.up(
+            find_programs(cluster.progress),
+            tuple(dict.fromkeys((*STANDARD, *operators, *SERVICES))),
+            examples=[PLAN, LOCAL_REGISTRY],
+            wanted_ports=_ports(cluster, asked),
+            rest=_rest_variables(),
+        )
     cluster.progress("ready" if started else "everything was running already")
 
 
-def _run(cluster: Cluster, context: str | None, *, once: bool) -> None:
+def _ports(cluster: Cluster, asked: argparse.Namespace) -> dict[str, int]:
+    """Return the ports that were asked for, else the settled ones, else the usual ones."""
+    settled = cluster.layout.state.ports if cluster.layout.state else {}
+    given: dict[str, int | None] = {name: getattr(asked, f"{name}_port") for name in CONTRACT}
+    return {
+        name: settled.get(name, USUAL_PORTS[name]) if port is None else port for name, port in given.items()
+    }
+
+
+def _rest_variables(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    chosen = {name: environment[name] for name in REST_VARIABLES if environment.get(name)}
+    try:
+        settings.read(chosen)
+    except settings.BadSettings as error:
+        raise LocalClusterError(str(error)) from error
+    return chosen
+
+
+def _run(cluster: Cluster, asked: argparse.Namespace) -> None:
     console = Console()
     end_with_make()
     # What `make up` has started stays up; what is started here goes with us.
     with contextlib.nullcontext() if cluster.layout.state else guarded(cluster):
-        _up(cluster, context)
+        _up(cluster, asked)
         asyncio.run(Demo(cluster, console).play())
-        if once or not console.is_terminal:
+        if asked.once or not console.is_terminal:
             return
         print(NEXT.format(kubeconfig=cluster.kubeconfig, bin=cluster.bin_dir, log=cluster.layout.log))
         with contextlib.suppress(KeyboardInterrupt):
@@ -77,6 +109,13 @@ def _run(cluster: Cluster, context: str | None, *, once: bool) -> None:
 def _down(cluster: Cluster) -> None:
     was_there = cluster.down()
     cluster.progress("stopped" if was_there else "nothing was running")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= LARGEST_PORT:
+        raise ValueError
+    return port
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -92,6 +131,9 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--once", action="store_true", help="leave after the demo")
     for command in (up, run):
         command.add_argument("--context", help="a kube context of yours, instead of a control plane here")
+        for name in CONTRACT:
+            told = f"where {name} listens; default {USUAL_PORTS[name]}, 0: any free port"
+            command.add_argument(f"--{name}-port", type=_port, metavar="PORT", help=told)
     commands.add_parser("down", help="stop everything and forget the data")
     commands.add_parser("programs", help="build the control plane's programs")
     asked = parser.parse_args(arguments)
@@ -99,10 +141,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         match asked.command:
             case "up":
-                _up(cluster, asked.context, asked.replicas)
+                _up(cluster, asked)
                 print(f"\nexport KUBECONFIG={cluster.kubeconfig} PATH={cluster.bin_dir}:$PATH")
+                if not asked.context:
+                    print(REACHED.format(rest=address(cluster.layout, REST), key=cluster.layout.api_key))
             case "run":
-                _run(cluster, asked.context, once=asked.once)
+                _run(cluster, asked)
             case "down":
                 _down(cluster)
             case "programs":

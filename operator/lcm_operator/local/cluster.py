@@ -14,18 +14,20 @@ import fcntl
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lcm_operator.local import ports
 from lcm_operator.local.components import API_SERVER, COMPONENTS, ETCD, STANDARD
 from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.kubeconfig import server_of, write_with_token
 from lcm_operator.local.kubectl import Kubectl
 from lcm_operator.local.layout import Layout
 from lcm_operator.local.manifests import apply_manifests
-from lcm_operator.local.preparation import prepare
+from lcm_operator.local.preparation import complete, prepare
+from lcm_operator.local.services import REST
 from lcm_operator.local.waiting import wait_until
 
 READY_SECONDS = 120
@@ -93,14 +95,19 @@ class Cluster:
         *,
         examples: Sequence[Path] = (),
         context: str | None = None,
+        wanted_ports: Mapping[str, int] = {},
+        rest: Mapping[str, str] = {},
     ) -> list[str]:
         """Start what of these components doesn't run, wait until all are ready; return what was started.
 
-        `context` names a kube context of the user's own, on which the components are to work.
+        `context` names a kube context of the user's own, on which the components are to work; `rest` is what
+        the caller chooses for the REST sidecar: one that runs otherwise is started again.
         """
         with self._alone():
-            self._settle(programs, context)
+            self._settle(programs, context, wanted_ports, rest)
             dead = [name for name in components if not self.layout.process(name).alive()]
+            for name in ports.CONTRACT.keys() & dead:
+                ports.check_free(name, self.layout.ports[name])
             self._launch(name for name in dead if name in {ETCD, API_SERVER})
             if not context:
                 self._await(API_SERVER)
@@ -140,7 +147,7 @@ class Cluster:
         for path in (self.layout.pki, self.layout.etcd_data, self.layout.run, self.layout.node):
             if path.exists():
                 shutil.rmtree(path)
-        for file in (self.kubeconfig, self.layout.state_file):
+        for file in (self.kubeconfig, self.layout.api_key, self.layout.state_file):
             file.unlink(missing_ok=True)
 
     def _end_one(self, name: str) -> None:
@@ -157,14 +164,20 @@ class Cluster:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _settle(self, programs: Path, context: str | None) -> None:
+    def _settle(
+        self, programs: Path, context: str | None, wanted: Mapping[str, int], rest: Mapping[str, str]
+    ) -> None:
         state = self.layout.state
         if not state:
             self._end()  # what an interrupted preparation left
-            prepare(self.layout, context)
+            prepare(self.layout, context, wanted, rest)
         elif state.context != context:
             there = f"your context {state.context}" if state.context else "a control plane of its own"
             raise LocalClusterError(f"{self.directory} is up on {there}: take it down first (make down)")
+        else:
+            if {**state.rest, **rest} != state.rest:
+                self._end_one(REST)
+            complete(self.layout, state, wanted, rest)
         self.bin_dir.mkdir(exist_ok=True)
         for name in PROGRAMS:
             link, program = self.bin_dir / name, programs / name

@@ -5,6 +5,7 @@ here starts or ends anything, but for `clean_up`.
 """
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -13,10 +14,11 @@ from datetime import datetime
 
 import requests
 
-from lcm_operator.local import controlplane
+from lcm_operator.local import controlplane, services
 from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.kubectl import Kubectl
 from lcm_operator.local.layout import LOOPBACK, Layout
+from lcm_operator.local.services import REGISTRY, REST
 
 ETCD = "etcd"
 API_SERVER = "kube-apiserver"
@@ -65,6 +67,15 @@ def _answers(layout: Layout, url: str, client: str | None = None) -> bool:
             return session.get(url, verify=str(layout.pki / "ca.crt"), cert=pair, timeout=5).ok
         except requests.RequestException:
             return False
+
+
+def _listens(layout: Layout, name: str) -> bool:
+    """Whether a dummy can be reached: it may have been told to answer all requests with failures."""
+    try:
+        socket.create_connection((LOOPBACK, layout.ports[name]), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _etcd_ready(layout: Layout, _: Kubectl) -> bool:
@@ -138,7 +149,20 @@ COMPONENTS: Mapping[str, Component] = {
     NODE: Component(_node_command, _node_ready, grace=10, clean_up=_end_pods),
     OPERATOR: _operator(OPERATOR),
     STANDBY: _operator(STANDBY),
+    REGISTRY: Component(
+        lambda _: [sys.executable, "-m", "lcm_operator.registry"],
+        lambda layout, _: _listens(layout, REGISTRY),
+        variables=services.registry,
+    ),
+    REST: Component(
+        lambda _: [sys.executable, "-m", "lcm_operator.rest"],
+        lambda layout, _: _answers(layout, f"http://{services.address(layout, REST)}/readyz"),
+        grace=15,
+        variables=services.rest,
+        service_account=("default", "lcm-rest"),
+    ),
 }
 OPERATORS = (OPERATOR, STANDBY)
-# What is up if nothing else is asked for.
-STANDARD = tuple(name for name in COMPONENTS if name != STANDBY)
+# What trials need, and what is up if nothing else is asked for.
+STANDARD = (*CONTROL_PLANE, NODE, OPERATOR)
+SERVICES = (REGISTRY, REST)

@@ -48,10 +48,11 @@ class Kubectl:
         parsed: dict[str, Any] = json.loads(answer) if answer else {}
         return parsed
 
-    def apply(self, files: Iterable[Path]) -> None:
-        """Apply manifests; ours win over what others wrote to the same fields."""
+    def apply(self, files: Iterable[Path], *, stdin: str | None = None) -> None:
+        """Apply manifests, `-` from stdin; ours win over what others wrote to the same fields."""
         sources = [f"--filename={file}" for file in files]
-        self("apply", "--server-side", "--force-conflicts", "--field-manager=lcm-local", *sources)
+        arguments = ("--server-side", "--force-conflicts", "--field-manager=lcm-local", *sources)
+        self("apply", *arguments, stdin=stdin)
 
     def token(self, namespace: str, service_account: str, *, duration: str = "8760h") -> str:
         """Return a fresh token of a ServiceAccount."""

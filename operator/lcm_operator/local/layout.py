@@ -5,9 +5,7 @@ start or ask anything.
 """
 
 import json
-import random
-import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lcm_operator.local.failure import LocalClusterError
@@ -15,7 +13,6 @@ from lcm_operator.local.processes import Background
 
 REPOSITORY = Path(__file__).parents[3]
 LOOPBACK = "127.0.0.1"
-PORT_NAMES = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "operator", "operator-2")
 
 
 @dataclass(frozen=True)
@@ -25,6 +22,8 @@ class State:
     ports: dict[str, int]
     # The user's own kube context that takes the place of our control plane and node.
     context: str | None = None
+    # The variables of the REST sidecar that the caller has chosen.
+    rest: dict[str, str] = field(default_factory=dict)
 
     def for_storage(self) -> str:
         """Return it as it is kept in the state file."""
@@ -82,6 +81,16 @@ class Layout:
         return self.run / f"{component}.kubeconfig"
 
     @property
+    def api_key(self) -> Path:
+        """The key of the REST sidecar, for its callers."""
+        return self.directory / "api-key"
+
+    @property
+    def rest_keys(self) -> Path:
+        """The keys file of the REST sidecar, which knows only the key's hash."""
+        return self.run / "rest.keys"
+
+    @property
     def state_file(self) -> Path:
         """The ports; written last, so that its presence says that keys and kubeconfigs are complete."""
         return self.directory / "state.json"
@@ -108,25 +117,3 @@ class Layout:
     def processes(self) -> list[Background]:
         """Return every process that was ever started here and not stopped yet."""
         return [self.process(file.stem) for file in sorted(self.run.glob("*.pid"))]
-
-
-def free_ports() -> dict[str, int]:
-    """Choose a free port for each listener, below those that the kernel hands out to connections.
-
-    A process that died has to find its port free again: one out of the kernel's own range could meanwhile
-    belong to any connection of this machine.
-    """
-    chosen: dict[str, int] = {}
-    candidates = random.sample(range(15000, 32000), 500)
-    for name in PORT_NAMES:
-        while name not in chosen:
-            if not candidates:
-                raise LocalClusterError(f"no free port on {LOOPBACK} between 15000 and 32000")
-            port = candidates.pop()
-            with socket.socket() as probe:
-                try:
-                    probe.bind((LOOPBACK, port))
-                except OSError:
-                    continue
-            chosen[name] = port
-    return chosen

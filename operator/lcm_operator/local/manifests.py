@@ -1,4 +1,4 @@
-"""What is applied to a cluster before the operator starts: CRDs, RBAC and examples.
+"""What is applied to a cluster before the operator starts: CRDs, RBAC, plans and examples.
 
 Called by `cluster` under its lock.
 """
@@ -7,8 +7,10 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.kubectl import Kubectl
 from lcm_operator.local.layout import REPOSITORY, Layout
+from lcm_operator.local.services import addressed
 
 ESTABLISHED_SECONDS = 60
 
@@ -16,15 +18,18 @@ ESTABLISHED_SECONDS = 60
 def apply_manifests(
     layout: Layout, kubectl: Kubectl, progress: Callable[[str], None], *, examples: Sequence[Path]
 ) -> None:
-    """Apply CRDs and RBAC when they have changed, the examples only once: they are the user's then."""
+    """Apply what has changed. Examples are made where they are missing, and are the user's from then on."""
     crds = _manifests("crds")
     files = [*crds, *_manifests("rbac")]
+    plans: list[Path] = []
     if layout.state and not layout.state.context:
         files += _manifests("local")
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+        plans = _manifests("plans")
+    pointed = {file: addressed(layout, file.read_text()) for file in (*plans, *examples)}
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
+    digest.update("".join(pointed.values()).encode())
     stamp = layout.run / "applied"
-    applied = stamp.read_text() if stamp.exists() else ""
-    if applied == digest:
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return
     progress("applying CRDs and RBAC")
     kubectl.apply(files)
@@ -34,9 +39,18 @@ def apply_manifests(
         f"--timeout={ESTABLISHED_SECONDS}s",
         *(f"--filename={file}" for file in crds),
     )
-    if examples and not applied:
-        kubectl.apply(examples)
-    stamp.write_text(digest)
+    for plan in plans:
+        kubectl.apply([Path("-")], stdin=pointed[plan])
+    for example in examples:
+        _create(kubectl, pointed[example])
+    stamp.write_text(digest.hexdigest())
+
+
+def _create(kubectl: Kubectl, manifest: str) -> None:
+    """Make an object unless there is one of its name."""
+    done = kubectl("create", "--filename=-", stdin=manifest, check=False)
+    if done.returncode != 0 and "AlreadyExists" not in done.stderr:
+        raise LocalClusterError(f"kubectl create: {done.stderr.strip()}")
 
 
 def _manifests(folder: str) -> list[Path]:
