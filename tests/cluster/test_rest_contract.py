@@ -178,8 +178,8 @@ def test_a_start_time_in_another_form_is_refused(caller: Caller, start: str):
     assert caller.rest.schedule(caller.fresh_id(), start).said == (
         400,
         (
-            f"Invalid start time: {start}. Start time must be provided in UTC format: yyyy-mm-ddThh:mm:ss+zz:00. "
-            "Example: 2021-02-09T15:12:20+02:00"
+            f"Invalid start time: {start}. Start time must be provided in UTC format: "
+            "yyyy-mm-ddThh:mm:ss+zz:00. Example: 2021-02-09T15:12:20+02:00"
         ),
     )
 
