@@ -9,6 +9,7 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.conditions import LONGEST_MESSAGE
 from lcm_operator.api.engine import ActivityStatus, Attempt, TrialEngine, TrialEngineStatus
 from lcm_operator.domain.outcome import Outcome
+from lcm_operator.domain.undoing import undone
 
 START = "Start"
 RESTORE = "Restore"
@@ -26,7 +27,8 @@ def restored(
 
     What failed or was in flight is Pending again, with the same `run` and so the same Idempotency-Key; what
     failed and was passed by stays as it is. With `from_activity` all from that one on is Pending again; what
-    had succeeded of it gets a new `run`, as has whatever ran of `onFailure` and `finally`.
+    had succeeded of it gets a new `run`, as has whatever ran of `onFailure` and `finally`. What they had set
+    and the signals they had taken are taken back: see `domain.undoing`.
     """
     spec = engine.spec
     names = [activity.name for activity in spec.activities]
@@ -36,14 +38,14 @@ def restored(
 
     def begin(activity: ActivityStatus) -> ActivityStatus:
         if activity.name in repeated:
-            return _pending(activity, new_run=activity.state in ("Succeeded", "Failed", "Running"))
+            return _pending(activity, new_run=_was_begun(activity))
         if activity.name in reset:
             return _pending(activity, new_run=activity.state == "Succeeded")
         if activity.state == "Running" or (activity.state == "Failed" and activity.name not in passed_by):
             return _pending(activity, new_run=False)
         return activity
 
-    return _next_attempt(engine, reason, now, ending, begin)
+    return _next_attempt(engine, reason, now, ending, begin, from_activity)
 
 
 def released(engine: TrialEngine, now: datetime) -> TrialEngineStatus:
@@ -99,9 +101,13 @@ def _next_attempt(
     now: datetime,
     ending: Outcome | None,
     begin: Callable[[ActivityStatus], ActivityStatus],
+    from_activity: str | None = None,
 ) -> TrialEngineStatus:
-    status, moment = engine.status, now.astimezone(UTC)
-    activities = tuple(begin(activity) for activity in status.activities)
+    moment = now.astimezone(UTC)
+    activities = tuple(begin(activity) for activity in engine.status.activities)
+    before = {activity.name: activity.state for activity in engine.status.activities}
+    reset = {a.name for a in activities if a.state == "Pending" and before[a.name] != "Pending"}
+    status = undone(engine, reset, from_activity)
     number = max(status.attempt, 1) + 1
     word, why = ("Failed", ending.message) if ending else ("Stopped", f"attempt {number} was asked for")
     entry = Attempt(number=number, reason=reason, from_activity=_first_open(engine, activities, reason))
@@ -137,4 +143,18 @@ def _first_open(engine: TrialEngine, activities: tuple[ActivityStatus, ...], rea
 
 
 def _pending(activity: ActivityStatus, *, new_run: bool) -> ActivityStatus:
-    return ActivityStatus(name=activity.name, state="Pending", run=activity.run + new_run)
+    """Return an activity that begins again; the same run keeps when it began, and what came before that."""
+    if new_run:
+        return ActivityStatus(name=activity.name, state="Pending", run=activity.run + 1)
+    return ActivityStatus(
+        name=activity.name,
+        state="Pending",
+        run=activity.run,
+        start_time=activity.start_time,
+        earlier_signals=activity.earlier_signals,
+    )
+
+
+def _was_begun(activity: ActivityStatus) -> bool:
+    """Return whether the run of an activity has begun: one that is Pending may have been reset since."""
+    return activity.state in ("Succeeded", "Failed", "Running") or activity.start_time is not None

@@ -100,7 +100,11 @@ def test_an_attempt_that_was_stopped_for_a_restore_is_stopped_in_the_lineage():
         "Stopped",
         at(20),
     )
-    assert action.status.activity("two") == ActivityStatus(name="two", state="Pending", run=1)
+    before_it = before.engine.status.activity("two")
+    assert before_it.start_time is not None
+    assert action.status.activity("two") == ActivityStatus(
+        name="two", state="Pending", run=1, start_time=before_it.start_time
+    )
 
 
 def test_the_next_attempt_gets_a_pod_of_its_own_name_and_then_its_grant():
