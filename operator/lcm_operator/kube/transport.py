@@ -1,10 +1,12 @@
 """What `client` needs of whatever carries its requests: `session` (aiohttp), or `wired` in an engine."""
 
 from contextlib import AbstractAsyncContextManager
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True):
     """A whole answer."""
 
     status: int
