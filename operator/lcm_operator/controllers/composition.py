@@ -35,10 +35,14 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     _listen_to_signals(stop)
     access = from_kubeconfig(settings.kubeconfig, settings.context) if settings.kubeconfig else in_cluster()
+    own = settings.lease_namespace or access.namespace
     ready, heartbeat, registry = asyncio.Event(), Heartbeat(), metrics.new_registry()
     # The election has connections of its own: no burst of starts keeps it waiting.
-    async with pooled(access) as client, pooled(access, connections=_LEASE_CONNECTIONS) as lease_client:
-        elector = Elector(lease_client, settings.lease_namespace or access.namespace, _identity())
+    async with (
+        pooled(access, namespaces=settings.namespaces(own)) as client,
+        pooled(access, connections=_LEASE_CONNECTIONS) as lease_client,
+    ):
+        elector = Elector(lease_client, own, _identity())
         reconciler = Reconciler(
             client, Store(settings.domain), may_act=elector.is_leader, observer=Observer(registry)
         )
@@ -116,6 +120,8 @@ async def _watch(
     settings = kopf.OperatorSettings()
     handlers.configure(settings)
     settings.networking.error_backoffs = _Patience()
+    # It would look for namespaces and changes of CRDs everywhere.
+    settings.scanning.disabled = bool(client.namespaces)
     handlers.register(registry, reconciler, registries)
     heartbeat.register(registry, settings)
 
@@ -129,7 +135,12 @@ async def _watch(
 
     ours = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
-        registry=registry, settings=settings, clusterwide=True, standalone=True, stop_flag=stop_kopf
+        registry=registry,
+        settings=settings,
+        clusterwide=not client.namespaces,
+        namespaces=client.namespaces,
+        standalone=True,
+        stop_flag=stop_kopf,
     )
     _listen_to_signals(stop)  # kopf has put its own ears in the place of ours
     await kopf.run_tasks(tasks, ignored=ours)

@@ -24,10 +24,14 @@ _PAGE = 500
 
 
 class Client:
-    """One identity at one API server. Use as `async with pooled(access) as client`."""
+    """One identity at one API server. Use as `async with pooled(access) as client`.
 
-    def __init__(self, access: Access, transport: Transport) -> None:
+    `namespaces`: those that are meant where a list names none; empty: all.
+    """
+
+    def __init__(self, access: Access, transport: Transport, namespaces: Sequence[str] = ()) -> None:
         self.access = access
+        self.namespaces = namespaces
         self._transport = transport
 
     async def __aenter__(self) -> Self:
@@ -67,14 +71,16 @@ class Client:
         field_selector: str = "",
     ) -> AsyncGenerator[tuple[Sequence[Json], str], None]:
         """Yield all objects in pages of 500, each with their resourceVersion: nobody need hold them all."""
-        params = {"limit": str(_PAGE)} | _selectors(label_selector, field_selector)
-        while True:
-            page = await self._call("GET", resource.path(namespace), params=params)
-            yield page["items"], page["metadata"]["resourceVersion"]
-            more = page["metadata"].get("continue")
-            if not more:
-                return
-            params["continue"] = more
+        selectors = {"limit": str(_PAGE)} | _selectors(label_selector, field_selector)
+        for place in (self.namespaces if namespace is None else ()) or (namespace,):
+            params = selectors
+            while True:
+                page = await self._call("GET", resource.path(place), params=params)
+                yield page["items"], page["metadata"]["resourceVersion"]
+                more = page["metadata"].get("continue")
+                if not more:
+                    break
+                params = selectors | {"continue": more}
 
     async def watch(
         self,

@@ -3,7 +3,7 @@
 An engine, which has to be light, uses `wired` instead.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -44,9 +44,14 @@ def open_session(
     )
 
 
-def pooled(access: Access, *, connections: int = 64, timeout_seconds: float = 15) -> Client:
-    """Return a client whose requests go over at most `connections`, each within `timeout_seconds`."""
-    return Client(access, _Session(access, connections, timeout_seconds))
+def pooled(
+    access: Access, *, connections: int = 64, timeout_seconds: float = 15, namespaces: Sequence[str] = ()
+) -> Client:
+    """Return a client whose requests go over at most `connections`, each within `timeout_seconds`.
+
+    `namespaces`: those that are meant where a list names none; empty: all.
+    """
+    return Client(access, _Session(access, connections, timeout_seconds), namespaces)
 
 
 class _Session:

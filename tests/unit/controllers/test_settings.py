@@ -12,7 +12,13 @@ def test_an_empty_environment_gives_the_defaults():
 
 
 def test_variables_that_are_empty_count_as_not_set():
-    names = ("LCM_KUBECONFIG", "LCM_CONTEXT", "LCM_ENGINE_IMAGE", "LCM_HEALTH_ADDRESS")
+    names = (
+        "LCM_KUBECONFIG",
+        "LCM_CONTEXT",
+        "LCM_ENGINE_IMAGE",
+        "LCM_HEALTH_ADDRESS",
+        "LCM_WATCH_NAMESPACES",
+    )
     assert read(dict.fromkeys(names, "")) == Settings()
 
 
@@ -25,12 +31,38 @@ def test_every_variable_is_read(tmp_path: Path):
             "LCM_CONTEXT": "lab",
             "LCM_ENGINE_IMAGE": "registry/lcm:1",
             "LCM_HEALTH_ADDRESS": "127.0.0.1:8081",
+            "LCM_WATCH_NAMESPACES": "trials-b, trials-a",
         }
     )
     assert settings.kubeconfig == kubeconfig
     assert settings.context == "lab"
     assert settings.domain.engine_image == "registry/lcm:1"
     assert settings.health == Address("127.0.0.1", 8081)
+    assert settings.watch_namespaces == ("trials-b", "trials-a")
+
+
+def test_all_namespaces_are_watched_unless_some_are_named():
+    assert read({}).namespaces("lcm") == ()
+
+
+def test_the_namespace_of_the_lease_is_always_watched_with_those_that_are_named():
+    settings = read({"LCM_WATCH_NAMESPACES": "trials-b,trials-a,trials-b"})
+
+    assert settings.namespaces("lcm") == ("lcm", "trials-a", "trials-b")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param("a,,b", id="an empty name"),
+        pytest.param("Trials", id="a capital"),
+        pytest.param("trials*", id="a pattern"),
+        pytest.param("!trials", id="what kopf takes for a negation"),
+    ],
+)
+def test_no_namespace_is(names):
+    with pytest.raises(BadSettings, match="LCM_WATCH_NAMESPACES"):
+        read({"LCM_WATCH_NAMESPACES": names})
 
 
 @pytest.mark.parametrize(
