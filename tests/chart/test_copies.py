@@ -1,0 +1,25 @@
+"""What is copied into the chart or made from it is current; `make chart` makes it so."""
+
+import re
+
+from tools.chart.generate import INSTALL, REFERENCE, copies, install, reference, sources
+
+
+def test_the_chart_has_a_true_copy_of_each_crd_role_and_plan():
+    assert copies() == sorted(sources())
+    assert [copy for copy, source in sources().items() if copy.read_bytes() != source.read_bytes()] == []
+
+
+def test_the_reference_of_the_values_is_current():
+    assert REFERENCE.read_text(encoding="utf-8") == reference()
+
+
+def test_every_value_is_described():
+    rows = [line for line in reference().splitlines() if line.startswith("| `")]
+
+    assert len(rows) > 30
+    assert [row for row in rows if re.search(r"\|\s*\|$", row)] == []
+
+
+def test_install_yaml_is_current():
+    assert INSTALL.read_text(encoding="utf-8") == install()

@@ -1,0 +1,55 @@
+"""Whether the operator may be uninstalled."""
+
+import pytest
+from tests.unit.controllers.objects import raw_engine
+
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.storage import parse
+from lcm_operator.controllers.uninstall import refusal
+
+GRANT = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
+
+
+def engine(name="example", **status):
+    return parse(raw_engine(name=name, **status), TrialEngine)
+
+
+def outcome(status):
+    succeeded = {
+        "type": "Succeeded",
+        "status": status,
+        "reason": "Any",
+        "message": "",
+        "lastTransitionTime": "2026-11-24T10:00:00Z",
+    }
+    return engine(podRef=GRANT, conditions=[succeeded])
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(engine(), id="armed and not granted"),
+        pytest.param(outcome("True"), id="that has succeeded"),
+        pytest.param(outcome("False"), id="that has failed and waits for a person"),
+    ],
+)
+def test_it_may_go_with_an_engine(found):
+    assert refusal([found]) == ""
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(engine(podRef=GRANT), id="just granted"),
+        pytest.param(outcome("Unknown"), id="at work"),
+    ],
+)
+def test_it_has_to_stay_for_an_engine(found):
+    assert "lab/example" in refusal([found])
+
+
+def test_of_many_engines_some_are_named_and_the_rest_counted():
+    told = refusal([engine(name=f"e{number}", podRef=GRANT) for number in range(12)])
+
+    assert "lab/e9 and 2 more" in told
+    assert "lab/e10" not in told

@@ -1,0 +1,12 @@
+"""Helm and the judge of what it renders, as Go modules; built once for all clones."""
+
+from pathlib import Path
+
+from lcm_operator.local.building import Module
+
+TOOLS = Path(__file__).parents[1]
+HELM = Module(TOOLS / "helm", "Helm 4", {"helm": "helm.sh/helm/v4/cmd/helm"})
+HELM3 = Module(TOOLS / "helm3", "Helm 3", {"helm": "helm.sh/helm/v3/cmd/helm"})
+KUBE_SCORE = Module(
+    TOOLS / "kube-score", "kube-score", {"kube-score": "github.com/zegl/kube-score/cmd/kube-score"}
+)

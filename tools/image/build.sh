@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Builds the image of LCM Operator: `make image`. With what is there of buildah, podman and docker, in this order.
+# IMAGE: its name. BASE_IMAGE: another base than the Dockerfile's. BUILD_ARGS: more arguments for the build.
+# Where the Dockerfile's own base can't be pulled, a Debian root takes its place, made with mmdebstrap as root.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+image=${IMAGE:-lcm-operator:$version}
+base=${BASE_IMAGE:-}
+read -ra arguments <<<"${BUILD_ARGS:-}"
+# A proxy's own certificates; buildah needs an absolute path.
+certificates=${PIP_CERT:-${SSL_CERT_FILE:-}}
+[[ -z $certificates ]] || arguments+=(--secret "id=certificates,src=$certificates")
+
+if command -v buildah >/dev/null; then
+  tool=buildah
+elif command -v podman >/dev/null; then
+  tool=podman
+elif docker info >/dev/null 2>&1; then
+  tool=docker
+else
+  echo "None of buildah, podman and docker works here; on Debian: apt install buildah" >&2
+  exit 1
+fi
+
+made_base() {
+  local name=localhost/lcm-operator-base:bookworm root
+  if ! "$tool" inspect "$name" >/dev/null 2>&1; then
+    command -v mmdebstrap >/dev/null || { echo "$1 can't be pulled: set BASE_IMAGE, or install mmdebstrap" >&2; exit 1; }
+    echo "$1 can't be pulled: making a base with mmdebstrap" >&2
+    root=$(mktemp -d)
+    trap 'rm -rf "$root"' EXIT
+    mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-venv,tzdata \
+      --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+      --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$root/base.tar" >&2
+    if [[ $tool == buildah ]]; then
+      local container
+      container=$(buildah from scratch)
+      buildah add --quiet "$container" "$root/base.tar" / >/dev/null
+      buildah commit --quiet --rm "$container" "$name" >/dev/null
+    else
+      "$tool" import "$root/base.tar" "$name" >/dev/null
+    fi
+  fi
+  echo "$name"
+}
+
+if [[ -z $base ]]; then
+  base=$(sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile)
+  "$tool" pull "$base" >/dev/null 2>&1 || base=$(made_base "$base")
+fi
+
+# The root of a build container is no user of this machine's; without user namespaces chroot has to do.
+build=(build)
+[[ $tool != buildah ]] || build=(bud --isolation chroot --layers)
+"$tool" "${build[@]}" --tag "$image" --file Dockerfile \
+  --build-arg "BASE_IMAGE=$base" --build-arg "VERSION=$version" \
+  --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)" "${arguments[@]}" .
+echo "built $image with $tool"
