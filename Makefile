@@ -28,7 +28,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test verify verify-chart programs crds chart image sbom lock
+.PHONY: help run up down test verify verify-chart programs crds chart image sbom e2e lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ chart: .venv/ready ## Copy CRDs, roles and plans into the chart; make its refere
 
 image: ## Build the image, with buildah, podman or docker (IMAGE=name, BASE_IMAGE=base, BUILD_ARGS="…")
 	@IMAGE="$(IMAGE)" BASE_IMAGE="$(BASE_IMAGE)" BUILD_ARGS="$(BUILD_ARGS)" tools/image/build.sh
+
+e2e: .venv/ready ## Run the tests on a real node: kubelet and containerd (root, Debian; ARGS as for test)
+	@tools/e2e/run.sh $(ARGS)
 
 sbom: .venv/ready ## List what is in the image: build/sbom.cdx.json (CycloneDX)
 	@mkdir -p build

@@ -133,6 +133,8 @@ async def _watch(
             default_namespace=access.namespace,
         )
 
+    # Unless told, kopf takes the name of the user, and the one of a pod has none.
+    identity: Any = _identity()
     ours = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry,
@@ -140,6 +142,7 @@ async def _watch(
         clusterwide=not client.namespaces,
         namespaces=client.namespaces,
         standalone=True,
+        identity=identity,
         stop_flag=stop_kopf,
     )
     _listen_to_signals(stop)  # kopf has put its own ears in the place of ours

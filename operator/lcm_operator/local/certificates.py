@@ -22,12 +22,15 @@ CLIENTS = (
 )
 
 
-def make_certificates(directory: Path) -> None:
-    """Write the authority, the serving pair, a pair for each client, and the key that signs tokens."""
+def make_certificates(directory: Path, *addresses: str) -> None:
+    """Write the authority, the serving pair, a pair for each client, and the key that signs tokens.
+
+    `addresses`: more of them under which the servers are reached.
+    """
     directory.mkdir(mode=0o700, parents=True)
     authority = trustme.CA(organization_name="lcm-operator local cluster")
     authority.cert_pem.write_to_path(directory / "ca.crt")
-    _write_pair(directory, "server", authority.issue_cert("localhost", LOOPBACK, SERVICE_ADDRESS))
+    _write_pair(directory, "server", authority.issue_cert("localhost", LOOPBACK, SERVICE_ADDRESS, *addresses))
     for name, user, group in CLIENTS:
         # Go refuses a certificate whose list of alternative names is empty.
         pair = authority.issue_cert(f"{name}.client", common_name=user, organization_name=group)

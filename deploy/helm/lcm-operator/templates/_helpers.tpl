@@ -194,3 +194,15 @@ livenessProbe:
     secretName: {{ include "lcm.keysSecret" . }}
     items: [{key: keys, path: keys}]
 {{- end }}
+
+{{/* The annotations of our own kinds. They stay with the CRDs when the release goes, and the next one takes them over.
+As long as the API server has no such kinds, Helm can't have them in a release: the first installation makes them after
+the CRDs, by a hook, and from the next upgrade on they are part of the release. */}}
+{{- define "lcm.ownKindAnnotations" -}}
+helm.sh/resource-policy: keep
+meta.helm.sh/release-name: {{ .Release.Name }}
+meta.helm.sh/release-namespace: {{ .Release.Namespace }}
+{{- if not (.Capabilities.APIVersions.Has "lcm.5gdrones.eu/v1alpha1") }}
+helm.sh/hook: post-install,post-upgrade
+{{- end }}
+{{- end }}

@@ -1,0 +1,155 @@
+"""What a platform team does to the cluster while trials are due: each of them starts, and once."""
+
+import threading
+from collections import Counter
+
+import pytest
+from tests.e2e.release import CHART, NAME, NAMESPACE, TRIALS, Release, until
+
+DUE = 20
+LEASE_SECONDS = 10
+
+
+def starts(release: Release, *trials: str) -> Counter[str]:
+    """Return how often each of these trials was attempted."""
+    return Counter({trial: len(release.get("trialengine", trial)["status"]["attempts"]) for trial in trials})
+
+
+def lags(release: Release, trials: list[str]) -> list[float]:
+    """Return by how many seconds each start was late."""
+    return sorted(release.get("trial", trial)["status"]["startLagMilliseconds"] / 1000 for trial in trials)
+
+
+def test_an_operator_s_pod_is_deleted_while_trials_start(release: Release):
+    trials = [release.trial(f"killed-{number}", 12) for number in range(5)]
+    leader = release.get("lease", NAME, NAMESPACE)["spec"]["holderIdentity"].partition("_")[0]
+
+    release.sleep_until_due(trials[0])
+    release.kubectl("delete", "pod", leader, f"--namespace={NAMESPACE}", "--grace-period=0", "--force")
+
+    for trial in trials:
+        release.until_phase(trial, "Succeeded")
+    assert starts(release, *trials) == Counter(dict.fromkeys(trials, 1))
+    assert lags(release, trials)[-1] <= LEASE_SECONDS + 2
+    until(release.all_ready)
+
+
+def test_the_chart_is_upgraded_while_trials_are_due(release: Release):
+    release.node.tag("e2e-next")
+    before = {pod["metadata"]["uid"] for pod in release.operators()}
+    key = release.key()
+    trials = [release.trial(f"rolled-{number}", 15 + number) for number in range(DUE)]
+
+    upgrade = threading.Thread(
+        target=release.upgrade, kwargs={"image": {"tag": "e2e-next", "pullPolicy": "Never"}}
+    )
+    upgrade.start()
+    for trial in trials:
+        release.until_phase(trial, "Succeeded", seconds=240)
+    upgrade.join(timeout=240)
+
+    assert not upgrade.is_alive()
+    until(release.all_ready)
+    assert not before & {pod["metadata"]["uid"] for pod in release.operators()}
+    assert starts(release, *trials) == Counter(dict.fromkeys(trials, 1))
+    assert lags(release, trials)[-1] <= LEASE_SECONDS
+    assert release.key() == key
+
+
+def test_the_rest_interface_gets_an_account_of_its_own_by_an_upgrade(release: Release):
+    release.upgrade(rest={"standalone": True, "replicas": 1})
+
+    done = release.helm("test", NAME, "--timeout=2m", check=False)
+
+    assert done.returncode == 0, done.stderr + release.logs("rest")
+    containers = [pod["spec"]["containers"] for pod in release.operators()]
+    assert [len(found) for found in containers] == [1, 1]
+
+
+ACCOUNTS = {NAME: NAMESPACE, f"{NAME}-rest": NAMESPACE, "lcm-engine": TRIALS}
+
+
+class TestWhoMayDoWhat:
+    def may(self, release: Release, account: str, act: str, namespace: str) -> bool:
+        who = f"--as=system:serviceaccount:{ACCOUNTS[account]}:{account}"
+        done = release.kubectl("auth", "can-i", *act.split(), f"--namespace={namespace}", who, check=False)
+        return done.stdout.strip() == "yes"
+
+    @pytest.mark.parametrize(
+        ("account", "act"),
+        [
+            pytest.param(NAME, "create pods", id="the operator starts engines"),
+            pytest.param(f"{NAME}-rest", "create trials", id="the sidecar schedules"),
+            pytest.param(
+                "lcm-engine", "patch trialengines --subresource=status", id="an engine saves its checkpoint"
+            ),
+        ],
+    )
+    def test_what_they_are_there_for(self, release: Release, account, act):
+        assert self.may(release, account, act, TRIALS)
+
+    @pytest.mark.parametrize(
+        ("account", "act", "namespace"),
+        [
+            pytest.param(NAME, "create pods", "default", id="the operator where it was not told to be"),
+            pytest.param(NAME, "list secrets", TRIALS, id="the operator the list of Secrets"),
+            pytest.param(f"{NAME}-rest", "create pods", TRIALS, id="the sidecar pods"),
+            pytest.param(f"{NAME}-rest", "get trials", NAMESPACE, id="the sidecar in another namespace"),
+            pytest.param("lcm-engine", "get trials", TRIALS, id="an engine Trials"),
+            pytest.param("lcm-engine", "get secrets", TRIALS, id="an engine Secrets"),
+        ],
+    )
+    def test_and_nothing_else(self, release: Release, account, act, namespace):
+        assert not self.may(release, account, act, namespace)
+
+
+def test_a_node_that_was_away_at_the_start_begins_the_trial_when_it_is_back(release: Release):
+    trial = release.trial("away", 6)
+    release.node.stop_kubelet()
+    release.until_phase(trial, "Running")
+
+    release.node.start_kubelet()
+
+    release.until_phase(trial, "Succeeded")
+    assert starts(release, trial) == Counter({trial: 1})
+
+
+def test_a_drained_engine_goes_on_by_itself(release: Release):
+    naps = [{"name": "short", "sleep": {"seconds": 1}}, {"name": "long", "sleep": {"seconds": 15}}]
+    trial = release.trial("drained", 5, activities=naps)
+    until(lambda: release.get("trial", trial).get("status", {}).get("progress") == "1/2")
+
+    release.kubectl(
+        "drain", "local", "--pod-selector=lcm.5gdrones.eu/trial", "--delete-emptydir-data", "--force"
+    )
+    release.kubectl("uncordon", "local")
+
+    release.until_phase(trial, "Succeeded")
+    attempts = release.get("trialengine", trial)["status"]["attempts"]
+    assert [attempt.get("fromActivity") for attempt in attempts[1:]] == ["long"]
+
+
+def test_helm_uninstall_refuses_while_an_engine_runs(release: Release):
+    trial = release.trial("working", 4, activities=[{"name": "nap", "sleep": {"seconds": 30}}])
+    release.until_phase(trial, "Running")
+
+    refused = release.helm("uninstall", NAME, "--timeout=2m", check=False)
+
+    assert refused.returncode != 0
+    said = release.kubectl("logs", f"job/{NAME}-pre-delete", f"--namespace={NAMESPACE}").stdout
+    assert f"{TRIALS}/working" in said
+    assert release.all_ready()
+    release.until_phase(trial, "Succeeded")
+
+
+def test_trials_stay_without_the_chart_and_start_with_the_next_one(release: Release):
+    waiting = release.trial("waiting", 60)
+    done = release.get("trial", "working")["metadata"]["uid"]
+
+    release.helm("uninstall", NAME, "--wait", "--timeout=3m")
+    assert release.operators() == []
+    assert release.get("trial", "working")["metadata"]["uid"] == done
+    release.helm("install", NAME, str(CHART), "--wait", "--timeout=3m", *release.values({}))
+
+    release.until_phase(waiting, "Succeeded")
+    assert starts(release, waiting) == Counter({waiting: 1})

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# `make e2e`: the tests on a real node. As root, on Debian; ARGS: more arguments for pytest.
+# The node lives in namespaces of its own for processes, mounts and the network. The kernel takes all of it away
+# when the first process in there ends, and that one ends with this script, however this script ends.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+((EUID == 0)) || { echo "make e2e needs root: it starts containers" >&2; exit 1; }
+
+packages=(buildah conntrack containerd containernetworking-plugins iproute2 iptables mmdebstrap procps runc)
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query --show --showformat='${Status}\n' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
+done
+if ((${#missing[@]})); then
+  apt-get update --quiet
+  DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "${missing[@]}"
+fi
+
+scratch=$(mktemp --directory --tmpdir lcm-e2e-XXXXXX)
+cgroup=$(basename "$scratch")
+cgroups() { find /sys/fs/cgroup -maxdepth 2 -type d -name "$cgroup"; }
+clean_up() {
+  # Those who were killed take a moment; until then their control groups can't be removed.
+  for _ in $(seq 100); do
+    cgroups | while read -r group; do find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true; done
+    [[ -n $(cgroups) ]] || break
+    sleep 0.1
+  done
+  rm -rf "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+.venv/bin/python -m tools.e2e.programs "$scratch"
+IMAGE=lcm-operator:e2e tools/image/build.sh
+# Of Kubernetes' own image for the first container of each pod all that matters is that it sleeps.
+pause=$(buildah from localhost/lcm-operator:e2e)
+buildah config --cmd '["sleep","infinity"]' "$pause"
+buildah commit --quiet --rm "$pause" localhost/lcm-operator-pause:e2e
+for name in lcm-operator lcm-operator-pause; do
+  buildah push --quiet "localhost/$name:e2e" "docker-archive:$scratch/$name.tar:docker.io/library/$name:e2e"
+done
+
+for controller in /sys/fs/cgroup/*/; do mkdir --parents "$controller$cgroup"; done
+for file in cpus mems; do
+  [[ ! -e /sys/fs/cgroup/cpuset/cpuset.$file ]] ||
+    cat "/sys/fs/cgroup/cpuset/cpuset.$file" >"/sys/fs/cgroup/cpuset/$cgroup/cpuset.$file"
+done
+LCM_E2E_SCRATCH=$scratch LCM_E2E_CGROUP=/$cgroup unshare --net --mount --pid --fork --kill-child --mount-proc \
+  tools/e2e/inside.sh "$@" &
+wait $!
