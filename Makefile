@@ -68,7 +68,7 @@ image: ## Build the image, with buildah, podman or docker (IMAGE=name, BASE_IMAG
 	@IMAGE="$(IMAGE)" BASE_IMAGE="$(BASE_IMAGE)" BUILD_ARGS="$(BUILD_ARGS)" tools/image/build.sh
 
 e2e: .venv/ready ## Run the tests on a real node: kubelet and containerd (root, Debian; ARGS as for test)
-	@tools/e2e/run.sh $(ARGS)
+	@setpriv --pdeathsig TERM tools/e2e/run.sh $(ARGS)
 
 sbom: .venv/ready ## List what is in the image: build/sbom.cdx.json (CycloneDX)
 	@mkdir -p build

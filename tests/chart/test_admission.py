@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 from tests.chart.conftest import NAMESPACE, Helm
+from tools.chart.generate import INSTALL, INSTALL_NAMESPACE
 
 from lcm_operator.local.cluster import Cluster
 from lcm_operator.local.failure import LocalClusterError
@@ -35,6 +36,16 @@ def test_every_object_passes_strict_validation(secured: Cluster, helm: Helm, val
     said = secured.kubectl(*check, "--filename=-", stdin=yaml.safe_dump_all(objects)).stdout
 
     assert len(said.splitlines()) == len(objects)
+
+
+def test_install_yaml_passes_too(secured: Cluster):
+    secured.kubectl("create", "namespace", INSTALL_NAMESPACE)
+    make_accounts(
+        secured, [found for found in yaml.safe_load_all(INSTALL.read_text(encoding="utf-8")) if found]
+    )
+
+    check = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict")
+    secured.kubectl(*check, f"--filename={INSTALL}")
 
 
 def test_every_pod_is_admitted_under_restricted(secured: Cluster, helm: Helm, values):

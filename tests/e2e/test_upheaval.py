@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from tests.e2e.release import CHART, NAME, NAMESPACE, TRIALS, Release, until
 
-DUE = 20
+DUE = 50
 LEASE_SECONDS = 10
 
 

@@ -19,7 +19,9 @@ fi
 scratch=$(mktemp --directory --tmpdir lcm-e2e-XXXXXX)
 cgroup=$(basename "$scratch")
 cgroups() { find /sys/fs/cgroup -maxdepth 2 -type d -name "$cgroup"; }
+inside=
 clean_up() {
+  [[ -z $inside ]] || { kill -KILL "$inside" 2>/dev/null && wait "$inside" 2>/dev/null; } || true
   # Those who were killed take a moment; until then their control groups can't be removed.
   for _ in $(seq 100); do
     cgroups | while read -r group; do find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true; done
@@ -47,6 +49,7 @@ for file in cpus mems; do
   [[ ! -e /sys/fs/cgroup/cpuset/cpuset.$file ]] ||
     cat "/sys/fs/cgroup/cpuset/cpuset.$file" >"/sys/fs/cgroup/cpuset/$cgroup/cpuset.$file"
 done
-LCM_E2E_SCRATCH=$scratch LCM_E2E_CGROUP=/$cgroup unshare --net --mount --pid --fork --kill-child --mount-proc \
-  tools/e2e/inside.sh "$@" &
-wait $!
+LCM_E2E_SCRATCH=$scratch LCM_E2E_CGROUP=/$cgroup setpriv --pdeathsig KILL \
+  unshare --net --mount --pid --fork --kill-child --mount-proc tools/e2e/inside.sh "$@" &
+inside=$!
+wait "$inside"
