@@ -26,6 +26,8 @@ def may(cluster, identity, namespace, request):
     [
         pytest.param(f"watch {TRIALS}", id="watch trials"),
         pytest.param(f"patch {TRIALS}/status", id="write the status of a trial"),
+        pytest.param(f"create {TRIALS}", id="import a trial"),
+        pytest.param("get secrets", id="read the credentials of a registry"),
         pytest.param(f"update {TRIALS}/finalizers", id="make a trial the owner of its engine"),
         pytest.param(f"create {ENGINES}", id="create an engine"),
         pytest.param(f"patch {ENGINES}/status", id="grant"),
@@ -45,9 +47,9 @@ def test_the_operator_may(cluster, request_):
 @pytest.mark.parametrize(
     "request_",
     [
-        pytest.param("get secrets", id="read a Secret"),
         pytest.param("list secrets", id="list Secrets"),
-        pytest.param(f"create {TRIALS}", id="create a trial"),
+        pytest.param("watch secrets", id="watch Secrets"),
+        pytest.param(f"update {TRIALS}", id="replace a trial"),
         pytest.param(f"update {PLANS}", id="change a plan"),
         pytest.param("create pods/exec", id="run programs in a pod"),
         pytest.param("create serviceaccounts/token", id="make tokens"),

@@ -136,12 +136,12 @@ def test_an_engine_whose_trial_engine_is_deleted_before_the_grant_ends(stage):
 
 
 def test_a_plan_with_a_part_that_this_engine_cannot_run_is_refused_as_a_whole(stage):
-    stage.create(http("one"), {"name": "ready", "wait": {"signal": "slice"}})
+    stage.create(http("one"), http("two", http={"headers": {"Content-Length": "5"}}))
 
     running = stage.run()
 
     assert running.exit_code() == 2, running.log
-    assert running.last_message.endswith("activities[1].wait")
+    assert running.last_message.endswith("activities[1].http.headers.Content-Length")
     assert stage.partner.lines == []
 
 
