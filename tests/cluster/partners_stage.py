@@ -8,7 +8,7 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ import aiohttp
 import requests
 import yaml
 from aiohttp import web
-from tests.cluster.operator_stage import Stage, Trial, TrialPlan, condition, in_seconds
+from tests.cluster.operator_stage import Stage, Trial, TrialPlan, in_seconds
 from tests.cluster.rest_stage import Sidecar
 
 from lcm_operator.local.cluster import Cluster
@@ -25,7 +25,8 @@ from lcm_operator.local.waiting import wait_until
 from lcm_operator.partners.dummy import application
 
 PLAN = REPOSITORY / "deploy/plans/5gdrones.yaml"
-LONG = 110
+LONG = 150
+STOPPED = "Status: Stopped State: "
 Entry = dict[str, Any]
 
 
@@ -86,38 +87,56 @@ class Partners:
 
 
 class Flight:
-    """One trial of the plan. What is read of the journal has `ID` and `URL` for what differs by trial."""
+    """One trial of the plan. What is read of the journal has `the-id` and `URL` for what differs by trial.
+
+    `stops`: the states in which it has failed.
+    """
 
     def __init__(self, trial: Trial, partners: Partners, lcm: Sidecar) -> None:
         self.trial, self.partners, self._lcm = trial, partners, lcm
         self.id = trial.name
-        self._sent: set[str] = set()
+        self.stops: list[str] = []
+        self._told: set[str] = set()
 
     def requests(self) -> list[Entry]:
         """Return what the trial has asked for so far; what partners have reported is not among it."""
         text = json.dumps([one for one in self.partners.journal() if "/callback/" not in one["path"]])
-        entries: list[Entry] = json.loads(text.replace(self.id, "ID").replace(self.partners.url, "URL"))
+        entries: list[Entry] = json.loads(text.replace(self.id, "the-id").replace(self.partners.url, "URL"))
         return entries
 
-    def tell(self, what: str) -> None:
-        assert self._lcm.call("POST", f"/trial/{self.id}/{what}").status == 200
+    def reported(self) -> list[str]:
+        """Return the statuses that the registry was told."""
+        puts = [one for one in self.requests() if one["method"] == "PUT" and one["status"] == 204]
+        return [one["body"]["status"] for one in puts]
+
+    def tell(self, signal: str) -> None:
+        assert self._lcm.call("POST", f"/trial/{self.id}/{signal}").status == 200
 
     def status(self) -> str:
-        return str(self._lcm.call("GET", f"/trial/{self.id}/status").json["message"])
+        reply = self._lcm.call("GET", f"/trial/{self.id}/status")
+        return str(reply.json["message"]) if reply.status == 200 else ""
 
     def push(self) -> None:
         """Do what a person does: say `active` and `finish` as soon as the trial waits for it."""
-        reported = [one["body"] for one in self.requests() if one["method"] == "PUT" and one["status"] == 204]
+        reported = self.reported()
         for status, signal in (("IDLE", "active"), ("ACTIVE", "finish")):
-            if {"status": status} in reported and signal not in self._sent:
-                self._sent.add(signal)
+            if status in reported and signal not in self._told:
+                self._told.add(signal)
                 self.tell(signal)
 
-    def fail_at(self, good: list[Entry], place: int, **fault: Any) -> None:
-        """Fail once at the request that stands at this place of a good flight."""
+    def has_stopped(self) -> bool:
+        """Return whether it has failed once more, and note where."""
+        status = self.status()
+        again = status.startswith(STOPPED) and self.reported().count("FAILED") > len(self.stops)
+        if again:
+            self.stops.append(status.removeprefix(STOPPED))
+        return again
+
+    def fail_at(self, good: list[Entry], place: int, *, since: int = 0, **fault: Any) -> None:
+        """Fail once at the request of a good flight at this place; the next to come is the one at `since`."""
         wanted = good[place]
-        same = [one for one in good[:place] if shape(one)[:2] == shape(wanted)[:2]]
-        path = wanted["path"].replace("ID", self.id)
+        same = [one for one in good[since:place] if shape(one)[:2] == shape(wanted)[:2]]
+        path = wanted["path"].replace("the-id", self.id)
         at = {"method": wanted["method"], "path": path, "skip": len(same), "count": 1}
         self.partners.fail(**({"kind": "status", "status": 500} | fault | at))
 
@@ -146,31 +165,41 @@ class Airfield(Stage):
         trial = self.trial(name, start=in_seconds(start), planRef={"name": "5gdrones"}, parameters=parameters)
         return Flight(trial, partners, self.lcm)
 
-    def land(self, *flights: Flight) -> None:
-        """Push them all until each has succeeded; restore what fails, once."""
-        restored: set[str] = set()
+    def land(self, *flights: Flight, stopped: Callable[[Flight], None] | None = None) -> None:
+        """Push them all until each has finished; `stopped` is told of those that fail."""
+        up = set(flights)
 
         def landed() -> bool:
-            states = {trial.name: condition(trial, "Succeeded")[0] for trial in self.trials()}
-            for flight in flights:
-                if states[flight.id] == "False" and flight.id not in restored:
-                    restored.add(flight.id)
-                    self.annotate(flight.trial, restore="again")
-                elif states[flight.id] == "Unknown":
+            for flight in list(up):
+                if stopped and flight.has_stopped():
+                    stopped(flight)
+                    self.annotate(flight.trial, restore=f"again-{len(flight.stops)}")
+                elif flight.status() == f"{STOPPED}Finish":
+                    up.discard(flight)
+                else:
                     flight.push()
-            return all(states[flight.id] == "True" for flight in flights)
+            return not up
 
-        assert wait_until(landed, seconds=LONG), [(f.id, f.status()) for f in flights]
+        assert wait_until(landed, seconds=LONG), [(flight.id, flight.status()) for flight in up]
 
     def close(self) -> None:
         for runner in self._runners:
             self._run(runner.cleanup())
+        self._run(_end_the_slow())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def _run(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
+
+
+async def _end_the_slow() -> None:
+    """End the requests that were told to be slow: nobody waits for their answers any more."""
+    slow = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in slow:
+        task.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
 
 
 @contextmanager

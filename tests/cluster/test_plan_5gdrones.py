@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 from tests.cluster.conftest import fresh_namespace
-from tests.cluster.operator_stage import condition
 from tests.cluster.partners_stage import Airfield, Entry, Flight, airfield, record, shape
 from tests.cluster.rest_stage import KEY, sidecar
 
 from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.waiting import wait_until
 
-TRIAL, TOKEN, SLICE = "/trial/ID/", {"Authorization": "TOKEN"}, "/sliceDeployment"
+TRIAL, TOKEN, SLICE = "/trial/the-id/", {"Authorization": "TOKEN"}, "/sliceDeployment"
 READ = ("GET", TRIAL, {}, None)
 
 
@@ -25,11 +23,11 @@ def put(status: str) -> tuple[Any, ...]:
 
 
 def callback(name: str) -> dict[str, str]:
-    return {"callback_url": f"URL/lcm/trial/ID/callback/{name}"}
+    return {"callback_url": f"URL/lcm/trial/the-id/callback/{name}"}
 
 
 def vnf(path: str, name: str) -> tuple[Any, ...]:
-    return ("POST", f"/vnf/{path}", {"trialID": "ID"} | callback(name), TOKEN)
+    return ("POST", f"/vnf/{path}", {"trialID": "the-id"} | callback(name), TOKEN)
 
 
 def mark(what: str, marking: str) -> tuple[Any, ...]:
@@ -41,13 +39,13 @@ JOB = {
     "auth": {"host": "meter", "port": "8086", "username": "me", "password": "sesame"},
     "interval": "7",
     "kpis": [{"name": "latency"}],
-    "ns": "slice-ID",
+    "ns": "slice-the-id",
 }
 NST = {"qos": [1, 2.5], "shared": False, "owner": None}
 FLIGHTS = record("any")["flights"]
 # State, request, and the status that is expected, row by row.
 TABLE = [
-    ("GetCallbackToken", ("POST", "/lcm/token/ID", {}, None), 200),
+    ("GetCallbackToken", ("POST", "/lcm/token/the-id", {}, None), 200),
     ("GetTrialInfo", READ, 200),
     ("SliceDeployment", READ, 200),
     (
@@ -56,7 +54,7 @@ TABLE = [
             "POST",
             SLICE,
             callback("slice"),
-            {"trialID": "ID", "NST": {"nst": NST}, "facility": "eurecom"} | TOKEN,
+            {"trialID": "the-id", "NST": {"nst": NST}, "facility": "eurecom"} | TOKEN,
         ),
         201,
     ),
@@ -67,39 +65,49 @@ TABLE = [
     ("EdgeVnfDeployment", vnf("edge/deployment", "edgevnfdeployment"), 201),
     (
         "Start5GresourceTesting",
-        ("POST", "/tap", {}, {"trialID": "ID", "name": "Survey", "facility": "eurecom", "target": "dummy"}),
+        (
+            "POST",
+            "/tap",
+            {},
+            {"trialID": "the-id", "name": "Survey", "facility": "eurecom", "target": "dummy"},
+        ),
         200,
     ),
     ("EnforceUavPlan", READ, 200),
     (
         "EnforceUavPlan",
-        ("POST", "/flightplan", {}, {"trialID": "ID", "flight_plan": {"flights": FLIGHTS}}),
+        ("POST", "/flightplan", {}, {"trialID": "the-id", "flight_plan": {"flights": FLIGHTS}}),
         201,
     ),
     ("UpdateUavPlanStatus", put("ACTIVATING_2"), 204),
     ("CreateMeasurementJob", READ, 200),
     (
         "CreateMeasurementJob",
-        ("POST", "/measurementjobs", {}, {"trialID": "ID", "facility": "eurecom", "measurement_job": JOB}),
+        (
+            "POST",
+            "/measurementjobs",
+            {},
+            {"trialID": "the-id", "facility": "eurecom", "measurement_job": JOB},
+        ),
         201,
     ),
-    ("SendKpiIdle", mark("ID", "Idle"), 200),
-    ("SendKpiIdle", mark("slice-ID", "Idle"), 200),
+    ("SendKpiIdle", mark("the-id", "Idle"), 200),
+    ("SendKpiIdle", mark("slice-the-id", "Idle"), 200),
     ("UpdateStatusIdle", put("IDLE"), 204),
-    ("SendKpiActive", mark("ID", "Active"), 200),
-    ("SendKpiActive", mark("slice-ID", "Active"), 200),
+    ("SendKpiActive", mark("the-id", "Active"), 200),
+    ("SendKpiActive", mark("slice-the-id", "Active"), 200),
     ("UpdateStatusActive", put("ACTIVE"), 204),
     ("UpdateStatusStopping", put("STOPPING"), 204),
-    ("SendKpiFinish", mark("ID", "Finished"), 200),
-    ("SendKpiFinish", mark("slice-ID", "Finished"), 200),
+    ("SendKpiFinish", mark("the-id", "Finished"), 200),
+    ("SendKpiFinish", mark("slice-the-id", "Finished"), 200),
     (
         "DeleteMeasurementJob",
-        ("DELETE", "/measurementjobs/job-ID", {}, {"trialID": "ID", "facility": "eurecom"}),
+        ("DELETE", "/measurementjobs/job-the-id", {}, {"trialID": "the-id", "facility": "eurecom"}),
         204,
     ),
-    ("CloseService", ("DELETE", f"{SLICE}/ID", callback("slice"), TOKEN), 200),
+    ("CloseService", ("DELETE", f"{SLICE}/the-id", callback("slice"), TOKEN), 200),
     ("UpdateStatusFinish", put("FINISHED"), 204),
-    ("RemoveCallbackToken", ("DELETE", "/lcm/token/ID", {}, None), 200),
+    ("RemoveCallbackToken", ("DELETE", "/lcm/token/the-id", {}, None), 200),
 ]
 MEASUREMENT = {
     "measurementHost": "meter",
@@ -109,6 +117,8 @@ MEASUREMENT = {
     "measurementInterval": "7",
 }
 FULL = {"vnf": "true", **MEASUREMENT}
+FLIGHTS_AT_ONCE = 6
+MARKS_AT_THE_END = [mark("the-id", "Finished"), mark("slice-the-id", "Finished")]
 SHORT = [row for row in TABLE if not row[1][1].startswith(("/vnf/", "/tap"))]
 
 
@@ -233,36 +243,34 @@ def test_clients_ask_for_an_access_token_before_each_request(field: Airfield):
 def test_whatever_fails_a_restored_flight_goes_on_there_and_repeats_nothing(
     field: Airfield, good: list[Entry]
 ):
-    places = range(len(good) - 1)  # the last one is only logged
-    flights = {place: field.flight(f"fails-at-{place}", start=5, **FULL) for place in places}
-    for place, flight in flights.items():
-        flight.fail_at(good, place)
-    stopped = {}
+    """Each request of a good flight fails in one of some flights, and the next of that flight later on."""
+    last = len(good) - 1  # its failure is only logged
+    flights = [field.flight(f"fails-{number}", **FULL) for number in range(FLIGHTS_AT_ONCE)]
+    places = {flight.id: list(range(n, last, FLIGHTS_AT_ONCE)) for n, flight in enumerate(flights)}
+    for flight in flights:
+        flight.fail_at(good, places[flight.id][0])
 
-    def all_failed() -> bool:
-        for place, flight in flights.items():
-            flight.trial.reload()
-            if condition(flight.trial, "Succeeded")[0] == "False":
-                stopped.setdefault(place, flight.status())
-            elif condition(flight.trial, "Succeeded")[0] == "Unknown":
-                flight.push()
-        return len(stopped) == len(flights)
+    def stopped(flight: Flight) -> None:
+        done = len(flight.stops)
+        if done < len(places[flight.id]):
+            before, place = places[flight.id][done - 1 : done + 1]
+            flight.fail_at(good, place, since=before)
 
-    assert wait_until(all_failed, seconds=100), stopped
-    assert stopped == {place: f"Status: Stopped State: {TABLE[place][0]}" for place in places}
-    field.land(*flights.values())
+    field.land(*flights, stopped=stopped)
 
     expected = [row for row in rows(good) if row[0] != TABLE[0][1]]
-    for place, flight in flights.items():
-        requests = flight.requests()
-        done = [entry for entry in requests if entry["status"] < 500]
-        failed = next(entry for entry in requests if entry["status"] == 500)
+    for flight in flights:
+        assert flight.stops == [TABLE[place][0] for place in places[flight.id]]
+        asked = flight.requests()
+        done = [entry for entry in asked if entry["status"] < 500]
+        assert [row for row in rows(done) if row[0] not in (TABLE[0][1], put("FAILED"))] == expected
         keys = [entry["headers"]["Idempotency-Key"] for entry in done]
-        assert [row for row in rows(done) if row[0] not in (TABLE[0][1], put("FAILED"))] == expected, place
-        assert requests.index(failed) + 1 == rows(requests).index((put("FAILED"), 204)), place
-        assert keys.count(failed["headers"]["Idempotency-Key"]) == 1, place
-        assert len(set(keys)) == len(keys), place
-        assert flight.status() == "Status: Stopped State: Finish"
+        assert len(set(keys)) == len(keys)
+        failed = [number for number, entry in enumerate(asked) if entry["status"] == 500]
+        assert [shape(asked[number]) for number in failed] == [shape(good[n]) for n in places[flight.id]]
+        for number in failed:
+            assert asked[number]["headers"]["Idempotency-Key"] in keys
+            assert rows(asked)[number + 1] == (put("FAILED"), 204)
 
 
 def test_a_callback_token_that_is_not_removed_is_only_logged(field: Airfield, good: list[Entry]):
@@ -270,6 +278,106 @@ def test_a_callback_token_that_is_not_removed_is_only_logged(field: Airfield, go
     flight.fail_at(good, len(good) - 1)
     field.land(flight)
 
-    assert flight.trial.name == "keeps-token"
-    assert [row[1] for row in rows(flight.requests())[-2:]] == [500, 200]
-    assert put("FAILED") not in [shape(entry) for entry in flight.requests()]
+    assert [status for _, status in rows(flight.requests())[-2:]] == [500, 200]
+    assert "FAILED" not in flight.reported()
+
+
+def test_finish_before_there_is_a_slice_leaves_out_what_has_nothing_to_undo(
+    field: Airfield, good: list[Entry]
+):
+    flight = field.flight("finishes-at-once", **FULL)
+    flight.fail_at(good, 1, kind="slow", seconds=600)
+    field.wait(lambda: len(flight.requests()) == 2)
+    flight.tell("finish")
+    field.land(flight)
+
+    assert [shape(entry) for entry in flight.requests()[2:]] == [
+        put("STOPPING"),
+        put("FINISHED"),
+        TABLE[-1][1],
+    ]
+
+
+def test_finish_while_the_slice_is_asked_for_closes_what_may_have_come_of_it(
+    field: Airfield, good: list[Entry]
+):
+    flight = field.flight("finishes-early", **FULL)
+    flight.fail_at(good, 3, kind="slow", seconds=600)
+    field.wait(lambda: len(flight.requests()) == 4)
+    flight.tell("finish")
+    field.land(flight)
+
+    assert rows(flight.requests()[4:]) == [
+        (put("STOPPING"), 204),
+        (TABLE[-3][1], 404),
+        (put("FINISHED"), 204),
+        (TABLE[-1][1], 200),
+    ]
+
+
+def test_finish_while_the_slice_is_made_closes_it(field: Airfield):
+    flight = field.flight("finishes-in-a-wait", **FULL)
+    back = f"/lcm/trial/{flight.id}/callback/slice"
+    flight.partners.fail(kind="status", status=503, path=back)
+    field.wait(lambda: flight.status() == "Status: Waiting State: Waiting" and len(flight.requests()) == 4)
+    flight.tell("finish")
+    field.wait(lambda: shape(flight.requests()[-1]) == TABLE[-3][1])
+    flight.partners.fail_no_more()
+    field.land(flight)
+
+    asked = [shape(entry) for entry in flight.requests()]
+    assert asked[4:] == [put("STOPPING"), *MARKS_AT_THE_END, *(row[1] for row in TABLE[-3:])]
+
+
+def test_finish_before_the_measurement_job_deletes_none(field: Airfield, good: list[Entry]):
+    flight = field.flight("finishes-unmeasured", **MEASUREMENT)
+    flight.fail_at(good, 13, kind="slow", seconds=600)
+    field.wait(lambda: flight.reported()[-1:] == ["ACTIVATING_2"] and shape(flight.requests()[-1]) == READ)
+    flight.tell("finish")
+    field.land(flight)
+
+    asked = [shape(entry) for entry in flight.requests()]
+    assert asked[-6:] == [put("STOPPING"), *MARKS_AT_THE_END, *(row[1] for row in TABLE[-3:])]
+
+
+def test_finish_before_active_undoes_all(field: Airfield):
+    flight = field.flight("finishes-idle", **MEASUREMENT)
+    field.wait(lambda: flight.reported()[-1:] == ["IDLE"] and "Waiting" in flight.status())
+    flight.tell("finish")
+    field.land(flight)
+
+    asked = [shape(entry) for entry in flight.requests()]
+    assert asked == [row[1] for row in SHORT if "Active" not in row[0]]
+
+
+def test_a_flight_that_is_removed_halfway_gives_back_all_that_it_holds(field: Airfield):
+    flight = field.flight("removed", **MEASUREMENT)
+    field.wait(lambda: flight.reported()[-1:] == ["IDLE"] and "Waiting" in flight.status())
+
+    assert field.lcm.call("DELETE", f"/debug/engine/{flight.id}").status == 200
+
+    asked = [shape(entry) for entry in flight.requests()]
+    assert asked[-3:] == [TABLE[-4][1], TABLE[-3][1], TABLE[-1][1]]
+    assert {entry["status"] for entry in flight.requests()} <= {200, 201, 204}
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "state"),
+    [
+        pytest.param("draft", {"status": "DRAFT"}, "SliceDeployment", id="a trial that is not approved"),
+        pytest.param("old", {"status": "FAILED"}, "SliceDeployment", id="a trial that has failed before"),
+        pytest.param("lost", {"facility": "MARS"}, "GetTrialInfo", id="an unknown facility"),
+        pytest.param("odd", {"nst": "not a literal"}, "SliceDeployment", id="no Python literal"),
+    ],
+)
+def test_what_may_not_fly_does_not_fly_after_a_restore_either(
+    field: Airfield, name: str, known: dict[str, Any], state: str
+):
+    flight = field.flight(name, known=known)
+    field.wait(flight.has_stopped)
+    field.annotate(flight.trial, restore="again")
+    field.wait(flight.has_stopped)
+
+    assert flight.stops == [state, state]
+    assert SLICE not in [entry["path"] for entry in flight.requests()]
+    assert flight.reported() == ["FAILED", "FAILED"]
