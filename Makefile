@@ -6,9 +6,12 @@ PYTHON ?= python3
 CONTEXT ?=
 # How many operators: 1, or 2, of which one leads (up).
 REPLICAS ?=
-# Where the REST interface and the dummy registry listen; default 5000 and 5001 (up, run).
+# Where the REST interface, the dummy registry and the dummy partners listen; default 5000, 5001, 5003 (up, run).
 REST_PORT ?=
 REGISTRY_PORT ?=
+PARTNERS_PORT ?=
+# 5gdrones: play the trial of that plan instead of the demo (run).
+PLAN ?=
 # Set to leave after the demo (run).
 ONCE ?=
 # The image's name, another base for it, more arguments for its build (image).
@@ -23,7 +26,8 @@ BIN := .venv/bin
 LOCAL := $(BIN)/python -m lcm_operator.local
 # What up and run have in common.
 WHERE = $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REST_PORT),--rest-port $(REST_PORT)) \
-	$(if $(REGISTRY_PORT),--registry-port $(REGISTRY_PORT))
+	$(if $(REGISTRY_PORT),--registry-port $(REGISTRY_PORT)) \
+	$(if $(PARTNERS_PORT),--partners-port $(PARTNERS_PORT))
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 
@@ -34,9 +38,9 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/ready ## Start everything, play a trial that fails and is restored, stay up until Ctrl-C (ONCE=1: leave then)
-	@$(LOCAL) run $(if $(ONCE),--once) $(WHERE)
+	@$(LOCAL) run $(if $(ONCE),--once) $(if $(PLAN),--plan $(PLAN)) $(WHERE)
 
-up: .venv/ready ## Start the local cluster in the background: control plane, node, operator, REST interface, registry
+up: .venv/ready ## Start the local cluster in the background: control plane, node, operator, REST interface, dummies
 	@$(LOCAL) up $(WHERE) $(if $(REPLICAS),--replicas $(REPLICAS))
 
 down: .venv/ready ## Stop the local cluster and forget its data; its logs stay

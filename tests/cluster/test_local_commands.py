@@ -21,7 +21,7 @@ from lcm_operator.local.waiting import wait_until
 
 EVERYTHING = (*STANDARD, *SERVICES)
 # The usual ones may belong to a cluster that somebody works with.
-FREE_PORTS = ("--rest-port=0", "--registry-port=0")
+FREE_PORTS = ("--rest-port=0", "--registry-port=0", "--partners-port=0")
 ENGINE_LIKE_POD = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -78,7 +78,7 @@ def sleepers(cluster: Cluster) -> list[Path]:
 def test_the_default_plan_is_there_and_every_process_is_known(whole: Cluster) -> None:
     assert whole.kubectl.get("trialplan", "default")["metadata"]["namespace"] == "default"
     control_plane = {"etcd", "kube-apiserver", "kube-controller-manager"}
-    assert set(pids(whole)) == control_plane | {"node", "operator", "registry", "rest"}
+    assert set(pids(whole)) == control_plane | {"node", "operator", "registry", "partners", "rest"}
     assert all(pids(whole).values())
     for name in EVERYTHING:
         assert (whole.directory / "log" / f"{name}.log").exists()
@@ -182,7 +182,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_started(tmp_path: Path,
     assert programs
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         port = somebody.getsockname()[1]
-        up = command(tmp_path, "up", f"--rest-port={port}", "--registry-port=0")
+        up = command(tmp_path, "up", f"--rest-port={port}", *FREE_PORTS[1:])
 
     assert up.returncode == 1
     assert f"port {port} on 127.0.0.1, where rest is to listen, is taken by another program" in up.stderr

@@ -19,11 +19,13 @@ from lcm_operator.local.cluster import Cluster
 from lcm_operator.local.components import OPERATORS, SERVICES, STANDARD
 from lcm_operator.local.demo import Demo
 from lcm_operator.local.failure import LocalClusterError
+from lcm_operator.local.flight import Flight
 from lcm_operator.local.guard import end_with_make, guarded
 from lcm_operator.local.layout import REPOSITORY
 from lcm_operator.local.ports import CONTRACT
 from lcm_operator.local.programs import find_kubectl, find_programs
 from lcm_operator.local.services import REST, USUAL_PORTS, address
+from lcm_operator.local.show import Show
 from lcm_operator.rest import settings
 
 NEXT = """
@@ -31,9 +33,9 @@ It all stays up until you press Ctrl-C. Meanwhile, in another terminal:
 
   export KUBECONFIG={kubeconfig} PATH={bin}:$PATH
   kubectl get lcm                          # trials, their engines, plans
-  kubectl describe trial demo              # conditions and events
-  kubectl get trialengine demo -o yaml     # the checkpoint: status.activities
-  kubectl delete trial demo
+  kubectl describe trial {name}            # conditions and events
+  kubectl get trialengine {name} -o yaml   # the checkpoint: status.activities
+  kubectl delete trial {name}
 
   # a trial of your own, in half a minute
   sed -e "s/2030-01-01T09:00:00Z/$(date -u -d '+30 seconds' +%FT%TZ)/" -e "s/name: demo/name: mine/" \\
@@ -45,6 +47,8 @@ REACHED = 'curl -H "Authorization: $(cat {key})" http://{rest}/status'
 LARGEST_PORT = 65535
 PLAN = REPOSITORY / "examples" / "plan-default.yaml"
 LOCAL_REGISTRY = REPOSITORY / "examples" / "registry-default.yaml"
+# What `run` can play.
+SHOWS: Mapping[str, type[Show]] = {"demo": Demo, "5gdrones": Flight}
 # What callers choose for the REST sidecar by their environment.
 REST_VARIABLES = ("LCM_API_LEVEL", "LCM_TIMEZONE")
 
@@ -92,15 +96,19 @@ def _rest_variables(environment: Mapping[str, str] = os.environ) -> dict[str, st
 
 
 def _run(cluster: Cluster, asked: argparse.Namespace) -> None:
+    if asked.context and asked.plan == "5gdrones":
+        raise LocalClusterError("the plan 5gdrones is played with the services of the local cluster only")
     console = Console()
     end_with_make()
     # What `make up` has started stays up; what is started here goes with us.
     with contextlib.nullcontext() if cluster.layout.state else guarded(cluster):
         _up(cluster, asked)
-        asyncio.run(Demo(cluster, console).play())
+        show = SHOWS[asked.plan](cluster, console)
+        asyncio.run(show.play())
         if asked.once or not console.is_terminal:
             return
-        print(NEXT.format(kubeconfig=cluster.kubeconfig, bin=cluster.bin_dir, log=cluster.layout.log))
+        layout = cluster.layout
+        print(NEXT.format(name=show.name, kubeconfig=cluster.kubeconfig, bin=cluster.bin_dir, log=layout.log))
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
         cluster.progress("stopping")
@@ -127,7 +135,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start what doesn't run, and wait until all is ready")
     up.add_argument("--replicas", type=int, choices=(1, 2), default=1, help="how many operators")
-    run = commands.add_parser("run", help="up, play the demo, stay until Ctrl-C, down")
+    run = commands.add_parser("run", help="up, play a demo, stay until Ctrl-C, down")
+    run.add_argument("--plan", choices=SHOWS, default="demo", help="what is played; 5gdrones: that plan")
     run.add_argument("--once", action="store_true", help="leave after the demo")
     for command in (up, run):
         command.add_argument("--context", help="a kube context of yours, instead of a control plane here")

@@ -18,7 +18,7 @@ from lcm_operator.local import controlplane, services
 from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.kubectl import Kubectl
 from lcm_operator.local.layout import LOOPBACK, Layout
-from lcm_operator.local.services import REGISTRY, REST
+from lcm_operator.local.services import PARTNERS, REGISTRY, REST
 
 ETCD = "etcd"
 API_SERVER = "kube-apiserver"
@@ -154,6 +154,11 @@ COMPONENTS: Mapping[str, Component] = {
         lambda layout, _: _listens(layout, REGISTRY),
         variables=services.registry,
     ),
+    PARTNERS: Component(
+        lambda _: [sys.executable, "-m", "lcm_operator.partners"],
+        lambda layout, _: _listens(layout, PARTNERS),
+        variables=services.partners,
+    ),
     REST: Component(
         lambda _: [sys.executable, "-m", "lcm_operator.rest"],
         lambda layout, _: _answers(layout, f"http://{services.address(layout, REST)}/readyz"),
@@ -165,4 +170,4 @@ COMPONENTS: Mapping[str, Component] = {
 OPERATORS = (OPERATOR, STANDBY)
 # What trials need, and what is up if nothing else is asked for.
 STANDARD = (*CONTROL_PLANE, NODE, OPERATOR)
-SERVICES = (REGISTRY, REST)
+SERVICES = (REGISTRY, PARTNERS, REST)

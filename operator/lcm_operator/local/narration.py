@@ -1,6 +1,6 @@
 """What is worth telling about a trial that is being watched: pure text from what was seen before and now.
 
-Called by `demo`. It must not ask or wait for anything.
+Called by `show`. It must not ask or wait for anything.
 """
 
 from collections.abc import Iterator
@@ -59,8 +59,9 @@ def news(before: Seen, now: Seen) -> Iterator[str]:
         yield f"attempt {now.attempt} goes on from the checkpoint"
     for name, activity in now.activities.items():
         old = before.activities.get(name)
-        if activity.state in _MARKS and (old is None or old.state != activity.state):
-            why = " ".join(activity.message.removeprefix(f"{name}: ").split())
+        why = " ".join(activity.message.removeprefix(f"{name}: ").split())
+        left_out = activity.state == "Skipped" and not why  # its `when` did not hold, which is no news
+        if activity.state in _MARKS and not left_out and (old is None or old.state != activity.state):
             yield f"{_MARKS[activity.state]} {name}{f': {why}' if why else ''}"
     if now.failed and not before.failed:
         yield "the engine has failed"

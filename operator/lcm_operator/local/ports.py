@@ -20,11 +20,12 @@ PORT_NAMES = (
     "operator",
     "operator-2",
     "registry",
+    "partners",
     "rest",
     "rest-metrics",
 )
 # Those that callers count on, and the variable of make by which each is moved.
-CONTRACT = {"rest": "REST_PORT", "registry": "REGISTRY_PORT"}
+CONTRACT = {"rest": "REST_PORT", "registry": "REGISTRY_PORT", "partners": "PARTNERS_PORT"}
 # Who has just been killed may hold its port a little longer than its pid file.
 _FREED_SECONDS = 2
 

@@ -3,14 +3,16 @@
 Called by `components`. It must not start anything: it only writes environments from a layout.
 """
 
+import re
 from collections.abc import Mapping
 
 from lcm_operator.local.layout import LOOPBACK, REPOSITORY, Layout
 
 REST = "rest"
 REGISTRY = "registry"
+PARTNERS = "partners"
 # Where they listen by themselves, and what manifests in this repository name.
-USUAL_PORTS = {REST: 5000, REGISTRY: 5001}
+USUAL_PORTS = {REST: 5000, REGISTRY: 5001, PARTNERS: 5003}
 SEED = REPOSITORY / "examples" / "registry.json"
 
 
@@ -21,9 +23,9 @@ def address(layout: Layout, name: str) -> str:
 
 def addressed(layout: Layout, manifest: str) -> str:
     """Return a manifest that names the services' usual ports with those that they have in this cluster."""
-    for name, port in USUAL_PORTS.items():
-        manifest = manifest.replace(f"{LOOPBACK}:{port}", address(layout, name))
-    return manifest
+    moved = {f"{LOOPBACK}:{port}": address(layout, name) for name, port in USUAL_PORTS.items()}
+    usual = "|".join(map(re.escape, moved))
+    return re.sub(rf"(?:{usual})\b", lambda found: moved[found[0]], manifest)
 
 
 def rest(layout: Layout) -> Mapping[str, str]:
@@ -40,3 +42,8 @@ def rest(layout: Layout) -> Mapping[str, str]:
 def registry(layout: Layout) -> Mapping[str, str]:
     """Return the environment of the dummy registry."""
     return {"LCM_REGISTRY_ADDRESS": address(layout, REGISTRY), "LCM_REGISTRY_SEED": str(SEED)}
+
+
+def partners(layout: Layout) -> Mapping[str, str]:
+    """Return the environment of the dummy partner services."""
+    return {"LCM_PARTNERS_ADDRESS": address(layout, PARTNERS), "LCM_PARTNERS_SEED": str(SEED)}

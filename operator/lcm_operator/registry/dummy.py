@@ -4,18 +4,16 @@ Served by `__main__`. A PUT merges members into a trial, as engines report their
 """
 
 import base64
-import json
 from collections.abc import Iterable
-from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from lcm_operator.registry.faults import CONTROL, Faults, NoFaultError
+from lcm_operator.registry.bodies import Json, json_object
+from lcm_operator.registry.faults import CONTROL, Faults
 
-_LARGEST_BODY = 1024 * 1024
+LARGEST_BODY = 1024 * 1024
 _TRIAL = "/trial/{id:[^/]+}{_:/?}"  # by default an ID could not hold braces
-Json = dict[str, Any]
 
 
 def application(seed: Iterable[Json] = (), credentials: str | None = None) -> web.Application:
@@ -23,8 +21,16 @@ def application(seed: Iterable[Json] = (), credentials: str | None = None) -> we
 
     `credentials`: the `user:password` that it wants to see at trials; None: it lets everybody in.
     """
-    trials = {str(trial["id"]): dict(trial) for trial in seed}
     faults = Faults()
+    middlewares = [faults.middleware] if credentials is None else [faults.middleware, _guard(credentials)]
+    app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
+    app.add_routes([*repository(seed), *faults.routes])
+    return app
+
+
+def repository(seed: Iterable[Json]) -> web.RouteTableDef:
+    """Return the routes to trials, those of `seed` at first."""
+    trials = {str(trial["id"]): dict(trial) for trial in seed}
     routes = web.RouteTableDef()
 
     @routes.get("/trial{_:/?}")
@@ -40,7 +46,7 @@ def application(seed: Iterable[Json] = (), credentials: str | None = None) -> we
 
     @routes.put(_TRIAL)
     async def put_trial(request: web.Request) -> web.Response:
-        members = await _object(request)
+        members = await json_object(request)
         trial = trials.setdefault(request.match_info["id"], {"id": request.match_info["id"]})
         trial.update(members, id=trial["id"])
         return web.Response(status=204)
@@ -50,23 +56,7 @@ def application(seed: Iterable[Json] = (), credentials: str | None = None) -> we
         found = trials.pop(request.match_info["id"], None)
         return web.Response(status=204 if found is not None else 404)
 
-    @routes.put("/_faults")
-    async def set_fault(request: web.Request) -> web.Response:
-        try:
-            faults.set(await _object(request))
-        except NoFaultError as error:
-            return web.json_response({"detail": str(error)}, status=400)
-        return web.Response(status=204)
-
-    @routes.delete("/_faults")
-    async def clear_faults(_: web.Request) -> web.Response:
-        faults.clear()
-        return web.Response(status=204)
-
-    middlewares = [faults.middleware] if credentials is None else [faults.middleware, _guard(credentials)]
-    app = web.Application(middlewares=middlewares, client_max_size=_LARGEST_BODY)
-    app.add_routes(routes)
-    return app
+    return routes
 
 
 def _guard(credentials: str) -> Middleware:
@@ -80,16 +70,3 @@ def _guard(credentials: str) -> Middleware:
         return web.json_response({"detail": "Who are you?"}, status=401)
 
     return guard
-
-
-async def _object(request: web.Request) -> Json:
-    """Return the body, a JSON object. Raises HTTPBadRequest."""
-    try:
-        body = json.loads(await request.read())
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise web.HTTPBadRequest(
-            text='{"detail": "the body must be a JSON object"}', content_type="application/json"
-        )
-    return body

@@ -10,6 +10,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from lcm_operator.registry.bodies import json_object
+
 CONTROL = "/_"
 _LONGEST_SECONDS = 3600
 _CHUNK = b" " * 1024
@@ -21,12 +23,16 @@ class NoFaultError(ValueError):
 
 @dataclass
 class Fault:
-    """One failure. `count`: for how many more requests; None: until it is told otherwise."""
+    """One failure. `count`: for how many more requests; None: until it is told otherwise.
+
+    `skip`: how many that fit are let pass first.
+    """
 
     kind: str
     path: str | None = None
     method: str | None = None
     count: int | None = None
+    skip: int = 0
     status: int = 500
     seconds: float = 60
 
@@ -55,12 +61,32 @@ class Faults:
         self._faults.clear()
 
     @property
+    def routes(self) -> web.RouteTableDef:
+        """Return the routes by which failures are asked for."""
+        routes = web.RouteTableDef()
+
+        @routes.put("/_faults")
+        async def set_fault(request: web.Request) -> web.Response:
+            try:
+                self.set(await json_object(request))
+            except NoFaultError as error:
+                return web.json_response({"detail": str(error)}, status=400)
+            return web.Response(status=204)
+
+        @routes.delete("/_faults")
+        async def clear_faults(_: web.Request) -> web.Response:
+            self.clear()
+            return web.Response(status=204)
+
+        return routes
+
+    @property
     def middleware(self) -> Middleware:
         """Return what stands between the requests and their handlers."""
 
         @web.middleware
         async def fail(request: web.Request, handler: Handler) -> web.StreamResponse:
-            fault = next((fault for fault in self._faults if fault.fits(request)), None)
+            fault = self._next(request)
             if fault is None:
                 return await handler(request)
             if fault.count is not None:
@@ -68,6 +94,14 @@ class Faults:
             return await _KINDS[fault.kind](fault, request, handler)
 
         return fail
+
+    def _next(self, request: web.Request) -> Fault | None:
+        for fault in self._faults:
+            if fault.fits(request):
+                if fault.skip == 0:
+                    return fault
+                fault.skip -= 1
+        return None
 
 
 async def _status(fault: Fault, _: web.Request, __: Handler) -> web.StreamResponse:
@@ -142,6 +176,8 @@ def _fault(wanted: dict[str, Any]) -> Fault:
         raise NoFaultError(f"seconds must be a number from 0 to {_LONGEST_SECONDS}")
     if fault.count is not None and (not _is_number(fault.count, int) or fault.count < 1):
         raise NoFaultError("count must be an integer from 1 on, or null")
+    if not _is_number(fault.skip, int) or fault.skip < 0:
+        raise NoFaultError("skip must be an integer from 0 on")
     return fault
 
 
