@@ -12,13 +12,15 @@ RUN --mount=type=secret,id=certificates \
     if [ -s /run/secrets/certificates ]; then export PIP_CERT=/run/secrets/certificates; fi; \
     python3 -m venv /tools && python3 -m venv /opt/lcm && \
     /tools/bin/pip install --require-hashes --only-binary=:all: -r requirements/build.txt && \
-    /opt/lcm/bin/pip install --require-hashes --only-binary=:all: -r requirements/runtime.txt
+    /opt/lcm/bin/pip install --no-compile --require-hashes --only-binary=:all: -r requirements/runtime.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
+# Compiled, as the root is read-only; but for the official client, which is there for kubeconfigs and weighs the most.
 RUN /tools/bin/python -m hatchling build --target wheel && \
-    /opt/lcm/bin/pip install --no-deps --no-index dist/*.whl && \
+    /opt/lcm/bin/pip install --no-compile --no-deps --no-index dist/*.whl && \
     /opt/lcm/bin/pip uninstall --yes --quiet setuptools pip && \
-    /opt/lcm/bin/python -c 'import lcm_operator.controllers.__main__'
+    /opt/lcm/bin/python -m compileall -q --invalidation-mode unchecked-hash -x /kubernetes/ /opt/lcm/lib && \
+    /opt/lcm/bin/python -B -c 'import lcm_operator.controllers.__main__'
 
 FROM ${BASE_IMAGE}
 ARG VERSION=0.1.0
