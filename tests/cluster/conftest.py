@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.node_stage import Node, Pods, running_node
-from tests.cluster.operator_stage import Stage
+from tests.cluster.operator_stage import Stage, TrialPlan, nap
 from tests.cluster.proxied_stage import ProxiedOperator, ProxiedStage
 from tests.cluster.proxy import Proxy
+from tests.cluster.rest_stage import LEVELS, Caller, Registry, TrialRegistry, sidecar
 
 from lcm_operator.local.cluster import Cluster
 from lcm_operator.local.components import CONTROL_PLANE
@@ -104,3 +105,20 @@ def pods(cluster: Cluster, namespace: str, node: Node) -> Iterator[Pods]:  # noq
     pods = Pods(cluster, namespace)
     yield pods
     pods.close()
+
+
+@pytest.fixture(scope="module", params=LEVELS, ids=[f"level {level}" for level in LEVELS])
+def caller(
+    request: pytest.FixtureRequest, staffed: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Caller]:
+    """A namespace with everything in it; tests of a module share it, each with IDs of its own."""
+    level, registry = request.param, Registry()
+    folder = tmp_path_factory.mktemp("rest")
+    with fresh_namespace(staffed) as namespace:
+        stage = Stage(staffed, namespace)
+        stage.create(TrialPlan, "default", {"activities": [nap()]})
+        stage.create(TrialRegistry, "default", {"url": registry.url, "intervalSeconds": 3600})
+        settings = {"LCM_API_LEVEL": level, "LCM_TIMEZONE": "Europe/Helsinki"}
+        with sidecar(staffed, namespace, folder, **settings) as rest:
+            yield Caller(staffed, namespace, rest, registry, level)
+    registry.close()

@@ -1,8 +1,8 @@
 """The stage of the REST tests: the sidecar as a process of its own, and clients that know only HTTP.
 
-`Sidecar` runs as the ServiceAccount lcm-rest of a test's namespace, with the rights of deploy/rbac/rest.yaml
-there. `Registry` is a trial registry that answers what the test wants. Paths go out as they are given: no
-client library gets to normalise them.
+`Caller` has all of it in one namespace. `Sidecar` runs as the ServiceAccount lcm-rest of a test's namespace,
+with the rights of deploy/rbac/rest.yaml there. `Registry` is a trial registry that answers what the test
+wants. Paths go out as they are given: no client library gets to normalise them.
 """
 
 import hashlib
@@ -21,13 +21,17 @@ from typing import Any
 
 import yaml
 from pykube.objects import NamespacedAPIObject
-from tests.cluster.operator_stage import DEADLINE, GROUP
+from tests.cluster.operator_stage import DEADLINE, GROUP, Stage
 
 from lcm_operator.local.cluster import Cluster
 from lcm_operator.local.layout import REPOSITORY
 from lcm_operator.local.waiting import wait_until
 
 KEY = "key-of-the-tests"
+FAR = "2031-07-01T10:00:00+02:00"
+TRIGGER = "date[2031-07-01 11:00:00 EEST]"
+"""FAR as a caller's /status shows it."""
+LEVELS = ("0.1.1", "1.0.2")
 NOT_NAMESPACED = ("ClusterRole", "ClusterRoleBinding")
 
 
@@ -232,3 +236,30 @@ class Registry:
                 """Keep the test's output quiet."""
 
         return Handler
+
+
+class Caller(Stage):
+    """One namespace with operator, node, a registry and a sidecar, and the words of its level."""
+
+    def __init__(self, cluster: Cluster, namespace: str, rest: Sidecar, registry: Registry, level: str):
+        super().__init__(cluster, namespace)
+        self.rest, self.registry, self.level = rest, registry, level
+        self._given = 0
+
+    def fresh_id(self, prefix: str = "trial") -> str:
+        """Return an ID that no other test has."""
+        self._given += 1
+        return f"{prefix}-{self._given}"
+
+    def scheduled(self) -> str:
+        return str(self.rest.status()["scheduled_trials"])
+
+    def engines_shown(self) -> str:
+        return str(self.rest.status()["Executor_Engine_instances"])
+
+    def word(self, status: str) -> str:
+        return status.capitalize() if self.level == "1.0.2" else status
+
+    def until_engine(self, trial_id: str, status: str) -> None:
+        entry = f"{{'ID': {trial_id!r}, 'status': {self.word(status)!r}}}"
+        self.wait(lambda: entry in self.engines_shown())

@@ -3,7 +3,9 @@
 import re
 from datetime import UTC, datetime
 
-_FORM = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:?\d{2})", re.ASCII)
+_FORM = re.compile(r"\d{4}-\d{2}-\d{2}T(?!24)\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:?[0-5]\d)", re.ASCII)
+_LAST_YEAR = 9998
+"""In UTC, as for a Trial: the next one does not end in every time zone."""
 
 
 def parse_start_time(text: str) -> datetime | None:
@@ -15,6 +17,7 @@ def parse_start_time(text: str) -> datetime | None:
     if _FORM.fullmatch(text) is None:
         return None
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        moment = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):  # no such date, or one before year 1 or after 9999 in UTC
         return None
+    return moment if moment.year <= _LAST_YEAR else None

@@ -9,6 +9,7 @@ reason that every process can see. Called by `domain.decide`, `domain.scheduling
 from datetime import UTC, datetime
 
 from lcm_operator.api import names, reasons
+from lcm_operator.api.times import parse_start_time
 from lcm_operator.api.trial import RegistryMove, Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act
 from lcm_operator.domain.snapshot import Snapshot
@@ -49,11 +50,7 @@ def decide_move(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | N
 def _read_at_creation(trial: Trial) -> datetime | None:
     """Return the annotation of REST and import. People can write anything there: what is no time is none."""
     text = trial.metadata.annotations.get(names.ANNOTATION_REGISTRY_START_TIME, "")
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    return parse_start_time(text)
 
 
 def _shown(moment: datetime) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from lcm_operator.api import names, reasons
+from lcm_operator.api.times import parse_start_time
 
 Json = dict[str, Any]
 
@@ -57,15 +58,15 @@ class ViewedEngine:
 def trial_of(raw: Json) -> ViewedTrial:
     """Return what is kept of a Trial."""
     metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
-    told = (metadata.get("annotations") or {}).get(names.ANNOTATION_REGISTRY_START_TIME)
-    start = spec.get("startTime") or status.get("startTime") or told
+    told = (metadata.get("annotations") or {}).get(names.ANNOTATION_REGISTRY_START_TIME, "")
+    start = spec.get("startTime") or status.get("startTime")
     succeeded, why = _condition(status, reasons.SUCCEEDED)
     return ViewedTrial(
         name=metadata["name"],
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
         trial_id=spec.get("trialID", metadata["name"]),
-        start=_moment(start),
+        start=_moment(start) or parse_start_time(told),
         from_registry="registryRef" in spec,
         suspended=bool(spec.get("suspend")),
         refused=_condition(status, reasons.ACCEPTED)[0] == "False",
@@ -107,9 +108,5 @@ def _handled(status: Json, field: str) -> Handled | None:
 
 
 def _moment(text: str | None) -> datetime | None:
-    """Return a time as the API server keeps it; what people wrote into an annotation may be none."""
-    try:
-        moment = datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.tzinfo is not None else None
+    """Return a time as the API server keeps it."""
+    return datetime.fromisoformat(text) if text else None

@@ -150,8 +150,8 @@ class Scheduling:
         await self._create_from_registry(entry)
 
     def _is_past(self, start: datetime) -> bool:
-        """Return whether it is too late: scripts post the present time, cut to seconds."""
-        return start < self._now() - _JUST_NOW
+        """Return whether it is too late. Scripts post the present time cut to seconds: so is ours."""
+        return start < self._now().replace(microsecond=0) - _JUST_NOW
 
     def _refuse_scheduled(self, trial_id: str) -> None:
         if self._view.scheduling(trial_id) is not None:

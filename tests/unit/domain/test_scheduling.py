@@ -103,6 +103,13 @@ def test_a_start_time_told_by_the_registry_counts():
     assert shown(decision, "Scheduled") == ("True", "StartTimeKnown")
 
 
+@pytest.mark.parametrize("written", ["soon", "2031-01-01T08:00:00", "9999-12-31T23:59:59-12:00"])
+def test_what_people_write_for_the_registrys_time_and_is_none_counts_for_nothing(written: str):
+    annotations = {"lcm.5gdrones.eu/registry-start-time": written}
+    waiting = trial(startTime=None, registryRef={"name": "default"}, annotations=annotations)
+    assert shown(decide(slot(waiting), at(-3000)), "Scheduled") == ("False", "AwaitingRegistry")
+
+
 def test_an_armed_trial_whose_registry_tells_another_start_time_gives_up_its_engine():
     waiting = trial(startTime=None, registryRef={"name": "default"})
     known = msgspec.structs.replace(waiting, status=msgspec.structs.replace(waiting.status, start_time=T))
