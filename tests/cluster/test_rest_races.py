@@ -1,0 +1,143 @@
+"""Callers of the sidecar who want different things at one instant: one wins, and all are told clearly."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cluster.conftest import fresh_namespace
+from tests.cluster.operator_stage import Stage, Trial, TrialPlan, in_seconds, nap
+from tests.cluster.rest_stage import Sidecar, sidecar
+
+from lcm_operator.local.cluster import Cluster
+from lcm_operator.local.waiting import wait_until
+
+FAR = "2031-07-01T10:00:00+02:00"
+CALLERS = 8
+ROUNDS = 5
+Said = tuple[int, Any]
+
+
+class Crowd(Stage):
+    """A namespace with an operator, a node and two sidecars; what a trial does is to leave a file."""
+
+    def __init__(self, cluster: Cluster, namespace: str, sidecars: tuple[Sidecar, ...], marks: Path):
+        super().__init__(cluster, namespace)
+        self.sidecars, self.marks = sidecars, marks
+        leave = {"command": ["sh", "-c", 'touch "$MARK"'], "env": {"MARK": f"{marks}/{{{{ trial.id }}}}"}}
+        self.create(TrialPlan, "default", {"activities": [{"name": "act", "exec": leave}]})
+
+    def acted(self, trial_id: str) -> bool:
+        return (self.marks / trial_id).exists()
+
+
+@pytest.fixture(scope="module")
+def crowd(staffed: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+    """Tests of the module share it, each with IDs of its own."""
+    folders = [tmp_path_factory.mktemp("rest") for _ in range(2)]
+    with (
+        fresh_namespace(staffed) as namespace,
+        sidecar(staffed, namespace, folders[0]) as first,
+        sidecar(staffed, namespace, folders[1]) as second,
+    ):
+        yield Crowd(staffed, namespace, (first, second), tmp_path_factory.mktemp("marks"))
+
+
+def at_once(*calls: Callable[[], Said]) -> list[Said]:
+    """Make all calls at one instant, and return what each was told."""
+    ready = threading.Barrier(len(calls))
+
+    def make(call: Callable[[], Said]) -> Said:
+        ready.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as callers:
+        return list(callers.map(make, calls))
+
+
+@pytest.mark.parametrize("name", ["lower-case", "A name with capitals"])
+@pytest.mark.parametrize(
+    "doors", [pytest.param(1, id="at one sidecar"), pytest.param(2, id="at two sidecars")]
+)
+def test_one_of_eight_who_schedule_one_id_at_once_wins_and_the_rest_are_told_that_it_exists(
+    crowd: Crowd, doors: int, name: str
+):
+    for number in range(ROUNDS):
+        trial_id = f"{name} {doors} {number}" if " " in name else f"{name}-{doors}-{number}"
+        calls = [
+            lambda rest=crowd.sidecars[caller % doors], trial_id=trial_id: rest.schedule(trial_id, FAR).said
+            for caller in range(CALLERS)
+        ]
+
+        said = at_once(*calls)
+
+        exists = (400, f"Trial scheduling with ID: {trial_id} already exists.")
+        added = (200, f"Trial scheduling added with trial ID: {trial_id}")
+        assert sorted(said) == [added, *[exists] * (CALLERS - 1)]
+        assert [trial.obj["spec"]["trialID"] for trial in crowd.trials()].count(trial_id) == 1
+        shown = f"{{'id': {trial_id!r}, "
+        for rest in crowd.sidecars:
+            crowd.wait(lambda rest=rest, shown=shown: shown in rest.status()["scheduled_trials"])
+
+
+def test_a_removal_around_the_start_removes_the_trial_or_says_that_it_is_none_any_more(crowd: Crowd):
+    rest, step, start = crowd.sidecars[0], timedelta(milliseconds=100), in_seconds(4)
+    names = [f"due-{number}" for number in range(12)]
+    assert {rest.schedule(name, start).status for name in names} == {200}
+    began = datetime.fromisoformat(start) - 5 * step
+
+    def remove(name: str) -> Said:
+        asked = began + names.index(name) * step
+        assert wait_until(lambda: datetime.now(UTC) >= asked, seconds=60)
+        return rest.call("DELETE", f"/debug/trial/{name}/schedule").said
+
+    with ThreadPoolExecutor(len(names)) as callers:
+        said = dict(zip(names, callers.map(remove, names), strict=True))
+
+    for name, answer in said.items():
+        removed = (200, f"Trial scheduling removed with trial ID: {name}")
+        assert answer in (removed, (400, f"Trial scheduling with ID: {name} does not exist."))
+    removed = {name for name, (status, _) in said.items() if status == 200}
+    started = set(names) - removed
+    crowd.wait(lambda: all(map(crowd.acted, started)))
+    crowd.wait(lambda: {engine.name for engine in crowd.engines()} & set(names) == started)
+    crowd.wait(lambda: {pod.name for pod in crowd.pods()} & {f"{name}-1" for name in removed} == set())
+    assert not any(map(crowd.acted, removed))
+    created = crowd.pods_created()
+    assert all(created[f"{name}-1"] == 1 for name in started)
+    assert {trial.name for trial in crowd.trials()} & set(names) == started
+
+
+@pytest.mark.parametrize("doors", [(0, 0), (0, 1)], ids=["at one sidecar", "at two sidecars"])
+@pytest.mark.parametrize("number", range(2), ids=["once", "once more"])
+def test_a_restore_and_a_finish_at_once_are_both_taken_and_the_trial_succeeds(
+    crowd: Crowd, doors: tuple[int, int], number: int
+):
+    name = f"ends-{sum(doors)}-{number}"
+    plan = [nap("long", 600), nap("stopping")]
+    trial: Trial = crowd.trial(name, start=in_seconds(0), activities=plan, finishAt="stopping")
+    under_way = "Status: Running State: long"
+    restoring, finishing = (crowd.sidecars[door] for door in doors)
+    for rest in crowd.sidecars:
+        crowd.wait(
+            lambda rest=rest: (
+                rest.call("GET", f"/trial/{name}/status").said == (200, under_way)
+                and f"'{name}'" in rest.status()["Executor_Engine_instances"]
+            )
+        )
+
+    said = at_once(
+        lambda: restoring.call("POST", f"/debug/engine/{name}/restore").said,
+        lambda: finishing.call("POST", f"/trial/{name}/finish").said,
+    )
+
+    restored = f"Engine instance restored for trial ID: {name}"
+    assert said == [(200, restored), (200, "State change registered")]
+    crowd.until_condition(trial, "Succeeded", "True", "Completed")
+    states = {one["name"]: one["state"] for one in crowd.engine(name).obj["status"]["activities"]}
+    assert states == {"long": "Skipped", "stopping": "Succeeded"}
+    ended = f"{{'ID': {name!r}, 'status': 'finished'}}"
+    crowd.wait(lambda: ended in restoring.status()["Executor_Engine_instances"])
