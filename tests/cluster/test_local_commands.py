@@ -262,6 +262,27 @@ def test_the_demo_plays_to_its_end_and_leaves_nothing(tmp_path: Path, programs: 
     assert not any(process.alive() for process in Cluster(tmp_path).layout.processes())
 
 
+def test_the_flight_plays_to_its_end_with_partners_that_fail_once(tmp_path: Path, programs: Path) -> None:
+    assert programs
+    flight = command(tmp_path, "run", "--plan", "5gdrones", "--once", *FREE_PORTS)
+
+    assert flight.returncode == 0, flight.stdout + flight.stderr
+    assert "✗ enforce-uav-plan" in flight.stdout
+    assert "✓ slice-deployed" in flight.stdout
+    assert "✓ remove-callback-token" in flight.stdout
+    assert "get-trial-info-auth" not in flight.stdout
+    assert "The partners have done 16 things for it, and none of them twice." in flight.stdout
+    assert Cluster(tmp_path).layout.state is None
+
+
+def test_the_flight_is_not_played_on_a_cluster_of_the_user_s_own(tmp_path: Path) -> None:
+    refused = command(tmp_path, "run", "--plan", "5gdrones", "--context", "mine", "--once")
+
+    assert refused.returncode == 1
+    assert "played with the services of the local cluster only" in refused.stderr
+    assert not any(tmp_path.iterdir())
+
+
 def test_run_ends_at_once_when_the_make_that_called_it_is_killed(tmp_path: Path, programs: Path) -> None:
     assert programs
     cluster = Cluster(tmp_path / "cluster")

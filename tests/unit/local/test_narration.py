@@ -81,6 +81,13 @@ def test_an_activity_that_runs_again_is_told_again() -> None:
     assert told(reset, passed) == ["✓ one"]
 
 
+def test_what_is_left_out_is_told_only_with_a_reason() -> None:
+    jumped = activity("two", "Skipped", "the signal finish jumped over it")
+    now = Seen(trial(), engine(activities=[activity("one", "Skipped"), jumped]))
+
+    assert told(Seen(), now) == ["- two: the signal finish jumped over it"]
+
+
 @pytest.mark.parametrize(
     ("seen", "line"),
     [
