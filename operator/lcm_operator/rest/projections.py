@@ -108,5 +108,8 @@ def _handled(status: Json, field: str) -> Handled | None:
 
 
 def _moment(text: str | None) -> datetime | None:
-    """Return a time as the API server keeps it."""
-    return datetime.fromisoformat(text) if text else None
+    """Return a time as the API server keeps it; a status that was written by hand may hold what is none."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

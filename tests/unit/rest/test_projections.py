@@ -22,3 +22,12 @@ def test_what_people_write_into_the_annotation_is_a_start_time_or_none(told, sta
     metadata = {"name": "a", "uid": "1", "resourceVersion": "1", "annotations": {ANNOTATION: told}}
 
     assert trial_of({"metadata": metadata, "spec": {"registryRef": {"name": "default"}}}).start == start
+
+
+def test_a_status_that_was_written_by_hand_may_hold_a_time_that_is_none():
+    raw = {
+        "metadata": {"name": "a", "uid": "1", "resourceVersion": "1"},
+        "spec": {"registryRef": {"name": "r"}},
+    }
+
+    assert trial_of(raw | {"status": {"startTime": "2031-01-01t08:00:00z"}}).start is None
