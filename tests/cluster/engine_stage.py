@@ -19,7 +19,9 @@ from typing import Any
 
 from tests.cluster.crd_api import Api, engine
 
-from lcm_operator.api.storage import status_patch
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.storage import parse, serialise, status_patch
+from lcm_operator.domain.restoring import RESTORE, restored
 from lcm_operator.local.waiting import wait_until
 
 DEADLINE = 60
@@ -130,10 +132,11 @@ class Engine:
 
 
 class Stage:
-    """One TrialEngine `example` in a namespace of its own."""
+    """One TrialEngine in a namespace of its own, or beside others."""
 
-    def __init__(self, cluster, namespace: str, folder: Path, api: Api, partner: Partner) -> None:
-        self.cluster, self.namespace, self.api, self.partner = cluster, namespace, api, partner
+    def __init__(self, cluster, namespace: str, folder: Path, partner: Partner, name: str) -> None:
+        self.cluster, self.namespace, self.partner, self.name = cluster, namespace, partner, name
+        self.api = Api(cluster)
         self._folder = folder
         self._engines: list[Engine] = []
         self._token = cluster.kubectl.token(namespace, "lcm-engine")
@@ -141,12 +144,12 @@ class Stage:
 
     def create(self, *activities: dict[str, Any], **spec: Any) -> None:
         parameters = [{"name": "partner", "value": self.partner.url}, *spec.pop("parameters", [])]
-        made = engine("example", activities=list(activities), parameters=parameters, **spec)
+        made = engine(self.name, activities=list(activities), parameters=parameters, **spec)
         self.api.admit(made, self.namespace, dry_run=False)
 
     @property
     def object(self) -> dict[str, Any]:
-        return self.cluster.kubectl.get("-n", self.namespace, "trialengine", "example")
+        return self.cluster.kubectl.get("-n", self.namespace, "trialengine", self.name)
 
     @property
     def states(self) -> dict[str, str]:
@@ -157,7 +160,7 @@ class Stage:
 
     def write(self, **status: Any) -> None:
         """Write as the operator does: by merge patch."""
-        self.api.patch_status("TrialEngine", self.namespace, "example", status)
+        self.api.patch_status("TrialEngine", self.namespace, self.name, status)
 
     def give_lease(self, running: Engine) -> None:
         """Make the Lease in which an engine beats, as the operator does before the grant."""
@@ -184,25 +187,18 @@ class Stage:
         moment = (datetime.now(UTC) + timedelta(seconds=delay)).isoformat()
         self.write(
             attempt=attempt,
-            podRef={"name": f"example-{attempt}", "uid": running.uid, "notBefore": moment},
+            podRef={"name": f"{self.name}-{attempt}", "uid": running.uid, "notBefore": moment},
         )
 
-    def reset(self, *, attempt: int) -> None:
-        """Prepare a restore from the latest checkpoint, in one write: no grant, the failed one Pending."""
-        activities = self.object["status"].get("activities", [])
-        for activity in activities:
-            if activity["state"] == "Failed":
-                for field in ("startTime", "completionTime", "message", "output"):
-                    activity.pop(field, None)
-                activity["state"] = "Pending"
-        old = self.object
-        new = {k: v for k, v in old["status"].items() if k != "podRef"}
-        new |= {"attempt": attempt, "activities": activities}
-        patch = status_patch(old["metadata"]["resourceVersion"], old["status"], new)
+    def reset(self) -> None:
+        """Prepare a restore from the latest checkpoint, in one write, as the operator does."""
+        old = parse(self.object, TrialEngine)
+        new = restored(old, RESTORE, datetime.now(UTC), ending=None)
+        patch = status_patch(old.metadata.resource_version, serialise(old.status), serialise(new))
         self.cluster.kubectl(
             f"--namespace={self.namespace}",
             "patch",
-            "trialengine/example",
+            f"trialengine/{self.name}",
             "--subresource=status",
             "--type=json",
             f"--patch={json.dumps(patch)}",
@@ -224,7 +220,7 @@ class Stage:
                     "PATH": os.environ["PATH"],
                     "KUBERNETES_SERVICE_HOST": host,
                     "KUBERNETES_SERVICE_PORT": port,
-                    "LCM_TRIAL_ENGINE": "example",
+                    "LCM_TRIAL_ENGINE": self.name,
                     "LCM_POD_NAME": pod_of(uid),
                     "LCM_POD_UID": uid,
                     "LCM_SERVICE_ACCOUNT_DIRECTORY": str(folder),
@@ -252,10 +248,10 @@ class Stage:
 
 
 @contextmanager
-def acting(cluster, namespace: str, folder: Path) -> Iterator[Stage]:
+def acting(cluster, namespace: str, folder: Path, name: str = "example") -> Iterator[Stage]:
     """Set the stage and clear it."""
     partner = Partner()
-    stage = Stage(cluster, namespace, folder, Api(cluster), partner)
+    stage = Stage(cluster, namespace, folder, partner, name)
     try:
         yield stage
     finally:

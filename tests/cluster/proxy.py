@@ -1,7 +1,7 @@
-"""A proxy between one operator and the API server: it sees every request, and holds, cuts or refuses writes.
+"""A proxy before the API server, for an operator or engines: it sees all requests; it stops writes.
 
 Used by the tests in which a write has to be lost, or has to come before or after another one, not by luck.
-It speaks plain HTTP on loopback to the operator, TLS to the API server, and passes the operator's token on.
+It speaks plain HTTP on loopback to the operator, TLS to engines and the API server, and passes tokens on.
 It knows nothing of trials: what is to be held is told by a function of the request.
 
     operator ──request──> before ──> API server ──> taken ──answer──> operator
@@ -136,13 +136,17 @@ class Refusing:
 
 
 class Proxy:
-    """Listens while its context is open. What was written stands in `writes`, oldest first."""
+    """Listens while its context is open. What was written stands in `writes`, oldest first.
 
-    def __init__(self, server: str, trust: ssl.SSLContext) -> None:
+    `identity`: the certificate for clients that insist on TLS, as engines do.
+    """
+
+    def __init__(self, server: str, trust: ssl.SSLContext, identity: ssl.SSLContext | None = None) -> None:
         self.writes: list[Request] = []
         self.url = ""
         self._server = server
         self._trust = trust
+        self._identity = identity
         self._held: list[Held] = []
         self._refusing: list[Refusing] = []
         self._listening = threading.Event()
@@ -194,8 +198,8 @@ class Proxy:
         ) as self._session:
             runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)
             await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = "http://{}:{}".format(*runner.addresses[0])
+            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._identity).start()
+            self.url = "{}://{}:{}".format("https" if self._identity else "http", *runner.addresses[0])
             self._listening.set()
             await self._stop.wait()
             await runner.cleanup()

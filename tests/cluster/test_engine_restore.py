@@ -66,7 +66,7 @@ def test_a_failed_engine_is_restored_from_its_checkpoint_and_repeats_nothing_tha
     assert first.last_message == message
 
     del stage.partner.answer["/three"]
-    stage.reset(attempt=2)
+    stage.reset()
     second = stage.run(attempt=2)
 
     assert second.exit_code() == 0, second.log
@@ -104,7 +104,7 @@ def test_outputs_values_and_parameters_are_the_same_before_and_after_a_restore(s
     )
     assert stage.run(LCM_PARAMETER_1="secret").exit_code() == 1
     stage.partner.answer["/three"] = 299
-    stage.reset(attempt=2)
+    stage.reset()
 
     second = stage.run(attempt=2, LCM_PARAMETER_1="secret")
 
@@ -178,7 +178,7 @@ def test_killed_in_the_middle_of_an_activity_only_that_one_is_repeated_with_its_
     assert first.exit_code() == -signal.SIGKILL
     assert stage.states[victim] == "Running"
 
-    stage.reset(attempt=2)
+    stage.reset()
     second = stage.run(attempt=2)
 
     assert second.exit_code() == 0, second.log
@@ -197,7 +197,7 @@ def test_killed_in_the_middle_of_a_sleep_or_a_program_that_one_is_repeated(stage
     first.until(lambda: stage.states.get("nap") == "Running")
     first.process.kill()
     first.process.wait()
-    stage.reset(attempt=2)
+    stage.reset()
     second = stage.run(attempt=2)
     second.until(count.exists)
     group = [int(pid) for pid in children(second.process.pid)]
@@ -205,7 +205,7 @@ def test_killed_in_the_middle_of_a_sleep_or_a_program_that_one_is_repeated(stage
     second.process.wait()
     for pid in group:  # as the end of a container does
         os.killpg(pid, signal.SIGKILL)
-    stage.reset(attempt=3)
+    stage.reset()
     third = stage.run(attempt=3)
 
     assert third.exit_code() == 0, third.log

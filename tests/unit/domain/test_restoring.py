@@ -306,3 +306,30 @@ def test_only_the_last_twenty_attempts_are_kept_and_all_are_counted():
     assert [attempt.number for attempt in this.status.attempts] == list(range(12, 32))
     assert this.status.attempts_total == 31
     assert this.status.attempt == 31
+
+
+def test_a_hundred_restores_in_a_row_never_give_the_failed_activity_a_new_run():
+    before = ended(**HALF)
+    runs = set()
+    for number in range(2, 102):
+        asked = asking(before, restore=f"r{number}")
+        begun = written(asked, decide(asked, at(20)))
+        assert begun.engine is not None
+        runs.add(begun.engine.status.activity("two").run)
+        granted = settle(replace(begun, pod=pod(number), engine_read_after_end=False), at(21))
+        assert granted.engine is not None
+        failed = tuple(
+            msgspec.structs.replace(activity, state=HALF[activity.name], message="as told")
+            for activity in granted.engine.status.activities
+        )
+        status = msgspec.structs.replace(granted.engine.status, activities=failed)
+        over = replace(granted, engine=msgspec.structs.replace(granted.engine, status=status))
+        gone = pod(number, ended=True, exit_code=1)
+        before = settle(replace(over, pod=gone, engine_read_after_end=True), at(30))
+    assert before.engine is not None
+    status = before.engine.status
+    assert runs == {1}
+    assert [attempt.number for attempt in status.attempts] == list(range(82, 102))
+    assert {attempt.outcome for attempt in status.attempts} == {"Failed"}
+    assert (status.attempt, status.attempts_total) == (101, 101)
+    assert {activity.name: activity.state for activity in status.activities} == HALF
