@@ -314,9 +314,11 @@ class Registry:
             raise RuntimeError(f"{self._path} was not asked in time")
 
 
-def trials_there(api: Caller) -> list[dict[str, Any]]:
+def trials_there(on: Ground) -> list[dict[str, Any]]:
     """Return all Trials."""
+    api = on.api()
     items: list[dict[str, Any]] = json.loads(api.call("GET", TRIALS_PATH))["items"]
+    api.close()
     return items
 
 
@@ -333,16 +335,15 @@ def trials_written(on: Ground) -> int:
 
 def importing(on: Ground) -> list[Row]:
     """Pull a registry of many trials that are all to be imported, and pull it again."""
-    api = on.api()
     bare = 1000
     floor = bare / at_once(on.api, 8, [f"bare-{number}" for number in range(bare)], create)
-    api.call("DELETE", TRIALS_PATH)
+    on.api().call("DELETE", TRIALS_PATH)
     with registry(TRIALS) as url:
         known = Registry(on, "large", url, **{"import": "All"})
-        created = len(trials_there(api))
+        created = len(trials_there(on))
         rate = TRIALS / known.first_pull
         if not wait_until(
-            lambda: all("phase" in trial.get("status", {}) for trial in trials_there(api)), seconds=PATIENCE
+            lambda: all("phase" in trial.get("status", {}) for trial in trials_there(on)), seconds=PATIENCE
         ):
             raise RuntimeError("some of the imported trials are not looked at")
         before = trials_written(on)
@@ -377,19 +378,21 @@ def reading(on: Ground) -> list[Row]:
     ]
 
 
-def of_rest(programs: Path) -> list[Row]:
+def of_rest(programs: Path) -> Iterator[Row]:
     """Measure the sidecar."""
     with ground(programs) as on:
         on.start(REST)
-        return [posting(on, 1), posting(on, 16), *looking(on)]
+        yield posting(on, 1)
+        yield posting(on, 16)
+        yield from looking(on)
 
 
-def of_registry(programs: Path) -> list[Row]:
+def of_registry(programs: Path) -> Iterator[Row]:
     """Measure the operator's pulls."""
     with ground(programs) as on:
         on.start(OPERATOR)
-        rows = reading(on)
-        return [*rows, *importing(on)]
+        yield from reading(on)
+        yield from importing(on)
 
 
 PARTS = {"rest": of_rest, "registry": of_registry}
@@ -408,6 +411,7 @@ def main() -> int:
             ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
             verdict = {None: "", True: "  met", False: "  MISSED"}[row.met]
             sys.stdout.write(f"{row.what:44}{row.floor:>9}{row.ours:>9}{ratio:>8}{verdict}\n")
+            sys.stdout.flush()
             met = met and row.met is not False
     return int(not met)
 
