@@ -15,6 +15,10 @@ from lcm_operator.api.plan import Activity, Plan
 
 FINISH = "finish"
 """The signal that jumps to the plan's `finishAt`."""
+ACTIVE = "active"
+"""The signal that is taken only while the value `kpiLabel` is `Idle`."""
+CALLBACKS = ("slice", "cloudvnfboarding", "cloudvnfdeployment", "edgevnfonboarding", "edgevnfdeployment")
+"""The names that partners call back under; there are no other signals."""
 
 Progress = Callable[[str], ActivityStatus]
 """What has become of an activity, by its name."""

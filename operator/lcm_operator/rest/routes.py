@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from lcm_operator.api.signals import CALLBACKS
 from lcm_operator.rest import bodies, replies
 from lcm_operator.rest.engines import Engines
 from lcm_operator.rest.heartbeats import Heartbeats
@@ -18,7 +19,7 @@ from lcm_operator.rest.identity import Asks
 from lcm_operator.rest.levels import Level
 from lcm_operator.rest.routing import Call, Route
 from lcm_operator.rest.scheduling import Scheduling
-from lcm_operator.rest.signals import CALLBACKS, LARGEST, Signals
+from lcm_operator.rest.signals import LARGEST, Signals
 from lcm_operator.rest.status_page import StatusPage
 from lcm_operator.rest.tokens import CallbackTokens
 

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from lcm_operator.api.engine import Signal, TrialEngine
 from lcm_operator.api.names import engine_name
+from lcm_operator.api.signals import ACTIVE, FINISH
 from lcm_operator.api.storage import parse, serialise
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import Conflict, NotFound
@@ -20,8 +21,6 @@ from lcm_operator.rest.locks import Locks
 from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.view import View
 
-CALLBACKS = ("slice", "cloudvnfboarding", "cloudvnfdeployment", "edgevnfonboarding", "edgevnfdeployment")
-"""The names that partners call back under."""
 LARGEST = 4 * 1024
 """How large a signal may be, in bytes."""
 MOST_OPEN = 64
@@ -42,11 +41,11 @@ class Signals:
 
     async def active(self, trial_id: str) -> None:
         """Report that the trial's KPIs count from now on; only while their label is Idle."""
-        await self._store(trial_id, "active", _may_become_active)
+        await self._store(trial_id, ACTIVE, _may_become_active)
 
     async def finish(self, trial_id: str) -> None:
         """End the trial, whatever its engine does."""
-        await self._store(trial_id, "finish", _may_finish)
+        await self._store(trial_id, FINISH, _may_finish)
 
     async def callback(self, trial_id: str, name: str) -> None:
         """Report that a partner's part is done. One that has failed may be restored, and needs it then."""

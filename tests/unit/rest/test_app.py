@@ -6,11 +6,12 @@ import logging
 import pytest
 from tests.unit.rest.stage import KEY, READ_KEY, TIME, TOKEN, Sidecar, run
 
+from lcm_operator.api.signals import CALLBACKS
 from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.errors import Unavailable
 from lcm_operator.rest.levels import Outcome
 from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.signals import CALLBACKS, LARGEST
+from lcm_operator.rest.signals import LARGEST
 
 BODY = json.dumps({"trial_id": "a", "start_time": TIME}).encode()
 MISSING = {"msg": "field required", "type": "value_error.missing"}

@@ -7,8 +7,9 @@ import pytest
 from tests.unit.rest.kube import TIME, Kube
 from tests.unit.rest.stage import run
 
+from lcm_operator.api.signals import CALLBACKS
 from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.signals import CALLBACKS, KEPT_CONSUMED, MOST_OPEN, Signals
+from lcm_operator.rest.signals import KEPT_CONSUMED, MOST_OPEN, Signals
 from lcm_operator.rest.view import View
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
