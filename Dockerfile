@@ -15,6 +15,7 @@ RUN --mount=type=secret,id=certificates \
     /opt/lcm/bin/pip install --no-compile --require-hashes --only-binary=:all: -r requirements/runtime.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
+COPY deploy/crds deploy/crds
 # Compiled, as the root is read-only; but for the official client, which is there for kubeconfigs and weighs the most.
 RUN /tools/bin/python -m hatchling build --target wheel && \
     /opt/lcm/bin/pip install --no-compile --no-deps --no-index dist/*.whl && \

@@ -8,6 +8,9 @@ from typing import Any
 
 from kubernetes import client, config
 
+from lcm_operator.cli.schema import PLURALS as PLURALS_OF_PLANS
+from lcm_operator.cli.schema import Fault, faults
+
 GROUP, VERSION = "lcm.5gdrones.eu", "v1alpha1"
 PLURALS = {
     "Trial": "trials",
@@ -27,17 +30,27 @@ class Api:
         self._objects = client.CustomObjectsApi(config.new_client_from_config_dict(json.loads(raw)))
 
     def admit(self, manifest: dict[str, Any], namespace: str = "default", *, dry_run: bool = True) -> dict:
-        """Create the manifest and return what the API server made of it; raises ApiException."""
-        return self._objects.create_namespaced_custom_object(
+        """Create the manifest and return what the API server made of it; raises ApiException.
+
+        `lcm plan check` must find nothing either in what is taken.
+        """
+        made = self._objects.create_namespaced_custom_object(
             *_where(manifest["kind"], namespace),
             manifest,
             field_validation="Strict",
             **({"dry_run": "All"} if dry_run else {}),
         )
+        assert faults_of(manifest) == []
+        return made
 
     def refusal(self, manifest: dict[str, Any]) -> str:
-        """Return what the API server says against the manifest; fails if it has nothing to say."""
-        return _said(self.admit, manifest)
+        """Return what the API server says against the manifest; fails if it has nothing to say.
+
+        `lcm plan check` must find something too.
+        """
+        said = _said(self.admit, manifest)
+        assert manifest["kind"] not in PLURALS_OF_PLANS or faults_of(manifest)
+        return said
 
     def patch(self, kind: str, namespace: str, name: str, patch: Any) -> dict:
         """Change an object by a JSON merge patch."""
@@ -69,6 +82,12 @@ class Api:
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Delete an object."""
         self._objects.delete_namespaced_custom_object(*_where(kind, namespace), name)
+
+
+def faults_of(manifest: dict[str, Any]) -> list[Fault]:
+    """Return what `lcm plan check` finds by the schema, in the kinds that it knows."""
+    kind = manifest["kind"]
+    return list(faults(kind, manifest)) if kind in PLURALS_OF_PLANS else []
 
 
 def _where(kind: str, namespace: str) -> tuple[str, str, str, str]:

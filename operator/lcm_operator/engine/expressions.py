@@ -117,14 +117,21 @@ class Piece:
 @lru_cache(maxsize=256)
 def parse(source: str) -> tuple[str | Piece, ...]:
     """Return literal text and expressions of `source` in their order. Raises TemplateError."""
+    body = syntax(source).body
+    try:
+        return tuple(_piece(source, node) for output in body for node in output.iter_child_nodes())
+    except jinja2.TemplateError as error:
+        raise TemplateError(f"{error.message} in {shown(source)}") from error
+
+
+def syntax(source: str) -> nodes.Template:
+    """Return how `source` is put together. Raises TemplateError."""
     try:
         if any(kind in {"block_begin", "raw_begin"} for _, kind, _ in _SANDBOX.lex(source)):
             raise TemplateError(f"statements are not supported, only {{{{ }}}}: {shown(source)}")
-        body = _SANDBOX.parse(source).body
-        found = [_piece(source, node) for output in body for node in output.iter_child_nodes()]
+        return _SANDBOX.parse(source)
     except jinja2.TemplateError as error:
         raise TemplateError(f"{error.message} in {shown(source)}") from error
-    return tuple(found)
 
 
 def _piece(source: str, node: nodes.Node) -> str | Piece:

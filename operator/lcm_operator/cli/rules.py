@@ -1,0 +1,179 @@
+"""The CEL rules of the CRDs, in Python: by their message, what each finds against a value.
+
+Called by `schema`. CEL itself would not tell which place offends (ADR 0013). Tests see that there is one here
+for each rule, and that both find the same. A rule yields the places that offend, from the value on; () is the
+field that the rule itself names. A value of the wrong type is another keyword's matter: nothing is found.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from lcm_operator.cli.documents import Place
+from lcm_operator.engine.templates import Scope, TemplateError
+
+LISTS = ("activities", "onFailure", "finally")
+_MOST_ACTIVITIES = 128
+_YEARS = range(2000, 9999)
+# `\0` stands for a parameter; possessive, as the slashes of `://` end no host.
+_BEYOND_AUTHORITY = re.compile(r"(?:https?://|\0(?:://)?+)[^/?#]*[/?#]")
+Found = Iterator[Place]
+
+
+def activities(plan: Any) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Yield the activities of the three lists with their places, as far as they are ones."""
+    for field in LISTS:
+        items = plan.get(field) if isinstance(plan, dict) else None
+        if isinstance(items, list):
+            yield from (((field, index), item) for index, item in enumerate(items) if isinstance(item, dict))
+
+
+def _names_used_twice(plan: Any) -> Found:
+    seen: set[Any] = set()
+    for place, activity in activities(plan):
+        match activity:
+            case {"name": str(name)} if name in seen:
+                yield (*place, "name")
+            case {"name": str(name)}:
+                seen.add(name)
+
+
+def _too_many_activities(plan: Any) -> Found:
+    if sum(1 for _ in activities(plan)) > _MOST_ACTIVITIES:
+        yield ()
+
+
+def _names(plan: Any, *lists: str) -> list[Any]:
+    return [activity.get("name") for place, activity in activities(plan) if place[0] in (lists or LISTS)]
+
+
+def _finishes_nowhere(plan: Any) -> Found:
+    match plan:
+        case {"finishAt": str(name), "activities": list()} if name not in _names(plan, "activities"):
+            yield ()
+
+
+def _waits_after_nothing(plan: Any) -> Found:
+    names = _names(plan)
+    for place, activity in activities(plan):
+        match activity:
+            case {"wait": {"after": str(after)}} if after not in names:
+                yield (*place, "wait", "after")
+
+
+def _foreign_authority(url: Any) -> Found:
+    if not isinstance(url, str):
+        return
+    try:
+        pieces = Scope({}).pieces(url)
+    except TemplateError:  # told where all expressions are looked at
+        return
+    built = ""
+    for piece in pieces:
+        if isinstance(piece, str):
+            built += piece
+        elif not _BEYOND_AUTHORITY.match(built):
+            if piece.names != {"parameters"}:
+                yield ()
+                return
+            built += "\0"
+
+
+def _starts_never(moment: Any) -> Found:
+    if not isinstance(moment, str):
+        return
+    try:
+        found = datetime.fromisoformat(moment)
+        years = {found.astimezone(UTC).year} if found.tzinfo is not None and "T" in moment else set()
+    except (ValueError, OverflowError):
+        years = set()
+    if not years & set(_YEARS):
+        yield ()
+
+
+def _not_one_of(*fields: str) -> Callable[[Any], Found]:
+    def find(value: Any) -> Found:
+        if isinstance(value, dict) and Counter(field in value for field in fields)[True] != 1:
+            yield ()
+
+    return find
+
+
+def _both(one: str, other: str) -> Callable[[Any], Found]:
+    def find(value: Any) -> Found:
+        if isinstance(value, dict) and one in value and other in value:
+            yield ()
+
+    return find
+
+
+def _keys_beyond(most: int) -> Callable[[Any], Found]:
+    def find(value: Any) -> Found:
+        if isinstance(value, dict):
+            yield from ((key,) for key in value if not 1 <= len(key) <= most)
+
+    return find
+
+
+def _odd_scheme(url: Any) -> Found:
+    if isinstance(url, str) and not url.startswith(("http://", "https://", "{{")):
+        yield ()
+
+
+def _secrets_not_captured(http: Any) -> Found:
+    match http:
+        case {"secretCapture": list(names)}:
+            captured = http.get("capture")
+            known = captured if isinstance(captured, dict) else {}
+            yield from (
+                ("secretCapture", index) for index, name in enumerate(names) if name not in list(known)
+            )
+
+
+def _lists_alone(plan: Any) -> Found:
+    beside = {"onFailure", "finally", "finishAt"}
+    if isinstance(plan, dict) and "activities" not in plan and beside & set(plan):
+        yield ()
+
+
+def _no_engine(containers: Any) -> Found:
+    match containers:
+        case list() if not any(isinstance(one, dict) and one.get("name") == "engine" for one in containers):
+            yield ()
+
+
+RULES: dict[str, Callable[[Any], Found]] = {
+    "activities, onFailure and finally must not use a name twice, names are unique across the three": (
+        _names_used_twice
+    ),
+    "activities, onFailure and finally must have at most 128 activities together": _too_many_activities,
+    "finishAt must be the name of one of activities": _finishes_nowhere,
+    "in activities, onFailure and finally, wait.after must be the name of an activity of this plan": (
+        _waits_after_nothing
+    ),
+    "default and secretKeyRef exclude each other, at most one of them may be set": (
+        _both("default", "secretKeyRef")
+    ),
+    "an activity must have exactly one of http, wait, sleep and exec": (
+        _not_one_of("http", "wait", "sleep", "exec")
+    ),
+    "json and body exclude each other, at most one of them may be set": _both("json", "body"),
+    "secretCapture must name entries of capture": _secrets_not_captured,
+    "url must begin with http://, https:// or an expression {{ }} over parameters": _odd_scheme,
+    "url must take scheme, host and port from literal text or parameters, not from outputs, values, response,"
+    " trial or now": _foreign_authority,
+    "a key must have 1 to 128 characters": _keys_beyond(128),
+    "sleep must have exactly one of seconds and untilSeconds": _not_one_of("seconds", "untilSeconds"),
+    "exactly one of startTime and registryRef must be set": _not_one_of("startTime", "registryRef"),
+    "planRef and activities exclude each other, at most one of them may be set": (
+        _both("planRef", "activities")
+    ),
+    "onFailure, finally and finishAt may only stand beside activities": _lists_alone,
+    "startTime must lie in the years 2000 to 9998, in RFC 3339 with an offset such as"
+    " 2026-11-24T10:00:00+02:00": _starts_never,
+    "the names of parameters must have 1 to 128 characters": _keys_beyond(128),
+    "a key must have 1 to 317 characters": _keys_beyond(317),
+    "containers must hold one named engine": _no_engine,
+}

@@ -1,0 +1,130 @@
+"""What the CRDs say of a manifest: the schema that the API server has, evaluated without one.
+
+Used by `plan_check`. jsonschema knows most keywords; those that Kubernetes adds or reads in another way are
+here, and its CEL rules in `rules`. Everything that is wrong is told, each with its place.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from jsonschema import Draft4Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+from lcm_operator.cli.documents import Place
+from lcm_operator.cli.rules import RULES
+
+PLURALS = {"Trial": "trials", "TrialPlan": "trialplans"}
+_WORDS = {
+    "type": "must be of type {}",
+    "enum": "must be one of {}",
+    "pattern": "must match {}",
+    "minLength": "must have at least {} characters",
+    "maxLength": "must have at most {} characters",
+    "minItems": "must have at least {} items",
+    "maxItems": "must have at most {} items",
+    "maxProperties": "must have at most {} fields",
+    "maximum": "must be at most {}",
+}
+Errors = Iterator[ValidationError]
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is wrong, and where."""
+
+    place: Place
+    message: str
+
+
+def faults(kind: str, manifest: Any) -> Iterator[Fault]:
+    """Yield what the CRD of a kind says against a manifest."""
+    for error in _validator(kind).iter_errors(manifest):
+        yield Fault(tuple(error.absolute_path), _message(error))
+
+
+def _message(error: ValidationError) -> str:
+    keyword, value = str(error.validator), error.validator_value
+    if keyword == "minimum":
+        above = isinstance(error.schema, dict) and error.schema.get("exclusiveMinimum")
+        return f"must be greater than {value}" if above else f"must be at least {value}"
+    shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return _WORDS.get(keyword, error.message).format(shown)
+
+
+@cache
+def _validator(kind: str) -> Any:
+    crd = yaml.safe_load((_folder() / f"{PLURALS[kind]}.yaml").read_text(encoding="utf-8"))
+    (version,) = crd["spec"]["versions"]
+    return _Kubernetes(version["schema"]["openAPIV3Schema"])
+
+
+def _folder() -> Any:
+    """Return the CRDs that the package came with; a clone has them where they are made."""
+    shipped = files("lcm_operator") / "crds"
+    return shipped if shipped.is_dir() else Path(__file__).parents[3] / "deploy" / "crds"
+
+
+def _properties(validator: Any, properties: Any, instance: Any, schema: Any) -> Errors:
+    """Check what is known; a null gives way to a default, and unknown fields are told."""
+    if not isinstance(instance, dict):
+        return
+    for name, value in instance.items():
+        known = properties.get(name)
+        if known is None:
+            if not schema.get("x-kubernetes-preserve-unknown-fields"):
+                yield ValidationError("unknown field", path=[name])
+        elif value is not None or not (known.get("nullable") or "default" in known):
+            yield from validator.descend(value, known, path=name)
+
+
+def _required(validator: Any, required: Any, instance: Any, schema: Any) -> Errors:  # noqa: ARG001
+    if isinstance(instance, dict):
+        missing = [name for name in required if name not in instance]
+        yield from (ValidationError("is required", path=[name]) for name in missing)
+
+
+def _pattern(validator: Any, pattern: Any, instance: Any, schema: Any) -> Errors:  # noqa: ARG001
+    """Check a pattern of RE2, for which `$` is the very end."""
+    if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
+        yield ValidationError("")
+
+
+def _list_type(validator: Any, kind: Any, instance: Any, schema: Any) -> Errors:  # noqa: ARG001
+    """Tell of what is the same as an item before it, in a set or by the keys of a map."""
+    if kind == "atomic" or not isinstance(instance, list):
+        return
+    keys = schema.get("x-kubernetes-list-map-keys", [])
+    seen: list[Any] = []
+    for index, item in enumerate(instance):
+        known = [item.get(key) for key in keys] if keys and isinstance(item, dict) else item
+        if known in seen:
+            yield ValidationError("is there already", path=[index])
+        seen.append(known)
+
+
+def _validations(validator: Any, rules: Any, instance: Any, schema: Any) -> Errors:  # noqa: ARG001
+    """Evaluate CEL rules, but for those about changes of an object."""
+    for rule in rules:
+        if "oldSelf" in rule["rule"]:
+            continue
+        field = [name for name in rule.get("fieldPath", "").split(".") if name]
+        for place in RULES[rule["message"]](instance):
+            yield ValidationError(rule["message"], path=place or field)
+
+
+_Kubernetes = extend(  # type: ignore[no-untyped-call]
+    Draft4Validator,
+    {
+        "properties": _properties,
+        "required": _required,
+        "pattern": _pattern,
+        "x-kubernetes-list-type": _list_type,
+        "x-kubernetes-validations": _validations,
+    },
+)

@@ -1,0 +1,229 @@
+"""`lcm plan check`: what is wrong with the plans in a file, each fault with its line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lcm_operator.cli import plan_check
+from lcm_operator.cli.rules import RULES
+
+REPOSITORY = Path(__file__).parents[3]
+PLAN = """\
+apiVersion: lcm.5gdrones.eu/v1alpha1
+kind: TrialPlan
+metadata: {name: survey}
+spec:
+  parameters:
+  - {name: url}
+"""
+
+
+@pytest.fixture
+def check(tmp_path, capsys):
+    """Check a text; return the exit code and the lines, without the file's name."""
+
+    def run(text: str):
+        file = tmp_path / "plan.yaml"
+        file.write_text(text)
+        code = plan_check.run(str(file))
+        said = capsys.readouterr()
+        lines = (said.out + said.err).splitlines()
+        assert all(line.startswith(f"{file}:") for line in lines)
+        return code, [line.removeprefix(f"{file}:") for line in lines]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *sorted((REPOSITORY / "deploy" / "plans").glob("*.yaml")),
+        *sorted((REPOSITORY / "examples").glob("plan-*.yaml")),
+        *sorted((REPOSITORY / "examples").glob("trial-*.yaml")),
+    ],
+    ids=lambda file: file.name,
+)
+def test_our_own_plans_are_fine(check, file):
+    assert check(file.read_text()) == (0, [])
+
+
+def test_an_inline_plan_of_a_trial_is_checked_with_its_parameters(check):
+    trial = """\
+apiVersion: lcm.5gdrones.eu/v1alpha1
+kind: Trial
+metadata: {name: one}
+spec:
+  startTime: "2031-01-01T10:00:00Z"
+  parameters: {known: "1"}
+  activities:
+  - {name: a, exec: {command: [x], env: {A: "{{ parameters.known }}", B: "{{ parameters.other }}"}}}
+"""
+    assert check(trial) == (1, ["8: spec.activities[0].exec.env.B: the parameter other is not declared"])
+
+
+FAULTS = {
+    "a field that there is not": (
+        "  - {name: a, slep: {seconds: 1}, sleep: {seconds: 1}}",
+        "8: spec.activities[0].slep: unknown field",
+    ),
+    "a value of another type": (
+        "  - name: a\n    sleep: {seconds: soon}",
+        "9: spec.activities[0].sleep.seconds: must be of type number",
+    ),
+    "a name that is no DNS label": (
+        "  - {name: A b, sleep: {seconds: 1}}",
+        "8: spec.activities[0].name: must match ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    ),
+    "a field that is missing": (
+        "  - {name: a, http: {method: POST}}",
+        "8: spec.activities[0].http.url: is required",
+    ),
+    "an activity of two kinds": (
+        "  - name: a\n    sleep: {seconds: 1}\n    exec: {command: [x]}",
+        "8: spec.activities[0]: an activity must have exactly one of http, wait, sleep and exec",
+    ),
+    "a name twice, in two lists": (
+        "  - {name: a, sleep: {seconds: 1}}\n  finally:\n  - {name: a, sleep: {seconds: 1}}",
+        "10: spec.finally[0].name: activities, onFailure and finally must not use a name twice",
+    ),
+    "a finish that jumps nowhere": (
+        "  - {name: a, sleep: {seconds: 1}}\n  finishAt: b",
+        "9: spec.finishAt: finishAt must be the name of one of activities",
+    ),
+    "a wait for a signal that never comes": (
+        "  - {name: a, wait: {signal: slices}}",
+        "8: spec.activities[0].wait.signal: no such signal can come, there are slice, ",
+    ),
+    "a wait for active with no label": (
+        "  - {name: a, wait: {signal: active}}",
+        "8: spec.activities[0].wait.signal: active is taken while kpiLabel is Idle; no activity",
+    ),
+    "a wait since an activity that comes later": (
+        "  - {name: a, wait: {signal: slice, after: b}}\n  - {name: b, sleep: {seconds: 1}}",
+        "8: spec.activities[0].wait.after: b does not come before this wait",
+    ),
+    "a header of the engine's own": (
+        '  - name: a\n    http:\n      url: "http://x/"\n      headers:\n        Idempotency-Key: mine',
+        "12: spec.activities[0].http.headers.Idempotency-Key: the engine sets this header itself",
+    ),
+    "an expression that is none": (
+        '  - name: a\n    when: "{{ 1 + }}"\n    sleep: {seconds: 1}',
+        "9: spec.activities[0].when: unexpected 'end of print statement' in `{{ 1 + }}`",
+    ),
+    "a statement": (
+        '  - name: a\n    exec: {command: [x], env: {A: "{% if 1 %}"}}',
+        "9: spec.activities[0].exec.env.A: statements are not supported, only {{ }}: `{% if 1 %}`",
+    ),
+    "a condition that is neither true nor false": (
+        "  - name: a\n    when: perhaps\n    sleep: {seconds: 1}",
+        "9: spec.activities[0].when: ",
+    ),
+    "a parameter that is not declared": (
+        '  - {name: a, http: {url: "{{ parameters.uri }}/x"}}',
+        "8: spec.activities[0].http.url: the parameter uri is not declared",
+    ),
+    "the output of an activity that comes later": (
+        (
+            '  - {name: a, when: "{{ outputs.b is defined }}", sleep: {seconds: 1}}\n'
+            "  - {name: b, sleep: {seconds: 1}}"
+        ),
+        "8: spec.activities[0].when: no activity b comes before this one",
+    ),
+    "an output that its activity does not leave": (
+        (
+            '  - {name: a, http: {url: "http://x/", capture: {one: "{{ response.text }}"}}}\n'
+            "  - {name: b, when: \"{{ outputs['a'].two }}\", sleep: {seconds: 1}}"
+        ),
+        "9: spec.activities[1].when: a has no output two",
+    ),
+    "a response before it is there": (
+        '  - {name: a, http: {url: "http://x/{{ response.status }}"}}',
+        "8: spec.activities[0].http.url: response is not there yet",
+    ),
+    "a value that nothing sets": (
+        '  - {name: a, when: "{{ values.label }}", sleep: {seconds: 1}}',
+        "8: spec.activities[0].when: no activity before this one sets label",
+    ),
+    "a host out of a reply": (
+        (
+            '  - {name: a, http: {url: "http://x/", capture: {h: "{{ response.text }}"}}}\n'
+            '  - {name: b, http: {url: "http://{{ outputs.a.h }}/"}}'
+        ),
+        "9: spec.activities[1].http.url: url must take scheme, host and port from literal text or parameters",
+    ),
+    "a key twice": (
+        "  - name: a\n    sleep: {seconds: 1}\n    name: b",
+        "10: spec.activities[0].name: stands twice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("activities", "fault"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_plan_may_not_have(check, activities, fault):
+    code, lines = check(f"{PLAN}  activities:\n{activities}\n")
+
+    assert code == 1
+    assert len(lines) == 1, lines
+    assert lines[0].strip().startswith(fault.strip())
+
+
+def test_all_faults_of_all_documents_are_told_at_once_in_their_order(check):
+    other = "apiVersion: v1\nkind: ConfigMap\n"
+    bad = f"{PLAN}  activities:\n  - {{name: A, sleep: {{}}}}\n"
+
+    code, lines = check(f"{bad}---\n{other}---\n{bad}")
+
+    assert code == 1
+    assert [int(line.partition(":")[0]) for line in lines] == [8, 8, 20, 20]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("a: [\n", "2: expected the node content, but found '<stream end>'", id="no YAML"),
+        pytest.param("&a [*a]\n", "1: an alias stands within what it stands for", id="a list within itself"),
+        pytest.param("", " no TrialPlan and no Trial stands in it", id="nothing"),
+        pytest.param("apiVersion: v1\nkind: Pod\n", " no TrialPlan and no Trial stands in it", id="a Pod"),
+    ],
+)
+def test_what_holds_no_plan_is_told(check, text, said):
+    assert check(text) == (2, [said])
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path, capsys):
+    assert plan_check.run(str(tmp_path / "none.yaml")) == 2
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_a_plan_comes_in_by_stdin():
+    done = subprocess.run(
+        [sys.executable, "-m", "lcm_operator.cli", "plan", "check", "-"],
+        input=f"{PLAN}  activities:\n  - {{name: A, sleep: {{seconds: 1}}}}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout.partition(": must")[0]) == (1, "stdin:8: spec.activities[0].name")
+
+
+def rules_of(schema):
+    for rule in schema.get("x-kubernetes-validations", ()):
+        if "oldSelf" not in rule["rule"]:
+            yield rule["message"]
+    below = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    for each in below:
+        if isinstance(each, dict):
+            yield from rules_of(each)
+
+
+def test_every_rule_of_the_crds_is_known_here_and_no_other():
+    known = set()
+    for plural in ("trials", "trialplans"):
+        crd = yaml.safe_load((REPOSITORY / "deploy" / "crds" / f"{plural}.yaml").read_text())
+        known |= set(rules_of(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]))
+
+    assert known == set(RULES)
