@@ -25,7 +25,7 @@ from lcm_operator.local.waiting import wait_until
 from lcm_operator.partners.dummy import application
 
 PLAN = REPOSITORY / "deploy/plans/5gdrones.yaml"
-LONG = 150
+LONG = 480
 STOPPED = "Status: Stopped State: "
 Entry = dict[str, Any]
 

@@ -240,6 +240,7 @@ def test_clients_ask_for_an_access_token_before_each_request(field: Airfield):
     ]
 
 
+@pytest.mark.timeout(600)
 def test_whatever_fails_a_restored_flight_goes_on_there_and_repeats_nothing(
     field: Airfield, good: list[Entry]
 ):
