@@ -18,9 +18,10 @@ ONCE ?=
 IMAGE ?=
 BASE_IMAGE ?=
 BUILD_ARGS ?=
-# More arguments for pytest, and how many of it run side by side, each with control planes of its own (test).
+# More arguments for pytest, and how many of it run side by side, each with control planes of its own (test). The tests
+# wait more than they compute: three fit on two cores.
 ARGS ?=
-JOBS ?= 2
+JOBS ?= 3
 
 BIN := .venv/bin
 LOCAL := $(BIN)/python -m lcm_operator.local
