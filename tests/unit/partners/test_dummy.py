@@ -1,11 +1,8 @@
 """The dummy partner services, asked as a trial asks them: what they answer, note, report and repeat."""
 
 import asyncio
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +10,7 @@ import pytest
 import requests
 from aiohttp import ClientSession, ServerDisconnectedError, web
 from aiohttp.test_utils import TestServer
+from tests.unit.dummies import begun
 
 from lcm_operator.partners.dummy import application
 
@@ -241,18 +239,8 @@ def test_it_fails_at_a_later_request_if_that_is_asked_for():
     played(scenario)
 
 
-def begun(**environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "lcm_operator.partners"],
-        env=os.environ | {"LCM_PARTNERS_ADDRESS": "127.0.0.1:0"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_the_process_serves_until_sigterm_whatever_is_still_to_be_reported():
-    with begun(LCM_PARTNERS_CALLBACK_SECONDS="600") as process:
+    with begun("partners", LCM_PARTNERS_CALLBACK_SECONDS="600") as process:
         try:
             told = re.search(r"serving at port (\d+)$", process.stdout.readline())
             url = f"http://127.0.0.1:{told[1]}"
@@ -268,7 +256,7 @@ def test_the_process_serves_until_sigterm_whatever_is_still_to_be_reported():
 
 @pytest.mark.parametrize("seconds", ["soon", "-1", "nan"])
 def test_a_time_that_is_none_is_told(seconds: str):
-    with begun(LCM_PARTNERS_CALLBACK_SECONDS=seconds) as process:
+    with begun("partners", LCM_PARTNERS_CALLBACK_SECONDS=seconds) as process:
         _, told = process.communicate(timeout=60)
 
     assert process.returncode == 2

@@ -2,11 +2,8 @@
 
 import asyncio
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 from aiohttp.test_utils import TestServer
+from tests.unit.dummies import begun
 
 from lcm_operator.registry.client import Connection, RegistryClient
 from lcm_operator.registry.dummy import application
@@ -184,20 +182,10 @@ def test_a_failure_that_is_none_is_refused(wanted: dict[str, Any], why: str):
     played(scenario)
 
 
-def begun(**environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "lcm_operator.registry"],
-        env=os.environ | {"LCM_REGISTRY_ADDRESS": "127.0.0.1:0"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_the_process_serves_its_seed_until_sigterm(tmp_path):
     seed = tmp_path / "seed.json"
     seed.write_text(json.dumps([{"id": "a", "start_time": NINE}]))
-    with begun(LCM_REGISTRY_SEED=str(seed)) as process:
+    with begun("registry", LCM_REGISTRY_SEED=str(seed)) as process:
         try:
             told = re.search(r"serving at port (\d+)$", process.stdout.readline())
             url = f"http://127.0.0.1:{told[1]}"
@@ -220,7 +208,7 @@ def test_the_process_serves_its_seed_until_sigterm(tmp_path):
     ],
 )
 def test_settings_that_do_not_fit_are_told(environment: dict[str, str], why: str):
-    with begun(**environment) as process:
+    with begun("registry", **environment) as process:
         _, told = process.communicate(timeout=60)
 
     assert process.returncode == 2
