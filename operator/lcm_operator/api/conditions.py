@@ -28,6 +28,12 @@ def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
     return next((condition for condition in conditions if condition.type == kind), None)
 
 
+def decided(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """Return the condition of a type once it is True or False, else None."""
+    found = find(conditions, kind)
+    return None if found is None or found.status == "Unknown" else found
+
+
 def is_true(conditions: Iterable[Condition], kind: str) -> bool:
     """Return whether the condition of a type is there with status True."""
     found = find(conditions, kind)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.trial_status import start_time
+from lcm_operator.domain.trial_status import outcome, start_time
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,5 @@ def is_due(trial: Trial, now: datetime) -> bool:
     begin = start_time(trial)
     if begin is None or begin > now:
         return False
-    outcome = conditions.find(trial.status.conditions, reasons.SUCCEEDED)
     refused = conditions.is_false(trial.status.conditions, reasons.ACCEPTED)
-    return not refused and (outcome is None or outcome.status == "Unknown")
+    return not refused and outcome(trial) is None

@@ -21,9 +21,8 @@ from lcm_operator.controllers.registries import Registries
 from lcm_operator.controllers.relist import discovered, keep_relisting, relist_until_done
 from lcm_operator.controllers.settings import Settings
 from lcm_operator.controllers.store import Store
-from lcm_operator.kube.access import in_cluster
+from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.kubeconfig import from_kubeconfig
 from lcm_operator.kube.session import open_session, pooled
 
 _LEASE_CONNECTIONS = 4
@@ -34,7 +33,7 @@ async def run(settings: Settings) -> None:
     """Run the operator until SIGTERM or SIGINT. Raises what ended one of its parts."""
     stop = asyncio.Event()
     _listen_to_signals(stop)
-    access = from_kubeconfig(settings.kubeconfig, settings.context) if settings.kubeconfig else in_cluster()
+    access = from_settings(settings.kubeconfig, settings.context)
     own = settings.lease_namespace or access.namespace
     ready, heartbeat, registry = asyncio.Event(), Heartbeat(), metrics.new_registry()
     # The election has connections of its own: no burst of starts keeps it waiting.

@@ -12,9 +12,8 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import parse
 from lcm_operator.controllers.settings import Settings, read
-from lcm_operator.kube.access import in_cluster
+from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.kubeconfig import from_kubeconfig
 from lcm_operator.kube.resources import TRIAL_ENGINES
 from lcm_operator.kube.session import pooled
 
@@ -23,8 +22,8 @@ _SHOWN = 10
 
 def is_running(engine: TrialEngine) -> bool:
     """Return whether an engine was granted and has no outcome."""
-    outcome = conditions.find(engine.status.conditions, reasons.SUCCEEDED)
-    return engine.status.pod_ref is not None and (outcome is None or outcome.status == "Unknown")
+    outcome = conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
+    return engine.status.pod_ref is not None and outcome is None
 
 
 def refusal(engines: Sequence[TrialEngine]) -> str:
@@ -38,7 +37,7 @@ def refusal(engines: Sequence[TrialEngine]) -> str:
 
 async def look(settings: Settings) -> str:
     """Return why the operator has to stay. Raises ApiError."""
-    access = from_kubeconfig(settings.kubeconfig, settings.context) if settings.kubeconfig else in_cluster()
+    access = from_settings(settings.kubeconfig, settings.context)
     namespaces = settings.namespaces(settings.lease_namespace or access.namespace)
     async with pooled(access, namespaces=namespaces) as client:
         return refusal(await _engines(client))

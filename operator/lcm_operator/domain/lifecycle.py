@@ -85,8 +85,7 @@ def _delete(trial: Trial, engine: TrialEngine, deletes: tuple[Request, ...], now
 
 def _is_settled(engine: TrialEngine) -> bool:
     """Return whether the current attempt's outcome is written."""
-    found = conditions.find(engine.status.conditions, reasons.SUCCEEDED)
-    return found is not None and found.status != "Unknown"
+    return conditions.decided(engine.status.conditions, reasons.SUCCEEDED) is not None
 
 
 def _settle(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:

@@ -27,9 +27,9 @@ def told_to_stop(
     """Return `status` with the wish that the engine goes to `finally` now; an outcome stays."""
     moment = now.astimezone(UTC)
     stopping = msgspec.structs.replace(status, stop=Stop(mode=mode, request_time=moment), phase="Stopping")
-    shown = conditions.find(status.conditions, reasons.SUCCEEDED)
-    if shown is not None and shown.status != "Unknown":
+    if conditions.decided(status.conditions, reasons.SUCCEEDED) is not None:
         return stopping
+    shown = conditions.find(status.conditions, reasons.SUCCEEDED)
     current = conditions.with_condition(
         status.conditions,
         reasons.SUCCEEDED,

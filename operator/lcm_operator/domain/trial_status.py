@@ -35,8 +35,7 @@ def start_time(trial: Trial) -> datetime | None:
 
 def outcome(trial: Trial) -> Condition | None:
     """Return the condition Succeeded once it is not Unknown: only a restore or a new start takes it back."""
-    found = conditions.find(trial.status.conditions, reasons.SUCCEEDED)
-    return None if found is None or found.status == "Unknown" else found
+    return conditions.decided(trial.status.conditions, reasons.SUCCEEDED)
 
 
 def has_outcome(trial: Trial, reason: str) -> bool:

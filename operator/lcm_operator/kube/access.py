@@ -71,3 +71,16 @@ def in_cluster(directory: Path = SERVICE_ACCOUNT_DIRECTORY) -> Access:
         ca_file=directory / "ca.crt",
         token_file=TokenFile(directory / "token"),
     )
+
+
+def from_settings(kubeconfig: Path | None, context: str | None) -> Access:
+    """Return the access by a kubeconfig, or that of the pod where none is named.
+
+    Raises what `kubeconfig.from_kubeconfig` or `in_cluster` raises.
+    """
+    if kubeconfig is None:
+        return in_cluster()
+    # 10 MiB of memory, only where they are needed.
+    from lcm_operator.kube.kubeconfig import from_kubeconfig  # noqa: PLC0415
+
+    return from_kubeconfig(kubeconfig, context)

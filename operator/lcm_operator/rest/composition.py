@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from lcm_operator.kube.access import Access, in_cluster
+from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.session import pooled
 from lcm_operator.rest import description, probes, routes
@@ -44,7 +44,7 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    keys, access = _keys(settings), _access(settings)
+    keys, access = _keys(settings), from_settings(settings.kubeconfig, settings.context)
     async with pooled(access) as client:
         namespace = settings.namespace or access.namespace
         await Sidecar(settings, client, namespace, keys).run(stop)
@@ -129,15 +129,6 @@ def _keys(settings: Settings) -> ApiKeys | None:
         return ApiKeys(settings.keys_file)
     except (OSError, BadKeys) as error:
         raise BadSettings(f"LCM_API_KEYS_FILE: {error}") from error
-
-
-def _access(settings: Settings) -> Access:
-    if settings.kubeconfig is None:
-        return in_cluster()
-    # 10 MiB of memory, only where they are needed.
-    from lcm_operator.kube.kubeconfig import from_kubeconfig  # noqa: PLC0415
-
-    return from_kubeconfig(settings.kubeconfig, settings.context)
 
 
 def _now() -> datetime:

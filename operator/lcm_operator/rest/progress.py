@@ -13,7 +13,7 @@ _FINISHED = ("Stopped", "Finish")
 
 def has_ended(engine: TrialEngine) -> bool:
     """Return whether an engine has an outcome, be it one that a restore may take back."""
-    return has_finished(engine) or conditions.is_false(engine.status.conditions, reasons.SUCCEEDED)
+    return conditions.decided(engine.status.conditions, reasons.SUCCEEDED) is not None
 
 
 def has_finished(engine: TrialEngine) -> bool:
