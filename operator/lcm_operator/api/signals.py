@@ -16,7 +16,8 @@ from lcm_operator.api.plan import Activity, Plan
 FINISH = "finish"
 """The signal that jumps to the plan's `finishAt`."""
 ACTIVE = "active"
-"""The signal that is taken only while the value `kpiLabel` is `Idle`."""
+"""The signal that is taken only while the value KPI_LABEL is `Idle`."""
+KPI_LABEL = "kpiLabel"
 CALLBACKS = ("slice", "cloudvnfboarding", "cloudvnfdeployment", "edgevnfonboarding", "edgevnfdeployment")
 """The names that partners call back under; there are no other signals."""
 

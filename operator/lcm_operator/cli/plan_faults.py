@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from lcm_operator.api.plan import Plan
-from lcm_operator.api.signals import ACTIVE, CALLBACKS, FINISH
+from lcm_operator.api.signals import ACTIVE, CALLBACKS, FINISH, KPI_LABEL
 from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.api.support import unsupported
 from lcm_operator.cli.documents import Place
@@ -26,7 +26,6 @@ _MEMBERS = {
 }
 _NAMES = {"parameters", "trial", "outputs", "values", "now", "range"}
 _SIGNALS = (*CALLBACKS, ACTIVE, FINISH)
-_LABEL = "kpiLabel"
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -86,8 +85,8 @@ def _wait(activity: dict[str, Any], seen: _Seen, later: list[Any]) -> Iterator[F
     match activity:
         case {"wait": {"signal": str(signal)}} if signal not in _SIGNALS:
             yield Fault(("wait", "signal"), f"no such signal can come, there are {', '.join(_SIGNALS)}")
-        case {"wait": {"signal": "active"}} if _LABEL not in seen.values:
-            why = f"active is taken while {_LABEL} is Idle; no activity before sets {_LABEL}"
+        case {"wait": {"signal": "active"}} if KPI_LABEL not in seen.values:
+            why = f"active is taken while {KPI_LABEL} is Idle; no activity before sets {KPI_LABEL}"
             yield Fault(("wait", "signal"), why)
     match activity:  # one that there is not at all has been told by the schema
         case {"wait": {"after": str(after)}} if after in later:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from lcm_operator.api.engine import Signal, TrialEngine
 from lcm_operator.api.names import engine_name
-from lcm_operator.api.signals import ACTIVE, FINISH
+from lcm_operator.api.signals import ACTIVE, FINISH, KPI_LABEL
 from lcm_operator.api.storage import parse, serialise
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import Conflict, NotFound
@@ -105,7 +105,7 @@ def _added(engine: TrialEngine, signal: Signal) -> tuple[Signal, ...]:
 
 
 def _may_become_active(engine: TrialEngine) -> None:
-    if engine.status.values.get("kpiLabel") != "Idle":
+    if engine.status.values.get(KPI_LABEL) != "Idle":
         raise Refused(400, "Current label not Idle. Can't mark KPI's as Active.")
     _may_finish(engine)
 
