@@ -167,6 +167,18 @@ class RealNode:
         image = "docker.io/library/lcm-operator"
         self._ctr("images", "tag", f"{image}:e2e", f"{image}:{name}")
 
+    def pids(self, pod_uid: str, command: str) -> list[int]:
+        """Return the processes of a pod whose command line has this in it."""
+
+        def is_meant(process: Path) -> bool:
+            try:
+                mine = pod_uid in (process / "cgroup").read_text()
+                return mine and command in (process / "cmdline").read_text()
+            except OSError:  # it has ended
+                return False
+
+        return [int(found.name) for found in Path("/proc").glob("[0-9]*") if is_meant(found)]
+
     def _api_server(self) -> list[str]:
         pki = self.layout.pki
         return changed(

@@ -31,6 +31,17 @@ def in_seconds(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def manifest(name: str, seconds: float, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a Trial that is due in so many seconds."""
+    plan = {} if "planRef" in spec else {"activities": [{"name": "nap", "sleep": {"seconds": 1}}]}
+    return {
+        "apiVersion": "lcm.5gdrones.eu/v1alpha1",
+        "kind": "Trial",
+        "metadata": {"name": name, "namespace": TRIALS},
+        "spec": {"startTime": in_seconds(seconds)} | plan | spec,
+    }
+
+
 def until(holds: Callable[[], object], what: object = "", seconds: float = DEADLINE) -> None:
     assert wait_until(lambda: bool(holds()), seconds=seconds), what() if callable(what) else what
 
@@ -90,15 +101,14 @@ class Release:
 
     def trial(self, name: str, seconds: float, **spec: Any) -> str:
         """Apply a Trial that is due in so many seconds."""
-        plan = {} if "planRef" in spec else {"activities": [{"name": "nap", "sleep": {"seconds": 1}}]}
-        document = {
-            "apiVersion": "lcm.5gdrones.eu/v1alpha1",
-            "kind": "Trial",
-            "metadata": {"name": name, "namespace": TRIALS},
-            "spec": {"startTime": in_seconds(seconds)} | plan | spec,
-        }
-        self.kubectl("apply", "--filename=-", stdin=json.dumps(document))
+        self.kubectl("apply", "--filename=-", stdin=json.dumps(manifest(name, seconds, spec)))
         return name
+
+    def trials(self, prefix: str, count: int) -> list[str]:
+        """Apply Trials that are due one second after the other, the first of them in 15 s."""
+        documents = [manifest(f"{prefix}-{number}", 15 + number, {}) for number in range(count)]
+        self.kubectl("apply", "--filename=-", stdin="\n---\n".join(map(json.dumps, documents)))
+        return [document["metadata"]["name"] for document in documents]
 
     def get(self, kind: str, name: str, namespace: str = TRIALS) -> dict[str, Any]:
         return self.kubectl.get(kind, name, f"--namespace={namespace}")

@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
 # The first process in the namespaces of `make e2e`; when it ends, everything in there ends. Called by run.sh.
+# Builds what is tested, and becomes the node.
 set -euo pipefail
+export TMPDIR=$LCM_E2E_SCRATCH/tmp
+mkdir "$TMPDIR"
+
+.venv/bin/python -m tools.e2e.programs "$LCM_E2E_SCRATCH"
+IMAGE=lcm-operator:e2e tools/image/build.sh
+# Of Kubernetes' own image for the first container of each pod all that matters is that it sleeps.
+pause=$(buildah from localhost/lcm-operator:e2e)
+buildah config --cmd '["sleep","infinity"]' "$pause"
+buildah commit --quiet --rm "$pause" localhost/lcm-operator-pause:e2e
+for name in lcm-operator lcm-operator-pause; do
+  buildah push --quiet "localhost/$name:e2e" "docker-archive:$LCM_E2E_SCRATCH/$name.tar:docker.io/library/$name:e2e"
+done
+
 mount --make-rshared /
 # What containerd, kubelet and CNI leave behind, they leave here.
 for folder in /run /var/lib /var/log; do mount -t tmpfs tmpfs "$folder"; done
-ip link set lo up
-ip link add node type bridge
-ip address add 10.99.0.1/24 dev node
-ip link set node up
-ip route add default via 10.99.0.254 dev node
-echo 1 >/proc/sys/net/ipv4/ip_forward
-.venv/bin/pytest tests/e2e -p no:cacheprovider "$@"
+exec unshare --net tools/e2e/node.sh "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make e2e`: the tests on a real node. As root, on Debian; ARGS: more arguments for pytest.
-# The node lives in namespaces of its own for processes, mounts and the network. The kernel takes all of it away
-# when the first process in there ends, and that one ends with this script, however this script ends.
+# All of it lives in namespaces of its own for processes and mounts, the node in one for the network too. The kernel
+# takes all of it away when the first process in there ends, and that one ends with this script, however it ends.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 ((EUID == 0)) || { echo "make e2e needs root: it starts containers" >&2; exit 1; }
@@ -34,22 +34,12 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-.venv/bin/python -m tools.e2e.programs "$scratch"
-IMAGE=lcm-operator:e2e tools/image/build.sh
-# Of Kubernetes' own image for the first container of each pod all that matters is that it sleeps.
-pause=$(buildah from localhost/lcm-operator:e2e)
-buildah config --cmd '["sleep","infinity"]' "$pause"
-buildah commit --quiet --rm "$pause" localhost/lcm-operator-pause:e2e
-for name in lcm-operator lcm-operator-pause; do
-  buildah push --quiet "localhost/$name:e2e" "docker-archive:$scratch/$name.tar:docker.io/library/$name:e2e"
-done
-
 for controller in /sys/fs/cgroup/*/; do mkdir --parents "$controller$cgroup"; done
 for file in cpus mems; do
   [[ ! -e /sys/fs/cgroup/cpuset/cpuset.$file ]] ||
     cat "/sys/fs/cgroup/cpuset/cpuset.$file" >"/sys/fs/cgroup/cpuset/$cgroup/cpuset.$file"
 done
 LCM_E2E_SCRATCH=$scratch LCM_E2E_CGROUP=/$cgroup setpriv --pdeathsig KILL \
-  unshare --net --mount --pid --fork --kill-child --mount-proc tools/e2e/inside.sh "$@" &
+  unshare --mount --pid --fork --kill-child --mount-proc tools/e2e/inside.sh "$@" &
 inside=$!
 wait "$inside"

@@ -25,12 +25,12 @@ else
 fi
 
 made_base() {
-  local name=localhost/lcm-operator-base:bookworm root
+  local name=localhost/lcm-operator-base:bookworm
   if ! "$tool" inspect "$name" >/dev/null 2>&1; then
     command -v mmdebstrap >/dev/null || { echo "$1 can't be pulled: set BASE_IMAGE, or install mmdebstrap" >&2; exit 1; }
     echo "$1 can't be pulled: making a base with mmdebstrap" >&2
     root=$(mktemp -d)
-    trap 'rm -rf "$root"' EXIT
+    trap 'rm -rf "$root"' EXIT  # of the subshell, where a local variable is gone by then
     mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-venv,tzdata \
       --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
       --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$root/base.tar" >&2

@@ -41,7 +41,8 @@ async def run(settings: Settings) -> None:
         pooled(access, namespaces=settings.namespaces(own)) as client,
         pooled(access, connections=_LEASE_CONNECTIONS) as lease_client,
     ):
-        elector = Elector(lease_client, own, _identity())
+        place = f"{settings.pod_name}_" if settings.pod_name else None
+        elector = Elector(lease_client, own, _identity(place), place=place)
         reconciler = Reconciler(
             client, Store(settings.domain), may_act=elector.is_leader, observer=Observer(registry)
         )
@@ -133,7 +134,7 @@ async def _watch(
         )
 
     # Unless told, kopf takes the name of the user, and the one of a pod has none.
-    identity: Any = _identity()
+    identity: Any = _identity(None)
     ours = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry,
@@ -160,9 +161,9 @@ class _Patience:
         return itertools.chain((0.1, 0.2, 0.5, 1.0), itertools.repeat(2.0))
 
 
-def _identity() -> str:
+def _identity(place: str | None) -> str:
     """Return a name that no other process has, not even the next one in the same pod."""
-    return f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    return f"{place or f'{socket.gethostname()}_'}{uuid.uuid4().hex[:8]}"
 
 
 def _settle_memory() -> None:

@@ -51,12 +51,25 @@ def clock() -> float:
 
 
 class Elector:
-    """One candidate. `identity` must be unique per process, not only per pod."""
+    """One candidate. `identity` must be unique per process, not only per pod.
 
-    def __init__(self, client: Client, namespace: str, identity: str, terms: Terms | None = None) -> None:
+    `place`: where no two candidates run at a time, if there is such a place. Whoever holds the Lease with an
+    identity that begins with it is dead, and need not be waited for.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        identity: str,
+        *,
+        place: str | None = None,
+        terms: Terms | None = None,
+    ) -> None:
         self._client = client
         self._namespace = namespace
         self._identity = identity
+        self._place = place
         self._terms = terms or Terms()
         self._seen: Lease | None = None
         self._seen_at = self._in_touch_at = clock()
@@ -99,7 +112,7 @@ class Elector:
             lease = await leases.read(self._client, self._namespace, LEASE_NAME)
             if lease is not None:
                 self._observe(lease)
-                if lease.holder not in ("", self._identity) and self._left_of(lease) > 0:
+                if self._is_held_by_another(lease) and self._left_of(lease) > 0:
                     return False
             try:
                 taken = await self._take(lease)
@@ -107,6 +120,10 @@ class Elector:
                 return False
         self._hold(taken, began)
         return True
+
+    def _is_held_by_another(self, lease: Lease) -> bool:
+        predecessor = self._place is not None and lease.holder.startswith(self._place)
+        return lease.holder not in ("", self._identity) and not predecessor
 
     async def _take(self, lease: Lease | None) -> Lease:
         holder, seconds = self._identity, self._terms.lease

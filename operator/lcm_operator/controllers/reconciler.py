@@ -32,7 +32,7 @@ from lcm_operator.kube.errors import ApiError, Conflict, Unavailable
 
 _WORKERS = 32
 _HOLD_BEFORE_START_SECONDS = 1.0
-_LONGEST_SETTLING_SECONDS = 2.0
+_LONGEST_SETTLING_SECONDS = 1.0  # a pod deleted by force has two
 _SETTLING_LOOK_SECONDS = 0.02
 _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_SECONDS = 5.0
@@ -111,7 +111,7 @@ class Reconciler:
                 tasks.create_task(self._work(), name=f"worker-{number}")
 
     async def settle(self) -> None:
-        """Wait until no start is under way or near, at most 2 s: no time to hand over to a standby."""
+        """Wait until no start is under way or near, at most 1 s: no time to hand over to a standby."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LONGEST_SETTLING_SECONDS):
                 while self._may_act() and self.is_busy():  # noqa: ASYNC110

@@ -29,6 +29,8 @@ class Settings:
     LCM_HEALTH_ADDRESS: host:port of /healthz, /readyz and /metrics; default 0.0.0.0:8080.
     LCM_LEASE_NAMESPACE: where the Lease lies that elects the leader; default: the namespace
         of the kubeconfig's context, or the pod's own.
+    LCM_POD_NAME: the pod in which no other process than this one leads: after a restart in there the Lease
+        need not run out first. Default: none is known.
     LCM_WATCH_NAMESPACES: the namespaces that are watched, separated by commas, besides that of the Lease, and
         no right on any other is asked for; default: all.
     """
@@ -36,6 +38,7 @@ class Settings:
     kubeconfig: Path | None = None
     context: str | None = None
     lease_namespace: str | None = None
+    pod_name: str | None = None
     watch_namespaces: tuple[str, ...] = ()
     health: Address = Address("0.0.0.0", 8080)  # noqa: S104 - probes come from outside the pod
     domain: DomainSettings = field(default_factory=DomainSettings)
@@ -78,6 +81,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         kubeconfig=Path(kubeconfig) if kubeconfig else None,
         context=environment.get("LCM_CONTEXT") or None,
         lease_namespace=environment.get("LCM_LEASE_NAMESPACE") or None,
+        pod_name=environment.get("LCM_POD_NAME") or None,
         watch_namespaces=tuple(filter(None, watched)),
         health=health,
         domain=DomainSettings(

@@ -82,9 +82,9 @@ class Server:
 class Candidate:
     """A replica: its elector, and which of the two works it does."""
 
-    def __init__(self, server, name, terms=QUICK):
+    def __init__(self, server, name, terms=QUICK, place=None):
         self.name = name
-        self.elector = Elector(server, "lcm", name, terms)
+        self.elector = Elector(server, "lcm", name, place=place, terms=terms)
         self.doing = []
 
     async def follow(self):
@@ -119,8 +119,8 @@ def run(scenario):
         server = Server()
         candidates = []
 
-        def candidate(name, terms=QUICK):
-            candidates.append(Candidate(server, name, terms).start())
+        def candidate(name, terms=QUICK, place=None):
+            candidates.append(Candidate(server, name, terms, place).start())
             return candidates[-1]
 
         try:
@@ -204,6 +204,33 @@ def test_a_leader_that_died_is_followed_when_its_lease_has_run_out():
         await until(one.elector.is_leader)
         assert module.clock() - began >= 1
         assert server.lease["spec"]["leaseTransitions"] == 5
+
+    run(scenario)
+
+
+def held_for_long_by(holder):
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": 3600, "leaseTransitions": 0}
+    return {"metadata": {"name": LEASE_NAME}, "spec": spec}
+
+
+def test_the_next_process_in_the_place_of_a_dead_leader_does_not_wait():
+    async def scenario(server, candidate):
+        server.put(held_for_long_by("pod-a_1"))
+        two = candidate("pod-a_2", NO_END, place="pod-a_")
+        await until(two.elector.is_leader)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("place", [None, "pod-a_"])
+def test_a_leader_in_another_place_is_waited_for(place):
+    async def scenario(server, candidate):
+        server.put(held_for_long_by("pod-ab_1"))
+        two = candidate("pod-a_2", NO_END, place=place)
+        await until(lambda: two.elector._seen is not None)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await until(two.elector.is_leader)
 
     run(scenario)
 

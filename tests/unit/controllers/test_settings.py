@@ -17,6 +17,7 @@ def test_variables_that_are_empty_count_as_not_set():
         "LCM_CONTEXT",
         "LCM_ENGINE_IMAGE",
         "LCM_HEALTH_ADDRESS",
+        "LCM_POD_NAME",
         "LCM_WATCH_NAMESPACES",
     )
     assert read(dict.fromkeys(names, "")) == Settings()
@@ -31,6 +32,7 @@ def test_every_variable_is_read(tmp_path: Path):
             "LCM_CONTEXT": "lab",
             "LCM_ENGINE_IMAGE": "registry/lcm:1",
             "LCM_HEALTH_ADDRESS": "127.0.0.1:8081",
+            "LCM_POD_NAME": "operator-1",
             "LCM_WATCH_NAMESPACES": "trials-b, trials-a",
         }
     )
@@ -38,6 +40,7 @@ def test_every_variable_is_read(tmp_path: Path):
     assert settings.context == "lab"
     assert settings.domain.engine_image == "registry/lcm:1"
     assert settings.health == Address("127.0.0.1", 8081)
+    assert settings.pod_name == "operator-1"
     assert settings.watch_namespaces == ("trials-b", "trials-a")
 
 
