@@ -3,15 +3,9 @@
 import pytest
 from tests.unit.controllers.objects import raw_engine
 
-from lcm_operator.api.engine import TrialEngine
-from lcm_operator.api.storage import parse
 from lcm_operator.controllers.uninstall import refusal
 
 GRANT = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
-
-
-def engine(name="example", **status):
-    return parse(raw_engine(name=name, **status), TrialEngine)
 
 
 def outcome(status):
@@ -22,13 +16,13 @@ def outcome(status):
         "message": "",
         "lastTransitionTime": "2026-11-24T10:00:00Z",
     }
-    return engine(podRef=GRANT, conditions=[succeeded])
+    return raw_engine(attempt=1, podRef=GRANT, conditions=[succeeded])
 
 
 @pytest.mark.parametrize(
     "found",
     [
-        pytest.param(engine(), id="armed and not granted"),
+        pytest.param(raw_engine(), id="armed and not granted"),
         pytest.param(outcome("True"), id="that has succeeded"),
         pytest.param(outcome("False"), id="that has failed and waits for a person"),
     ],
@@ -40,8 +34,10 @@ def test_it_may_go_with_an_engine(found):
 @pytest.mark.parametrize(
     "found",
     [
-        pytest.param(engine(podRef=GRANT), id="just granted"),
+        pytest.param(raw_engine(attempt=1, podRef=GRANT), id="just granted"),
         pytest.param(outcome("Unknown"), id="at work"),
+        pytest.param(raw_engine(attempt=2), id="that is being restored"),
+        pytest.param(raw_engine(attempt="two"), id="that can't be read"),
     ],
 )
 def test_it_has_to_stay_for_an_engine(found):
@@ -49,7 +45,7 @@ def test_it_has_to_stay_for_an_engine(found):
 
 
 def test_of_many_engines_some_are_named_and_the_rest_counted():
-    told = refusal([engine(name=f"e{number}", podRef=GRANT) for number in range(12)])
+    told = refusal([raw_engine(name=f"e{number}", attempt=1) for number in range(12)])
 
     assert "lab/e9 and 2 more" in told
     assert "lab/e10" not in told
