@@ -2,6 +2,8 @@
 
 import re
 
+import yaml
+from tools.chart import rights
 from tools.chart.generate import INSTALL, REFERENCE, copies, install, reference, sources
 
 
@@ -12,6 +14,18 @@ def test_the_chart_has_a_true_copy_of_each_crd_role_and_plan():
 
 def test_the_reference_of_the_values_is_current():
     assert REFERENCE.read_text(encoding="utf-8") == reference()
+
+
+def test_the_page_of_all_rights_is_current_and_complete():
+    rules = [
+        rule
+        for file in rights.ACCOUNTS
+        for found in yaml.safe_load_all((rights.RBAC / file).read_text(encoding="utf-8"))
+        for rule in found.get("rules", ())
+    ]
+
+    assert rights.PAGE.read_text(encoding="utf-8") == rights.page()
+    assert rights.page().count("\n| `") == len(rules) > 0
 
 
 def test_every_value_is_described():

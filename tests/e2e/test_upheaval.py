@@ -77,53 +77,6 @@ def test_the_chart_is_upgraded_while_trials_are_due(release: Release):
     assert release.key() == key
 
 
-def test_the_rest_interface_gets_an_account_of_its_own_by_an_upgrade(release: Release):
-    release.upgrade(rest={"standalone": True, "replicas": 1})
-
-    done = release.helm("test", NAME, "--timeout=2m", check=False)
-
-    assert done.returncode == 0, done.stderr + release.logs("rest")
-    containers = [pod["spec"]["containers"] for pod in release.operators()]
-    assert [len(found) for found in containers] == [1, 1]
-
-
-ACCOUNTS = {NAME: NAMESPACE, f"{NAME}-rest": NAMESPACE, "lcm-engine": TRIALS}
-
-
-class TestWhoMayDoWhat:
-    def may(self, release: Release, account: str, act: str, namespace: str) -> bool:
-        who = f"--as=system:serviceaccount:{ACCOUNTS[account]}:{account}"
-        done = release.kubectl("auth", "can-i", *act.split(), f"--namespace={namespace}", who, check=False)
-        return done.stdout.strip() == "yes"
-
-    @pytest.mark.parametrize(
-        ("account", "act"),
-        [
-            pytest.param(NAME, "create pods", id="the operator starts engines"),
-            pytest.param(f"{NAME}-rest", "create trials", id="the sidecar schedules"),
-            pytest.param(
-                "lcm-engine", "patch trialengines --subresource=status", id="an engine saves its checkpoint"
-            ),
-        ],
-    )
-    def test_what_they_are_there_for(self, release: Release, account, act):
-        assert self.may(release, account, act, TRIALS)
-
-    @pytest.mark.parametrize(
-        ("account", "act", "namespace"),
-        [
-            pytest.param(NAME, "create pods", "default", id="the operator where it was not told to be"),
-            pytest.param(NAME, "list secrets", TRIALS, id="the operator the list of Secrets"),
-            pytest.param(f"{NAME}-rest", "create pods", TRIALS, id="the sidecar pods"),
-            pytest.param(f"{NAME}-rest", "get trials", NAMESPACE, id="the sidecar in another namespace"),
-            pytest.param("lcm-engine", "get trials", TRIALS, id="an engine Trials"),
-            pytest.param("lcm-engine", "get secrets", TRIALS, id="an engine Secrets"),
-        ],
-    )
-    def test_and_nothing_else(self, release: Release, account, act, namespace):
-        assert not self.may(release, account, act, namespace)
-
-
 def test_a_node_that_was_away_at_the_start_begins_the_trial_when_it_is_back(release: Release):
     trial = release.trial("away", 6)
     release.node.stop_kubelet()

@@ -1,7 +1,8 @@
 """Writes what the chart has from elsewhere, and what is made from the chart; `make chart`.
 
 The CRDs, the RBAC rules and the plans have their one source outside the chart; a chart can only hold copies.
-docs/reference/chart.md comes from the values' schema, deploy/install.yaml from Helm.
+docs/reference/chart.md comes from the values' schema, deploy/install.yaml from Helm, docs/reference/rights.md
+from the RBAC rules.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tools.chart import rights
 from tools.chart.programs import HELM
 
 from lcm_operator.local.building import built
@@ -119,6 +121,7 @@ def main() -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
     REFERENCE.write_text(reference(), encoding="utf-8")
+    rights.PAGE.write_text(rights.page(), encoding="utf-8")
     INSTALL.write_text(install(), encoding="utf-8")
 
 
