@@ -5,6 +5,20 @@ set -euo pipefail
 export TMPDIR=$LCM_E2E_SCRATCH/tmp
 mkdir "$TMPDIR"
 
+# A store of its own for images, to have the layers next time and to sweep out what a killed build has left.
+store=${XDG_CACHE_HOME:-~/.cache}/lcm-operator/images
+mkdir --parents "$store"
+export CONTAINERS_STORAGE_CONF=$LCM_E2E_SCRATCH/storage.conf
+cat >"$CONTAINERS_STORAGE_CONF" <<EOF
+[storage]
+driver = "overlay"
+graphroot = "$store"
+runroot = "$LCM_E2E_SCRATCH/containers"
+EOF
+exec {lock}>"$store.lock"
+flock "$lock"
+buildah rm --all >"$TMPDIR/swept"
+
 .venv/bin/python -m tools.e2e.programs "$LCM_E2E_SCRATCH"
 IMAGE=lcm-operator:e2e tools/image/build.sh
 # Of Kubernetes' own image for the first container of each pod all that matters is that it sleeps.
@@ -14,6 +28,7 @@ buildah commit --quiet --rm "$pause" localhost/lcm-operator-pause:e2e
 for name in lcm-operator lcm-operator-pause; do
   buildah push --quiet "localhost/$name:e2e" "docker-archive:$LCM_E2E_SCRATCH/$name.tar:docker.io/library/$name:e2e"
 done
+exec {lock}>&-
 
 mount --make-rshared /
 # What containerd, kubelet and CNI leave behind, they leave here.

@@ -18,27 +18,18 @@ fi
 
 scratch=$(mktemp --directory --tmpdir lcm-e2e-XXXXXX)
 cgroup=$(basename "$scratch")
-cgroups() { find /sys/fs/cgroup -maxdepth 2 -type d -name "$cgroup"; }
+source tools/e2e/cgroups.sh
 inside=
 clean_up() {
   [[ -z $inside ]] || { kill -KILL "$inside" 2>/dev/null && wait "$inside" 2>/dev/null; } || true
-  # Those who were killed take a moment; until then their control groups can't be removed.
-  for _ in $(seq 100); do
-    cgroups | while read -r group; do find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true; done
-    [[ -n $(cgroups) ]] || break
-    sleep 0.1
-  done
+  remove_cgroups
   rm -rf "$scratch"
 }
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-for controller in /sys/fs/cgroup/*/; do mkdir --parents "$controller$cgroup"; done
-for file in cpus mems; do
-  [[ ! -e /sys/fs/cgroup/cpuset/cpuset.$file ]] ||
-    cat "/sys/fs/cgroup/cpuset/cpuset.$file" >"/sys/fs/cgroup/cpuset/$cgroup/cpuset.$file"
-done
+make_cgroups
 LCM_E2E_SCRATCH=$scratch LCM_E2E_CGROUP=/$cgroup setpriv --pdeathsig KILL \
   unshare --mount --pid --fork --kill-child --mount-proc tools/e2e/inside.sh "$@" &
 inside=$!
