@@ -94,7 +94,7 @@ def test_a_drained_engine_goes_on_by_itself(release: Release):
     until(lambda: release.get("trial", trial).get("status", {}).get("progress") == "1/2")
 
     release.kubectl(
-        "drain", "local", "--pod-selector=lcm.5gdrones.eu/trial", "--delete-emptydir-data", "--force"
+        "drain", "local", f"--pod-selector=lcm.5gdrones.eu/trial={trial}", "--delete-emptydir-data", "--force"
     )
     release.kubectl("uncordon", "local")
 

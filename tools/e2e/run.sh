@@ -14,6 +14,15 @@ done
 if ((${#missing[@]})); then
   apt-get update --quiet
   DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "${missing[@]}"
+  # Debian starts what it installs. Of the services only the programs are wanted.
+  for package in "${missing[@]}"; do
+    case $package in
+      containerd) service=containerd.service ;;
+      containernetworking-plugins) service=cni-dhcp.socket ;;
+      *) continue ;;
+    esac
+    [[ ! -d /run/systemd/system ]] || systemctl --quiet --now disable "$service"
+  done
 fi
 
 scratch=$(mktemp --directory --tmpdir lcm-e2e-XXXXXX)
