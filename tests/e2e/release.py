@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -73,6 +74,7 @@ class Release:
         return done
 
     def install(self) -> None:
+        """Install the chart as `prepare` has made the ground for it."""
         self.helm("install", NAME, str(CHART), "--wait", "--timeout=3m", *self.values({}))
 
     def upgrade(self, **values: Any) -> None:
@@ -124,6 +126,10 @@ class Release:
 
         until(lambda: self.phase(trial) == phase, told, seconds)
         return self.get("trial", trial)["status"]
+
+    def starts(self, *trials: str) -> Counter[str]:
+        """Return how often each of these trials was attempted."""
+        return Counter({trial: len(self.get("trialengine", trial)["status"]["attempts"]) for trial in trials})
 
     def annotate(self, trial: str, **annotations: str) -> None:
         named = [f"lcm.5gdrones.eu/{key.replace('_', '-')}={value}" for key, value in annotations.items()]

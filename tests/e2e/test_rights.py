@@ -21,12 +21,17 @@ OF_CLUSTERS = {
 }
 
 
-@pytest.fixture(scope="module", params=INSTALLATIONS)
-def installation(release: Release, request: pytest.FixtureRequest) -> Iterator[str]:
-    """How the chart was upgraded to; as it was, afterwards."""
-    release.upgrade(**INSTALLATIONS[request.param])
-    yield request.param
+@pytest.fixture(scope="module", autouse=True)
+def as_before(release: Release) -> Iterator[None]:
+    yield
     release.upgrade()
+
+
+@pytest.fixture(scope="module", params=INSTALLATIONS)
+def installation(release: Release, request: pytest.FixtureRequest) -> str:
+    """How the chart is installed now."""
+    release.upgrade(**INSTALLATIONS[request.param])
+    return request.param
 
 
 def test_the_rest_interface_answers(release: Release, installation):

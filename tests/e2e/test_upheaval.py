@@ -6,15 +6,10 @@ import threading
 from collections import Counter
 
 import pytest
-from tests.e2e.release import CHART, NAME, NAMESPACE, TRIALS, Release, until
+from tests.e2e.release import NAME, NAMESPACE, TRIALS, Release, until
 
 DUE = 50
 LEASE_SECONDS = 10
-
-
-def starts(release: Release, *trials: str) -> Counter[str]:
-    """Return how often each of these trials was attempted."""
-    return Counter({trial: len(release.get("trialengine", trial)["status"]["attempts"]) for trial in trials})
 
 
 def lags(release: Release, trials: list[str]) -> list[float]:
@@ -50,7 +45,7 @@ def test_the_leader_is_killed_while_trials_are_due(release: Release, strike):
 
     for trial in trials:
         release.until_phase(trial, "Succeeded", seconds=240)
-    assert starts(release, *trials) == Counter(dict.fromkeys(trials, 1))
+    assert release.starts(*trials) == Counter(dict.fromkeys(trials, 1))
     assert lags(release, trials)[-1] <= LEASE_SECONDS
     until(release.all_ready)
 
@@ -72,7 +67,7 @@ def test_the_chart_is_upgraded_while_trials_are_due(release: Release):
     assert not upgrade.is_alive()
     until(release.all_ready)
     assert not before & {pod["metadata"]["uid"] for pod in release.operators()}
-    assert starts(release, *trials) == Counter(dict.fromkeys(trials, 1))
+    assert release.starts(*trials) == Counter(dict.fromkeys(trials, 1))
     assert lags(release, trials)[-1] <= LEASE_SECONDS
     assert release.key() == key
 
@@ -85,7 +80,7 @@ def test_a_node_that_was_away_at_the_start_begins_the_trial_when_it_is_back(rele
     release.node.start_kubelet()
 
     release.until_phase(trial, "Succeeded")
-    assert starts(release, trial) == Counter({trial: 1})
+    assert release.starts(trial) == Counter({trial: 1})
 
 
 def test_a_drained_engine_goes_on_by_itself(release: Release):
@@ -114,16 +109,3 @@ def test_helm_uninstall_refuses_while_an_engine_runs(release: Release):
     assert f"{TRIALS}/working" in said
     assert release.all_ready()
     release.until_phase(trial, "Succeeded")
-
-
-def test_trials_stay_without_the_chart_and_start_with_the_next_one(release: Release):
-    waiting = release.trial("waiting", 60)
-    done = release.get("trial", "working")["metadata"]["uid"]
-
-    release.helm("uninstall", NAME, "--wait", "--timeout=3m")
-    assert release.operators() == []
-    assert release.get("trial", "working")["metadata"]["uid"] == done
-    release.helm("install", NAME, str(CHART), "--wait", "--timeout=3m", *release.values({}))
-
-    release.until_phase(waiting, "Succeeded")
-    assert starts(release, waiting) == Counter({waiting: 1})

@@ -19,7 +19,8 @@ exec {lock}>"$store.lock"
 flock "$lock"
 buildah rm --all >"$TMPDIR/swept"
 
-.venv/bin/python -m tools.e2e.programs "$LCM_E2E_SCRATCH"
+.venv/bin/python -m tools.e2e.programs "$LCM_E2E_SCRATCH" &
+programs=$!
 IMAGE=lcm-operator:e2e tools/image/build.sh
 # Of Kubernetes' own image for the first container of each pod all that matters is that it sleeps.
 pause=$(buildah from localhost/lcm-operator:e2e)
@@ -29,6 +30,7 @@ for name in lcm-operator lcm-operator-pause; do
   buildah push --quiet "localhost/$name:e2e" "docker-archive:$LCM_E2E_SCRATCH/$name.tar:docker.io/library/$name:e2e"
 done
 exec {lock}>&-
+wait "$programs"
 
 mount --make-rshared /
 # What containerd, kubelet and CNI leave behind, they leave here.
