@@ -98,6 +98,8 @@ class RealNode:
                 "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
                 "kind": "KubeProxyConfiguration",
                 "mode": "iptables",
+                # Without the module br_netfilter, which would be the host's, answers on a bridge pass by it.
+                "iptables": {"masqueradeAll": True},
                 "hostnameOverride": NAME,
                 "clientConnection": {"kubeconfig": str(admin)},
                 "conntrack": {

@@ -3,7 +3,6 @@
 import base64
 import json
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -164,7 +163,6 @@ class Release:
         service = self.get("service", f"{NAME}-rest", NAMESPACE)
         return f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
 
-    def sleep_until_due(self, trial: str) -> None:
-        """Return at the start time of a trial."""
-        start = datetime.fromisoformat(self.get("trial", trial)["spec"]["startTime"])
-        time.sleep(max(0.0, (start - datetime.now(UTC)).total_seconds()))
+    def until_started(self, trial: str) -> None:
+        """Return right after the start of a trial."""
+        until(lambda: "startedTime" in self.get("trial", trial).get("status", {}), self.state)

@@ -5,7 +5,6 @@ import signal
 import threading
 from collections import Counter
 
-import pytest
 from tests.e2e.release import NAME, NAMESPACE, TRIALS, Release, until
 
 DUE = 50
@@ -34,14 +33,13 @@ def kill_process(release: Release) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize(
-    "strike", [pytest.param(delete_pod, id="its pod"), pytest.param(kill_process, id="its process")]
-)
-def test_the_leader_is_killed_while_trials_are_due(release: Release, strike):
-    trials = release.trials(strike.__name__.replace("_", "-"), DUE)
-    release.sleep_until_due(trials[10])
+def test_the_leader_is_killed_twice_while_trials_are_due(release: Release):
+    trials = release.trials("killed", DUE)
 
-    strike(release)
+    release.until_started(trials[10])
+    delete_pod(release)
+    release.until_started(trials[30])
+    kill_process(release)
 
     for trial in trials:
         release.until_phase(trial, "Succeeded", seconds=240)
