@@ -133,3 +133,27 @@ class Stage:
             and event["responseStatus"]["code"] == 201
             and "dryRun" not in event["requestURI"]
         )
+
+    def pods_deleted(self) -> int:
+        """Return how many pods anybody asked to delete, by the audit log."""
+        return sum(
+            event["objectRef"].get("resource") == "pods"
+            for event in self.cluster.audit()
+            if event["verb"] == "delete" and event["objectRef"].get("namespace") == self.namespace
+        )
+
+    def started(self) -> int:
+        return sum("podRef" in engine.obj.get("status", {}) for engine in self.engines())
+
+    def each_was_started_once(self, count: int) -> None:
+        """Wait until so many engines, all that there are, have started; their pods are the only ones ever.
+
+        Only for a stage without a node, where pods stay as they are. The audit log tells less than the pods:
+        of a create whose sender was killed meanwhile it says 504, whether or not the pod is there.
+        """
+        self.wait(lambda: self.started() == count)
+        assert max(self.pods_created().values()) == 1
+        assert self.pods_deleted() == 0
+        granted = {engine.obj["status"]["podRef"]["uid"] for engine in self.engines()}
+        assert {pod.obj["metadata"]["uid"] for pod in self.pods()} == granted
+        assert len(granted) == count

@@ -22,10 +22,6 @@ def unstaffed(stage: Stage):
     stage.cluster.start(NODE)
 
 
-def started(stage: Stage) -> int:
-    return sum("podRef" in engine.obj.get("status", {}) for engine in stage.engines())
-
-
 def apply_many(stage: Stage, count: int, seconds: float) -> None:
     start = in_seconds(seconds)
     for number in range(count):
@@ -34,10 +30,8 @@ def apply_many(stage: Stage, count: int, seconds: float) -> None:
 
 def test_a_hundred_trials_due_in_one_second_are_each_started_once(unstaffed: Stage):
     apply_many(unstaffed, MANY, 8)
-    unstaffed.wait(lambda: started(unstaffed) == MANY)
-    created = unstaffed.pods_created()
-    assert len(created) == MANY
-    assert set(created.values()) == {1}
+    unstaffed.each_was_started_once(MANY)
+    assert len(unstaffed.pods_created()) == MANY
     assert all(trial.obj["status"]["startedTime"] for trial in unstaffed.trials())
 
 
@@ -52,24 +46,20 @@ def test_a_hundred_trials_due_in_one_second_are_each_started_once(unstaffed: Sta
 def test_an_operator_killed_around_the_start_starts_each_trial_once(unstaffed: Stage, pods_there: int):
     apply_many(unstaffed, OTHERS, 4)
     unstaffed.wait(lambda: len(unstaffed.engines()) == OTHERS)
-    unstaffed.wait(lambda: len(unstaffed.pods_created()) >= pods_there)
+    unstaffed.wait(lambda: len(unstaffed.pods()) >= pods_there)
     unstaffed.cluster.stop(OPERATOR, signal.SIGKILL)
     unstaffed.cluster.start(OPERATOR)
-    unstaffed.wait(lambda: started(unstaffed) == OTHERS)
-    created = unstaffed.pods_created()
-    assert len(created) == OTHERS
-    assert set(created.values()) == {1}
+    unstaffed.each_was_started_once(OTHERS)
 
 
 def test_an_operator_killed_again_and_again_during_a_burst_starts_each_trial_once(unstaffed: Stage):
     apply_many(unstaffed, OTHERS, 4)
     unstaffed.wait(lambda: len(unstaffed.engines()) == OTHERS)
     kills = 0
-    while (seen := len(unstaffed.pods_created()) + started(unstaffed)) < 2 * OTHERS:
-        unstaffed.wait(lambda seen=seen: len(unstaffed.pods_created()) + started(unstaffed) > seen)
+    while (seen := len(unstaffed.pods()) + unstaffed.started()) < 2 * OTHERS:
+        unstaffed.wait(lambda seen=seen: len(unstaffed.pods()) + unstaffed.started() > seen)
         unstaffed.cluster.stop(OPERATOR, signal.SIGKILL)
         kills += 1
         unstaffed.cluster.start(OPERATOR)
     assert kills > 0
-    assert len(unstaffed.pods_created()) == OTHERS
-    assert set(unstaffed.pods_created().values()) == {1}
+    unstaffed.each_was_started_once(OTHERS)
