@@ -17,6 +17,9 @@ from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.toolchain import find_go
 
 SIGN_OF_LIFE_SECONDS = 30
+# The compilers collect garbage less often: a build takes less time, for a third more memory.
+PREFERRED = {"GOGC": "400"}
+REQUIRED = {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"}
 Progress = Callable[[str], None]
 
 
@@ -69,7 +72,7 @@ def _go(command: Sequence[str], directory: Path, purpose: str, progress: Progres
     with subprocess.Popen(
         command,
         cwd=directory,
-        env={**inherited, "CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"},
+        env=PREFERRED | inherited | REQUIRED,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
