@@ -17,7 +17,7 @@ from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.toolchain import find_go
 
 SIGN_OF_LIFE_SECONDS = 30
-# The compilers collect garbage less often: a build takes less time, for a third more memory.
+# The compilers collect garbage less often: a build takes less time, for up to twice the memory.
 PREFERRED = {"GOGC": "400"}
 REQUIRED = {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"}
 Progress = Callable[[str], None]
