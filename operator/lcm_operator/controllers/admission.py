@@ -3,7 +3,6 @@
 Armed means admitted, not reserved: what is free now may be taken at the start time.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from lcm_operator.api import names, reasons
@@ -17,7 +16,7 @@ from lcm_operator.kube.resources import PODS, ROLE_BINDINGS, SERVICE_ACCOUNTS
 async def check(client: Client, engine: TrialEngine, manifest: dict[str, Any]) -> Admission:
     """Return what stands in the way of the pod of `engine`. Raises Unavailable."""
     problem = await _problem(client, engine.metadata.namespace, manifest)
-    return Admission(engine.metadata.uid, datetime.now(UTC), problem)
+    return Admission(engine.metadata.uid, problem)
 
 
 async def _problem(client: Client, namespace: str, manifest: dict[str, Any]) -> Problem | None:

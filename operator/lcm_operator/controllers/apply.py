@@ -21,7 +21,8 @@ from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain import actions as act
-from lcm_operator.domain.snapshot import Absent, Problem, Refusal
+from lcm_operator.domain.observation import value_of
+from lcm_operator.domain.snapshot import Absent, Problem
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
 from lcm_operator.kube.resources import LEASES, PODS, TRIAL_ENGINES, TRIALS, Resource
@@ -50,7 +51,8 @@ class Apply:
                 await self._delete(TRIAL_ENGINES, key.namespace, engine.metadata.name, engine.metadata.uid)
                 await self.read_engine(key)
             case act.CheckAdmission(engine=engine, manifest=manifest):
-                self._store.slot(key).admission = await check(self._client, engine, manifest)
+                admission = await check(self._client, engine, manifest)
+                self._store.slot(key).admission = self._store.observed(admission)
             case act.CreatePod(engine=engine, manifest=manifest):
                 await self._create_pod(key, engine, manifest)
             case act.CreateLease(namespace=namespace, manifest=manifest):
@@ -92,7 +94,7 @@ class Apply:
     async def read_engine(self, key: Key) -> None:
         """Read the TrialEngine of a slot."""
         slot = self._store.slot(key)
-        pod = slot.pod
+        pod = value_of(slot.pod)
         over = isinstance(pod, Absent) or (pod is not None and pod.ended)
         try:
             raw = await self._client.get(TRIAL_ENGINES, key.namespace, key.engine)
@@ -102,7 +104,7 @@ class Apply:
             slot.engine_gone, slot.stranger = True, False
         else:
             self._store.put_engine(raw)
-            slot.engine_read_after_end = over and slot.pod == pod
+            slot.engine_read_after_end = over and value_of(slot.pod) == pod
             latched = {t.status.engine_ref.uid for t in slot.trials.values() if t.status.engine_ref}
             slot.engine_gone = bool(latched) and raw["metadata"]["uid"] not in latched
 
@@ -113,7 +115,7 @@ class Apply:
         except AlreadyExists:
             await self.read_engine(key)
         except (Refused, NotFound, Unavailable) as error:
-            slot.refusal = _refusal(error)
+            slot.refusal = self._store.observed(_problem(error))
         else:
             slot.refusal = None
             self._store.put_engine(raw)
@@ -131,21 +133,22 @@ class Apply:
         try:
             raw = await self._client.create(PODS, key.namespace, manifest)
         except (AlreadyExists, Refused, NotFound, Unavailable) as error:
-            slot.refusal = await self._adopt(key, engine, name, error)
+            problem = await self._adopt(key, engine, name, error)
+            slot.refusal = self._store.observed(problem) if problem is not None else None
         else:
             slot.refusal = None
-            slot.set_pod(seen_pod(raw, created=datetime.now(UTC)))
+            slot.set_pod(self._store.observed(seen_pod(raw, created=datetime.now(UTC))))
 
-    async def _adopt(self, key: Key, engine: TrialEngine, name: str, error: ApiError) -> Refusal | None:
+    async def _adopt(self, key: Key, engine: TrialEngine, name: str, error: ApiError) -> Problem | None:
         """Take a pod that is there if this TrialEngine controls it; return what else stands in the way."""
         try:
             raw = await self._client.get(PODS, key.namespace, name)
         except (NotFound, Unavailable):
-            return None if isinstance(error, AlreadyExists) else _refusal(error)
+            return None if isinstance(error, AlreadyExists) else _problem(error)
         found = parse(raw["metadata"], Metadata)
         if found.controller_uid != engine.metadata.uid:
-            return Refusal(_name_taken(found, engine), datetime.now(UTC))
-        self._store.slot(key).set_pod(seen_pod(raw))
+            return _name_taken(found, engine)
+        self._store.slot(key).set_pod(self._store.observed(seen_pod(raw)))
         return None
 
     async def _create_lease(self, namespace: str, manifest: dict[str, Any]) -> None:
@@ -164,7 +167,7 @@ class Apply:
         try:
             raw = await self._client.get(PODS, key.namespace, name)
         except NotFound:
-            slot.set_pod(Absent(name))
+            slot.set_pod(self._store.observed(Absent(name)))
         else:
             pod, engine = seen_pod(raw), slot.engine
             own = (
@@ -174,7 +177,7 @@ class Apply:
             stray = granted is not None and granted.name == pod.name and granted.uid != pod.uid
             if own and stray:  # it came after the granted one had gone, and will never be granted
                 await self._delete(PODS, key.namespace, name, pod.uid)
-            slot.set_pod(pod if own and not stray else Absent(name))
+            slot.set_pod(self._store.observed(pod if own and not stray else Absent(name)))
 
     async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         try:
@@ -234,10 +237,10 @@ def _name_taken(pod: Metadata, engine: TrialEngine) -> Problem:
     return Problem(reasons.NAME_TAKEN, f"pod {pod.name} exists and is not of this TrialEngine")
 
 
-def _refusal(error: ApiError) -> Refusal:
+def _problem(error: ApiError) -> Problem:
     reason = reasons.ADMISSION_REFUSED
     if isinstance(error, Unavailable):
         reason = reasons.API_UNAVAILABLE
     elif "is being terminated" in error.message or isinstance(error, NotFound):
         reason = reasons.NAMESPACE_TERMINATING
-    return Refusal(Problem(reason, f"{error.status} {error.message}"), datetime.now(UTC))
+    return Problem(reason, f"{error.status} {error.message}")

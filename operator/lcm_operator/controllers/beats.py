@@ -13,6 +13,7 @@ from datetime import timedelta
 from lcm_operator.api import names
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.store import Store
+from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.outcome import heartbeat_timeout
 from lcm_operator.domain.snapshot import Beat
 from lcm_operator.kube.client import Client, Json
@@ -64,9 +65,10 @@ class Beats:
         if engine is None or engine.status.pod_ref is None or engine.status.pod_ref.uid != uid:
             return
         renewed = lease["spec"].get("renewTime")
-        before = self._store.slot(key).beat
+        before = value_of(self._store.slot(key).beat)
         known = before is not None and before.pod_uid == uid and self._renewals.get(uid, "") == renewed
         silent = before.silent + passed if before is not None and known else timedelta(0)
-        self._store.slot(key).beat = Beat(pod_uid=uid, begun=renewed is not None, silent=silent)
+        beat = Beat(pod_uid=uid, begun=renewed is not None, silent=silent)
+        self._store.slot(key).beat = self._store.observed(beat)
         if renewed is not None and silent > heartbeat_timeout(engine):
             self._look(key)

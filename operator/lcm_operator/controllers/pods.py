@@ -1,7 +1,7 @@
 """From a pod as the API server shows it to what matters to us."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from lcm_operator.api import names
@@ -24,7 +24,6 @@ def seen_pod(raw: Mapping[str, Any], created: datetime | None = None) -> Pod:
         name=metadata["name"],
         uid=metadata["uid"],
         created=created or datetime.fromisoformat(metadata["creationTimestamp"]),
-        seen=datetime.now(UTC),
         ended=ended,
         deleting="deletionTimestamp" in metadata,
         disrupted=any(

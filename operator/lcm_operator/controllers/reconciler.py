@@ -119,7 +119,7 @@ class Reconciler:
 
     def _take_over(self) -> None:
         """Have a look at every slot, what is due first; what another leader may have changed is in doubt."""
-        self.store.doubt_everything()
+        self.store.begin_term()
         self._retries.clear()
         now = datetime.now(UTC)
         for key in self.store.all_keys():

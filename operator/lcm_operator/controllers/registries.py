@@ -101,7 +101,7 @@ class Registries:
             course.failures = before.failures + 1 if before else 1
             await self._status.failed(registry, begun, error.reason, str(error))
         else:
-            self._take(registry, told)
+            self._take(registry, told, begun)
             await self._hold_back(registry, told)
             await self._import(registry, told)
             await self._status.told(registry, begun, listing, self._scheduled_by_hand(registry))
@@ -135,9 +135,9 @@ class Registries:
         except NotFound:
             return None
 
-    def _take(self, registry: TrialRegistry, told: importing.Told) -> None:
+    def _take(self, registry: TrialRegistry, told: importing.Told, begun: datetime) -> None:
         """Put the times into the store, and have a look at every trial that has another one now."""
-        self._store.registries.tell(_place(registry), told.times)
+        self._store.registries.tell(_place(registry), told.times, read=begun, term=self._store.term)
         for trial in self._store.trials_by(_place(registry)):
             if told.times.get(trial.trial_id) not in (None, trial.status.start_time):
                 self._reconciler.enqueue(self._store.key_of(trial))

@@ -7,7 +7,8 @@ and gives `domain` its frozen snapshots.
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
 
 from lcm_operator.api import names, reasons
 from lcm_operator.api.engine import TrialEngine
@@ -20,10 +21,12 @@ from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.registry_times import Place, RegistryTimes, registry_of
 from lcm_operator.domain.granting import attempt_of
 from lcm_operator.domain.holding import holder
-from lcm_operator.domain.snapshot import Absent, Admission, Beat, Pod, Problem, Refusal, Settings, Snapshot
+from lcm_operator.domain.observation import Observation, value_of
+from lcm_operator.domain.snapshot import Absent, Admission, Beat, Pod, Problem, Settings, Snapshot
 
 _REMEMBERED_DEAD = 10_000
 ObjectName = tuple[str, str]
+T = TypeVar("T")
 Identity = tuple[str, str, str]
 
 
@@ -42,29 +45,29 @@ class Slot:
     engine: TrialEngine | None = None
     unreadable: dict[Thing, str] = field(default_factory=dict)
     stranger: bool = False
-    pod: Pod | Absent | None = None
-    beat: Beat | None = None
-    admission: Admission | None = None
-    refusal: Refusal | None = None
+    pod: Observation[Pod | Absent] | None = None
+    beat: Observation[Beat] | None = None
+    admission: Observation[Admission] | None = None
+    refusal: Observation[Problem] | None = None
     engine_gone: bool = False
     engine_read_after_end: bool = False
 
-    def set_pod(self, pod: Pod | Absent | None) -> None:
+    def set_pod(self, pod: Observation[Pod | Absent] | None) -> None:
         """Remember what is known of the current attempt's pod."""
-        if pod is None or not _same_end(self.pod, pod):
+        if pod is None or not _same_end(value_of(self.pod), pod.value):
             self.engine_read_after_end = False
         self.pod = pod
 
 
-def _current(slot: Slot) -> Pod | Absent | None:
+def _current(slot: Slot) -> Observation[Pod | Absent] | None:
     """Return the pod if it is the one of the current attempt; another replica may have begun a new one."""
-    pod, engine = slot.pod, slot.engine
+    pod, engine = value_of(slot.pod), slot.engine
     if pod is None or engine is None or pod.name != names.pod_name(engine.metadata.name, attempt_of(engine)):
         return None
     granted = engine.status.pod_ref
     if isinstance(pod, Pod) and granted is not None and pod.uid != granted.uid:
         return None
-    return pod
+    return slot.pod
 
 
 def _same_end(old: Pod | Absent | None, new: Pod | Absent) -> bool:
@@ -78,6 +81,8 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.term = 0
+        """How often this process has become the leader."""
         self._slots: dict[Key, Slot] = {}
         self._keys: dict[ObjectName, Key] = {}
         self._plans: dict[ObjectName, TrialPlan | Problem] = {}
@@ -134,7 +139,7 @@ class Store:
             beat=slot.beat,
             admission=slot.admission,
             refusal=slot.refusal,
-            told=self.registries.told(trials),
+            reported=self.registries.reported(trials),
             asked=self.registries.asked(chosen) if chosen else None,
             engine_gone=slot.engine_gone,
             engine_read_after_end=slot.engine_read_after_end,
@@ -234,9 +239,9 @@ class Store:
         metadata = parse(raw["metadata"], Metadata)
         key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
         slot = self._slots.get(key)
-        if slot is None or not isinstance(slot.pod, Pod) or slot.pod.uid != metadata.uid:
+        if slot is None or not isinstance(known := value_of(slot.pod), Pod) or known.uid != metadata.uid:
             return None
-        slot.set_pod(seen_pod(raw))
+        slot.set_pod(self.observed(seen_pod(raw)))
         return key
 
     def doubt_pod(self, namespace: str, engine: str) -> Key | None:
@@ -244,13 +249,19 @@ class Store:
         key = Key(namespace, engine)
         slot = self._slots.get(key)
         granted = slot is not None and slot.engine is not None and slot.engine.status.pod_ref is not None
-        if slot is None or not granted or not isinstance(slot.pod, Pod) or slot.pod.ended:
+        if slot is None or not granted or not isinstance(pod := value_of(slot.pod), Pod) or pod.ended:
             return None
         slot.set_pod(None)
         return key
 
-    def doubt_everything(self) -> None:
-        """Forget what another replica may have changed without our seeing it: pods, beats, refusals."""
+    def observed(self, value: T) -> Observation[T]:
+        """Return what was learnt just now, in the current term."""
+        return Observation(value, datetime.now(UTC), self.term)
+
+    def begin_term(self) -> None:
+        """Drop what earlier terms learnt: another leader may have changed it without our seeing it."""
+        self.term += 1
+        self.registries.begin_term()
         for slot in self._slots.values():
             slot.set_pod(None)
             slot.admission = slot.refusal = slot.beat = None

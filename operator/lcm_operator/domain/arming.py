@@ -36,10 +36,10 @@ def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: dateti
         return act(problem)
     admission, engine = snapshot.admission, snapshot.engine
     if problem is None and engine is not None:
-        fits = admission is not None and admission.engine_uid == engine.metadata.uid
-        if admission is None or not fits or (admission.problem and now >= admission.checked + retry):
+        fits = admission is not None and admission.value.engine_uid == engine.metadata.uid
+        if admission is None or not fits or (admission.value.problem and now >= admission.time + retry):
             return act(CheckAdmission(engine, manifest_of(snapshot, engine)))
-        problem = admission.problem
+        problem = admission.value.problem
     if writes := show_scheduled(trial, begin, now, _armed(problem)):
         return act(*writes)
     if problem is None:
@@ -76,7 +76,7 @@ def engine_problem(
 def refused(snapshot: Snapshot, now: datetime, retry: timedelta) -> Problem | None:
     """Return why the last create was refused, as long as it is too early to try again."""
     refusal = snapshot.refusal
-    return refusal.problem if refusal is not None and now < refusal.at + retry else None
+    return refusal.value if refusal is not None and now < refusal.time + retry else None
 
 
 def show_scheduled(trial: Trial, begin: datetime, now: datetime, armed: Set) -> tuple[Action, ...]:

@@ -17,6 +17,7 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
+from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.pods import engine_lease, engine_pod
 from lcm_operator.domain.restoring import granted_attempts
 from lcm_operator.domain.snapshot import Pod, Snapshot
@@ -39,11 +40,11 @@ def look_up_pod(engine: TrialEngine) -> Decision:
 
 def give_grant(snapshot: Snapshot, engine: TrialEngine, status: TrialEngineStatus, now: datetime) -> Decision:
     """Return the next step towards the grant of an attempt; `status` is what the grant is added to."""
-    pod, refusal = snapshot.pod, snapshot.refusal
+    pod, refusal = value_of(snapshot.pod), snapshot.refusal
     if not isinstance(pod, Pod):
-        if refusal is not None and now < refusal.at + snapshot.settings.retry_start:
-            again = refusal.at + snapshot.settings.retry_start
-            return wait(f"the pod is tried again: {refusal.problem.message}", again, Urgency.FOLLOW)
+        if refusal is not None and now < refusal.time + snapshot.settings.retry_start:
+            again = refusal.time + snapshot.settings.retry_start
+            return wait(f"the pod is tried again: {refusal.value.message}", again, Urgency.FOLLOW)
         return act(CreatePod(engine, manifest_of(snapshot, engine)), urgency=Urgency.FOLLOW)
     lease = CreateLease(engine.metadata.namespace, engine_lease(engine, pod.name, pod.uid))
     return act(lease, GrantEngine(engine, _granted(engine, status, pod, now)), urgency=Urgency.FOLLOW)

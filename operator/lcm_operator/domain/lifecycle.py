@@ -25,6 +25,7 @@ from lcm_operator.domain.actions import (
 )
 from lcm_operator.domain.granting import attempt_of, give_grant, look_up_pod
 from lcm_operator.domain.mirroring import mirror
+from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.outcome import Outcome, is_over, is_silent, judge, judge_life, plan_is_through
 from lcm_operator.domain.requests import Request, answer, open_deletes, open_restores
 from lcm_operator.domain.restoring import (
@@ -118,7 +119,7 @@ def _settle(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime
 
 def _restores_itself(snapshot: Snapshot, engine: TrialEngine, found: Outcome) -> str | None:
     """Return why a failed attempt is followed by another one without anybody asking; None if it is not."""
-    pod = snapshot.pod
+    pod = value_of(snapshot.pod)
     if found.reason == reasons.ENGINE_ENDED and isinstance(pod, Pod) and pod.disrupted:
         return DISRUPTION
     return AUTOMATIC if engine.status.automatic_restores < engine.spec.engine.max_restores else None
@@ -126,7 +127,7 @@ def _restores_itself(snapshot: Snapshot, engine: TrialEngine, found: Outcome) ->
 
 def _reports(snapshot: Snapshot, engine: TrialEngine, found: Outcome) -> bool:
     """Return whether a failed engine is still at `onFailure`, and can be expected to come to its end."""
-    pod = snapshot.pod
+    pod = value_of(snapshot.pod)
     lives = not isinstance(pod, Absent) and not (pod is not None and pod.ended)
     return (
         found.reason == reasons.ACTIVITY_FAILED

@@ -37,7 +37,7 @@ def mirror(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime)
         actions.append(RecordEvent(trial, succeeded.reason, succeeded.message, warning=failed))
     refusal = snapshot.refusal
     if refusal is not None and (shown is None or shown.message != succeeded.message):
-        actions.append(RecordEvent(trial, refusal.problem.reason, succeeded.message, warning=True))
+        actions.append(RecordEvent(trial, refusal.value.reason, succeeded.message, warning=True))
     return tuple(actions)
 
 
@@ -47,7 +47,7 @@ def _succeeded(snapshot: Snapshot, engine: TrialEngine) -> Set:
     if found is not None:
         known = Set(reasons.SUCCEEDED, found.status, found.reason, found.message)
     if known.status == "Unknown" and snapshot.refusal is not None:
-        return known._replace(message=f"the pod is tried again: {snapshot.refusal.problem.message}")
+        return known._replace(message=f"the pod is tried again: {snapshot.refusal.value.message}")
     return known
 
 

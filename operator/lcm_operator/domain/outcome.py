@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from lcm_operator.api import reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Activity
+from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
 
 _LEAST_TIME_TO_BEGIN = timedelta(seconds=120)
@@ -37,7 +38,7 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Outcome | None:
     if plan_is_through(engine) and is_over(engine, engine.spec.finally_):
         message = "the plan has been worked through"
         return Outcome(succeeded=True, reason=reasons.COMPLETED, message=message)
-    pod = snapshot.pod
+    pod = value_of(snapshot.pod)
     if isinstance(pod, Absent) and snapshot.engine_read_after_end:
         return _ended(f"pod {pod.name} is gone")
     if isinstance(pod, Pod) and pod.ended and snapshot.engine_read_after_end:
@@ -49,7 +50,7 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Outcome | None:
 
 def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: datetime) -> Outcome | None:
     """Return the outcome of an attempt that gives no sign of life; `deadline`: startingDeadlineSeconds."""
-    granted, beat = engine.status.pod_ref, snapshot.beat
+    granted, beat = engine.status.pod_ref, value_of(snapshot.beat)
     if granted is None or beat is None or beat.pod_uid != granted.uid:
         return None
     if not beat.begun:
@@ -66,7 +67,7 @@ def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: date
 
 def is_silent(snapshot: Snapshot, engine: TrialEngine) -> bool:
     """Return whether the granted pod has begun to beat and has stopped for longer than its time-out."""
-    granted, beat = engine.status.pod_ref, snapshot.beat
+    granted, beat = engine.status.pod_ref, value_of(snapshot.beat)
     if granted is None or beat is None or beat.pod_uid != granted.uid:
         return False
     return beat.begun and beat.silent > heartbeat_timeout(engine)
@@ -77,7 +78,7 @@ def assumed_ended(snapshot: Snapshot, engine: TrialEngine) -> bool:
 
     That is its time-out, after which it begins nothing, plus the plan's longest request.
     """
-    beat = snapshot.beat
+    beat = value_of(snapshot.beat)
     if beat is None or not is_silent(snapshot, engine):
         return False
     plan = (*engine.spec.activities, *engine.spec.on_failure, *engine.spec.finally_)

@@ -12,6 +12,7 @@ from lcm_operator.api import names, reasons
 from lcm_operator.api.times import parse_start_time
 from lcm_operator.api.trial import RegistryMove, Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act
+from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.trial_status import has_outcome, outcome, start_time, trial_status
 
@@ -23,7 +24,7 @@ def begin_of(snapshot: Snapshot, trial: Trial) -> datetime | None:
     known = start_time(trial)
     if known is not None or trial.spec.registry_ref is None:
         return known
-    return snapshot.told.get(trial.metadata.uid) or _read_at_creation(trial)
+    return value_of(snapshot.reported.get(trial.metadata.uid)) or _read_at_creation(trial)
 
 
 def decide_move(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
@@ -31,7 +32,7 @@ def decide_move(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | N
 
     One that was missed is moved only ahead: then it is scheduled again.
     """
-    told, before = snapshot.told.get(trial.metadata.uid), trial.status.start_time
+    told, before = value_of(snapshot.reported.get(trial.metadata.uid)), trial.status.start_time
     if told is None or before is None or told == before or trial.spec.registry_ref is None:
         return None
     if trial.status.started_time is not None or trial.metadata.deletion_timestamp is not None:

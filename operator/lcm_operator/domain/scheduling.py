@@ -26,6 +26,7 @@ from lcm_operator.domain.actions import (
 )
 from lcm_operator.domain.arming import decide_arming, engine_problem, refused, show_scheduled
 from lcm_operator.domain.granting import manifest_of
+from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.registry_times import begin_of
 from lcm_operator.domain.requests import handled, open_deletes, trial_delete
 from lcm_operator.domain.retention import decide_over
@@ -114,10 +115,11 @@ def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> 
     problem = engine_problem(snapshot, trial, begin, now, retry)
     if isinstance(problem, CreateEngine):
         return act(problem, urgency=Urgency.START)
-    if snapshot.engine is not None and isinstance(snapshot.pod, Pod):
+    pod = value_of(snapshot.pod)
+    if snapshot.engine is not None and isinstance(pod, Pod):
         return act(
-            _latch(trial, snapshot.engine, snapshot.pod, begin, now),
-            RecordEvent(trial, reasons.STARTED, f"pod {snapshot.pod.name} was created"),
+            _latch(trial, snapshot.engine, pod, begin, now),
+            RecordEvent(trial, reasons.STARTED, f"pod {pod.name} was created"),
             urgency=Urgency.FOLLOW,
         )
     problem = problem or refused(snapshot, now, retry)
@@ -184,9 +186,9 @@ def _miss(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> D
         why = "the trial was suspended until its deadline had passed"
     elif _waited_for_its_id(trial):
         reason, why = reasons.DUPLICATE_TRIAL_ID, "another trial held the trial ID at the start time"
-    elif refusal is not None and refusal.at >= begin:
-        reason = refusal.problem.reason
-        why = f"the start was refused until the deadline: {refusal.problem.message}"
+    elif refusal is not None and refusal.time >= begin:
+        reason = refusal.value.reason
+        why = f"the start was refused until the deadline: {refusal.value.message}"
     else:
         armed = conditions.find(trial.status.conditions, reasons.ARMED)
         why = f"the start would have been {(now - begin).total_seconds():.3f} s late"

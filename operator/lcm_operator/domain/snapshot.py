@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import TrialPlan
 from lcm_operator.api.trial import Trial
+from lcm_operator.domain.observation import Observation
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,6 @@ class Pod:
     uid: str
     created: datetime
     """When its create was acknowledged."""
-    seen: datetime
-    """When it was last looked at."""
     ended: bool = False
     deleting: bool = False
     disrupted: bool = False
@@ -70,25 +69,16 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """The last create of a TrialEngine or pod was refused, and when that was."""
-
-    problem: Problem
-    at: datetime
-
-
-@dataclass(frozen=True)
 class Admission:
     """What the API server said of the pod of one TrialEngine; `problem` is None if it would be admitted."""
 
     engine_uid: str
-    checked: datetime
     problem: Problem | None = None
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One slot. `pod` is None as long as nobody looked."""
+    """One slot. What is not in API objects is an observation of this term, None until somebody looked."""
 
     name: str
     trials: tuple[Trial, ...] = ()
@@ -99,12 +89,13 @@ class Snapshot:
     """The name of the TrialEngine is taken by an object that is not ours."""
     plan: TrialPlan | Problem | None = None
     """The TrialPlan that the holder uses; None if it uses none."""
-    pod: Pod | Absent | None = None
-    beat: Beat | None = None
-    admission: Admission | None = None
-    refusal: Refusal | None = None
-    told: Mapping[str, datetime] = field(default_factory=dict)
-    """The start times, by the UIDs of the Trials, that registries told last."""
+    pod: Observation[Pod | Absent] | None = None
+    beat: Observation[Beat] | None = None
+    admission: Observation[Admission] | None = None
+    refusal: Observation[Problem] | None = None
+    """Why the last create of a TrialEngine or pod was refused."""
+    reported: Mapping[str, Observation[datetime]] = field(default_factory=dict)
+    """The start times, by the UIDs of the Trials, that registries reported last."""
     asked: datetime | None = None
     """When the registry of the holder was last asked."""
     engine_gone: bool = False

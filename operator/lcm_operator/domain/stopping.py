@@ -13,6 +13,7 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import Stop, TrialEngine, TrialEngineStatus
 from lcm_operator.domain.actions import Decision, DeletePod, LookUpEngine, WriteEngine, act, wait
 from lcm_operator.domain.granting import give_grant, look_up_pod
+from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.outcome import assumed_ended, is_over, is_silent
 from lcm_operator.domain.restoring import released
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
@@ -68,22 +69,22 @@ def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool
 
     `ask`: delete it; otherwise it is expected to end by itself.
     """
-    pod = snapshot.pod
-    if pod is None:
+    if snapshot.pod is None:
         return look_up_pod(engine)
+    pod = snapshot.pod.value
     if not isinstance(pod, Pod) or pod.ended:
         return None
     if ask and not pod.deleting:
         return act(DeletePod(engine.metadata.namespace, pod.name, pod.uid))
     if assumed_ended(snapshot, engine):
         return None
-    again = pod.seen + snapshot.settings.poll_ending_pod
+    again = snapshot.pod.time + snapshot.settings.poll_ending_pod
     return wait("the pod is ending", again) if now < again else look_up_pod(engine)
 
 
 def read_last_checkpoint(snapshot: Snapshot, engine: TrialEngine) -> Decision | None:
     """Return the decision to read a TrialEngine whose pod has ended, unless that was done since."""
-    pod = snapshot.pod
+    pod = value_of(snapshot.pod)
     over = isinstance(pod, Absent) or (pod is not None and pod.ended)
     if not over or snapshot.engine_read_after_end:
         return None
@@ -92,7 +93,7 @@ def read_last_checkpoint(snapshot: Snapshot, engine: TrialEngine) -> Decision | 
 
 def _namespace_goes(snapshot: Snapshot) -> bool:
     refusal = snapshot.refusal
-    return refusal is not None and refusal.problem.reason == reasons.NAMESPACE_TERMINATING
+    return refusal is not None and refusal.value.reason == reasons.NAMESPACE_TERMINATING
 
 
 def _no_later_than(decision: Decision, limit: datetime) -> Decision:

@@ -105,7 +105,7 @@ class Replica:
             finish(self.apply.read(KEY))
         if self.was_frozen:  # it has lost the Lease meanwhile; as a new leader it doubts everything
             self.was_frozen = False
-            self.store.doubt_everything()
+            self.store.begin_term()
         return bool(decision.actions)
 
     def wakes(self, now: datetime) -> datetime | None:

@@ -113,7 +113,7 @@ def test_an_engine_that_exists_is_read_instead(stage):
 def test_a_created_pod_is_known_with_the_time_of_the_answer(stage):
     before = datetime.now(UTC)
     stage.with_pod()
-    pod = stage.store.snapshot(KEY).pod
+    pod = stage.store.snapshot(KEY).pod.value
     assert isinstance(pod, Pod)
     assert before <= pod.created <= datetime.now(UTC)
 
@@ -122,7 +122,7 @@ def test_a_pod_of_this_engine_that_exists_is_adopted(stage):
     engine = stage.with_engine()
     stage.api.create("pods", a_pod(owned_by(engine.metadata.uid)))
     seen = stage.does(CreatePod(engine, engine_pod(engine, 1, "image")))
-    assert isinstance(seen.pod, Pod)
+    assert isinstance(seen.pod.value, Pod)
     assert seen.refusal is None
 
 
@@ -140,7 +140,7 @@ def test_a_pod_is_not_adopted(stage, owners, reason):
     seen = stage.does(CreatePod(engine, engine_pod(engine, 1, "image")))
     assert seen.pod is None
     assert seen.refusal is not None
-    assert seen.refusal.problem.reason == reason
+    assert seen.refusal.value.reason == reason
 
 
 @pytest.mark.parametrize("what", [pytest.param("trialengines", id="engine"), pytest.param("pods", id="pod")])
@@ -169,8 +169,8 @@ def test_why_a_create_failed_is_remembered_until_one_succeeds(stage, what, error
     stage.refuses[what] = error
     refusal = stage.does(create).refusal
     assert refusal is not None
-    assert refusal.problem.reason == reason
-    assert error.message in refusal.problem.message
+    assert refusal.value.reason == reason
+    assert error.message in refusal.value.message
     stage.refuses.clear()
     assert stage.does(create).refusal is None
 
@@ -203,13 +203,13 @@ def test_a_lease_that_an_earlier_pod_has_left_is_replaced(stage):
 
 def test_a_pod_that_is_not_there_is_absent(stage):
     stage.with_engine()
-    assert stage.does(LookUpPod("lab", "example-1")).pod == Absent("example-1")
+    assert stage.does(LookUpPod("lab", "example-1")).pod.value == Absent("example-1")
 
 
 def test_a_pod_of_somebody_else_is_as_good_as_absent(stage):
     stage.with_engine()
     stage.api.create("pods", a_pod([]))
-    assert stage.does(LookUpPod("lab", "example-1")).pod == Absent("example-1")
+    assert stage.does(LookUpPod("lab", "example-1")).pod.value == Absent("example-1")
 
 
 def test_a_pod_in_the_place_of_the_granted_one_is_deleted_and_counts_as_absent(stage):
@@ -218,7 +218,7 @@ def test_a_pod_in_the_place_of_the_granted_one_is_deleted_and_counts_as_absent(s
     stage.api.set_status("trialengines", "example", **granted)
     stage.store.put_engine(stage.api.get("trialengines", "example"))
     stage.api.create("pods", a_pod(owned_by(engine.metadata.uid)))
-    assert stage.does(LookUpPod("lab", "example-1")).pod == Absent("example-1")
+    assert stage.does(LookUpPod("lab", "example-1")).pod.value == Absent("example-1")
     assert "deletionTimestamp" in stage.api.get("pods", "example-1")["metadata"]
 
 
@@ -244,8 +244,8 @@ def test_an_engine_read_while_its_pod_ended_does_not_count_as_read_after_the_end
 
     async def reading(resource, namespace, name):
         raw = await read(resource, namespace, name)
-        ended = replace(stage.store.slot(KEY).pod, ended=True)
-        stage.store.slot(KEY).set_pod(ended)
+        known = stage.store.slot(KEY).pod
+        stage.store.slot(KEY).set_pod(replace(known, value=replace(known.value, ended=True)))
         return raw
 
     stage.client.get = reading
@@ -275,8 +275,8 @@ def test_only_the_pod_of_that_uid_is_deleted(stage):
         stage.does(DeletePod("lab", "example-1", "another"))
     uid = stage.api.get("pods", "example-1")["metadata"]["uid"]
     seen = stage.does(DeletePod("lab", "example-1", uid))
-    assert isinstance(seen.pod, Pod)
-    assert seen.pod.deleting
+    assert isinstance(seen.pod.value, Pod)
+    assert seen.pod.value.deleting
 
 
 def test_deleting_what_is_gone_is_no_fault(stage):

@@ -7,7 +7,6 @@ from tests.unit.domain.builders import T, admitted, engine, pod, refused
 from lcm_operator.api import names
 from lcm_operator.controllers import store as module
 from lcm_operator.controllers.key import Key
-from lcm_operator.domain.snapshot import Admission
 
 # --- Trials
 
@@ -243,7 +242,7 @@ def test_what_was_found_out_about_an_engine_does_not_count_for_the_next():
 
 
 def test_what_was_found_out_about_an_engine_survives_its_next_version():
-    admission = Admission("engine-1", T)
+    admission = admitted(engine())
     known = store(raw_trial(), engine=raw_engine(), pod=pod())
     known.slot(KEY).admission = admission
     known.put_engine(raw_engine(version=2))
@@ -291,3 +290,15 @@ def test_an_engine_that_comes_after_one_was_missed_is_there():
 
 def test_the_end_of_an_engine_that_nobody_knows_is_no_news():
     assert store().drop_engine("lab", "example", "engine-1") is None
+
+
+# --- terms
+
+
+def test_times_that_a_registry_reported_in_an_earlier_term_do_not_count():
+    known = store(raw_trial(startTime=None, registryRef={"name": "default"}))
+    known.registries.tell(("lab", "default"), {"example": T}, read=T, term=known.term)
+    (reported,) = known.snapshot(KEY).reported.values()
+    assert reported.value == T
+    known.begin_term()
+    assert known.snapshot(KEY).reported == {}

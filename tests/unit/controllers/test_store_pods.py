@@ -2,10 +2,10 @@
 
 import pytest
 from tests.unit.controllers.objects import CREATED, KEY, raw_engine, raw_plan, raw_pod, raw_trial, store
-from tests.unit.domain.builders import admitted, engine, pod, refused
+from tests.unit.domain.builders import absent, admitted, engine, pod, refused
 
 from lcm_operator.controllers.key import Key
-from lcm_operator.domain.snapshot import Absent, Pod, Problem
+from lcm_operator.domain.snapshot import Pod, Problem
 
 # --- plans
 
@@ -70,15 +70,15 @@ def test_the_end_of_the_current_pod_is_seen():
     known = store(raw_trial(), engine=raw_engine(), pod=pod())
     assert known.put_pod(raw_pod()) == KEY
     seen = known.snapshot(KEY).pod
-    assert isinstance(seen, Pod)
-    assert seen.ended
+    assert isinstance(seen.value, Pod)
+    assert seen.value.ended
 
 
 @pytest.mark.parametrize(
     ("known_pod", "uid"),
     [
         pytest.param(None, "pod-1", id="nobody has asked for"),
-        pytest.param(Absent("example-1"), "pod-1", id="was found to be gone"),
+        pytest.param(absent(), "pod-1", id="was found to be gone"),
         pytest.param(pod(), "pod-0", id="is another of the same name"),
     ],
 )
@@ -103,11 +103,11 @@ def test_a_pod_seen_again_as_it_was_asks_for_nothing():
 
 
 def test_a_pod_found_to_be_gone_again_asks_for_nothing():
-    known = store(raw_trial(), engine=raw_engine(), pod=Absent("example-1"))
+    known = store(raw_trial(), engine=raw_engine(), pod=absent())
     known.slot(KEY).engine_read_after_end = True
-    known.slot(KEY).set_pod(Absent("example-1"))
+    known.slot(KEY).set_pod(absent())
     assert known.snapshot(KEY).engine_read_after_end
-    known.slot(KEY).set_pod(Absent("example-2"))
+    known.slot(KEY).set_pod(absent("example-2"))
     assert not known.snapshot(KEY).engine_read_after_end
 
 
@@ -151,11 +151,11 @@ def test_what_is_known_of_a_pod_does_not_count_once(status):
     assert known.snapshot(KEY).pod is None
 
 
-def test_a_new_leader_doubts_what_others_may_have_changed():
+def test_a_new_term_drops_what_earlier_terms_observed():
     known = store(raw_trial(), engine=raw_engine(), pod=pod())
     slot = known.slot(KEY)
     slot.admission, slot.refusal, slot.engine_gone = admitted(engine()), refused(0), True
-    known.doubt_everything()
+    known.begin_term()
     seen = known.snapshot(KEY)
     assert (seen.pod, seen.admission, seen.refusal, seen.engine_gone) == (None, None, None, False)
     assert seen.engine is not None

@@ -19,7 +19,7 @@ from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.controllers import admission, apply, pods
+from lcm_operator.controllers import apply, store
 from lcm_operator.domain.decide import decide
 from lcm_operator.kube.errors import Unavailable
 
@@ -106,7 +106,7 @@ class World:
     def run(self) -> "World":
         """Live until nobody has anything left to do."""
         with ExitStack() as patches:
-            for module in (admission, apply, pods):
+            for module in (apply, store):
                 patches.enter_context(patch.object(module, "datetime", self._clock()))
             for _ in range(_MOST_TURNS):
                 if not self._turn():

@@ -24,8 +24,9 @@ from lcm_operator.domain.actions import (
     WriteTrial,
 )
 from lcm_operator.domain.decide import decide
+from lcm_operator.domain.observation import Observation
 from lcm_operator.domain.plans import resolve_engine
-from lcm_operator.domain.snapshot import Absent, Admission, Pod, Problem, Refusal, Snapshot
+from lcm_operator.domain.snapshot import Absent, Admission, Pod, Problem, Snapshot
 from lcm_operator.domain.trial_status import start_time
 
 T = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -110,10 +111,15 @@ def plan(*, name: str = "default", **spec: Any) -> TrialPlan:
     return parse({"metadata": {"name": name}, "spec": {"activities": [nap("one")]} | spec}, TrialPlan)
 
 
-def pod(attempt: int = 1, *, uid: str | None = None, **seen: Any) -> Pod:
+def pod(attempt: int = 1, *, uid: str | None = None, seen: float = 0.2, **fields: Any) -> Observation[Pod]:
     """Return the pod of an attempt of `example`, created a fifth of a second after the start time."""
-    times = {"created": at(0.2), "seen": at(0.2)}
-    return Pod(name=f"example-{attempt}", uid=uid or f"pod-{attempt}", **(times | seen))
+    found = {"name": f"example-{attempt}", "uid": uid or f"pod-{attempt}", "created": at(0.2)}
+    return Observation(Pod(**(found | fields)), at(seen))
+
+
+def absent(name: str = "example-1", *, seen: float = 0.2) -> Observation[Absent]:
+    """Return that a pod was looked for and not found."""
+    return Observation(Absent(name), at(seen))
 
 
 def slot(*trials: Trial, **seen: Any) -> Snapshot:
@@ -121,14 +127,16 @@ def slot(*trials: Trial, **seen: Any) -> Snapshot:
     return Snapshot(name="example", trials=trials, **seen)
 
 
-def admitted(this: TrialEngine, problem: Problem | None = None, *, checked: float = -40) -> Admission:
+def admitted(
+    this: TrialEngine, problem: Problem | None = None, *, checked: float = -40
+) -> Observation[Admission]:
     """Return what the dry run of the engine's pod said."""
-    return Admission(this.metadata.uid, at(checked), problem)
+    return Observation(Admission(this.metadata.uid, problem), at(checked))
 
 
-def refused(at_second: float, problem: Problem = REFUSED) -> Refusal:
+def refused(at_second: float, problem: Problem = REFUSED) -> Observation[Problem]:
     """Return a create that was refused."""
-    return Refusal(problem, at(at_second))
+    return Observation(problem, at(at_second))
 
 
 def settle(before: Snapshot, now: datetime) -> Snapshot:
@@ -210,7 +218,7 @@ def asking(before: Snapshot, on: str = "trial", **annotations: str) -> Snapshot:
 
 def gone(before: Snapshot) -> Snapshot:
     """Return the snapshot after the pod was found to be gone."""
-    return replace(before, pod=Absent("example-1"))
+    return replace(before, pod=absent())
 
 
 def steps(decision: Decision) -> list[str]:

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 from tests.unit.domain.builders import (
+    T,
+    absent,
     asking,
     at,
     nap,
@@ -20,11 +22,12 @@ from tests.unit.domain.builders import (
 
 from lcm_operator.domain.actions import DeletePod, WriteEngine
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.snapshot import Absent, Beat
+from lcm_operator.domain.observation import Observation
+from lcm_operator.domain.snapshot import Beat
 
 
 def beating(before, *, begun=True, silent=0.0, uid="pod-1"):
-    return replace(before, beat=Beat(uid, begun=begun, silent=timedelta(seconds=silent)))
+    return replace(before, beat=Observation(Beat(uid, begun=begun, silent=timedelta(seconds=silent)), T))
 
 
 # --- beats
@@ -90,7 +93,7 @@ def test_a_checkpoint_that_tells_the_outcome_counts_more_than_silence():
 )
 def test_a_silent_pod_that_does_not_end_is_waited_for_as_long_as(act, longest):
     this = trial(activities=[{"name": "one"} | act], engine={"maxRestores": 1})
-    stuck = replace(running(this, one="Running"), pod=pod(deleting=True, seen=at(199.5)))
+    stuck = replace(running(this, one="Running"), pod=pod(deleting=True, seen=199.5))
     too_early = beating(stuck, silent=60 + longest)
     assert "WriteEngine" not in steps(decide(settle(too_early, at(200)), at(200)))
     assert "WriteEngine" in steps(decide(beating(stuck, silent=60.5 + longest), at(200)))
@@ -106,7 +109,7 @@ def test_a_silent_pod_that_does_not_end_is_waited_for_as_long_as(act, longest):
 )
 def test_a_pod_is_never_assumed_to_have_ended_if(beat):
     program = trial(activities=[{"name": "one", "exec": {"command": ["x"]}}])
-    stuck = replace(running(program, one="Running"), pod=pod(deleting=True, seen=at(199.5)))
+    stuck = replace(running(program, one="Running"), pod=pod(deleting=True, seen=199.5))
     before = asking(beating(stuck, **beat), restore="r1")
     assert steps(decide(settle(before, at(200)), at(200))) == []
 
@@ -192,7 +195,7 @@ def test_an_activity_that_failed_before_the_drain_has_failed():
 
 
 def test_a_pod_that_is_gone_is_not_taken_for_disrupted():
-    lost = replace(running(one="Running"), pod=Absent("example-1"), engine_read_after_end=True)
+    lost = replace(running(one="Running"), pod=absent(), engine_read_after_end=True)
     assert shown(decide(lost, at(9)), "Succeeded") == ("False", "EngineEnded")
 
 
@@ -200,7 +203,7 @@ def test_a_silent_pod_that_can_not_be_seen_to_end_is_given_up_after_its_longest_
     plan = [nap("one"), {"name": "two", "http": {"url": "http://x", "timeoutSeconds": 40}}]
     silent = replace(
         running(trial(activities=plan, engine={"maxRestores": 1}), one="Running"),
-        pod=pod(deleting=True, seen=at(90)),
+        pod=pod(deleting=True, seen=90),
     )
     assert "WriteEngine" not in steps(decide(beating(silent, silent=99), at(200)))
     given_up = decide(beating(silent, silent=101), at(200))

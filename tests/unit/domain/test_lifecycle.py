@@ -5,6 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 from tests.unit.domain.builders import (
+    absent,
     asking,
     at,
     edited,
@@ -38,7 +39,6 @@ from lcm_operator.domain.actions import (
     WriteTrial,
 )
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.snapshot import Absent
 
 ALL_DONE = {"one": "Succeeded", "two": "Succeeded", "three": "Succeeded"}
 
@@ -70,7 +70,7 @@ def test_a_latched_trial_without_grant_is_granted():
     "seen",
     [
         pytest.param(None, id="nobody has looked for since a crash"),
-        pytest.param(Absent("example-1"), id="is gone before its grant"),
+        pytest.param(absent(), id="is gone before its grant"),
     ],
 )
 def test_a_latched_trial_gets_its_pod_created_or_adopted_if_it(seen):

@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from tests.unit.domain.builders import nap, pod, running, trial
+from tests.unit.domain.builders import absent, nap, pod, running, trial
 
 from lcm_operator.domain.outcome import judge, progress
-from lcm_operator.domain.snapshot import Absent
 
 TOLERANT = trial(activities=[nap("one", continueOnError=True), nap("two")])
 
@@ -74,7 +73,7 @@ def test_a_failure_that_may_be_passed_by_does_not_prevent_success():
 
 
 @pytest.mark.parametrize(
-    "over", [pytest.param(pod(ended=True), id="ended"), pytest.param(Absent("example-1"), id="gone")]
+    "over", [pytest.param(pod(ended=True), id="ended"), pytest.param(absent(), id="gone")]
 )
 def test_a_pod_that_is_over_decides_nothing_before_the_checkpoint_was_read_after_it_was(over):
     before = replace(running(one="Succeeded"), pod=over)

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from tests.unit.domain.builders import (
     T,
+    absent,
     armed,
     asking,
     at,
@@ -32,7 +33,7 @@ from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.domain.actions import DeletePod, LookUpPod, ReleaseEngine, WriteEngine, WriteTrial
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.snapshot import Absent, Problem
+from lcm_operator.domain.snapshot import Problem
 
 ALL_DONE = {"one": "Succeeded", "two": "Succeeded", "three": "Succeeded"}
 GOING = deleting(engine())
@@ -75,7 +76,7 @@ def begun_to_release():
 
 def gone(before, attempt):
     """Return the snapshot after the pod of that attempt was looked for in vain, and the engine read after."""
-    return replace(before, pod=Absent(f"example-{attempt}"), engine_read_after_end=True)
+    return replace(before, pod=absent(f"example-{attempt}"), engine_read_after_end=True)
 
 
 # --- one that never acted
@@ -91,7 +92,7 @@ def test_a_pod_that_was_never_granted_is_deleted_by_uid():
 
 
 def test_a_pod_that_is_ending_is_waited_for_and_looked_at_every_second():
-    ending = slot(engine=GOING, pod=pod(deleting=True, seen=at(5)))
+    ending = slot(engine=GOING, pod=pod(deleting=True, seen=5))
     decision = decide(ending, at(5.5))
     assert not decision.actions
     assert decision.wake_at == at(6)
@@ -103,7 +104,7 @@ def test_a_pod_that_is_ending_is_waited_for_and_looked_at_every_second():
     [
         pytest.param(pod(ended=True), id="ended"),
         pytest.param(pod(ended=True, deleting=True), id="ended while being deleted"),
-        pytest.param(Absent("example-1"), id="gone"),
+        pytest.param(absent(), id="gone"),
     ],
 )
 def test_an_engine_of_nobody_is_released_once_its_pod_has(seen):
@@ -129,21 +130,21 @@ def test_an_engine_that_others_still_hold_is_left_to_them():
 )
 def test_an_engine_that_goes_because_its_trial_was_changes_nothing_of_the_trial(change):
     before = armed()
-    changed = going(replace(before, trials=(edited(before.trials[0], **change),)), pod=Absent("example-1"))
+    changed = going(replace(before, trials=(edited(before.trials[0], **change),)), pod=absent())
     assert steps(decide(changed, at(-20))) == ["ReleaseEngine"]
 
 
 def test_an_engine_that_goes_because_the_registry_moved_the_start_changes_nothing_of_the_trial():
     waiting = trial(startTime=None, registryRef={"name": "default"})
     known = msgspec.structs.replace(waiting, status=msgspec.structs.replace(waiting.status, start_time=T))
-    before = going(armed(known), pod=Absent("example-1"))
+    before = going(armed(known), pod=absent())
     status = msgspec.structs.replace(before.trials[0].status, start_time=at(600))
     moved = replace(before, trials=(msgspec.structs.replace(before.trials[0], status=status),))
     assert steps(decide(moved, at(-20))) == ["ReleaseEngine"]
 
 
 def test_an_armed_engine_that_a_person_deletes_cancels_the_trial():
-    before = going(armed(), pod=Absent("example-1"))
+    before = going(armed(), pod=absent())
     decision = decide(before, at(-20))
     assert shown(decision, "Succeeded") == ("False", "Cancelled")
     assert told(decision) == [("Cancelled", False)]
@@ -151,7 +152,7 @@ def test_an_armed_engine_that_a_person_deletes_cancels_the_trial():
 
 
 def test_of_a_trial_that_is_being_deleted_itself_nothing_is_written_and_an_event_tells_of_it():
-    before = going(armed(), pod=Absent("example-1"))
+    before = going(armed(), pod=absent())
     (owner,) = before.trials
     metadata = msgspec.structs.replace(owner.metadata, deletion_timestamp=T)
     leaving = replace(before, trials=(msgspec.structs.replace(owner, metadata=metadata),))
@@ -169,9 +170,9 @@ def test_an_engine_that_is_not_the_one_of_the_start_goes_without_a_word_on_the_t
     lost = settle(replace(ended(one="Failed"), engine=None, pod=None, engine_gone=True), at(20))
     stray = replace(lost, engine=engine(lost.trials[0], uid="engine-2"))
     assert steps(decide(stray, at(21))) == ["DeleteEngine"]
-    leaving = going(stray, pod=Absent("example-1"))
+    leaving = going(stray, pod=absent())
     assert steps(decide(leaving, at(22))) == ["ReleaseEngine"]
-    waiting = going(stray, pod=pod(deleting=True, seen=at(22)))
+    waiting = going(stray, pod=pod(deleting=True, seen=22))
     assert steps(decide(waiting, at(22))) == []
 
 
@@ -213,7 +214,7 @@ def test_that_its_trial_was_edited_after_the_start_makes_no_difference():
 
 
 def test_while_it_stops_its_trial_shows_what_it_has_come_to():
-    stops = replace(stopping(with_finally(running())), pod=pod(seen=at(6)))
+    stops = replace(stopping(with_finally(running())), pod=pod(seen=6))
     before = with_activities(stops, one="Succeeded", two="Running")
     decision = decide(before, at(6))
     (action,) = decision.actions
@@ -296,7 +297,7 @@ def test_a_restore_that_was_overtaken_by_a_deletion_begins_no_attempt():
 
 
 @pytest.mark.parametrize(
-    "seen", [pytest.param(pod(ended=True), id="has ended"), pytest.param(Absent("example-1"), id="is gone")]
+    "seen", [pytest.param(pod(ended=True), id="has ended"), pytest.param(absent(), id="is gone")]
 )
 def test_the_last_checkpoint_is_read_before_one_more_attempt_releases_for_a_pod_that(seen):
     before = stopping(with_finally(ended(one="Failed")), now=20)
@@ -313,7 +314,7 @@ def test_the_last_checkpoint_is_read_before_one_more_attempt_releases_for_a_pod_
 )
 def test_the_alarm_for_a_pod_that_does_not_end_lies_ahead_though_the_time_for_finally(late):
     now = at(late + 0.5)
-    stuck = settle(replace(stopping(running()), pod=pod(deleting=True, seen=at(late))), now)
+    stuck = settle(replace(stopping(running()), pod=pod(deleting=True, seen=late)), now)
     decision = decide(stuck, now)
     assert not decision.actions
     assert decision.wake_at is not None

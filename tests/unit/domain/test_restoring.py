@@ -5,6 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 from tests.unit.domain.builders import (
+    absent,
     asking,
     at,
     ended,
@@ -25,7 +26,6 @@ from lcm_operator.api.engine import ActivityStatus, Stop
 from lcm_operator.domain.actions import DeletePod, LookUpEngine, LookUpPod, WriteEngine, WriteTrial
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.restoring import released, restored
-from lcm_operator.domain.snapshot import Absent
 
 HALF = {"one": "Succeeded", "two": "Failed"}
 
@@ -55,7 +55,7 @@ def test_a_pod_that_nobody_knows_of_is_looked_up_first():
 
 
 @pytest.mark.parametrize(
-    "over", [pytest.param(pod(ended=True), id="ended"), pytest.param(Absent("example-1"), id="gone")]
+    "over", [pytest.param(pod(ended=True), id="ended"), pytest.param(absent(), id="gone")]
 )
 def test_a_restore_begins_only_after_the_last_checkpoint_was_read_once_the_old_pod_was(over):
     before = replace(failed_and_asked(restore="r1"), pod=over, engine_read_after_end=False)

@@ -298,7 +298,7 @@ def test_a_created_pod_is_latched_and_the_start_is_told_after_it():
 
 
 def test_a_pod_that_was_adopted_is_never_shown_as_early():
-    early = replace(armed(), pod=replace(pod(), created=at(-0.7)))
+    early = replace(armed(), pod=pod(created=at(-0.7)))
     (latch, _) = decide(early, at(3)).actions
     assert isinstance(latch, LatchTrial)
     assert latch.status.start_lag_milliseconds == 0

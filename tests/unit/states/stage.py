@@ -18,7 +18,7 @@ from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.controllers import admission, apply, pods
+from lcm_operator.controllers import apply, store
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Beat, Snapshot
@@ -151,7 +151,7 @@ class Stage:
                 return stage.now
 
         with ExitStack() as patches:
-            for module in (admission, apply, pods):
+            for module in (apply, store):
                 patches.enter_context(patch.object(module, "datetime", Clock))
             yield
 
@@ -237,7 +237,7 @@ class Stage:
             self.operator.store.put_plan(plan)
         slot = self.operator.store.slot(KEY)
         if self.beat is not None:
-            slot.beat = self.beat
+            slot.beat = self.operator.store.observed(self.beat)
 
     def _notice(self) -> bool:
         before = self.api.version
