@@ -43,12 +43,14 @@ class Apply:
         """Carry out one action for the slot `key`."""
         match action:
             case act.DeleteTrial(trial=trial):
-                await self._delete(TRIALS, key.namespace, trial.metadata.name, trial.metadata.uid)
+                await self._confirm_engine(key)
+                await self._delete_as_seen(TRIALS, trial.metadata)
                 await self.read(key)
             case act.CreateEngine(manifest=manifest):
                 await self._create_engine(key, manifest)
             case act.DeleteEngine(engine=engine):
-                await self._delete(TRIAL_ENGINES, key.namespace, engine.metadata.name, engine.metadata.uid)
+                await self._confirm_trials(key)
+                await self._delete_as_seen(TRIAL_ENGINES, engine.metadata)
                 await self.read_engine(key)
             case act.CheckAdmission(engine=engine, manifest=manifest):
                 admission = await check(self._client, engine, manifest)
@@ -82,6 +84,10 @@ class Apply:
 
     async def read(self, key: Key) -> None:
         """Read everything of a slot again: what we knew has turned out to be old."""
+        await self._read_trials(key)
+        await self.read_engine(key)
+
+    async def _read_trials(self, key: Key) -> None:
         for trial in list(self._store.slot(key).trials.values()):
             try:
                 raw = await self._client.get(TRIALS, key.namespace, trial.metadata.name)
@@ -89,7 +95,6 @@ class Apply:
                 self._store.drop_trial(key.namespace, trial.metadata.name, trial.metadata.uid)
             else:
                 self._store.put_trial(raw)
-        await self.read_engine(key)
 
     async def read_engine(self, key: Key) -> None:
         """Read the TrialEngine of a slot."""
@@ -179,6 +184,35 @@ class Apply:
                 await self._delete(PODS, key.namespace, name, pod.uid)
             slot.set_pod(self._store.observed(pod if own and not stray else Absent(name)))
 
+    async def _confirm_engine(self, key: Key) -> None:
+        """Raise Conflict if the TrialEngine is another, or in another state, than was decided on."""
+        before = self._store.engine(key)
+        await self.read_engine(key)
+        after = self._store.engine(key)
+        if _version(before) != _version(after):
+            raise Conflict(409, "EngineHasChanged", f"TrialEngine {key.engine} has changed meanwhile")
+
+    async def _confirm_trials(self, key: Key) -> None:
+        """Raise Conflict if a Trial of the slot is in another state than was decided on, or gone."""
+        before = list(self._store.slot(key).trials.values())
+        await self._read_trials(key)
+        after = self._store.slot(key).trials
+        if any(_version(after.get(trial.metadata.name)) != _version(trial) for trial in before):
+            raise Conflict(409, "TrialHasChanged", f"a Trial of {key.engine} has changed meanwhile")
+
+    async def _delete_as_seen(self, resource: Resource, metadata: Metadata) -> None:
+        """Delete an object in the state that was decided on. Raises Conflict if it is in another one."""
+        try:
+            await self._client.delete(
+                resource,
+                metadata.namespace,
+                metadata.name,
+                uid=metadata.uid,
+                resource_version=metadata.resource_version,
+            )
+        except NotFound:
+            return
+
     async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         try:
             await self._client.delete(resource, namespace, name, uid=uid)
@@ -224,6 +258,10 @@ class Apply:
             self._store.drop_engine(key.namespace, metadata.name, metadata.uid)
         else:
             self._store.put_engine(raw)
+
+
+def _version(known: Trial | TrialEngine | None) -> tuple[str, str] | None:
+    return None if known is None else (known.metadata.uid, known.metadata.resource_version)
 
 
 def _name_taken(pod: Metadata, engine: TrialEngine) -> Problem:

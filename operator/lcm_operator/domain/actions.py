@@ -1,7 +1,8 @@
 """The closed union of what the operator can do. Decided in `domain`, carried out in `controllers.apply`.
 
-Each is safe to repeat: names are deterministic, writes carry the resourceVersion that they were decided on,
-deletions the UID.
+Each is safe to repeat: names are deterministic, writes and deletions carry the resourceVersion that they were
+decided on. Only a pod is deleted by UID alone: its name says which attempt it is of, and its status changes
+with every word of its node.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,10 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True)
 class DeleteTrial:
-    """Delete one Trial, by UID: it has been kept for its time."""
+    """Delete one Trial, as it was seen: it has been kept for its time.
+
+    Not if anything about it or its TrialEngine has changed unseen: it may have been restored.
+    """
 
     trial: Trial
 
@@ -41,7 +45,7 @@ class CreateEngine:
 
 @dataclass(frozen=True)
 class DeleteEngine:
-    """Delete one TrialEngine, by UID."""
+    """Delete one TrialEngine, as it was seen. Not if anything about its Trials has changed unseen."""
 
     engine: TrialEngine
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from lcm_operator.api import reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, DeleteTrial, RecordEvent, WriteTrial, act, wait
+from lcm_operator.domain.deadline import keep_until
 from lcm_operator.domain.requests import handled, trial_delete, trial_restore
 from lcm_operator.domain.trial_status import Set, cancelled, outcome, trial_status
 
@@ -53,7 +54,8 @@ def _keeps(trial: Trial) -> bool:
 def expire(trial: Trial, now: datetime) -> Decision | None:
     """Return the end of a trial that was kept for ttlSecondsAfterFinished, or the wait for it.
 
-    Never of a failed one: somebody may want its checkpoint.
+    Never of a failed one: somebody may want its checkpoint. Nor of one whose start would still be allowed:
+    applied again, it would be started again.
     """
     found, seconds = outcome(trial), trial.spec.ttl_seconds_after_finished
     kept = found is None or (found.status == "False" and found.reason not in _WITHOUT_ENGINE)
@@ -61,5 +63,5 @@ def expire(trial: Trial, now: datetime) -> Decision | None:
         return None
     cancelled_at = trial.status.last_handled_delete
     since = max(found.last_transition_time, cancelled_at.time if cancelled_at else found.last_transition_time)
-    end = since + min(timedelta(seconds=seconds), _LAST - since)
+    end = max(since + min(timedelta(seconds=seconds), _LAST - since), keep_until(trial) or since)
     return act(DeleteTrial(trial)) if now >= end else wait("the trial is kept for its time", end)

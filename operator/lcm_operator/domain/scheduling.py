@@ -25,6 +25,7 @@ from lcm_operator.domain.actions import (
     wait,
 )
 from lcm_operator.domain.arming import decide_arming, engine_problem, refused, show_scheduled
+from lcm_operator.domain.deadline import last_moment
 from lcm_operator.domain.granting import manifest_of
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.registry_times import begin_of
@@ -41,9 +42,7 @@ from lcm_operator.domain.trial_status import (
     trial_status,
 )
 
-_EXACT_START = timedelta(seconds=1)
 _JUST_AFTER = timedelta(milliseconds=1)
-_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
@@ -72,12 +71,6 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     if now < begin:
         return decide_arming(snapshot, trial, begin, now)
     return _start(snapshot, trial, begin, now)
-
-
-def last_moment(trial: Trial, begin: datetime) -> datetime:
-    """Return until when a start may still happen; with a deadline of 0, one second after the start time."""
-    deadline = max(timedelta(seconds=trial.spec.starting_deadline_seconds), _EXACT_START)
-    return begin + min(deadline, _LAST - begin - _EXACT_START)
 
 
 def _waited_for_its_id(trial: Trial) -> bool:

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
+from lcm_operator.domain.deadline import last_moment
 from lcm_operator.domain.registry_times import begin_of
 from lcm_operator.domain.requests import trial_delete
 from lcm_operator.domain.retention import answer_requests, decide_over
-from lcm_operator.domain.scheduling import last_moment
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.trial_status import Set, missed_status, outcome, trial_status
 

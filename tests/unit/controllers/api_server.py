@@ -95,11 +95,13 @@ class ApiServer:
         raw["status"] = raw.get("status", {}) | status
         self._store((plural, name), raw)
 
-    def delete(self, plural: str, name: str, uid: str | None = None) -> None:
+    def delete(
+        self, plural: str, name: str, uid: str | None = None, resource_version: str | None = None
+    ) -> None:
         """Delete an object: at once, or only marked where finalizers or a grace period hold it."""
         raw = self._copy(plural, name)
-        if uid is not None:
-            self._expect(raw, {"uid": uid})
+        guards = {"uid": uid, "resourceVersion": resource_version}
+        self._expect(raw, {key: value for key, value in guards.items() if value is not None})
         if raw["metadata"].get("finalizers") or plural == "pods":
             raw["metadata"].setdefault("deletionTimestamp", rfc3339(T))
             self._store((plural, name), raw)

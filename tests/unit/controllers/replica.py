@@ -49,8 +49,16 @@ class Client:
         assert patch.keys() == {"metadata"}
         return self._write(lambda: self._api.patch_finalizers(resource.plural, name, patch["metadata"]))
 
-    async def delete(self, resource: Resource, _namespace: str, name: str, *, uid: str) -> None:
-        self._write(lambda: self._api.delete(resource.plural, name, uid))
+    async def delete(
+        self,
+        resource: Resource,
+        _namespace: str,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str | None = None,
+    ) -> None:
+        self._write(lambda: self._api.delete(resource.plural, name, uid, resource_version))
 
     def _write(self, write: Callable[[], Any]) -> Any:
         self._point()

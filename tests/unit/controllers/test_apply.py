@@ -21,6 +21,7 @@ from lcm_operator.domain.actions import (
     CreatePod,
     DeleteEngine,
     DeletePod,
+    DeleteTrial,
     LookUpEngine,
     LookUpPod,
     WriteTrial,
@@ -284,6 +285,57 @@ def test_deleting_what_is_gone_is_no_fault(stage):
     stage.api.remove("trialengines", "example")
     assert stage.does(DeleteEngine(engine)).engine is None
     assert stage.does(DeletePod("lab", "example-1", "pod-1")).pod is None
+
+
+def test_a_trial_that_has_changed_since_is_not_deleted_and_read_instead(stage):
+    trial = stage.with_trial()
+    stage.api.edit("trials", "example", annotations={"lcm.5gdrones.eu/restore": "r1"})
+    with pytest.raises(Conflict):
+        stage.does(DeleteTrial(trial))
+    assert stage.api.find("trials", "example") is not None
+
+
+def test_a_trial_whose_engine_was_restored_unseen_is_not_deleted(stage):
+    stage.with_engine()
+    trial = stage.store.snapshot(KEY).trials[0]
+    stage.api.edit("trialengines", "example", annotations={"lcm.5gdrones.eu/restore": "r1"})
+    with pytest.raises(Conflict):
+        stage.does(DeleteTrial(trial))
+    assert stage.api.find("trials", "example") is not None
+    seen = stage.store.snapshot(KEY).engine
+    assert seen is not None
+    assert seen.metadata.annotations == {"lcm.5gdrones.eu/restore": "r1"}
+
+
+def test_a_trial_whose_engine_went_unseen_is_not_deleted_before_it_is_decided_again(stage):
+    stage.with_engine()
+    trial = stage.store.snapshot(KEY).trials[0]
+    stage.api.remove("trialengines", "example")
+    with pytest.raises(Conflict):
+        stage.does(DeleteTrial(trial))
+    assert stage.store.snapshot(KEY).engine is None
+
+
+def test_an_engine_that_was_granted_unseen_is_not_deleted(stage):
+    engine = stage.with_engine()
+    stage.api.set_status("trialengines", "example", podRef={"name": "example-1", "uid": "pod-1"})
+    with pytest.raises(Conflict):
+        stage.does(DeleteEngine(engine))
+    assert "deletionTimestamp" not in stage.api.get("trialengines", "example")["metadata"]
+
+
+def test_an_engine_whose_trial_was_latched_unseen_is_not_deleted(stage):
+    engine = stage.with_engine()
+    stage.api.set_status("trials", "example", startedTime=rfc3339(T))
+    with pytest.raises(Conflict):
+        stage.does(DeleteEngine(engine))
+    assert "deletionTimestamp" not in stage.api.get("trialengines", "example")["metadata"]
+    assert stage.store.snapshot(KEY).trials[0].status.started_time == T
+
+
+def test_what_is_deleted_is_known_to_be_gone(stage):
+    trial = stage.with_trial()
+    assert stage.does(DeleteTrial(trial)).trials == ()
 
 
 # --- admission

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from tests.unit.domain.builders import asking, at, ended, settle, shown, slot, steps, trial
+from tests.unit.domain.builders import asking, at, ended, pod, running, settle, shown, slot, steps, trial
 
 from lcm_operator.domain.actions import DeleteTrial, WriteTrial
 from lcm_operator.domain.decide import decide
@@ -23,9 +23,9 @@ def missed(**spec):
 
 
 def test_a_trial_that_succeeded_is_kept_for_its_time_and_then_deleted():
-    done = ended(KEPT, **ALL_DONE)
-    assert decide(done, at(20)).wake_at == at(70)
-    assert decide(done, at(70)).actions == (DeleteTrial(done.trials[0]),)
+    done = ended(trial(ttlSecondsAfterFinished=180), **ALL_DONE)
+    assert decide(done, at(20)).wake_at == at(190)
+    assert decide(done, at(190)).actions == (DeleteTrial(done.trials[0]),)
 
 
 def test_a_trial_that_was_missed_is_kept_for_its_time_and_then_deleted():
@@ -34,9 +34,38 @@ def test_a_trial_that_was_missed_is_kept_for_its_time_and_then_deleted():
     assert steps(decide(over, at(181))) == ["DeleteTrial"]
 
 
+@pytest.mark.parametrize(
+    ("deadline", "allowed_until"),
+    [
+        pytest.param(120, 120, id="of two minutes"),
+        pytest.param(0, 1, id="of 0, which allows a start one second late"),
+        pytest.param(315_360_000, 86_400, id="of ten years, of which a day counts"),
+    ],
+)
+def test_no_trial_is_deleted_while_its_start_would_still_be_allowed(deadline, allowed_until):
+    quick = running(trial(ttlSecondsAfterFinished=0, startingDeadlineSeconds=deadline), **ALL_DONE)
+    over = settle(replace(quick, pod=pod(ended=True), engine_read_after_end=True), at(0.5))
+    end = decide(over, at(0.5)).wake_at
+    assert end is not None
+    assert at(allowed_until) < end <= at(allowed_until + 3)
+    assert steps(decide(over, end)) == ["DeleteTrial"]
+
+
+def test_a_trial_cancelled_before_its_start_is_kept_until_its_deadline():
+    cancelled = settle(asking(settle(slot(KEPT), at(-3000)), delete="d1"), at(-3000))
+    assert decide(cancelled, at(-2900)).wake_at == at(122)
+
+
+def test_a_trial_that_has_no_start_time_is_kept_from_its_outcome_on():
+    told_nothing = trial(startTime=None, registryRef={"name": "default"}, ttlSecondsAfterFinished=60)
+    cancelled = settle(asking(settle(slot(told_nothing), at(0)), delete="d1"), at(0))
+    assert cancelled.trials[0].status.phase == "Cancelled"
+    assert decide(cancelled, at(1)).wake_at == at(60)
+
+
 def test_a_time_to_live_of_zero_means_at_once():
-    over = missed(ttlSecondsAfterFinished=0)
-    assert steps(decide(over, at(121))) == ["DeleteTrial"]
+    over = settle(slot(trial(ttlSecondsAfterFinished=0)), at(200))
+    assert steps(decide(over, at(200))) == ["DeleteTrial"]
 
 
 @pytest.mark.parametrize(
