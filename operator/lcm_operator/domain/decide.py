@@ -59,7 +59,8 @@ def _decide_holder(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> D
             return act(DeleteEngine(engine))
         return wait("the TrialEngine goes with its Trial" if engine else "nobody holds the ID")
     if chosen.metadata.deletion_timestamp is not None:
-        return wait("the trial is being deleted")
+        # The garbage collector waits until the Trial is gone, which another's finalizer may put off for ever.
+        return wait("the trial is being deleted") if engine is None else act(DeleteEngine(engine))
     if chosen.status.started_time is None:
         return decide_start(snapshot, chosen, now)
     return decide_running(snapshot, chosen, now)

@@ -52,7 +52,7 @@ def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None,
         ending = end_pod(snapshot, engine, now)
     if ending is not None:
         return ending if ending.actions else _show(snapshot, engine, owner, now) or ending
-    if owner is not None and owner.metadata.deletion_timestamp is None:
+    if owner is not None:  # being deleted or not: another's finalizer may keep it for long
         return _tell(engine, owner, now) or act(ReleaseEngine(engine))
     if conditions.reason(engine.status.conditions, reasons.SUCCEEDED) in _UNDECIDED:
         why = "its Trial was deleted" + (", the engine was stopped" if was_granted(engine) else "")
@@ -81,6 +81,8 @@ def _tell(engine: TrialEngine, trial: Trial, now: datetime) -> Decision | None:
     if rearmed or stray:
         return None
     why = "the TrialEngine was deleted" if trial.status.started_time is None else "the engine was stopped"
+    if trial.metadata.deletion_timestamp is not None:
+        why = f"the Trial was deleted, {why}"
     found = outcome(trial)
     keeps = found is not None and (found.status == "True" or trial.status.started_time is None)
     changes = () if keeps else cancelled(why, trial)

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from lcm_operator.api.engine import ConsumedSignal, TrialEngine, TrialEngineStatus
+from lcm_operator.api.engine import ConsumedSignal, Signal, TrialEngine, TrialEngineStatus
 from lcm_operator.api.plan import Activity
 from lcm_operator.api.signals import FINISH, counted_since, unconsumed
 
@@ -31,7 +31,8 @@ def _still_consumed(
 
     Not given back is what a wait counts since the start of an activity that begins again too: that causes a
     signal of its own. Nor a `finish`, which would skip what is to begin again, except to the very wait that
-    the restore begins with. One that came after the jump, and that nothing has taken yet, is taken now.
+    the restore begins with. One that came after the jump, and that nothing has taken yet, is taken now; so is
+    one that came after the engine was told to stop: it asked for an end that was under way already.
     """
     status, plan = engine.status, engine.spec
     names = {signal.id: signal.name for signal in status.signals}
@@ -46,11 +47,24 @@ def _still_consumed(
     consumed = [
         taken for taken in status.consumed_signals if (taken.activity, names.get(taken.id)) not in given_back
     ]
-    if plan.finish_at is not None and plan.finish_at in reset:
-        begun = status.activity(plan.finish_at).state != "Pending"
-        late = [signal for signal in unconsumed(status) if begun and signal.name == FINISH]
-        consumed += [ConsumedSignal(id=signal.id, activity=plan.finish_at) for signal in late]
+    if plan.finish_at is not None:
+        known = {taken.id for taken in consumed}
+        met = [signal.id for signal in _met_already(engine, reset) if signal.id not in known]
+        consumed += [ConsumedSignal(id=each, activity=plan.finish_at) for each in met]
     return tuple(consumed)
+
+
+def _met_already(engine: TrialEngine, reset: AbstractSet[str]) -> list[Signal]:
+    """Return each `finish` that nothing has taken, and that must not jump in the next attempt."""
+    status, finish_at = engine.status, engine.spec.finish_at or ""
+    jumped = finish_at in reset and status.activity(finish_at).state != "Pending"
+    stop = status.stop
+    return [
+        signal
+        for signal in unconsumed(status)
+        if signal.name == FINISH
+        and (jumped or (stop is not None and signal.received_time >= stop.request_time))
+    ]
 
 
 def _values_left(engine: TrialEngine, reset: AbstractSet[str]) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""A Trial whose ID is held by another one: it is told so, and waits until its deadline. Pure."""
+"""A Trial that does not hold its ID: another one does, and it waits until its deadline; or it was deleted."""
 
 from datetime import datetime, timedelta
 
-from lcm_operator.api import conditions, reasons
+from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
 from lcm_operator.domain.deadline import last_moment
@@ -10,13 +10,13 @@ from lcm_operator.domain.registry_times import begin_of
 from lcm_operator.domain.requests import trial_delete
 from lcm_operator.domain.retention import answer_requests, decide_over
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.trial_status import Set, missed_status, outcome, trial_status
+from lcm_operator.domain.trial_status import Set, cancelled, missed_status, outcome, trial_status
 
 
 def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: datetime) -> Decision:
     """Decide about a trial that does not hold its ID; `holder`: who does, None if that one is gone."""
     if trial.metadata.deletion_timestamp is not None:
-        return wait("the trial is being deleted")
+        return _leave(trial, now)
     if outcome(trial) is not None:
         return decide_over(trial, now)
     if trial_delete(trial, None) is not None and (cancelled := answer_requests(trial, now)):
@@ -36,6 +36,17 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
         return act(WriteTrial(trial, status), event)
     until = None if begin is None else last_moment(trial, begin) + timedelta(milliseconds=1)
     return wait("another trial holds the ID", until)
+
+
+def _leave(trial: Trial, now: datetime) -> Decision:
+    """Return the outcome of a trial that was deleted, for as long as another's finalizer keeps it there."""
+    if outcome(trial) is not None or not set(trial.metadata.finalizers) - {names.FINALIZER_IMPORT}:
+        return wait("the trial is being deleted")
+    why = "the Trial was deleted"
+    return act(
+        WriteTrial(trial, trial_status(trial, now, *cancelled(why, trial))),
+        RecordEvent(trial, reasons.CANCELLED, why),
+    )
 
 
 def _told(trial: Trial, refused: Set) -> bool:

@@ -121,12 +121,14 @@ class Steps:
     def _left_out(self, activity: Activity, limit: Limit | None) -> Skipped | Failed | None:
         """Return why there is nothing to do: no time left, or a `when` that does not hold.
 
-        One that is in flight has passed its `when`.
+        One that has begun in its run has passed its `when`, also if an earlier attempt began it: values that
+        have changed since must not leave out what partners may have been asked for already.
         """
-        in_flight = self.status(activity).state == "Running"
+        status = self.status(activity)
+        begun = status.state == "Running" or status.start_time is not None
         if limit is not None and limit.reached:
-            return self._failed(activity, limit.message) if in_flight else Skipped(limit.message)
-        if activity.when is None or in_flight:
+            return self._failed(activity, limit.message) if begun else Skipped(limit.message)
+        if activity.when is None or begun:
             return None
         try:
             return None if self._scope().condition(activity.when) else Skipped()

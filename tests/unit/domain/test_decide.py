@@ -1,5 +1,8 @@
 """The entrance: which part of the domain a slot is handed to."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 from tests.unit.domain.builders import (
     T,
@@ -15,6 +18,7 @@ from tests.unit.domain.builders import (
     trial,
 )
 
+from lcm_operator.domain.actions import DeleteEngine
 from lcm_operator.domain.decide import decide
 
 
@@ -28,9 +32,24 @@ def test_an_engine_whose_trial_is_gone_is_left_to_the_garbage_collector():
     assert steps(decide(slot(engine=engine()), T)) == []
 
 
-def test_a_trial_that_is_being_deleted_is_not_started():
-    going = trial(deleted=True)
-    assert steps(decide(slot(going, engine=engine(going)), T)) == []
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(armed(), id="armed"),
+        pytest.param(latched(), id="latched"),
+        pytest.param(running(), id="running"),
+    ],
+)
+def test_a_trial_that_is_being_deleted_takes_its_engine_with_it(before):
+    (owner,) = before.trials
+    metadata = msgspec.structs.replace(owner.metadata, deletion_timestamp=T, finalizers=("example.com/hold",))
+    lingering = replace(before, trials=(msgspec.structs.replace(owner, metadata=metadata),))
+    assert before.engine is not None
+    assert decide(lingering, at(5)).actions == (DeleteEngine(before.engine),)
+
+
+def test_a_trial_that_is_being_deleted_and_has_no_engine_is_left_alone():
+    assert steps(decide(slot(trial(deleted=True)), T)) == []
 
 
 def test_an_engine_that_is_being_deleted_comes_before_anything_else():

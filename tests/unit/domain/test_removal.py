@@ -151,14 +151,15 @@ def test_an_armed_engine_that_a_person_deletes_cancels_the_trial():
     assert steps(decide(written(before, decision), at(-20))) == ["ReleaseEngine"]
 
 
-def test_of_a_trial_that_is_being_deleted_itself_nothing_is_written_and_an_event_tells_of_it():
+def test_a_deleted_trial_that_is_still_there_shows_that_it_was_cancelled():
     before = going(armed(), pod=absent())
     (owner,) = before.trials
     metadata = msgspec.structs.replace(owner.metadata, deletion_timestamp=T)
     leaving = replace(before, trials=(msgspec.structs.replace(owner, metadata=metadata),))
     decision = decide(leaving, at(-20))
-    assert steps(decision) == ["ReleaseEngine", "RecordEvent"]
+    assert shown(decision, "Succeeded") == ("False", "Cancelled")
     assert told(decision) == [("Cancelled", False)]
+    assert steps(decide(written(leaving, decision), at(-20))) == ["ReleaseEngine"]
 
 
 def test_of_a_trial_that_was_over_and_is_gone_nothing_more_is_told():

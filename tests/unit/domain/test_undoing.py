@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.domain.builders import at, engine, nap, trial
 
-from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
+from lcm_operator.api.engine import Stop, TrialEngine, TrialEngineStatus
 from lcm_operator.api.storage import parse, rfc3339
 from lcm_operator.domain.restoring import released, restored
 
@@ -161,6 +161,22 @@ def test_a_finish_before_the_jump_is_kept_for_the_next_attempt():
     )
 
     assert consumed(restore(this)) == {}
+
+
+@pytest.mark.parametrize(
+    ("stopped", "taken"),
+    [
+        pytest.param(2, {"finish-1": "stopping"}, id="after the stop was asked for: it asked for no more"),
+        pytest.param(3, {}, id="before that: the next attempt jumps"),
+    ],
+)
+def test_a_finish_that_came_to_a_stopping_engine(stopped, taken):
+    this = made(
+        nap("one"), nap("stopping"), states={"one": "Running"}, signals=("finish-1",), finishAt="stopping"
+    )
+    stop = Stop(mode="Deadline", request_time=at(stopped))
+
+    assert consumed(restore(replace(this, status=replace(this.status, stop=stop)))) == taken
 
 
 def test_the_same_run_keeps_when_it_began_and_what_came_before_a_new_one_does_not():

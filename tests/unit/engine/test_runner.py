@@ -2,9 +2,11 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from tests.unit.engine.builders import NOW, POD, Memory, Stub, nap, plan, runner, until
 
+from lcm_operator.api.engine import ActivityStatus
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.halt import Halt, Wishes
@@ -116,6 +118,23 @@ def test_a_condition_is_not_asked_again_for_an_activity_in_flight():
     run(plan(nap("one", when="false")), store, perform)
 
     assert perform.names == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("began", "done"),
+    [
+        pytest.param({"start_time": NOW}, ["one"], id="begun by an earlier attempt: it goes on"),
+        pytest.param({"run": 2}, [], id="reset for a new run: it is judged again"),
+    ],
+)
+def test_a_condition_that_no_longer_holds_after_a_restore(began, done):
+    store, perform = Memory(), Stub()
+    reset = ActivityStatus(name="one", state="Pending", run=1)
+    store.saved.append(Checkpoint(activities=(msgspec.structs.replace(reset, **began),)))
+
+    run(plan(nap("one", when="false")), store, perform)
+
+    assert perform.names == done
 
 
 def test_a_retried_activity_keeps_its_run_and_fails_with_the_last_message():

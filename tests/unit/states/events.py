@@ -14,6 +14,8 @@ from lcm_operator.api.storage import rfc3339
 from lcm_operator.kube.errors import Refused, Unavailable
 
 Impossible = str | None
+HOLD = "example.com/hold"
+"""Somebody else's finalizer."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,12 @@ def trial_deleted(stage: Stage) -> Impossible:
 
 def trial_deleted_in_foreground(stage: Stage) -> Impossible:
     stage.api.patch_finalizers("trials", NAME, {"finalizers": ["foregroundDeletion"]})
+    stage.api.delete("trials", NAME)
+    return None
+
+
+def trial_deleted_and_held(stage: Stage) -> Impossible:
+    stage.api.patch_finalizers("trials", NAME, {"finalizers": [HOLD]})
     stage.api.delete("trials", NAME)
     return None
 
@@ -347,6 +355,7 @@ EVENTS = (
     Event("delete on the TrialEngine", delete_on_engine),
     Event("Trial deleted (background)", trial_deleted),
     Event("Trial deleted (foreground)", trial_deleted_in_foreground),
+    Event("Trial deleted, held by another's finalizer", trial_deleted_and_held),
     Event("Trial deleted (orphan)", trial_deleted_orphaning),
     Event("TrialEngine deleted by a person", engine_deleted),
     Event("TrialEngine gone, its finalizers taken off", engine_gone),

@@ -84,7 +84,9 @@ def test_who_waits_says_for_what_and_looks_again_when_time_may_bring_it(state, e
 
     assert stage.wait.reason
     assert stage.wait.wake_at is None or stage.wait.wake_at > stage.now
-    if stage.wait.wake_at is None and stage.trial is not None and state.name not in UNREADABLE:
+    if stage.trial is None or "deletionTimestamp" in stage.trial["metadata"]:
+        return
+    if stage.wait.wake_at is None and state.name not in UNREADABLE:
         failed = stage.trial["status"]["phase"] == "Failed"
         assert failed or stage.trial["spec"].get("startTime") is None
 
@@ -114,6 +116,15 @@ def test_of_a_trial_that_is_deleted_nothing_is_left(state, event):
     assert stage.trial is None
     assert engine(stage) == ""
     assert stage.api.all("pods") == []
+
+
+@pytest.mark.parametrize(("state", "event"), named(of("Trial deleted, held by another's finalizer")))
+def test_a_deleted_trial_that_is_still_there_shows_its_outcome_and_has_no_engine(state, event):
+    stage = after(state, event).finish()
+
+    before = state.reach().outcome
+    assert stage.outcome == ("Cancelled" if before in (None, "ActivityFailed") else before)
+    assert engine(stage) == "" or state.name == "Duplicate"
 
 
 @pytest.mark.parametrize(("state", "event"), named(POSSIBLE))
