@@ -15,7 +15,6 @@ from typing import Any
 
 from lcm_operator.api import reasons
 from lcm_operator.api.metadata import Metadata
-from lcm_operator.controllers import census
 from lcm_operator.controllers.alarm import Alarm
 from lcm_operator.controllers.apply import Apply
 from lcm_operator.controllers.beats import Beats
@@ -23,14 +22,13 @@ from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
-from lcm_operator.controllers.work import WorkQueue
-from lcm_operator.domain.actions import CreatePod, Decision, Urgency
+from lcm_operator.controllers.work import WORKERS, WorkQueue
+from lcm_operator.domain.actions import CreateEngine, CreatePod, Decision, Urgency
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.trial_status import outcome, start_time
+from lcm_operator.domain.trial_status import outcome
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, Conflict, Unavailable
 
-_WORKERS = 32
 _HOLD_BEFORE_START_SECONDS = 1.0
 _LONGEST_SETTLING_SECONDS = 1.0  # a pod deleted by force has two
 _SETTLING_LOOK_SECONDS = 0.02
@@ -56,8 +54,16 @@ class Reconciler:
         self._retries: dict[Key, float] = {}
 
     def enqueue(self, key: Key, urgency: Urgency = Urgency.ROUTINE) -> None:
-        """Have a look at `key` soon."""
-        self.queue.add(key, urgency)
+        """Have a look at `key`: soon, and first if something is due there within seconds.
+
+        What has failed more than once is tried again beside the starts of others, never before them.
+        """
+        now = datetime.now(UTC)
+        urgency = min(urgency, self.store.urgency(key, now))
+        if urgency < Urgency.RETRY and self._retries.get(key, 0.0) > _FIRST_RETRY_SECONDS:
+            urgency = Urgency.RETRY
+        begin = self.store.begin(key) if urgency is Urgency.START else None
+        self.queue.add(key, urgency, ahead=(begin - now).total_seconds() if begin is not None else 0.0)
 
     def enqueue_all(self) -> None:
         """Have a look at every slot."""
@@ -107,7 +113,7 @@ class Reconciler:
             tasks.create_task(self.alarm.run(), name="alarm")
             tasks.create_task(self._recorder.run(), name="recorder")
             tasks.create_task(Beats(self._client, self.store, self.enqueue).run(), name="beats")
-            for number in range(_WORKERS):
+            for number in range(WORKERS):
                 tasks.create_task(self._work(), name=f"worker-{number}")
 
     async def settle(self) -> None:
@@ -121,10 +127,7 @@ class Reconciler:
         """Have a look at every slot, what is due first; what another leader may have changed is in doubt."""
         self.store.begin_term()
         self._retries.clear()
-        now = datetime.now(UTC)
-        for key in self.store.all_keys():
-            due = any(census.is_due(trial, now) for trial in self.store.slot(key).trials.values())
-            self.enqueue(key, Urgency.START if due else Urgency.ROUTINE)
+        self.enqueue_all()
 
     def _start_is_near(self) -> bool:
         head = self.alarm.next(Urgency.START)
@@ -134,24 +137,28 @@ class Reconciler:
         while True:
             key, urgency = await self.queue.take()
             try:
-                await self._step(key)
+                await self._step(key, urgency)
             except Exception as fault:
                 log.exception(
                     "%s/%s: a step failed in a way that was not foreseen", key.namespace, key.engine
                 )
                 self._retry(key, Urgency.ROUTINE, fault)
             finally:
-                self.queue.done(key, urgency)
+                self.queue.done(key)
 
-    async def _step(self, key: Key) -> None:
+    async def _step(self, key: Key, urgency: Urgency) -> None:
+        """Do the next step of a slot, unless it is less urgent than what the worker was given it for."""
         decision = decide(self.store.snapshot(key), datetime.now(UTC))
         if not decision.actions:
             self._rest(key, decision)
             return
+        if urgency < decision.urgency and decision.urgency >= Urgency.RETRY:
+            self._put_off(key, decision)
+            return
         try:
             for action in decision.actions:
                 if not self._may_act():
-                    self._await_start(key)
+                    self._ring_at_start(key)
                     return
                 await self._apply(key, action)
                 self._observer.applied(action)
@@ -163,9 +170,22 @@ class Reconciler:
             log.warning("%s/%s: %s", key.namespace, key.engine, error)
             await self._read_again(key, Urgency.ROUTINE)
         else:
-            self._retries.pop(key, None)
-            created = any(isinstance(action, CreatePod) for action in decision.actions)
-            self.enqueue(key, max(decision.urgency, Urgency.FOLLOW) if created else decision.urgency)
+            self._go_on(key, decision)
+
+    def _go_on(self, key: Key, decision: Decision) -> None:
+        self._retries.pop(key, None)
+        created = any(isinstance(action, CreatePod) for action in decision.actions)
+        if created or any(isinstance(action, CreateEngine) for action in decision.actions):
+            self.queue.tried(key.namespace, refused=self.store.slot(key).refusal is not None)
+        self.enqueue(key, max(decision.urgency, Urgency.FOLLOW) if created else decision.urgency)
+
+    def _put_off(self, key: Key, decision: Decision) -> None:
+        """Leave a step to those who have time for it; what time brings comes whether or not it is done."""
+        if decision.wake_at is not None:
+            self.alarm.set(key, decision.wake_at, decision.wake_urgency)
+        else:
+            self._ring_at_start(key)
+        self.queue.add(key, decision.urgency)
 
     def _rest(self, key: Key, decision: Decision) -> None:
         if decision.wake_at is not None:
@@ -174,13 +194,11 @@ class Reconciler:
             self.alarm.clear(key)
             self.store.forget_if_empty(key)
 
-    def _await_start(self, key: Key) -> None:
-        """Ring at the start time nevertheless: this process may be the leader by then."""
-        now = datetime.now(UTC)
-        starts = [start_time(trial) for trial in self.store.slot(key).trials.values()]
-        ahead = [start for start in starts if start is not None and start > now]
-        if ahead:
-            self.alarm.set(key, min(ahead), Urgency.START)
+    def _ring_at_start(self, key: Key) -> None:
+        """Ring at the start time, whatever is done or not done before it."""
+        begin = self.store.begin(key)
+        if begin is not None and begin > datetime.now(UTC):
+            self.alarm.set(key, begin, Urgency.START)
 
     async def _read_again(self, key: Key, urgency: Urgency) -> None:
         try:
@@ -191,7 +209,10 @@ class Reconciler:
             self._retry(key, urgency, None)
 
     def _retry(self, key: Key, urgency: Urgency, error: Exception | None) -> None:
-        """Look again after a pause that doubles, up to 5 s; the first time at once if we know why."""
+        """Look again after a pause that doubles, up to 5 s; the first time at once if we know why.
+
+        A start time that comes earlier is not slept through.
+        """
         before = self._retries.get(key)
         pause = 0.0 if before is None and error is None else _FIRST_RETRY_SECONDS
         if before:
@@ -199,4 +220,10 @@ class Reconciler:
         self._retries[key] = pause or _FIRST_RETRY_SECONDS / 2
         if error is not None:
             log.warning("%s/%s: again in %.1f s: %s", key.namespace, key.engine, pause, error)
-        self.alarm.set(key, datetime.now(UTC) + timedelta(seconds=pause), urgency)
+        if pause > _FIRST_RETRY_SECONDS:
+            self.queue.tried(key.namespace, refused=True)
+        now = datetime.now(UTC)
+        again, begin = now + timedelta(seconds=pause), self.store.begin(key)
+        if begin is not None and now < begin < again:
+            again, urgency = begin, Urgency.START
+        self.alarm.set(key, again, urgency)

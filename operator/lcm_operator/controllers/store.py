@@ -19,10 +19,13 @@ from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.registry_times import Place, RegistryTimes, registry_of
+from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.granting import attempt_of
 from lcm_operator.domain.holding import holder
 from lcm_operator.domain.observation import Observation, value_of
+from lcm_operator.domain.registry_times import begin_of
 from lcm_operator.domain.snapshot import Absent, Admission, Beat, Pod, Problem, Settings, Snapshot
+from lcm_operator.domain.urgency import urgency_of
 
 _REMEMBERED_DEAD = 10_000
 ObjectName = tuple[str, str]
@@ -145,6 +148,26 @@ class Store:
             engine_read_after_end=slot.engine_read_after_end,
             settings=self._settings,
         )
+
+    def urgency(self, key: Key, now: datetime) -> Urgency:
+        """Return how urgent a look at a slot is, by what is due in it."""
+        slot = self._slots.get(key)
+        if slot is None:
+            return Urgency.ROUTINE
+        return urgency_of(self.holder(key), slot.engine, self.begin(key), slot.refusal, now)
+
+    def holder(self, key: Key) -> Trial | None:
+        """Return the Trial that holds the ID of a slot."""
+        slot = self._slots.get(key)
+        return holder(tuple(slot.trials.values()), slot.engine) if slot is not None else None
+
+    def begin(self, key: Key) -> datetime | None:
+        """Return the start time that counts for the holder of a slot."""
+        chosen = self.holder(key)
+        if chosen is None:
+            return None
+        reported = self.registries.reported((chosen,))
+        return begin_of(Snapshot(name=key.engine, reported=reported), chosen)
 
     def put_trial(self, raw: Mapping[str, Any]) -> list[Key]:
         """Take in a Trial; return the keys that are concerned, none if nothing is new."""

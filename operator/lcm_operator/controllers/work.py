@@ -1,21 +1,34 @@
-"""The work queue: urgent first, earliest deadline first among the urgent, the rest held back while it counts.
+"""The work queue: starts first, then what follows them, then refused starts, and the rest when there is time.
+
+    START    due now                      namespaces take turns
+    FOLLOW   due within seconds, and what follows a start: at the latest after 0.8 s, then by turns with START
+    RETRY    what was refused before      few at a time; while a namespace is refused, one of it, with pauses
+    ROUTINE  nobody waits for it          held back up to 5 s while something is due
 
 A key is worked on by one worker at a time; what comes meanwhile is done after it. No task per key: workers
-pull (measured in notes: a thousand gathered tasks are slower).
+pull, which takes less than a thousand gathered tasks. No namespace and no lane can take all the workers: a
+webhook that hangs for 30 s must not keep the trials of others from starting.
 """
 
 import asyncio
-import heapq
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable
 
 from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.lanes import Entry, Lane
 from lcm_operator.domain.actions import Urgency
 
-_FOLLOW_SECONDS = 0.8
-_ROUTINE_SECONDS = 5.0
+WORKERS = 48
+_SHARE_OF_ONE_NAMESPACE = 24
+_ROUTINE_AT_ONCE = 24
+_ROUTINE_OF_ONE_NAMESPACE = 12
+_RETRIES_AT_ONCE = 12
+_RETRY_PAUSE_SECONDS = 0.01
+_PATIENCE_SECONDS = (0.0, 0.8, 0.0, 5.0)
 _LOOK_AGAIN_SECONDS = 0.05
+_NOW_SECONDS = 0.05
 
 
 class WorkQueue:
@@ -23,88 +36,156 @@ class WorkQueue:
 
     def __init__(self, hold: Callable[[], bool]) -> None:
         self._hold = hold
-        self._urgent: list[tuple[float, int, Key, Urgency]] = []
-        self._routine: list[tuple[float, int, Key, Urgency]] = []
-        self._queued: dict[Key, tuple[int, Urgency]] = {}
-        self._working: set[Key] = set()
-        self._again: dict[Key, Urgency] = {}
+        self._queued: dict[Key, tuple[Entry, int]] = {}
+        self._working: dict[Key, int] = {}
+        self._again: dict[Key, tuple[Urgency, float]] = {}
+        self._windows: dict[str, int] = {}
+        self._lanes = (
+            self._lane(most=WORKERS, share=lambda _: _SHARE_OF_ONE_NAMESPACE),
+            self._lane(most=WORKERS, share=lambda _: _SHARE_OF_ONE_NAMESPACE),
+            self._lane(most=_RETRIES_AT_ONCE, share=self._window),
+            self._lane(most=_ROUTINE_AT_ONCE, share=lambda _: _ROUTINE_OF_ONE_NAMESPACE, fair=False),
+        )
+        self._start, self._follow, self._retry, self._routine = self._lanes
+        self._waiting = [0] * len(self._lanes)
+        self._started_last = False
         self._sequence = itertools.count()
-        self._changed = asyncio.Event()
-        self._urgent_in_work = 0
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._look_again: asyncio.TimerHandle | None = None
+
+    def _lane(self, *, most: int, share: Callable[[str], int], fair: bool = True) -> Lane:
+        return Lane(most=most, share=share, is_current=self._is_current, fair=fair)
 
     def __len__(self) -> int:
         return len(self._queued) + len(self._working)
 
     def is_urgent(self) -> bool:
         """Return whether something urgent is queued or worked on."""
-        self._drop_stale(self._urgent)
-        return bool(self._urgent) or self._urgent_in_work > 0
+        return any(self._waiting[:2]) or self._start.in_work > 0 or self._follow.in_work > 0
 
     def longest_wait(self) -> float:
         """Return for how many seconds the first of the urgent keys waits beyond its time."""
-        self._drop_stale(self._urgent)
-        return time.monotonic() - self._urgent[0][0] if self._urgent else 0.0
+        heads = (self._start.head(), self._follow.head())
+        now = time.monotonic()
+        return max((now - head.due for head in heads if head is not None), default=0.0)
 
-    def add(self, key: Key, urgency: Urgency) -> None:
-        """Queue `key`; one that is queued already keeps the more urgent of both."""
+    def add(self, key: Key, urgency: Urgency, ahead: float = 0.0) -> None:
+        """Queue `key`, whose start is `ahead` seconds away; a queued one keeps the more urgent of both."""
+        due = time.monotonic() + max(ahead, 0.0)
         if key in self._working:
-            self._again[key] = min(urgency, self._again.get(key, Urgency.ROUTINE))
+            self._again[key] = min((urgency, due), self._again.get(key, (Urgency.ROUTINE, due)))
             return
         known = self._queued.get(key)
-        if known is None or urgency < known[1]:
-            self._push(key, urgency)
+        if known is None or _rank(urgency, max(ahead, 0.0)) < known[1]:
+            self._push(key, urgency, due)
 
-    def _push(self, key: Key, urgency: Urgency) -> None:
+    def tried(self, namespace: str, *, refused: bool) -> None:
+        """Take note of an attempt to start a trial: what is refused again and again gets a smaller share."""
+        if refused:
+            self._windows[namespace] = 1
+            return
+        window = 2 * self._windows.pop(namespace, _RETRIES_AT_ONCE)
+        if window < _RETRIES_AT_ONCE:
+            self._windows[namespace] = window
+        self._retry.unpark(namespace)
+        self._wake()
+
+    def _window(self, namespace: str) -> int:
+        return self._windows.get(namespace, _RETRIES_AT_ONCE)
+
+    def _push(self, key: Key, urgency: Urgency, due: float) -> None:
         now, sequence = time.monotonic(), next(self._sequence)
-        self._queued[key] = (sequence, urgency)
-        if urgency is Urgency.ROUTINE:
-            heapq.heappush(self._routine, (now + _ROUTINE_SECONDS, sequence, key, urgency))
-        else:
-            patience = _FOLLOW_SECONDS if urgency is Urgency.FOLLOW else 0.0
-            heapq.heappush(self._urgent, (now + patience, sequence, key, urgency))
-        self._changed.set()
+        rank = _rank(urgency, due - now)
+        patience = _PATIENCE_SECONDS[rank]
+        if urgency is Urgency.START:
+            patience = min(patience, max(due - now, 0.0))
+        if known := self._queued.get(key):
+            self._waiting[known[1]] -= 1
+        self._waiting[rank] += 1
+        entry = self._lanes[rank].add(sequence, key, urgency, now + patience)
+        self._queued[key] = (entry, rank)
+        self._wake()
 
     async def take(self) -> tuple[Key, Urgency]:
         """Return the next key to work on; give it back with `done`."""
         while (entry := self._pop()) is None:
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(_LOOK_AGAIN_SECONDS if self._routine else None):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
-        key, urgency = entry
-        self._working.add(key)
-        self._urgent_in_work += urgency is not Urgency.ROUTINE
-        return entry
+            if self._waiting[Urgency.ROUTINE] and self._look_again is None:
+                loop = asyncio.get_running_loop()
+                self._look_again = loop.call_later(_LOOK_AGAIN_SECONDS, self._time_has_passed)
+            await self._work()
+        if self._queued:
+            self._wake()
+        return entry.key, entry.urgency
 
-    def _pop(self) -> tuple[Key, Urgency] | None:
-        if entry := self._pop_fresh(self._urgent):
-            return entry
-        self._drop_stale(self._routine)
-        if not self._routine:
-            return None
-        held = self._urgent_in_work > 0 or self._hold()
-        if held and time.monotonic() < self._routine[0][0]:
-            return None
-        return self._pop_fresh(self._routine)
+    async def _work(self) -> None:
+        """Wait until there may be work."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._idle.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled():
+                self._wake()
+            raise
 
-    def _pop_fresh(self, heap: list[tuple[float, int, Key, Urgency]]) -> tuple[Key, Urgency] | None:
-        self._drop_stale(heap)
-        if not heap:
-            return None
-        _, _, key, urgency = heapq.heappop(heap)
-        del self._queued[key]
-        return key, urgency
+    def _wake(self) -> None:
+        """Wake one idle worker; it wakes the next if there is more to do."""
+        while self._idle:
+            waiter = self._idle.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
 
-    def _drop_stale(self, heap: list[tuple[float, int, Key, Urgency]]) -> None:
-        while heap and self._queued.get(heap[0][2], (None,))[0] != heap[0][1]:
-            heapq.heappop(heap)
+    def _time_has_passed(self) -> None:
+        self._look_again = None
+        self._wake()
 
-    def done(self, key: Key, urgency: Urgency) -> None:
+    def _pop(self) -> Entry | None:
+        for rank, lane in self._order():
+            entry = lane.pop()
+            if entry is not None:
+                self._started_last = rank == Urgency.START
+                self._waiting[rank] -= 1
+                del self._queued[entry.key]
+                self._working[entry.key] = rank
+                return entry
+        return None
+
+    def _order(self) -> list[tuple[int, Lane]]:
+        """Return the lanes that may be worked on, the first first."""
+        now = time.monotonic()
+        lanes = list(enumerate(self._lanes[:3]))
+        follow = self._follow.head()
+        if self._started_last and follow is not None and follow.due <= now:
+            lanes[0], lanes[1] = lanes[1], lanes[0]
+        routine = self._routine.head()
+        if routine is not None:
+            busy = self._start.in_work > 0 or self._follow.in_work > 0
+            if routine.due <= now or not (busy or self._hold()):
+                lanes.append((Urgency.ROUTINE, self._routine))
+        return lanes
+
+    def done(self, key: Key) -> None:
         """Give back a key; it is queued again if something came for it meanwhile."""
-        self._working.discard(key)
-        self._urgent_in_work -= urgency is not Urgency.ROUTINE
+        rank = self._working.pop(key)
+        if rank == Urgency.RETRY and self._window(key.namespace) == 1:
+            pause = _RETRY_PAUSE_SECONDS * max(self._retry.in_work, 1)
+            asyncio.get_running_loop().call_later(pause, self._free, rank, key.namespace)
+        else:
+            self._free(rank, key.namespace)
         again = self._again.pop(key, None)
         if again is not None:
-            self._push(key, again)
+            self._push(key, *again)
+
+    def _free(self, rank: int, namespace: str) -> None:
+        self._lanes[rank].done(namespace)
+        self._wake()
+
+    def _is_current(self, entry: Entry) -> bool:
+        known = self._queued.get(entry.key)
+        return known is not None and known[0].sequence == entry.sequence
+
+
+def _rank(urgency: Urgency, ahead: float) -> int:
+    """Return the lane of a key: a start that is still seconds away comes after those that are due."""
+    return Urgency.FOLLOW if urgency is Urgency.START and ahead > _NOW_SECONDS else urgency

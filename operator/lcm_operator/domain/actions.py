@@ -18,10 +18,12 @@ class Urgency(IntEnum):
     """In which order work is done when there is more than one thing to do."""
 
     START = 0
-    """The one write of the hot path."""
+    """A step towards a start that is due now or within seconds."""
     FOLLOW = 1
     """What follows a start: as soon as that instant's creates are out, at most 1 s later."""
-    ROUTINE = 2
+    RETRY = 2
+    """A start that was refused before: tried until its deadline, but never at the cost of another start."""
+    ROUTINE = 3
     """Nobody waits for it: held back while anything is due."""
 
 
@@ -188,7 +190,8 @@ Action = (
 class Decision:
     """What to do now, in order; with nothing to do, why, and when to look again.
 
-    `wake_at` is None where only a change can bring something to do.
+    `wake_at` is None where only a change can bring something to do. With actions it is when to look again
+    even if they are held back, as a status that nobody waits for may be.
     """
 
     actions: tuple[Action, ...] = ()

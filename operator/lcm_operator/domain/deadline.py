@@ -1,10 +1,13 @@
-"""Until when a start may still happen, and so from when on a trial may be forgotten. Pure."""
+"""Until when a start may happen, when it is retried, and from when on a trial may be forgotten. Pure."""
 
 from datetime import UTC, datetime, timedelta
 
 from lcm_operator.api.trial import Trial
 
+JUST_AFTER = timedelta(milliseconds=1)
 _EXACT_START = timedelta(seconds=1)
+_LONGEST_RETRY = timedelta(seconds=5)
+_LAST_TRY = timedelta(milliseconds=300)
 _LONGEST_MEMORY = timedelta(days=1)
 _CLOCKS_AGREE = timedelta(seconds=2)
 _LAST = datetime.max.replace(tzinfo=UTC)
@@ -32,3 +35,13 @@ def keep_until(trial: Trial) -> datetime | None:
 
 def _deadline(trial: Trial) -> timedelta:
     return max(timedelta(seconds=trial.spec.starting_deadline_seconds), _EXACT_START)
+
+
+def retry_at(refused: datetime, since: datetime, last: datetime, shortest: timedelta) -> datetime:
+    """Return when a start that was `refused` is tried again: less often with time, and once before `last`.
+
+    The pause is a quarter of the time that has passed `since`, at most 5 s.
+    """
+    pause = min(max(shortest, (refused - since) / 4), _LONGEST_RETRY)
+    final = last - _LAST_TRY
+    return min(refused + pause, final) if refused < final else last + JUST_AFTER

@@ -6,17 +6,28 @@ is nothing special: the next process decides from what stands in the API server.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
-from lcm_operator.api import names
+from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.actions import Decision, DeleteEngine, ReleaseImport, act, wait
+from lcm_operator.domain.actions import (
+    Decision,
+    DeleteEngine,
+    RecordEvent,
+    ReleaseImport,
+    Urgency,
+    WriteTrial,
+    act,
+    wait,
+)
 from lcm_operator.domain.holding import holder
 from lcm_operator.domain.lifecycle import decide_running
-from lcm_operator.domain.registry_times import decide_move
+from lcm_operator.domain.registry_times import begin_of, decide_move
 from lcm_operator.domain.removal import decide_removal
 from lcm_operator.domain.scheduling import decide_start
 from lcm_operator.domain.snapshot import Snapshot
+from lcm_operator.domain.urgency import is_near
 from lcm_operator.domain.waiting import decide_waiting
 
 
@@ -35,12 +46,14 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
 
 
 def _decisions(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Iterator[Decision]:
-    """Go through what is to be said: moves, the TrialEngine and the holder, then who goes or waits."""
+    """Go through what there is to decide: the holder and its TrialEngine first, then the other Trials."""
+    if chosen is not None and (moved := decide_move(snapshot, chosen, now)):
+        yield _hurry(moved, chosen, _moved_to(moved), now, shown_only=False)
+    begin = begin_of(snapshot, chosen) if chosen is not None else None
+    yield _hurry(_decide_holder(snapshot, chosen, now), chosen, begin, now)
     for trial in snapshot.trials:
-        if moved := decide_move(snapshot, trial, now):
+        if trial is not chosen and (moved := decide_move(snapshot, trial, now)):
             yield moved
-    yield _decide_holder(snapshot, chosen, now)
-    for trial in snapshot.trials:
         if (
             trial.metadata.deletion_timestamp is not None
             and names.FINALIZER_IMPORT in trial.metadata.finalizers
@@ -48,6 +61,33 @@ def _decisions(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Itera
             yield act(ReleaseImport(trial))
         if trial is not chosen:
             yield decide_waiting(snapshot, trial, chosen, now)
+
+
+def _hurry(
+    decision: Decision,
+    chosen: Trial | None,
+    begin: datetime | None,
+    now: datetime,
+    *,
+    shown_only: bool | None = None,
+) -> Decision:
+    """Return `decision`, urgent if it is a step towards a start that is due within seconds.
+
+    A status that is only shown is none, unless the trial has just got its ID: it has it once that is written.
+    """
+    if chosen is None or chosen.status.started_time is not None or decision.urgency is not Urgency.ROUTINE:
+        return decision
+    if begin is None or not is_near(chosen, begin, now):
+        return decision
+    if shown_only is None:
+        has_its_id = not conditions.is_false(chosen.status.conditions, reasons.ACCEPTED)
+        statuses = all(isinstance(action, WriteTrial | RecordEvent) for action in decision.actions)
+        shown_only = has_its_id and statuses
+    return decision if shown_only else replace(decision, urgency=Urgency.START)
+
+
+def _moved_to(move: Decision) -> datetime | None:
+    return next((action.status.start_time for action in move.actions if isinstance(action, WriteTrial)), None)
 
 
 def _decide_holder(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Decision:

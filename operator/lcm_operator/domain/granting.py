@@ -44,8 +44,9 @@ def give_grant(snapshot: Snapshot, engine: TrialEngine, status: TrialEngineStatu
     if not isinstance(pod, Pod):
         if refusal is not None and now < refusal.time + snapshot.settings.retry_start:
             again = refusal.time + snapshot.settings.retry_start
-            return wait(f"the pod is tried again: {refusal.value.message}", again, Urgency.FOLLOW)
-        return act(CreatePod(engine, manifest_of(snapshot, engine)), urgency=Urgency.FOLLOW)
+            return wait(f"the pod is tried again: {refusal.value.message}", again, Urgency.RETRY)
+        urgency = Urgency.FOLLOW if refusal is None else Urgency.RETRY
+        return act(CreatePod(engine, manifest_of(snapshot, engine)), urgency=urgency)
     lease = CreateLease(engine.metadata.namespace, engine_lease(engine, pod.name, pod.uid))
     return act(lease, GrantEngine(engine, _granted(engine, status, pod, now)), urgency=Urgency.FOLLOW)
 

@@ -25,7 +25,7 @@ from lcm_operator.domain.actions import (
     wait,
 )
 from lcm_operator.domain.arming import decide_arming, engine_problem, refused, show_scheduled
-from lcm_operator.domain.deadline import last_moment
+from lcm_operator.domain.deadline import JUST_AFTER, last_moment, retry_at
 from lcm_operator.domain.granting import manifest_of
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.registry_times import begin_of
@@ -41,8 +41,7 @@ from lcm_operator.domain.trial_status import (
     scheduled_again,
     trial_status,
 )
-
-_JUST_AFTER = timedelta(milliseconds=1)
+from lcm_operator.domain.urgency import was_refused
 
 
 def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
@@ -104,10 +103,16 @@ def _cancel(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
 
 
 def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision:
-    retry = snapshot.settings.retry_start
+    refusal = snapshot.refusal if was_refused(snapshot.refusal, begin) else None
+    again, urgency, retry = None, Urgency.START, timedelta(0)
+    if refusal is not None:
+        leftover = refusal.value.reason == reasons.WAITING  # an earlier pod of ours, which is ending
+        since = refusal.time if leftover else begin
+        again = retry_at(refusal.time, since, last_moment(trial, begin), snapshot.settings.retry_start)
+        urgency, retry = Urgency.RETRY, again - refusal.time
     problem = engine_problem(snapshot, trial, begin, now, retry)
     if isinstance(problem, CreateEngine):
-        return act(problem, urgency=Urgency.START)
+        return act(problem, urgency=urgency)
     pod = value_of(snapshot.pod)
     if snapshot.engine is not None and isinstance(pod, Pod):
         return act(
@@ -117,17 +122,18 @@ def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> 
         )
     problem = problem or refused(snapshot, now, retry)
     if problem is not None:
-        return _cannot_start(snapshot, trial, begin, now, problem)
+        again = again or now + snapshot.settings.retry_arming
+        return _cannot_start(trial, begin, now, problem, min(again, last_moment(trial, begin) + JUST_AFTER))
     if snapshot.engine is None:
         return wait("there is no TrialEngine to start")
-    return act(CreatePod(snapshot.engine, manifest_of(snapshot, snapshot.engine)), urgency=Urgency.START)
+    return act(CreatePod(snapshot.engine, manifest_of(snapshot, snapshot.engine)), urgency=urgency)
 
 
-def _cannot_start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime, why: Problem) -> Decision:
+def _cannot_start(trial: Trial, begin: datetime, now: datetime, why: Problem, again: datetime) -> Decision:
+    """Show why the start was refused, and wait until it is tried `again`; showing it delays nothing."""
     if writes := show_scheduled(trial, begin, now, Set(reasons.ARMED, "False", why.reason, why.message)):
-        return act(*writes)
-    again = min(now + snapshot.settings.retry_start, last_moment(trial, begin) + _JUST_AFTER)
-    return wait("the start is tried again", again, Urgency.FOLLOW)
+        return Decision(writes, wake_at=again, wake_urgency=Urgency.RETRY)
+    return wait("the start is tried again", again, Urgency.RETRY)
 
 
 def _latch(trial: Trial, engine: TrialEngine, pod: Pod, begin: datetime, now: datetime) -> LatchTrial:
@@ -169,7 +175,7 @@ def _not_scheduled(trial: Trial, now: datetime, why: Set, begin: datetime | None
     if status != trial.status:
         return act(WriteTrial(trial, status))
     return wait(
-        f"not scheduled: {why.reason}", None if begin is None else last_moment(trial, begin) + _JUST_AFTER
+        f"not scheduled: {why.reason}", None if begin is None else last_moment(trial, begin) + JUST_AFTER
     )
 
 

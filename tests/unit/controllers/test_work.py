@@ -11,7 +11,7 @@ from lcm_operator.controllers.work import WorkQueue
 from lcm_operator.domain.actions import Urgency
 
 A, B, C, D = (Key("lab", name) for name in "abcd")
-START, FOLLOW, ROUTINE = Urgency.START, Urgency.FOLLOW, Urgency.ROUTINE
+START, FOLLOW, RETRY, ROUTINE = Urgency
 
 
 class Monotonic:
@@ -34,9 +34,9 @@ def clock(monkeypatch):
 
 async def taken(queue, *, done=True):
     async with asyncio.timeout(5):
-        key, urgency = await queue.take()
+        key, _ = await queue.take()
     if done:
-        queue.done(key, urgency)
+        queue.done(key)
     return key
 
 
@@ -155,7 +155,7 @@ def test_routine_work_waits_while_urgent_work_is_under_way():
         queue.add(B, ROUTINE)
         await taken(queue, done=False)
         await nothing_is_taken(queue)
-        queue.done(A, START)
+        queue.done(A)
         assert await taken(queue) == B
 
     asyncio.run(scenario())
@@ -192,7 +192,7 @@ def test_a_key_is_worked_on_by_one_worker_at_a_time():
         await taken(queue, done=False)
         queue.add(A, START)
         await nothing_is_taken(queue)
-        queue.done(A, START)
+        queue.done(A)
         assert await taken(queue) == A
 
     asyncio.run(scenario())
@@ -207,10 +207,10 @@ def test_what_comes_while_a_key_is_worked_on_is_one_more_look_with_the_highest_u
         queue.add(A, FOLLOW)
         queue.add(A, ROUTINE)
         assert len(queue) == 1
-        queue.done(A, START)
+        queue.done(A)
         async with asyncio.timeout(5):
             assert await queue.take() == (A, FOLLOW)
-        queue.done(A, FOLLOW)
+        queue.done(A)
         assert len(queue) == 0
 
     asyncio.run(scenario())
@@ -234,5 +234,161 @@ def test_workers_that_wait_all_get_work():
         for key in (A, B, C, D):
             queue.add(key, START)
         assert sorted(await asyncio.gather(*workers)) == [A, B, C, D]
+
+    asyncio.run(scenario())
+
+
+# --- namespaces
+
+
+def keys(namespace, count):
+    return [Key(namespace, f"trial-{number}") for number in range(count)]
+
+
+@pytest.mark.parametrize("urgency", [START, FOLLOW, RETRY])
+def test_a_namespace_with_one_start_does_not_queue_behind_thousands(urgency):
+    async def scenario():
+        queue = idle()
+        for key in keys("crowded", 3000):
+            queue.add(key, urgency)
+        await taken(queue)
+        queue.add(A, urgency)
+        assert A in [await taken(queue) for _ in range(2)]
+
+    asyncio.run(scenario())
+
+
+async def all_taken(queue):
+    """Take all that there is, and give nothing back."""
+    found = []
+    with suppress(TimeoutError):
+        while True:
+            async with asyncio.timeout(0.05):
+                found.append((await queue.take())[0])
+    return found
+
+
+@pytest.mark.parametrize("urgency", [START, FOLLOW, RETRY, ROUTINE])
+def test_starts_that_hang_in_one_namespace_leave_workers_for_others(urgency):
+    async def scenario():
+        queue = idle()
+        for key in keys("hanging", 100):
+            queue.add(key, urgency)
+        hanging = await all_taken(queue)
+        assert len(hanging) <= module.WORKERS // 2
+        queue.add(A, START)
+        assert await taken(queue) == A
+
+    asyncio.run(scenario())
+
+
+def test_keys_beyond_the_share_of_their_namespace_are_worked_on_in_order():
+    async def scenario():
+        queue = idle()
+        crowd = keys("crowded", 60)
+        for key in crowd:
+            queue.add(key, START)
+        order = await all_taken(queue)
+        while len(order) < len(crowd):
+            queue.done(order[len(order) - module._SHARE_OF_ONE_NAMESPACE])
+            async with asyncio.timeout(5):
+                order.append((await queue.take())[0])
+        assert order == crowd
+
+    asyncio.run(scenario())
+
+
+def test_a_start_that_is_seconds_away_comes_after_one_that_is_due():
+    async def scenario():
+        queue = idle()
+        queue.add(A, START, ahead=3)
+        queue.add(B, START)
+        assert [await taken(queue), await taken(queue)] == [B, A]
+
+    asyncio.run(scenario())
+
+
+def test_a_start_that_was_seconds_away_comes_first_once_it_is_due():
+    async def scenario():
+        queue = idle()
+        queue.add(A, START, ahead=3)
+        queue.add(B, START, ahead=3)
+        queue.add(B, START)
+        assert [await taken(queue), await taken(queue)] == [B, A]
+
+    asyncio.run(scenario())
+
+
+# --- refused starts
+
+
+def test_starts_that_were_refused_come_after_all_others_but_are_not_held_back():
+    async def scenario():
+        queue = due_soon()
+        for key, urgency in ((A, RETRY), (B, FOLLOW), (C, START), (D, ROUTINE)):
+            queue.add(key, urgency)
+        assert [await taken(queue) for _ in range(3)] == [C, B, A]
+        await nothing_is_taken(queue)
+
+    asyncio.run(scenario())
+
+
+def test_one_at_a_time_is_retried_in_a_namespace_that_refuses():
+    async def scenario():
+        queue = idle()
+        for key in keys("refusing", 10):
+            queue.add(key, RETRY)
+        queue.tried("refusing", refused=True)
+        assert len(await all_taken(queue)) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_start_that_succeeds_makes_room_for_more_retries():
+    async def scenario():
+        queue = idle()
+        for key in keys("refusing", 40):
+            queue.add(key, RETRY)
+        queue.tried("refusing", refused=True)
+        found = await all_taken(queue)
+        for most in (2, 4, 8, module._RETRIES_AT_ONCE):
+            queue.tried("refusing", refused=False)
+            found += await all_taken(queue)
+            assert len(found) == most
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_start_is_followed_by_the_next_after_a_pause():
+    async def scenario():
+        queue = idle()
+        first, second = keys("refusing", 2)
+        queue.add(first, RETRY)
+        queue.add(second, RETRY)
+        queue.tried("refusing", refused=True)
+        assert await taken(queue) == first
+        assert await taken(queue) == second
+
+    asyncio.run(scenario())
+
+
+def test_refused_starts_take_few_workers_however_many_namespaces_refuse():
+    async def scenario():
+        queue = idle()
+        for number in range(100):
+            queue.add(Key(f"refusing-{number}", "trial"), RETRY)
+        assert len(await all_taken(queue)) == module._RETRIES_AT_ONCE
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_is_cancelled_as_it_is_woken_passes_that_on():
+    async def scenario():
+        queue = idle()
+        first, second = (asyncio.create_task(taken(queue)) for _ in range(2))
+        await asyncio.sleep(0)
+        queue.add(A, START)
+        first.cancel()
+        assert await second == A
 
     asyncio.run(scenario())

@@ -86,7 +86,7 @@ def test_a_latched_trial_whose_pod_was_refused_is_tried_again_after_a_second():
     before = settle(replace(latched(), pod=None, refusal=refused(5)), at(5.5))
     decision = decide(before, at(5.5))
     assert not decision.actions
-    assert (decision.wake_at, decision.wake_urgency) == (at(6), Urgency.FOLLOW)
+    assert (decision.wake_at, decision.wake_urgency) == (at(6), Urgency.RETRY)
     assert steps(decide(before, at(6))) == ["CreatePod"]
 
 

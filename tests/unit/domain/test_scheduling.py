@@ -305,26 +305,29 @@ def test_a_pod_that_was_adopted_is_never_shown_as_early():
 
 
 @pytest.mark.parametrize(
-    ("seen", "reason"),
+    ("seen", "reason", "again"),
     [
-        pytest.param({"plan": NO_PLAN}, "PlanNotFound", id="its plan does not exist"),
-        pytest.param({"stranger": True}, "NameTaken", id="its engine's name is taken"),
-        pytest.param({"refusal": refused(4.5)}, "AdmissionRefused", id="its engine was refused just now"),
+        pytest.param({"plan": NO_PLAN}, "PlanNotFound", at(15), id="its plan does not exist"),
+        pytest.param({"stranger": True}, "NameTaken", at(15), id="its engine's name is taken"),
+        pytest.param(
+            {"refusal": refused(4.5)}, "AdmissionRefused", at(5.625), id="its engine was refused just now"
+        ),
         pytest.param(
             {"engine": engine(), "refusal": refused(4.5)},
             "AdmissionRefused",
+            at(5.625),
             id="its pod was refused just now",
         ),
     ],
 )
-def test_a_trial_that_is_due_and_can_not_start_says_why_and_tries_again_every_second_when(seen, reason):
+def test_trial_that_is_due_and_cannot_start_shows_why_and_tries_again(seen, reason, again):
     before = slot(scheduled(), **seen)
     decision = decide(before, at(5))
     assert shown(decision, "Armed") == ("False", reason)
     assert told(decision) == [(reason, True)]
     after = decide(written(before, decision), at(5))
     assert not after.actions
-    assert after.wake_at == at(6)
+    assert (after.wake_at, after.wake_urgency) == (again, Urgency.RETRY)
 
 
 def test_a_pod_that_was_refused_is_tried_again_after_a_second():
