@@ -4,7 +4,6 @@ import asyncio
 import gc
 import itertools
 import logging
-import signal
 import socket
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
@@ -14,6 +13,7 @@ import kopf
 
 from lcm_operator.controllers import handlers, health, metrics
 from lcm_operator.controllers.heartbeat import Heartbeat
+from lcm_operator.controllers.kopf_session import ReadableResponse
 from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
@@ -24,15 +24,16 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.session import open_session, pooled
+from lcm_operator.process import Stopping
 
 _LEASE_CONNECTIONS = 4
+_WORK_ENDS_SECONDS = 4.0
+_KOPF_ENDS_SECONDS = 3.0
 log = logging.getLogger(__name__)
 
 
-async def run(settings: Settings) -> None:
-    """Run the operator until SIGTERM or SIGINT. Raises what ended one of its parts."""
-    stop = asyncio.Event()
-    _listen_to_signals(stop)
+async def run(settings: Settings, stopping: Stopping) -> int:
+    """Run the operator until it is to stop; return its exit status. Raises what ended one of its parts."""
     access = from_settings(settings.kubeconfig, settings.context)
     own = settings.lease_namespace or access.namespace
     ready, heartbeat, registry = asyncio.Event(), Heartbeat(), metrics.new_registry()
@@ -55,40 +56,45 @@ async def run(settings: Settings) -> None:
             lambda: (metrics.page(registry), metrics.CONTENT_TYPE),
         ):
             await _run_until(
-                stop,
+                stopping,
                 _work(client, elector, reconciler, heartbeat, ready),
-                lambda stop_kopf: _watch(client, reconciler, registries, heartbeat, stop, stop_kopf),
+                lambda stop_kopf: _watch(client, reconciler, registries, heartbeat, stopping, stop_kopf),
                 reconciler.settle,
             )
+    return 0
 
 
 async def _run_until(
-    stop: asyncio.Event,
+    stopping: Stopping,
     working: Coroutine[Any, Any, None],
     watching: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
     settle: Callable[[], Coroutine[Any, Any, None]],
 ) -> None:
-    """Run both until `stop`, or until one of them ends. First the work ends, and with it the leadership.
+    """Run both until the process is to stop, or until one of them ends; raise what ended it.
 
-    What is just being started is brought to its end before. kopf comes last: it cancels every task that is
-    younger than itself.
+    First the work ends, and with it the leadership; what is just being started is brought to its end before.
+    kopf comes last: it cancels every task that is younger than itself. Each step has a bound: whatever hangs
+    keeps neither the Lease nor the process.
     """
     stop_kopf = asyncio.Event()
     work, watch = asyncio.create_task(working), asyncio.create_task(watching(stop_kopf))
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({work, watch, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if stop.is_set():
-            await settle()
-    finally:
-        work.cancel()
-        await asyncio.wait({work})
-        stop_kopf.set()
-        stopping.cancel()
-        results = await asyncio.gather(work, watch, stopping, return_exceptions=True)
-    for ended in results:
-        if isinstance(ended, Exception):
-            raise ended
+    stop = asyncio.create_task(stopping.requested.wait())
+    await asyncio.wait({work, watch, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if stopping.requested.is_set():
+        await settle()
+    stopping.hurry()
+    work.cancel()
+    await asyncio.wait({work}, timeout=_WORK_ENDS_SECONDS)
+    stop_kopf.set()
+    await asyncio.wait({watch}, timeout=_KOPF_ENDS_SECONDS)
+    for task, name in ((work, "the work"), (watch, "kopf")):
+        if not task.done():
+            log.warning("%s has not ended in time and is left behind", name)
+        elif not task.cancelled() and (fault := task.exception()):
+            raise fault
+    if not stopping.requested.is_set():
+        raise RuntimeError("a part of the operator has ended by itself")
 
 
 async def _work(
@@ -109,9 +115,10 @@ async def _watch(
     reconciler: Reconciler,
     registries: Registries,
     heartbeat: Heartbeat,
-    stop: asyncio.Event,
+    stopping: Stopping,
     stop_kopf: asyncio.Event,
 ) -> None:
+    """Have kopf watch until `stop_kopf`. Raises what has ended a part of it, as soon as that has ended."""
     await discovered(client, stop_kopf)
     if stop_kopf.is_set():
         return
@@ -129,7 +136,7 @@ async def _watch(
     async def login(**_: Any) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(
             server=access.server,
-            aiohttp_session=open_session(access, connections=0),
+            aiohttp_session=open_session(access, connections=0, response_class=ReadableResponse),
             default_namespace=access.namespace,
         )
 
@@ -145,13 +152,14 @@ async def _watch(
         identity=identity,
         stop_flag=stop_kopf,
     )
-    _listen_to_signals(stop)  # kopf has put its own ears in the place of ours
-    await kopf.run_tasks(tasks, ignored=ours)
-
-
-def _listen_to_signals(stop: asyncio.Event) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stopping.attach()  # kopf has put its own ears in the place of ours
+    # Once a part of it has failed, kopf may wait for the others without end.
+    running = asyncio.create_task(kopf.run_tasks(tasks, ignored=ours), name="kopf")
+    await asyncio.wait({*tasks, running}, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        if task.done() and not task.cancelled() and (fault := task.exception()):
+            raise fault
+    await running
 
 
 class _Patience:

@@ -19,6 +19,7 @@ from lcm_operator.domain.actions import Urgency
 LEASE_SILENT_SECONDS = 12.0
 LOOP_LATE_SECONDS = 5.0
 HEAD_OVERDUE_SECONDS = 5.0
+_LAST_SECONDS = 1.0
 
 
 class Health:
@@ -80,7 +81,7 @@ async def serve(
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/metrics", scrape)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, address.host, address.port).start()

@@ -1,7 +1,9 @@
 """The API verbs we need, for the operator's hot path, the sidecar, the engine and the local node.
 
 Made by `session.pooled`, in an engine by `wired.lean`. It speaks plain dictionaries as they are on the wire;
-parsing is for `api`. It retries nothing: whoever calls knows whether a repeat is safe.
+parsing is for `api`. It retries nothing: whoever calls knows whether a repeat is safe. No object makes a
+list, a watch or the answer to a write fail: what nests too deep in it is cut (`decoding`). An answer that is
+no JSON is Unavailable.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -10,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from lcm_operator.kube import errors
+from lcm_operator.kube import decoding, errors
 from lcm_operator.kube.access import Access
 from lcm_operator.kube.resources import Resource
 from lcm_operator.kube.transport import Stream, Transport
@@ -76,8 +78,11 @@ class Client:
             params = selectors
             while True:
                 page = await self._call("GET", resource.path(place), params=params)
-                yield page["items"], page["metadata"]["resourceVersion"]
-                more = page["metadata"].get("continue")
+                items, metadata = page.get("items"), page.get("metadata")
+                if not isinstance(metadata, dict) or "resourceVersion" not in metadata:
+                    raise errors.unreadable(f"no list of {resource.plural}")
+                yield items or (), metadata["resourceVersion"]
+                more = metadata.get("continue")
                 if not more:
                     break
                 params = selectors | {"continue": more}
@@ -111,7 +116,7 @@ class Client:
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
                     if line.strip():
-                        yield _event(line)
+                        yield _event(await _read(line))
 
     async def serves(self, resource: Resource) -> bool:
         """Return whether the API server tells of a kind in its discovery, which lags behind serving it.
@@ -228,8 +233,17 @@ class Client:
         answer = await self._transport.request(method, _target(path, params), headers, content)
         if answer.status >= 400:  # noqa: PLR2004
             raise _error(answer.status, answer.content, answer.retry_after)
-        decoded: Json = msgspec.json.decode(answer.content)
-        return decoded
+        return await _read(answer.content)
+
+
+async def _read(content: bytes) -> Json:
+    try:
+        value: object = await decoding.read(content)
+    except decoding.UndecodableError as error:
+        raise errors.unreadable(str(error)) from error
+    if not isinstance(value, dict):
+        raise errors.unreadable("no JSON object")
+    return value
 
 
 async def _all(stream: Stream) -> bytes:
@@ -239,12 +253,15 @@ async def _all(stream: Stream) -> bytes:
     return bytes(content)
 
 
-def _event(line: bytes) -> tuple[str, Json]:
-    """Return what a line of a watch says. Raises what the API server tells in it."""
-    event = msgspec.json.decode(line)
-    if event["type"] == "ERROR":
-        raise errors.from_status(event["object"].get("code", 500), event["object"])
-    return event["type"], event["object"]
+def _event(event: Json) -> tuple[str, Json]:
+    """Return what a line of a watch says. Raises what the API server reports in it."""
+    kind, about = event.get("type"), event.get("object")
+    if not isinstance(kind, str) or not isinstance(about, dict):
+        raise errors.unreadable("no watch event")
+    if kind == "ERROR":
+        code = about.get("code")
+        raise errors.from_status(code if isinstance(code, int) else 500, about)
+    return kind, about
 
 
 def _target(path: str, params: Mapping[str, str] | None) -> str:
@@ -258,7 +275,7 @@ def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
 
 def _error(status: int, content: bytes, retry_after: str | None = None) -> errors.ApiError:
     try:
-        body: object = msgspec.json.decode(content)
-    except msgspec.DecodeError:
+        body: object = decoding.decode(content)
+    except decoding.UndecodableError:
         body = content[:512].decode(errors="replace")
     return errors.from_status(status, body, retry_after)

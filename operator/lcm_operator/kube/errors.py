@@ -3,6 +3,10 @@
 Raised by `kube.client` and what carries its requests; callers decide by class, never by status code or text.
 """
 
+_LONGEST_MESSAGE = 2048
+_MOST_DIGITS = 9
+_LONGEST_RETRY_SECONDS = 3600
+
 
 class ApiError(Exception):
     """The API server refused a request: HTTP `status`, machine-readable `reason`, human `message`."""
@@ -57,11 +61,19 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
+def unreadable(what: str) -> Unavailable:
+    """Return the error for an answer that is not what an API server answers; what a write did is unknown."""
+    return Unavailable(0, "UnreadableAnswer", what)
+
+
 def from_status(status: int, body: object, retry_after: str | None = None) -> ApiError:
-    """Return the error for an HTTP `status` and the decoded `metav1.Status` (or text) that came with it."""
+    """Return the error for an HTTP `status` and the decoded `metav1.Status` (or text) that came with it.
+
+    The message is cut: it may repeat what somebody has written into an object.
+    """
     details = body if isinstance(body, dict) else {}
-    reason = str(details.get("reason") or "Unknown")
-    message = str(details.get("message") or body or "no message")
+    reason = _text(details.get("reason")) or "Unknown"
+    message = (_text(details.get("message")) or _text(body) or "no message")[:_LONGEST_MESSAGE]
     if reason == "AlreadyExists":
         return AlreadyExists(status, reason, message)
     if reason == "Expired":
@@ -70,6 +82,16 @@ def from_status(status: int, body: object, retry_after: str | None = None) -> Ap
     if known is not None:
         return known(status, reason, message)
     if status in (401, 408, 429) or status >= 500:  # noqa: PLR2004 - the class of server errors
-        seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
-        return Unavailable(status, reason, message, seconds)
+        return Unavailable(status, reason, message, _seconds(retry_after))
     return Refused(status, reason, message)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return what `Retry-After` asks for, at most an hour; None if it gives no number of seconds."""
+    if retry_after is None or not (retry_after.isascii() and retry_after.isdigit()):
+        return None
+    return float(min(int(retry_after[:_MOST_DIGITS]), _LONGEST_RETRY_SECONDS))

@@ -19,7 +19,10 @@ _SILENCE_SECONDS = 100  # bookmarks come every minute
 
 
 def open_session(
-    access: Access, connections: int, timeout: aiohttp.ClientTimeout | None = None
+    access: Access,
+    connections: int,
+    timeout: aiohttp.ClientTimeout | None = None,
+    response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
 ) -> aiohttp.ClientSession:
     """Return a session of at most `connections` (0: any number) that carries the identity of `access`.
 
@@ -40,6 +43,7 @@ def open_session(
     return aiohttp.ClientSession(
         connector=connector,
         middlewares=(authorize,),
+        response_class=response_class,
         timeout=timeout or aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
     )
 

@@ -1,13 +1,16 @@
 """`python -m lcm_operator.rest`: the sidecar. With `hash-key`: make a line of the file of API keys."""
 
 import argparse
-import asyncio
 import logging
 import sys
 
+from lcm_operator import process
 from lcm_operator.rest import settings
 from lcm_operator.rest.composition import run
 from lcm_operator.rest.keys import Scope, line_of
+
+_GRACE_SECONDS = 15.0
+"""Requests under way have 10 s."""
 
 
 def main() -> int:
@@ -21,8 +24,12 @@ def main() -> int:
     if arguments.command == "hash-key":
         return _hash_key(Scope(arguments.scope), arguments.name)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return process.run(_serve, grace_seconds=_GRACE_SECONDS)
+
+
+async def _serve(stopping: process.Stopping) -> int:
     try:
-        asyncio.run(run(settings.read()))
+        await run(settings.read(), stopping.requested)
     except settings.BadSettings as error:
         print(f"lcm-rest: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
         return 2

@@ -5,7 +5,6 @@ Called by `__main__`. Nothing else knows all the parts.
 
 import asyncio
 import logging
-import signal
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -39,11 +38,8 @@ _LAST_SECONDS = 10.0
 log = logging.getLogger(__name__)
 
 
-async def run(settings: Settings) -> None:
-    """Run the sidecar until SIGTERM or SIGINT. Raises BadSettings, or what ended one of its parts."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the sidecar until `stop`. Raises BadSettings, or what ended one of its parts."""
     keys, access = _keys(settings), from_settings(settings.kubeconfig, settings.context)
     async with pooled(access) as client:
         namespace = settings.namespace or access.namespace

@@ -6,15 +6,16 @@ import contextlib
 import fcntl
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
 
+from lcm_operator import process
 from lcm_operator.kube.kubeconfig import from_kubeconfig
 from lcm_operator.local.node.node import Settings, run
 from lcm_operator.local.node.reaping import reap
 
 _REAP_GRACE_SECONDS = 3.0
+_GRACE_SECONDS = 8.0
 logger = logging.getLogger(__name__)
 
 
@@ -35,19 +36,21 @@ def main() -> int:
     if lock is None:
         logger.error("another node runs on %s", root)
         return 1
-    asyncio.run(_until_stopped(arguments.kubeconfig, settings))
-    os.close(lock)
-    return 0
+    return process.run(
+        lambda stopping: _until_stopped(arguments.kubeconfig, settings, stopping.requested),
+        grace_seconds=_GRACE_SECONDS,
+    )
 
 
-async def _until_stopped(kubeconfig: Path, settings: Settings) -> None:
+async def _until_stopped(kubeconfig: Path, settings: Settings, stop: asyncio.Event) -> int:
     work = asyncio.create_task(run(from_kubeconfig(kubeconfig), settings))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, work.cancel)
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await work
     logger.info("stopped; the pods go on running")
+    return 0
 
 
 def _lock(root: Path) -> int | None:

@@ -1,0 +1,75 @@
+"""The HTTP session that kopf gets: no object that anybody writes can make kopf's own decoding fail.
+
+kopf decodes lists as a whole and watches line by line, by `json`; an error there ends the watcher, and so
+the operator. Its session therefore gives it answers that any decoder can read (`kube.decoding`). What was cut
+lies deeper than any value that our records take (`api.bounds`).
+
+An error within a watch, other than that it is too old, would end the operator as well. It is handed on as
+"too old", upon which kopf lists again.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, Self, cast
+
+import aiohttp
+
+from lcm_operator.kube import decoding
+
+_TOO_OLD = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"list again"}}'
+log = logging.getLogger(__name__)
+
+
+class ReadableResponse(aiohttp.ClientResponse):
+    """A response whose JSON, whole or line by line, is cut to what can be decoded."""
+
+    async def start(self, connection: Any) -> Self:
+        """Read the head; a watch gets a stream of readable lines."""
+        await super().start(connection)
+        if self.url.query.get("watch") == "true":
+            self.content = cast("aiohttp.StreamReader", _Lines(self.content))
+        return self
+
+    async def json(self, **_: Any) -> Any:
+        """Return the body decoded, None if it is empty. Raises NoJsonError."""
+        content = await self.read()
+        try:
+            return await decoding.read_shallow(content) if content.strip() else None
+        except decoding.UndecodableError as error:
+            raise NoJsonError(str(error)) from error
+
+
+class NoJsonError(aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+    """An answer that is no JSON: kopf asks again, as after a broken connection."""
+
+
+class _Lines:
+    """The content of a watch."""
+
+    def __init__(self, content: aiohttp.StreamReader) -> None:
+        self._content = content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        """Yield whole lines, each of which can be decoded."""
+        rest = b""
+        async for part in self._content.iter_chunked(size):
+            *lines, rest = (rest + part).split(b"\n")
+            readable = [await _readable(line) for line in lines if line.strip()]
+            if readable:
+                yield b"\n".join([*readable, b""])
+
+
+async def _readable(line: bytes) -> bytes:
+    """Return a line of a watch that kopf can read and outlive."""
+    try:
+        plain = await decoding.plain(line)
+    except decoding.UndecodableError as error:
+        log.warning("a line of a watch is no JSON, everything is listed again: %s", error)
+        return _TOO_OLD
+    if not plain.startswith(b'{"type":"ERROR"'):
+        return plain
+    log.warning("a watch reports an error, everything is listed again: %s", plain[:512].decode())
+    return _TOO_OLD

@@ -1,0 +1,178 @@
+"""Reads JSON that anybody may have written. Pure.
+
+The API server keeps 9,000 levels of nesting; a decoder gives up at 1,000, and with the one object it would
+give up the whole list or watch. So what can't be decoded as it is, is decoded with less: a value below level
+DEEPEST becomes null, a number that no float holds becomes null, a character that is none becomes U+FFFD. All
+else of the text is kept: metadata, and every other object of a list.
+
+    bytes ──decode──> as it is                                        (nearly always; costs nothing more)
+              └─fails─> cut below level DEEPEST ──decode──> value
+                                                   └─fails─> read by hand ──> value, or UndecodableError
+
+Nothing here recurses by the depth of the text, and between two pieces of a large one the loop goes on.
+"""
+
+import asyncio
+import json
+import math
+import re
+from collections.abc import Generator
+from typing import Any
+
+import msgspec
+
+DEEPEST = 100
+"""Levels of lists and objects that are kept, from the top of the text."""
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{\]}]|"', re.DOTALL)
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_AS_LISTS = bytes.maketrans(b"{}", b"[]")
+_OPENING, _QUOTE = b"[{", b'"'
+_TOKENS_AT_ONCE = 20_000
+_MOST_DIGITS = 300
+_LONG_NUMBER = b"0" * (_MOST_DIGITS + 1)
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_ORDINARY_LEVELS, _LARGEST_TO_REDUCE = 20, 64 * 1024
+_SKIP = msgspec.json.Decoder(msgspec.Raw)
+
+
+class UndecodableError(ValueError):
+    """This is no JSON, however leniently it is read."""
+
+
+async def read(content: bytes) -> Any:
+    """Return the JSON value of `content`. Raises UndecodableError."""
+    try:
+        return msgspec.json.decode(content)
+    except (ValueError, RecursionError):
+        return _decode(await _cut_in_turns(content))
+
+
+def decode(content: bytes) -> Any:
+    """Return the JSON value of `content` at once: for what is small. Raises UndecodableError."""
+    try:
+        return msgspec.json.decode(content)
+    except (ValueError, RecursionError):
+        return _decode(_cut(content))
+
+
+async def read_shallow(content: bytes) -> Any:
+    """Return the JSON value of `content`, of at most DEEPEST levels: for code that recurses by them.
+
+    Raises UndecodableError.
+    """
+    return _decode(await _cut_in_turns(content) if nests_deeper(content, DEEPEST) else content)
+
+
+async def plain(content: bytes) -> bytes:
+    """Return JSON for decoders that are not ours: UTF-8, at most DEEPEST levels, no number out of range.
+
+    It is `content` itself where that is so. Raises UndecodableError.
+    """
+    if nests_deeper(content, DEEPEST) or not _is_strict(content):
+        return msgspec.json.encode(_decode(await _cut_in_turns(content)))
+    return content
+
+
+def nests_deeper(content: bytes, levels: int) -> bool:
+    """Return whether lists and objects nest deeper than so many levels; if in doubt, that they do.
+
+    Exact for well-formed JSON of ordinary size: strings are taken out, then empty pairs of brackets, level by
+    level, all by functions of bytes.
+    """
+    if content.count(b"[") + content.count(b"{") <= levels:
+        return False
+    if b"\\" in content:
+        content = _ESCAPE.sub(b"", content)
+    left = b"".join(content.split(_QUOTE)[::2]).translate(_AS_LISTS, _NO_BRACKETS)
+    for level in range(levels):
+        fewer = left.replace(b"[]", b"")
+        if not fewer or len(fewer) == len(left):
+            return bool(fewer)
+        if level > _ORDINARY_LEVELS and len(fewer) > _LARGEST_TO_REDUCE:
+            return True
+        left = fewer
+    return True
+
+
+def _is_strict(content: bytes) -> bool:
+    try:
+        content.decode()
+        _SKIP.decode(content)
+    except (ValueError, RecursionError):
+        return False
+    return _LONG_NUMBER not in content.translate(_ZEROS)
+
+
+def _decode(cut: bytes) -> Any:
+    try:
+        return msgspec.json.decode(cut)
+    except (ValueError, RecursionError):
+        return _by_hand(cut)
+
+
+def _by_hand(cut: bytes) -> Any:
+    """Read what is valid by the grammar of JSON, but not for a strict decoder."""
+    try:
+        value = json.loads(
+            cut.decode("utf-8-sig", errors="replace"),
+            parse_int=_integer,
+            parse_float=_number,
+            parse_constant=lambda _: None,
+        )
+        text = json.dumps(value, ensure_ascii=False).encode(errors="replace")  # half surrogate pairs
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise UndecodableError(f"no JSON: {str(error)[:200]}") from error
+
+
+def _integer(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _MOST_DIGITS else None
+
+
+def _number(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+async def _cut_in_turns(content: bytes) -> bytes:
+    cutting = _cutting(content)
+    while True:
+        try:
+            next(cutting)
+        except StopIteration as done:
+            cut: bytes = done.value
+            return cut
+        await asyncio.sleep(0)
+
+
+def _cut(content: bytes) -> bytes:
+    cutting = _cutting(content)
+    while True:
+        try:
+            next(cutting)
+        except StopIteration as done:
+            cut: bytes = done.value
+            return cut
+
+
+def _cutting(content: bytes) -> Generator[None, None, bytes]:
+    """Return `content` with null for each list or object below level DEEPEST; yield now and then."""
+    kept: list[bytes] = []
+    depth = start = 0
+    for count, token in enumerate(_TOKEN.finditer(content), 1):
+        if count % _TOKENS_AT_ONCE == 0:
+            yield
+        character = content[token.start()]
+        if character in _QUOTE:
+            continue
+        if character in _OPENING:
+            depth += 1
+            if depth == DEEPEST + 1:
+                kept.append(content[start : token.start()])
+        else:
+            if depth == DEEPEST + 1:
+                kept.append(b"null")
+                start = token.end()
+            depth -= 1
+    return b"".join([*kept, content[start:]])
