@@ -17,24 +17,21 @@ from lcm_operator.domain.actions import (
     DeleteEngine,
     LookUpEngine,
     RecordEvent,
-    Urgency,
     WriteEngine,
     WriteTrial,
     act,
     wait,
 )
-from lcm_operator.domain.granting import attempt_of, give_grant, look_up_pod
+from lcm_operator.domain.granting import look_up_pod
 from lcm_operator.domain.mirroring import mirror
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.outcome import Outcome, is_over, is_silent, judge, judge_life, plan_is_through
 from lcm_operator.domain.requests import Request, answer, open_deletes, open_restores
+from lcm_operator.domain.restore import begin_again, decide_grant, decide_restore
 from lcm_operator.domain.restoring import (
     AUTOMATIC,
     DISRUPTION,
-    RESTORE,
-    RESTORE_FROM,
     finished,
-    restored,
 )
 from lcm_operator.domain.retention import expire
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
@@ -51,10 +48,10 @@ def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
         return _lost(snapshot, trial, now)
     if deletes := open_deletes(trial, engine):
         return _delete(trial, engine, deletes, now)
-    if engine.status.pod_ref is None and engine.status.stop is None:
-        return _show_or_grant(snapshot, trial, engine, now)
+    if engine.status.pod_ref is None and engine.status.stop is None and not _is_settled(engine):
+        return decide_grant(snapshot, trial, engine, now)
     if open_restores(trial, engine):
-        return _restore(snapshot, trial, engine, now)
+        return decide_restore(snapshot, trial, engine, now)
     if not _is_settled(engine):
         step = _settle(snapshot, trial, engine, now)
         if step is not None and step.actions:
@@ -109,7 +106,7 @@ def _settle(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime
                 return look_up_pod(engine)
             return wait("the failure is being reported")
         if reason is not None:
-            return _begin_again(snapshot, trial, engine, now, reason=reason, found=found)
+            return begin_again(snapshot, trial, engine, now, reason=reason, found=found)
         return act(WriteEngine(engine, finished(engine, found, now)))
     deadline = _active_deadline(engine)
     if deadline is not None and now >= deadline and not plan_is_through(engine):
@@ -161,56 +158,3 @@ def _lost(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     why = f"TrialEngine {snapshot.name} is gone, and with it the checkpoint"
     status = trial_status(trial, now, Set(reasons.SUCCEEDED, "False", reasons.ENGINE_LOST, why))
     return act(WriteTrial(trial, status), RecordEvent(trial, reasons.ENGINE_LOST, why, warning=True))
-
-
-def _show_or_grant(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
-    """Return the next step towards the grant; whoever restores, or waits in vain, is told first."""
-    granting = _grant(snapshot, trial, engine, now)
-    if attempt_of(engine) > 1 or not granting.actions:
-        mirrored = mirror(snapshot, trial, engine, now)
-        return act(*mirrored, urgency=Urgency.FOLLOW) if mirrored else granting
-    return granting
-
-
-def _grant(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
-    met = f"met by attempt {attempt_of(engine)}, which had not begun yet"
-    status = answer(engine.status, open_restores(trial, engine), "Merged", met, now)
-    return give_grant(snapshot, engine, status, now)
-
-
-def _restore(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
-    known = {activity.name for activity in engine.spec.activities}
-    requests = open_restores(trial, engine)
-    for request in requests:
-        why = request.fault
-        if not why and request.from_activity is not None and request.from_activity not in known:
-            why = f"restore-from: the plan has no activity {request.from_activity!r}"
-        if why:
-            refused = answer(engine.status, (request,), "Refused", why, now)
-            event = RecordEvent(trial, reasons.REFUSED, why, warning=True)
-            return act(WriteEngine(engine, refused), event)
-    chosen = next((r.from_activity for r in requests if r.from_activity is not None), None)
-    reason = RESTORE_FROM if chosen else RESTORE
-    return _begin_again(snapshot, trial, engine, now, reason=reason, from_activity=chosen)
-
-
-def _begin_again(
-    snapshot: Snapshot,
-    trial: Trial,
-    engine: TrialEngine,
-    now: datetime,
-    *,
-    reason: str,
-    found: Outcome | None = None,
-    from_activity: str | None = None,
-) -> Decision:
-    """Return the next step towards attempt n+1: the old pod's end, its last checkpoint, the write."""
-    before = end_pod(snapshot, engine, now) or read_last_checkpoint(snapshot, engine)
-    if before is not None:
-        return before
-    status = restored(engine, reason, now, found, from_activity)
-    begins = f"attempt {status.attempt} begins at {status.attempts[-1].from_activity or 'the end'}"
-    return act(
-        WriteEngine(engine, answer(status, open_restores(trial, engine), "Done", begins, now)),
-        RecordEvent(trial, reasons.RESTORED, begins if found is None else f"{begins}: {found.message}"),
-    )

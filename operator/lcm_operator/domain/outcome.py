@@ -116,12 +116,13 @@ def progress(engine: TrialEngine) -> str:
 
 
 def _passed(engine: TrialEngine, activities: Iterable[Activity]) -> int:
-    """Return how many activities the engine goes past: a failed one too, if the plan says so."""
-    return sum(
-        state in _THROUGH or (state == "Failed" and activity.continue_on_error)
-        for activity in activities
-        for state in [engine.status.activity(activity.name).state]
-    )
+    return sum(is_passed(engine, activity) for activity in activities)
+
+
+def is_passed(engine: TrialEngine, activity: Activity) -> bool:
+    """Return whether the engine goes past an activity: past a failed one too, if the plan says so."""
+    state = engine.status.activity(activity.name).state
+    return state in _THROUGH or (state == "Failed" and activity.continue_on_error)
 
 
 def _ended(message: str) -> Outcome:

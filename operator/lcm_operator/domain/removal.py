@@ -23,7 +23,7 @@ from lcm_operator.domain.actions import (
     wait,
 )
 from lcm_operator.domain.mirroring import mirror
-from lcm_operator.domain.requests import answer, echo, engine_restore, handled, open_deletes, trial_restore
+from lcm_operator.domain.requests import answer, echo, handled, open_deletes, open_restores, trial_restore
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.stopping import decide_ending, end_pod, told_to_stop, was_granted
 from lcm_operator.domain.trial_status import cancelled, outcome, start_time, trial_status
@@ -39,14 +39,13 @@ def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None,
         return wait("the TrialEngine goes")
     if was_granted(engine):
         stop = engine.status.stop
-        if stop is None or open_deletes(owner, engine):
-            status = answer(engine.status, open_deletes(owner, engine), "Done", _STOPPING, now)
+        deletes, restores = open_deletes(owner, engine), open_restores(owner, engine)
+        if stop is None or deletes or restores:
+            status = answer(engine.status, deletes, "Done", _STOPPING, now)
+            status = answer(status, restores, "Refused", _REMOVED, now)
             status = status if stop is not None else told_to_stop(status, "Cancel", now)
-            return act(WriteEngine(engine, status))
-        if restore := engine_restore(engine):
-            refused = answer(engine.status, (restore,), "Refused", _REMOVED, now)
-            event = RecordEvent(engine, reasons.REFUSED, _REMOVED, warning=True)
-            return act(WriteEngine(engine, refused), event)
+            refused = (RecordEvent(owner or engine, reasons.REFUSED, _REMOVED, warning=True),)
+            return act(WriteEngine(engine, status), *(refused if restores else ()))
         ending = decide_ending(snapshot, engine, stop, now)
     else:
         ending = end_pod(snapshot, engine, now)

@@ -24,22 +24,25 @@ _KEPT_REQUESTS = 20
 
 @dataclass(frozen=True)
 class Request:
-    """An open request. `fault`: why it can't be met whatever happens."""
+    """An open request. `fault`: why it can't be met whatever happens; `note`: what else its answer says."""
 
     kind: Kind
     id: str
     on_trial: bool
     from_activity: str | None = None
     fault: str = ""
+    note: str = ""
+
+    @property
+    def label(self) -> str:
+        """What messages about other requests call it."""
+        return f"{self.kind.lower()} {self.id:.80} on the {'Trial' if self.on_trial else 'TrialEngine'}"
 
 
-def open_restores(trial: Trial, engine: TrialEngine) -> tuple[Request, ...]:
-    """Return the restore requests on Trial and TrialEngine that have not been answered."""
-    return tuple(
-        request
-        for request in (trial_restore(trial, engine), _on_engine("Restore", engine))
-        if request is not None
-    )
+def open_restores(trial: Trial | None, engine: TrialEngine) -> tuple[Request, ...]:
+    """Return the restore requests on Trial and TrialEngine that have not been answered, the Trial's first."""
+    asked = trial_restore(trial, engine) if trial is not None else None
+    return tuple(request for request in (asked, _on_engine("Restore", engine)) if request is not None)
 
 
 def open_deletes(trial: Trial | None, engine: TrialEngine) -> tuple[Request, ...]:
@@ -56,11 +59,6 @@ def trial_restore(trial: Trial, engine: TrialEngine | None) -> Request | None:
 def trial_delete(trial: Trial, engine: TrialEngine | None) -> Request | None:
     """Return the delete request on a Trial that neither it nor its TrialEngine has answered."""
     return _on_trial("Delete", trial, engine)
-
-
-def engine_restore(engine: TrialEngine) -> Request | None:
-    """Return the restore request on a TrialEngine that it has not answered."""
-    return _on_engine("Restore", engine)
 
 
 def ignored_restore(trial: Trial, now: datetime) -> Handled | None:
@@ -84,9 +82,11 @@ def echo(kind: Kind, trial: Trial, engine: TrialEngine) -> Handled | None:
 
 
 def handled(request: Request, result: Result, message: str, now: datetime) -> Handled:
-    """Return the answer to a request; one with a fault is refused."""
+    """Return the answer to a request, with its note; one with a fault is refused."""
     if request.fault:
         result, message = "Refused", request.fault
+    elif request.note:
+        message = f"{message[: LONGEST_MESSAGE - len(request.note) - 2]}; {request.note}"
     return Handled(id=request.id, time=now.astimezone(UTC), result=result, message=message[:LONGEST_MESSAGE])
 
 
@@ -134,15 +134,25 @@ def _request(kind: Kind, metadata: Metadata, *, on_trial: bool) -> Request | Non
     fault = ""
     if len(value) > LONGEST_ID:
         fault = f"{annotation}: a request ID has at most {LONGEST_ID} characters, this one {len(value)}"
-    chosen = None
-    wanted = metadata.annotations.get(names.ANNOTATION_RESTORE_FROM) if kind == "Restore" else None
-    if wanted is not None:
-        same_id, slash, activity = wanted.rpartition("/")
-        if not slash or not activity:
-            fault = fault or f"{names.ANNOTATION_RESTORE_FROM}: must be <request ID>/<activity>"
-        elif same_id == value:
-            chosen = activity
-    return Request(kind, value[:LONGEST_ID], on_trial=on_trial, from_activity=chosen, fault=fault)
+    if kind == "Delete":
+        return Request(kind, value[:LONGEST_ID], on_trial=on_trial, fault=fault)
+    chosen, wrong, note = _from_activity(metadata, value)
+    return Request(
+        kind, value[:LONGEST_ID], on_trial=on_trial, from_activity=chosen, fault=fault or wrong, note=note
+    )
+
+
+def _from_activity(metadata: Metadata, request: str) -> tuple[str | None, str, str]:
+    """Return where restore-from lets a restore begin; a fault of the annotation; a note about it."""
+    wanted = metadata.annotations.get(names.ANNOTATION_RESTORE_FROM)
+    if wanted is None:
+        return None, "", ""
+    of, slash, activity = wanted.rpartition("/")
+    if not slash or not activity:
+        return None, f"{names.ANNOTATION_RESTORE_FROM}: must be <request ID>/<activity>", ""
+    if of != request:
+        return None, "", f"{names.ANNOTATION_RESTORE_FROM} is of request {of[:80]!r} and was left out"
+    return activity, "", ""
 
 
 def _taken_over(engine: TrialEngine, kind: Kind, request: str) -> TrialRequest | None:

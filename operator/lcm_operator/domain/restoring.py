@@ -48,6 +48,19 @@ def restored(
     return _next_attempt(engine, reason, now, ending, begin, from_activity)
 
 
+def rewound(engine: TrialEngine, from_activity: str) -> TrialEngineStatus:
+    """Return the status that lets an attempt which was not granted yet begin before `from_activity`."""
+    names = [activity.name for activity in engine.spec.activities]
+    reset = frozenset(names[names.index(from_activity) :])
+    activities = tuple(
+        _pending(activity, new_run=activity.state == "Succeeded") if activity.name in reset else activity
+        for activity in engine.status.activities
+    )
+    status = undone(engine, _taken_back(engine, activities), from_activity)
+    entry = msgspec.structs.replace(status.attempts[-1], reason=RESTORE_FROM, from_activity=from_activity)
+    return msgspec.structs.replace(status, activities=activities, attempts=(*status.attempts[:-1], entry))
+
+
 def released(engine: TrialEngine, now: datetime) -> TrialEngineStatus:
     """Return the status that lets one more attempt do what is left of `finally`, and nothing else."""
     mine = frozenset(activity.name for activity in engine.spec.finally_)
@@ -105,9 +118,7 @@ def _next_attempt(
 ) -> TrialEngineStatus:
     moment = now.astimezone(UTC)
     activities = tuple(begin(activity) for activity in engine.status.activities)
-    before = {activity.name: activity.state for activity in engine.status.activities}
-    reset = {a.name for a in activities if a.state == "Pending" and before[a.name] != "Pending"}
-    status = undone(engine, reset, from_activity)
+    status = undone(engine, _taken_back(engine, activities), from_activity)
     number = max(status.attempt, 1) + 1
     word, why = ("Failed", ending.message) if ending else ("Stopped", f"attempt {number} was asked for")
     entry = Attempt(number=number, reason=reason, from_activity=_first_open(engine, activities, reason))
@@ -131,6 +142,12 @@ def _next_attempt(
             message=f"attempt {number} begins from the checkpoint",
         ),
     )
+
+
+def _taken_back(engine: TrialEngine, activities: tuple[ActivityStatus, ...]) -> set[str]:
+    """Return which activities are Pending again."""
+    before = {activity.name: activity.state for activity in engine.status.activities}
+    return {a.name for a in activities if a.state == "Pending" and before[a.name] != "Pending"}
 
 
 def _first_open(engine: TrialEngine, activities: tuple[ActivityStatus, ...], reason: str) -> str:

@@ -357,12 +357,12 @@ def test_a_delete_request_that_comes_while_the_engine_goes_is_answered_too():
 def test_a_delete_comes_before_a_restore_which_is_refused():
     before = asking(ended(one="Failed"), restore="r1", delete="d1")
     assert steps(decide(before, at(20))) == ["DeleteEngine"]
+    assert ("RequestRefused", True) in told(decide(going(before), at(20)))
     over = ended_pod(stopping(before, now=20))
     (cancelled, *_) = decide(over, at(22)).actions
     assert isinstance(cancelled, WriteTrial)
     assert cancelled.status.last_handled_restore is not None
     assert cancelled.status.last_handled_restore.result == "Refused"
-    assert ("RequestRefused", True) in told(decide(over, at(22)))
 
 
 def test_a_delete_request_that_is_malformed_is_refused_and_told():

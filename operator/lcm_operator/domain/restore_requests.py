@@ -1,0 +1,121 @@
+"""What the open restore requests of a trial come to, together, and how each is answered. Pure.
+
+Trial and TrialEngine may be asked at the same time, and for different things. One request is carried out; the
+others are met by it, or refused. A request is answered by what has happened, never by what was meant to.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lcm_operator.api import reasons
+from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
+from lcm_operator.api.trial import Trial
+from lcm_operator.domain.actions import Decision, RecordEvent, WriteEngine, act
+from lcm_operator.domain.outcome import is_passed
+from lcm_operator.domain.requests import Request, answer, open_restores
+from lcm_operator.domain.stopping import was_granted
+
+Refusal = tuple[Request, str]
+
+
+@dataclass(frozen=True)
+class Restores:
+    """The open requests for restores that can be met, and those that can't, with the reason."""
+
+    requests: tuple[Request, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+    @property
+    def leader(self) -> Request | None:
+        """The request that is carried out: the first that asks for more than the latest checkpoint."""
+        first = self.requests[0] if self.requests else None
+        return next((request for request in self.requests if _is_demanding(request)), first)
+
+    @property
+    def from_activity(self) -> str | None:
+        """Where the next attempt is to begin; None: at the latest checkpoint."""
+        return self.leader.from_activity if self.leader is not None else None
+
+    @property
+    def is_demanding(self) -> bool:
+        """Whether more is asked for than to go on from the latest checkpoint."""
+        return self.leader is not None and _is_demanding(self.leader)
+
+
+def judged(trial: Trial, engine: TrialEngine) -> Restores:
+    """Return the open requests, judged by the checkpoint as it is known."""
+    found = [(request, _fault(request, engine)) for request in open_restores(trial, engine)]
+    return Restores(
+        requests=tuple(request for request, why in found if not why),
+        refused=tuple((request, why) for request, why in found if why),
+    )
+
+
+def refuse(trial: Trial, engine: TrialEngine, refused: tuple[Refusal, ...], now: datetime) -> Decision:
+    """Return the write that refuses requests, and the Events that say why."""
+    status, events = _refused(trial, engine.status, refused, now)
+    return act(WriteEngine(engine, status), *events)
+
+
+def done(
+    trial: Trial, status: TrialEngineStatus, restores: Restores, message: str, now: datetime
+) -> tuple[TrialEngineStatus, tuple[RecordEvent, ...]]:
+    """Return `status` with the answers to all: to be written together with what `message` says was done.
+
+    Who asked for the same, or for no more than a restore, got it. Who asked for something else is refused.
+    """
+    leader = restores.leader
+    if leader is None:
+        return status, ()
+    others: list[Refusal] = []
+    for request in restores.requests:
+        if _wish(request) == _wish(leader):
+            status = answer(status, (request,), "Done", message, now)
+        elif not _is_demanding(request):
+            status = answer(status, (request,), "Merged", f"{message}, as asked by {leader.label}", now)
+        else:
+            others.append((request, f"{message}, as asked by {leader.label} at the same time: ask again"))
+    return _refused(trial, status, tuple(others), now)
+
+
+def _refused(
+    trial: Trial, status: TrialEngineStatus, refused: tuple[Refusal, ...], now: datetime
+) -> tuple[TrialEngineStatus, tuple[RecordEvent, ...]]:
+    for request, why in refused:
+        status = answer(status, (request,), "Refused", why, now)
+    return status, tuple(RecordEvent(trial, reasons.REFUSED, why, warning=True) for _, why in refused)
+
+
+def _wish(request: Request) -> tuple[object, ...]:
+    return (request.from_activity,)
+
+
+def _is_demanding(request: Request) -> bool:
+    return request.from_activity is not None
+
+
+def _fault(request: Request, engine: TrialEngine) -> str:
+    """Return why a request can't be met as things are; nothing if it can."""
+    if request.fault or request.from_activity is None:
+        return request.fault
+    return _no_begin_at(request.from_activity, engine)
+
+
+def _no_begin_at(chosen: str, engine: TrialEngine) -> str:
+    """Return why no attempt can begin before an activity: nobody may be led past what has not passed."""
+    spec = engine.spec
+    places = [activity.name for activity in spec.activities]
+    if chosen not in places:
+        lists = {"onFailure": spec.on_failure, "finally": spec.finally_}
+        for field, activities in lists.items():
+            if chosen in {activity.name for activity in activities}:
+                return f"restore-from: {chosen!r} belongs to {field}; expected one of activities"
+        return f"restore-from: the plan has no activity {chosen!r}"
+    for activity in spec.activities[: places.index(chosen)]:
+        if is_passed(engine, activity):
+            continue
+        if not was_granted(engine):
+            return f"restore-from: nothing has run yet, the first attempt begins at {activity.name!r}"
+        state = engine.status.activity(activity.name).state
+        return f"restore-from: {activity.name!r} comes before {chosen!r} and has not passed ({state})"
+    return ""
