@@ -78,7 +78,10 @@ class Apply:
                 await self._release_import(trial)
             case act.RecordEvent():
                 log.info("%s/%s: %s: %s", key.namespace, key.engine, action.reason, action.message)
-                self._recorder.add(action)
+                if action.first:
+                    await self._recorder.record(action)
+                else:
+                    self._recorder.add(action)
             case _:
                 assert_never(action)
 
@@ -106,7 +109,7 @@ class Apply:
         except NotFound:
             if slot.engine is not None:
                 self._store.drop_engine(key.namespace, key.engine, slot.engine.metadata.uid)
-            slot.engine_gone, slot.stranger = True, False
+            slot.engine_gone, slot.stranger = True, ""
         else:
             self._store.put_engine(raw)
             slot.engine_read_after_end = over and value_of(slot.pod) == pod

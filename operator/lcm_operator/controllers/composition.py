@@ -23,6 +23,7 @@ from lcm_operator.controllers.settings import Settings
 from lcm_operator.controllers.store import Store
 from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
+from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.session import open_session, pooled
 from lcm_operator.process import Stopping
 
@@ -45,7 +46,11 @@ async def run(settings: Settings, stopping: Stopping) -> int:
         place = f"{settings.pod_name}_" if settings.pod_name else None
         elector = Elector(lease_client, own, _identity(place), place=place)
         reconciler = Reconciler(
-            client, Store(settings.domain), may_act=elector.is_leader, observer=Observer(registry)
+            client,
+            Store(settings.domain),
+            may_act=elector.is_leader,
+            observer=Observer(registry),
+            clock=NodeClock(),
         )
         registries = Registries(client, reconciler, elector.is_leader)
         registry.register(metrics.Gauges(reconciler, elector.is_leader))
@@ -102,6 +107,7 @@ async def _work(
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(heartbeat.run(), name="heartbeat")
+        tasks.create_task(reconciler.record(), name="recorder")
         await relist_until_done(client, reconciler)
         _settle_memory()
         ready.set()

@@ -51,7 +51,7 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries
     async def plan_changed(event: kopf.RawEvent, **_: Any) -> None:
         metadata = event["object"]["metadata"]
         if event["type"] == _GONE:
-            store.drop_plan(metadata["namespace"], metadata["name"])
+            store.drop_plan(metadata["namespace"], metadata["name"], metadata["uid"])
         else:
             look_at(*store.put_plan(event["object"]))
 

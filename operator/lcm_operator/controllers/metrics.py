@@ -72,6 +72,11 @@ class Gauges(Collector):
         yield _gauge(
             "lcm_queue_size", "Trial IDs that wait for a worker or have one.", len(self._reconciler.queue)
         )
+        yield _gauge(
+            "lcm_events_waiting",
+            "Events that the API server has not taken yet.",
+            self._reconciler.events_waiting,
+        )
         yield _gauge("lcm_leader", "1 if this replica is the one that acts, else 0.", self._is_leader())
         yield InfoMetricFamily("lcm_build", "What runs here.", value={"version": _version()})
 

@@ -9,12 +9,14 @@ The leader runs `lead`, a standby `follow`: it decides too, so that its heap is 
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lcm_operator.api import reasons
 from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.alarm import Alarm
 from lcm_operator.controllers.apply import Apply
 from lcm_operator.controllers.beats import Beats
@@ -27,6 +29,7 @@ from lcm_operator.domain.actions import CreateEngine, CreatePod, Decision, Urgen
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.trial_status import outcome
 from lcm_operator.kube.client import Client
+from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError, Conflict, Unavailable
 
 _HOLD_BEFORE_START_SECONDS = 1.0
@@ -34,6 +37,8 @@ _LONGEST_SETTLING_SECONDS = 1.0  # a pod deleted by force has two
 _SETTLING_LOOK_SECONDS = 0.02
 _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_SECONDS = 5.0
+_MOST_LOST = 1000
+_LOST_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
@@ -41,17 +46,25 @@ class Reconciler:
     """The operator's loop over all slots of a store. `may_act()` is asked before each action."""
 
     def __init__(
-        self, client: Client, store: Store, *, may_act: Callable[[], bool], observer: Observer
+        self,
+        client: Client,
+        store: Store,
+        *,
+        may_act: Callable[[], bool],
+        observer: Observer,
+        clock: Clock,
     ) -> None:
         self.store = store
         self.alarm = Alarm(self.enqueue)
         self.queue = WorkQueue(hold=self._start_is_near)
         self._client = client
         self._may_act = may_act
+        self._clock = clock
         self._observer = observer
-        self._recorder = Recorder(client, hold=self._start_is_near)
+        self._recorder = Recorder(client, hold=self._start_is_near, clock=clock)
         self._apply = Apply(client, store, self._recorder)
         self._retries: dict[Key, float] = {}
+        self._lost: deque[tuple[float, Trial]] = deque(maxlen=_MOST_LOST)
 
     def enqueue(self, key: Key, urgency: Urgency = Urgency.ROUTINE) -> None:
         """Have a look at `key`: soon, and first if something is due there within seconds.
@@ -74,6 +87,8 @@ class Reconciler:
         """Put an object into the store and have a look at its slot; one that can't be read stops no other."""
         for key in put(raw):
             self.enqueue(key)
+        while self.store.replaced:
+            self._tell_lost(self.store.replaced.popleft())
         while self.store.complaints:
             kind, about, why = self.store.complaints.popleft()
             log.warning("%s %s/%s: %s", kind, about.namespace, about.name, why)
@@ -87,14 +102,30 @@ class Reconciler:
         if key is None:
             return
         self.enqueue(key)
-        unstarted = before is not None and outcome(before) is None and self.store.engine(key) is None
-        if before is not None and unstarted and self._may_act():
+        if before is not None and before.metadata.uid == uid:
+            self._tell_lost(before)
+
+    def _tell_lost(self, trial: Trial) -> None:
+        """Record what became of a Trial that is gone, unless its status or its TrialEngine did or will.
+
+        A standby keeps that for a while: its leader may have died before it could.
+        """
+        if outcome(trial) is not None or self.store.engine(self.store.key_of(trial)) is not None:
+            return
+        if self._may_act():
             why = "the trial was deleted before its start"
-            self._recorder.tell("Trial", before.metadata, reasons.CANCELLED, why, warning=False)
+            self._recorder.tell("Trial", trial.metadata, reasons.CANCELLED, why, warning=False, once=True)
+        else:
+            self._lost.append((self._clock.elapsed(), trial))
 
     def tell(self, kind: str, about: Metadata, reason: str, message: str, *, warning: bool) -> None:
         """Have people told about an object, when nothing urgent is under way."""
         self._recorder.tell(kind, about, reason, message, warning=warning)
+
+    @property
+    def events_waiting(self) -> int:
+        """How many Events are not recorded yet."""
+        return len(self._recorder)
 
     def is_busy(self) -> bool:
         """Return whether a start is under way or near: what can wait waits."""
@@ -111,10 +142,13 @@ class Reconciler:
         self._take_over()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.alarm.run(), name="alarm")
-            tasks.create_task(self._recorder.run(), name="recorder")
             tasks.create_task(Beats(self._client, self.store, self.enqueue).run(), name="beats")
             for number in range(WORKERS):
                 tasks.create_task(self._work(), name=f"worker-{number}")
+
+    async def record(self) -> None:
+        """Send Events until cancelled, whoever leads by now: what they tell of has happened."""
+        await self._recorder.run()
 
     async def settle(self) -> None:
         """Wait until no start is under way or near, at most 1 s: no time to hand over to a standby."""
@@ -127,6 +161,10 @@ class Reconciler:
         """Have a look at every slot, what is due first; what another leader may have changed is in doubt."""
         self.store.begin_term()
         self._retries.clear()
+        lost, self._lost = self._lost, deque(maxlen=_MOST_LOST)
+        for since, trial in lost:
+            if self._clock.elapsed() - since < _LOST_SECONDS:
+                self._tell_lost(trial)
         self.enqueue_all()
 
     def _start_is_near(self) -> bool:

@@ -1,60 +1,187 @@
-"""Sends Events in the background, when nothing urgent is under way. Best effort: an Event is for people."""
+"""Sends Events in the background, when nothing urgent is under way.
+
+An Event that the API server does not take is tried again: with growing pauses, no sooner than it asked for,
+and once more when the process ends. Its name is fixed before the first try, so that none is recorded twice.
+What is lost all the same stands in the log.
+"""
 
 import asyncio
+import contextlib
 import logging
-import time
-from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
 
+from lcm_operator.api import reasons
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.trial import Trial
+from lcm_operator.controllers.event_queue import EventQueue, Rank, Waiting
 from lcm_operator.domain.actions import RecordEvent
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import ApiError
+from lcm_operator.kube.clock import Clock
+from lcm_operator.kube.errors import AlreadyExists, ApiError, NotFound, Refused, Unavailable
 from lcm_operator.kube.events import event
 from lcm_operator.kube.resources import EVENTS
 
 _MOST_WAITING = 10_000
+_MOST_REFUSALS = 5
 _PAUSE_SECONDS = 0.1
 _LONGEST_HOLD_SECONDS = 5.0
+_LAST_TRY_SECONDS = 3.0
+_LAST_TRIES_AT_ONCE = 8
+_FORBIDDEN = 403
+_OUTCOMES = frozenset(
+    {
+        reasons.COMPLETED,
+        reasons.CANCELLED,
+        reasons.MISSED,
+        reasons.ACTIVITY_FAILED,
+        reasons.ENGINE_ENDED,
+        reasons.ENGINE_LOST,
+        reasons.ENGINE_NOT_READY,
+        reasons.ENGINE_SILENT,
+        reasons.DEADLINE_EXCEEDED,
+    }
+)
 log = logging.getLogger(__name__)
 
 
 class Recorder:
     """Queue of Events; `hold()` says whether they should wait."""
 
-    def __init__(self, client: Client, hold: Callable[[], bool]) -> None:
+    def __init__(self, client: Client, hold: Callable[[], bool], clock: Clock) -> None:
         self._client = client
         self._hold = hold
-        self._waiting: deque[dict[str, Any]] = deque(maxlen=_MOST_WAITING)
+        self._clock = clock
+        self._queue = EventQueue(_MOST_WAITING)
         self._added = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._queue)
 
     def add(self, record: RecordEvent) -> None:
         """Queue a decided Event."""
         kind = "Trial" if isinstance(record.regarding, Trial) else "TrialEngine"
         self.tell(kind, record.regarding.metadata, record.reason, record.message, warning=record.warning)
 
-    def tell(self, kind: str, about: Metadata, reason: str, message: str, *, warning: bool) -> None:
-        """Queue an Event; the oldest is dropped when too many wait."""
-        now = datetime.now(UTC)
-        self._waiting.append(event(kind, about, reason=reason, message=message, warning=warning, now=now))
+    def tell(
+        self, kind: str, about: Metadata, reason: str, message: str, *, warning: bool, once: bool = False
+    ) -> None:
+        """Queue an Event; when too many wait, the oldest of those that matter least is dropped.
+
+        `once`: however often and by whomever this is told of the object, it is recorded once.
+        """
+        now = self._clock.now()
+        manifest = event(kind, about, reason=reason, message=message, warning=warning, now=now, once=once)
+        dropped = self._queue.add(manifest, _rank(reason, warning=warning))
+        if dropped is not None:
+            log.warning("an Event was dropped, too many wait: %s", _text(dropped))
         self._added.set()
 
+    async def record(self, record: RecordEvent) -> None:
+        """Return once an outcome is recorded, once and for all; one that is refused is queued.
+
+        Raises Unavailable: then nothing may be done that makes it impossible to tell later.
+        """
+        kind = "Trial" if isinstance(record.regarding, Trial) else "TrialEngine"
+        about, now = record.regarding.metadata, self._clock.now()
+        manifest = event(
+            kind,
+            about,
+            reason=record.reason,
+            message=record.message,
+            warning=record.warning,
+            now=now,
+            once=True,
+        )
+        try:
+            await self._create(manifest)
+        except Refused:
+            self._queue.add(manifest, Rank.OUTCOME)
+            self._added.set()
+        except NotFound:
+            log.warning("an Event has no namespace to go to: %s", record.message)
+
     async def run(self) -> None:
-        """Send until cancelled."""
-        held_since = time.monotonic()
+        """Send until cancelled, then try once more what is left."""
+        try:
+            await self._run()
+        finally:
+            await self._last_try()
+
+    async def _run(self) -> None:
+        held_since: float | None = None
         while True:
-            if not self._waiting:
-                self._added.clear()
-                await self._added.wait()
-                held_since = time.monotonic()
-            if self._hold() and time.monotonic() - held_since < _LONGEST_HOLD_SECONDS:
+            now = self._clock.elapsed()
+            entry = self._queue.next(now)
+            if entry is None:
+                held_since = None
+                await self._wait(self._queue.wake_in(now))
+                continue
+            held_since = now if held_since is None else held_since
+            if self._hold() and now - held_since < _LONGEST_HOLD_SECONDS:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
-            manifest = self._waiting.popleft()
-            try:
-                await self._client.create(EVENTS, manifest["metadata"]["namespace"], manifest)
-            except ApiError as error:
-                log.warning("an Event was not recorded: %s (%s)", manifest["message"], error)
+            await self._send(entry)
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Wait until something was added, at most so long."""
+        self._added.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._added.wait()
+
+    async def _send(self, entry: Waiting) -> None:
+        try:
+            await self._create(entry.manifest)
+        except Unavailable as error:
+            self._queue.pause(entry.namespace, self._clock.elapsed(), error.retry_after)
+            log.info("an Event is tried again: %s (%s)", _text(entry), error)
+        except ApiError as error:
+            entry.tries += 1
+            if _may_pass_later(error) and entry.rank < Rank.NORMAL and entry.tries < _MOST_REFUSALS:
+                self._queue.pause(entry.namespace, self._clock.elapsed(), None)
+                return
+            self._queue.remove(entry)
+            log.warning("an Event was not recorded: %s (%s)", _text(entry), error)
+        else:
+            self._queue.resume(entry.namespace)
+            self._queue.remove(entry)
+
+    async def _create(self, manifest: dict[str, object]) -> None:
+        """Create an Event; one of its name is the same, from a try whose answer was lost. Raises ApiError."""
+        metadata = manifest["metadata"]
+        assert isinstance(metadata, dict)  # noqa: S101 - for mypy
+        with contextlib.suppress(AlreadyExists):
+            await self._client.create(EVENTS, metadata["namespace"], manifest)
+
+    async def _last_try(self) -> None:
+        """Send what is left, each once and what matters first, as far as 3 s go."""
+        left = self._queue.all()
+        few = asyncio.Semaphore(_LAST_TRIES_AT_ONCE)
+
+        async def send(entry: Waiting) -> None:
+            async with few:
+                with contextlib.suppress(ApiError):
+                    await self._create(entry.manifest)
+                    self._queue.remove(entry)
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_TRY_SECONDS):
+                await asyncio.gather(*(send(entry) for entry in left))
+        for entry in self._queue.all():
+            log.warning("an Event was not recorded before the end: %s", _text(entry))
+
+
+def _rank(reason: str, *, warning: bool) -> Rank:
+    if reason in _OUTCOMES:
+        return Rank.OUTCOME
+    return Rank.WARNING if warning else Rank.NORMAL
+
+
+def _may_pass_later(error: ApiError) -> bool:
+    """Return whether a refused Event may be taken later: not one without a namespace, or a faulty one."""
+    return error.status == _FORBIDDEN and "is being terminated" not in error.message
+
+
+def _text(entry: Waiting) -> str:
+    about = entry.manifest["involvedObject"]
+    return f"{about['kind']} {about['namespace']}/{about['name']}: {entry.manifest['message']}"

@@ -62,6 +62,7 @@ class Registries:
         self._status = RegistryStatus(client, reconciler.tell)
         self._may_act = may_act
         self._courses: dict[str, _Course] = {}
+        self._uids: dict[Place, str] = {}
         self._few = asyncio.Semaphore(_WRITES_AT_ONCE)
 
     async def tick(self, raw: Mapping[str, Any]) -> None:
@@ -76,9 +77,11 @@ class Registries:
             await self._pull(registry)
 
     def forget(self, namespace: str, name: str, uid: str) -> None:
-        """Forget a TrialRegistry that is gone."""
+        """Forget a TrialRegistry that is gone, but not the one that was made under its name since."""
         self._courses.pop(uid, None)
-        self._store.registries.forget((namespace, name))
+        if self._uids.get((namespace, name), uid) == uid:
+            self._uids.pop((namespace, name), None)
+            self._store.registries.forget((namespace, name))
 
     def _is_due(self, registry: TrialRegistry, now: datetime) -> bool:
         course = self._courses.get(registry.metadata.uid)
@@ -92,6 +95,7 @@ class Registries:
 
     async def _pull(self, registry: TrialRegistry) -> None:
         begun = datetime.now(UTC)
+        self._uids[_place(registry)] = registry.metadata.uid
         self._store.registries.begin(_place(registry), begun)
         before = self._courses.get(registry.metadata.uid)
         course = _Course(begun, registry.metadata.generation, _sync_of(registry))

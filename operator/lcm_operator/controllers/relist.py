@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 async def relist(client: Client, reconciler: Reconciler) -> None:
     """List plans, Trials and TrialEngines and make the store agree with them. Raises ApiError."""
     store = reconciler.store
-    known = store.plan_names()
+    before = store.plan_identities()
     plans = (await client.list(TRIAL_PLANS))[0]
     for raw in plans:
         store.put_plan(raw)
-    for namespace, name in known - {(plan[0], plan[1]) for plan in _identities(plans)}:
-        store.drop_plan(namespace, name)
+    for namespace, name, uid in before - _identities(plans):
+        store.drop_plan(namespace, name, uid)
     before = store.trial_identities()
     trials = (await client.list(TRIALS))[0]
     for raw in trials:

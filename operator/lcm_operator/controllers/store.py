@@ -47,7 +47,8 @@ class Slot:
     trials: dict[str, Trial] = field(default_factory=dict)
     engine: TrialEngine | None = None
     unreadable: dict[Thing, str] = field(default_factory=dict)
-    stranger: bool = False
+    stranger: str = ""
+    """The UID of an object under our name that is not ours."""
     pod: Observation[Pod | Absent] | None = None
     beat: Observation[Beat] | None = None
     admission: Observation[Admission] | None = None
@@ -89,11 +90,14 @@ class Store:
         self._slots: dict[Key, Slot] = {}
         self._keys: dict[ObjectName, Key] = {}
         self._plans: dict[ObjectName, TrialPlan | Problem] = {}
-        self._plan_versions: dict[ObjectName, int] = {}
+        self._plan_versions: dict[ObjectName, tuple[str, int]] = {}
+        """UID and resourceVersion of each TrialPlan."""
         self._dead: OrderedDict[str, None] = OrderedDict()
         self.registries = RegistryTimes()
         self.complaints: deque[tuple[str, Metadata, str]] = deque(maxlen=_REMEMBERED_DEAD)
         """Objects that turned out to be unreadable, for somebody to tell people."""
+        self.replaced: deque[Trial] = deque(maxlen=_REMEMBERED_DEAD)
+        """Trials in whose place another one was seen before their end was, for somebody to tell people."""
 
     def all_keys(self) -> list[Key]:
         """Return the keys of all slots."""
@@ -136,7 +140,7 @@ class Store:
             trials=trials,
             engine=slot.engine,
             unreadable="; ".join(slot.unreadable.values()),
-            stranger=slot.stranger,
+            stranger=bool(slot.stranger),
             plan=self._plan_of(chosen) if chosen else None,
             pod=_current(slot),
             beat=slot.beat,
@@ -181,6 +185,9 @@ class Store:
         known = self._slots[before].trials.get(trial.metadata.name) if before else None
         if not self._newer(trial.metadata, known.metadata if known else None):
             return []
+        if known is not None and known.metadata.uid != trial.metadata.uid:
+            self._bury(known.metadata.uid)
+            self.replaced.append(known)
         if before is not None and before != key:  # re-created with another ID
             self._slots[before].trials.pop(trial.metadata.name, None)
         self._keys[place] = key
@@ -205,7 +212,10 @@ class Store:
         if known is not None and known.metadata.uid != uid:
             return None
         slot.trials.pop(name, None)
-        del self._keys[(namespace, name)]
+        if not any(
+            thing.kind == "Trial" and thing.identity[:2] == (namespace, name) for thing in slot.unreadable
+        ):
+            del self._keys[(namespace, name)]
         return key
 
     def put_engine(self, raw: Mapping[str, Any]) -> list[Key]:
@@ -218,14 +228,14 @@ class Store:
         slot = self.slot(key)
         known = slot.engine is not None and slot.engine.metadata.uid == engine.metadata.uid
         if not known and not _is_ours(engine):
-            slot.stranger = True
+            slot.stranger = engine.metadata.uid
             return [key]
         if not self._newer(engine.metadata, slot.engine.metadata if slot.engine else None):
             return []
         if slot.engine is None or slot.engine.metadata.uid != engine.metadata.uid:
             slot.set_pod(None)
             slot.admission = slot.refusal = slot.beat = None
-        slot.engine, slot.stranger, slot.engine_gone = engine, False, False
+        slot.engine, slot.stranger, slot.engine_gone = engine, "", False
         slot.unreadable.pop(Thing("TrialEngine", _identity(engine.metadata)), None)
         return [key]
 
@@ -236,7 +246,8 @@ class Store:
         slot = self._slots.get(key)
         if slot is None:
             return None
-        slot.stranger = False
+        if slot.stranger == uid:
+            slot.stranger = ""
         slot.unreadable.pop(Thing("TrialEngine", (namespace, name, uid)), None)
         if slot.engine is not None and slot.engine.metadata.uid == uid:
             slot.engine, slot.admission = None, None
@@ -247,10 +258,10 @@ class Store:
         """Take in a TrialPlan and return the keys of the namespace that may wait for it."""
         metadata = raw["metadata"]
         place = (metadata["namespace"], metadata["name"])
-        version = int(metadata["resourceVersion"])
-        if version <= self._plan_versions.get(place, 0):
+        uid, version = metadata["uid"], int(metadata["resourceVersion"])
+        if uid in self._dead or version <= self._plan_versions.get(place, ("", 0))[1]:
             return []
-        self._plan_versions[place] = version
+        self._plan_versions[place] = uid, version
         try:
             self._plans[place] = parse(raw, TrialPlan)
         except Malformed as error:
@@ -300,13 +311,16 @@ class Store:
         known = {_identity(slot.engine.metadata) for slot in self._slots.values() if slot.engine}
         return known | self._unreadable("TrialEngine")
 
-    def drop_plan(self, namespace: str, name: str) -> None:
-        """Forget a TrialPlan."""
-        self._plans.pop((namespace, name), None)
+    def drop_plan(self, namespace: str, name: str, uid: str) -> None:
+        """Forget a TrialPlan that is gone, but not the one that was made under its name since."""
+        self._bury(uid)
+        place = namespace, name
+        if self._plan_versions.get(place, ("", 0))[0] == uid:
+            del self._plans[place], self._plan_versions[place]
 
-    def plan_names(self) -> set[ObjectName]:
-        """Return namespace and name of every TrialPlan."""
-        return set(self._plans)
+    def plan_identities(self) -> set[Identity]:
+        """Return namespace, name and UID of every TrialPlan, those that can't be read included."""
+        return {(*place, uid) for place, (uid, _) in self._plan_versions.items()}
 
     def forget_if_empty(self, key: Key) -> bool:
         """Remove a slot in which nothing is left; return whether it is gone."""

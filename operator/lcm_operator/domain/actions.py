@@ -157,12 +157,16 @@ class ReleaseImport:
 
 @dataclass(frozen=True)
 class RecordEvent:
-    """Tell people, after the write that it is about."""
+    """Tell people, after the write that it is about.
+
+    `first`: before it instead, and what follows waits until it is recorded: nothing else will tell of it.
+    """
 
     regarding: Trial | TrialEngine
     reason: str
     message: str
     warning: bool = False
+    first: bool = False
 
 
 Action = (

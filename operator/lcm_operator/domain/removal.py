@@ -55,7 +55,7 @@ def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None,
         return _tell(engine, owner, now) or act(ReleaseEngine(engine))
     if conditions.reason(engine.status.conditions, reasons.SUCCEEDED) in _UNDECIDED:
         why = "its Trial was deleted" + (", the engine was stopped" if was_granted(engine) else "")
-        return act(ReleaseEngine(engine), RecordEvent(engine, reasons.CANCELLED, why))
+        return act(RecordEvent(engine, reasons.CANCELLED, why, first=True), ReleaseEngine(engine))
     return act(ReleaseEngine(engine))
 
 

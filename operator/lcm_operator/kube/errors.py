@@ -42,6 +42,7 @@ class Unavailable(ApiError):
     """No answer, 401, 429 or 5xx: the same request may pass later (the outcome of a write is unknown)."""
 
     def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        """`retry_after`: for how many seconds the server wants not to be asked again, at most 30."""
         super().__init__(status, reason, message)
         self.retry_after = retry_after
 
@@ -49,6 +50,16 @@ class Unavailable(ApiError):
 def unreachable(error: Exception) -> Unavailable:
     """Return the error for a request that got no whole answer."""
     return Unavailable(0, "Unreachable", str(error) or type(error).__name__)
+
+
+_LONGEST_RETRY_AFTER = 30.0
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return how long the server asks us to wait, at most 30 s; None if it does not, or not in seconds."""
+    if not retry_after or not (retry_after.isascii() and retry_after.isdigit()):
+        return None
+    return min(float(retry_after), _LONGEST_RETRY_AFTER)
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

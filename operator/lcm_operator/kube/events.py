@@ -1,5 +1,6 @@
 """Events about our objects, as `kubectl describe` shows them. Built here, sent by whoever may wait for it."""
 
+import hashlib
 import uuid
 from datetime import datetime
 from typing import Any
@@ -13,14 +14,25 @@ _LONGEST_MESSAGE = 1024
 
 
 def event(
-    kind: str, about: Metadata, *, reason: str, message: str, warning: bool, now: datetime
+    kind: str,
+    about: Metadata,
+    *,
+    reason: str,
+    message: str,
+    warning: bool,
+    now: datetime,
+    once: bool = False,
 ) -> dict[str, Any]:
-    """Return the manifest of a core/v1 Event about one object of our group."""
+    """Return the manifest of a core/v1 Event about one object of our group.
+
+    `once`: its name follows from the object's UID and the reason, so that there can be only one.
+    """
+    suffix = hashlib.sha256(f"{about.uid} {reason}".encode()).hexdigest() if once else uuid.uuid4().hex
     moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{about.name[:200]}.{uuid.uuid4().hex[:16]}", "namespace": about.namespace},
+        "metadata": {"name": f"{about.name[:200]}.{suffix[:16]}", "namespace": about.namespace},
         "involvedObject": {
             "apiVersion": API_VERSION,
             "kind": kind,

@@ -43,8 +43,8 @@ def raw_engine(uid="engine-1", version=1, owner="trial-1", kind="Trial", name="e
     }
 
 
-def raw_plan(name="default", version=1, **spec):
-    metadata = {"name": name, "namespace": "lab", "uid": name, "resourceVersion": str(version)}
+def raw_plan(name="default", version=1, uid=None, **spec):
+    metadata = {"name": name, "namespace": "lab", "uid": uid or name, "resourceVersion": str(version)}
     return {"metadata": metadata, "spec": spec}
 
 

@@ -12,6 +12,7 @@ from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Settings
+from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.errors import ApiError, Unavailable
 from lcm_operator.kube.resources import Resource
 
@@ -75,7 +76,7 @@ class Replica:
         self.api = api
         self.store = Store(Settings())
         self._told: dict[str, Raw] = {}
-        self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False))
+        self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False, clock=NodeClock()))
         self._heard = self._doubted = -1
         self.was_frozen = False
         self.listen()

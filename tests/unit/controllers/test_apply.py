@@ -29,6 +29,7 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.plans import resolve_engine
 from lcm_operator.domain.pods import engine_lease, engine_pod
 from lcm_operator.domain.snapshot import Absent, Pod, Settings
+from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound, Refused, Unavailable
 
 
@@ -43,7 +44,7 @@ class Stage:
         client.get = self._get(client.get)
         self.client = client
         self.store = Store(Settings())
-        self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False))
+        self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False, clock=NodeClock()))
 
     def _create(self, create):
         async def creating(resource, namespace, body, *, dry_run=False):

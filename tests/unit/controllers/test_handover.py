@@ -13,13 +13,14 @@ from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.snapshot import Settings
+from lcm_operator.kube.clock import NodeClock
 
 KEY = Key("lab", "flight")
 
 
 def replica(*, leads=True):
     observer = Observer(metrics.new_registry())
-    return Reconciler(None, Store(Settings()), may_act=lambda: leads, observer=observer)
+    return Reconciler(None, Store(Settings()), may_act=lambda: leads, observer=observer, clock=NodeClock())
 
 
 def start_in(this, seconds):

@@ -74,7 +74,7 @@ def filled(trials):
         subject = trial(uid=f"uid-{number}", name=f"flight-{number}")
         status = serialise(subject.status) | {"phase": "Armed"}
         store.put_trial(serialise(subject) | {"status": status})
-    return SimpleNamespace(store=store, alarm=range(7), queue=range(3))
+    return SimpleNamespace(store=store, alarm=range(7), queue=range(3), events_waiting=4)
 
 
 def test_gauges_are_taken_at_the_scrape():
@@ -86,6 +86,7 @@ def test_gauges_are_taken_at_the_scrape():
     assert found["lcm_trials", "running"] == 0
     assert found["lcm_heap_size",] == 7
     assert found["lcm_queue_size",] == 3
+    assert found["lcm_events_waiting",] == 4
     assert found["lcm_leader",] == 1
     leading[0] = False
     assert read(registry)["lcm_leader",] == 0

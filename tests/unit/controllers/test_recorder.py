@@ -3,13 +3,17 @@
 import asyncio
 from contextlib import suppress
 
+import msgspec
 import pytest
+from tests.unit.controllers.clock import HandClock
 from tests.unit.domain.builders import engine, trial
 
+from lcm_operator.controllers import event_queue
 from lcm_operator.controllers import recorder as module
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.domain.actions import RecordEvent
-from lcm_operator.kube.errors import Refused, Unavailable
+from lcm_operator.kube.clock import NodeClock
+from lcm_operator.kube.errors import AlreadyExists, NotFound, Refused, Unavailable
 
 
 class Client:
@@ -18,11 +22,14 @@ class Client:
     def __init__(self, *failures):
         self.sent = []
         self.failures = list(failures)
+        self.asked = 0
         self.changed = asyncio.Event()
 
     async def create(self, resource, namespace, manifest):
         assert resource.plural == "events"
         assert namespace == manifest["metadata"]["namespace"]
+        self.asked += 1
+        self.changed.set()
         if self.failures:
             raise self.failures.pop(0)
         self.sent.append(manifest)
@@ -34,9 +41,15 @@ class Client:
                 self.changed.clear()
                 await self.changed.wait()
 
+    async def has_been_asked(self, count):
+        async with asyncio.timeout(5):
+            while self.asked < count:
+                self.changed.clear()
+                await self.changed.wait()
 
-async def with_recorder(client, scenario, hold=lambda: False):
-    recorder = Recorder(client, hold)
+
+async def with_recorder(client, scenario, hold=lambda: False, clock=None):
+    recorder = Recorder(client, hold, clock or NodeClock())
     task = asyncio.create_task(recorder.run())
     try:
         await scenario(recorder)
@@ -53,6 +66,8 @@ def told(number, about=None):
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(event_queue, "_FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(event_queue, "_LONGEST_PAUSE_SECONDS", 0.01)
 
 
 @pytest.mark.parametrize(
@@ -84,17 +99,139 @@ def test_events_are_sent_in_their_order():
     asyncio.run(with_recorder(client, scenario))
 
 
-def test_an_event_that_can_not_be_sent_keeps_no_other_from_being_sent(caplog):
-    client = Client(Refused(403, "Forbidden", "no"), Unavailable(500, "InternalError", "no"))
+AWAY = Unavailable(0, "Unreachable", "no route")
+BUSY = Unavailable(429, "TooManyRequests", "later")
+BROKEN = Unavailable(500, "InternalError", "oops")
+FULL = Refused(403, "Forbidden", "exceeded quota: count/events")
+TERMINATING = Refused(403, "Forbidden", "namespace lab is being terminated")
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        pytest.param([BUSY], id="it was asked to wait"),
+        pytest.param([BROKEN] * 3, id="the API server had an error"),
+        pytest.param([AWAY] * 20, id="the API server was away"),
+        pytest.param([FULL] * 2, id="a quota was full"),
+    ],
+)
+def test_an_event_is_sent_again_after(failures):
+    client = Client(*failures)
 
     async def scenario(recorder):
         for number in range(3):
             recorder.add(told(number))
+        await client.has_sent(3)
+        assert [sent["message"] for sent in client.sent] == ["number 0", "number 1", "number 2"]
+        assert len(recorder) == 0
+
+    asyncio.run(with_recorder(client, scenario))
+
+
+def test_an_event_is_not_sent_again_before_the_api_server_wants_it():
+    clock, client = HandClock(), Client(Unavailable(429, "TooManyRequests", "later", 7.0))
+
+    async def scenario(recorder):
+        recorder.add(told(1))
+        await client.has_been_asked(1)
+        clock.advance(6.5)
+        recorder.add(told(2))
+        await asyncio.sleep(0.05)
+        assert client.asked == 1
+        clock.advance(0.6)
+        recorder.add(told(3))
+        await client.has_sent(3)
+
+    asyncio.run(with_recorder(client, scenario, clock=clock))
+
+
+def test_an_event_that_was_taken_without_an_answer_is_recorded_once():
+    client = Client(AWAY, AlreadyExists(409, "AlreadyExists", "events"))
+
+    async def scenario(recorder):
+        recorder.add(told(1))
+        await client.has_been_asked(2)
+        await asyncio.sleep(0.05)
+        assert (client.asked, len(recorder)) == (2, 0)
+
+    asyncio.run(with_recorder(client, scenario))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(TERMINATING, id="its namespace is being deleted"),
+        pytest.param(NotFound(404, "NotFound", "no namespace"), id="its namespace is gone"),
+        pytest.param(Refused(422, "Invalid", "no"), id="it is not valid"),
+    ],
+)
+def test_an_event_is_given_up_and_logged_if(failure, caplog):
+    client = Client(failure)
+
+    async def scenario(recorder):
+        recorder.add(told(0))
+        recorder.add(told(1))
         await client.has_sent(1)
-        assert [sent["message"] for sent in client.sent] == ["number 2"]
+        assert [sent["message"] for sent in client.sent] == ["number 1"]
 
     asyncio.run(with_recorder(client, scenario))
     assert "number 0" in caplog.text
+
+
+def test_a_namespace_that_takes_no_events_holds_up_no_other():
+    class Limited(Client):
+        async def create(self, resource, namespace, manifest):
+            if namespace == "full":
+                raise BUSY
+            await super().create(resource, namespace, manifest)
+
+    client = Limited()
+
+    async def scenario(recorder):
+        full = trial()
+        metadata = msgspec.structs.replace(full.metadata, namespace="full")
+        for number in range(50):
+            recorder.add(told(number, msgspec.structs.replace(full, metadata=metadata)))
+        recorder.add(told(50))
+        await client.has_sent(1)
+        assert len(recorder) == 50
+
+    asyncio.run(with_recorder(client, scenario))
+
+
+def test_what_is_left_at_the_end_is_tried_once_more():
+    client = Client(*[BUSY] * 2)
+
+    async def scenario(recorder):
+        recorder.add(told(1))
+        await client.has_been_asked(1)
+        recorder.add(told(2))
+
+    asyncio.run(with_recorder(client, scenario, clock=HandClock()))
+    assert [sent["message"] for sent in client.sent] == ["number 2"] or len(client.sent) == 2
+
+
+def test_an_api_server_that_hangs_holds_up_the_end_for_a_moment_only(monkeypatch, caplog):
+    monkeypatch.setattr(module, "_LAST_TRY_SECONDS", 0.05)
+    client = Client()
+
+    async def hangs(*_):
+        client.asked += 1
+        client.changed.set()
+        await asyncio.Event().wait()
+
+    client.create = hangs
+
+    async def scenario(recorder):
+        recorder.add(told(1))
+        await client.has_been_asked(1)
+
+    async def bounded():
+        async with asyncio.timeout(5):
+            await with_recorder(client, scenario)
+
+    asyncio.run(bounded())
+    assert "number 1" in caplog.text
 
 
 def test_events_wait_while_something_is_due():
@@ -113,7 +250,34 @@ def test_events_wait_while_something_is_due():
     asyncio.run(with_recorder(client, scenario, hold))
 
 
-def test_the_oldest_events_are_dropped_when_too_many_wait(monkeypatch):
+def reason(number, reason, *, warning=False):
+    return RecordEvent(trial(), reason, f"{reason} {number}", warning=warning)
+
+
+def test_of_too_many_events_those_that_matter_least_are_dropped_first(monkeypatch, caplog):
+    monkeypatch.setattr(module, "_MOST_WAITING", 4)
+    client = Client()
+
+    async def scenario(recorder):
+        for number in range(3):
+            recorder.add(reason(number, "Completed"))
+        recorder.add(reason(0, "AdmissionRefused", warning=True))
+        for number in range(5):
+            recorder.add(reason(number, "Scheduled"))
+        recorder.add(reason(3, "Cancelled"))
+        await client.has_sent(4)
+        assert [sent["message"] for sent in client.sent] == [
+            "Completed 0",
+            "Completed 1",
+            "Completed 2",
+            "Cancelled 3",
+        ]
+
+    asyncio.run(with_recorder(client, scenario))
+    assert "AdmissionRefused 0" in caplog.text
+
+
+def test_the_oldest_events_are_dropped_when_too_many_that_matter_wait(monkeypatch):
     monkeypatch.setattr(module, "_MOST_WAITING", 3)
     client = Client()
 
@@ -122,5 +286,38 @@ def test_the_oldest_events_are_dropped_when_too_many_wait(monkeypatch):
             recorder.add(told(number))
         await client.has_sent(3)
         assert [sent["message"] for sent in client.sent] == ["number 7", "number 8", "number 9"]
+
+    asyncio.run(with_recorder(client, scenario))
+
+
+# --- what is recorded before anything else is done
+
+
+def test_an_outcome_that_nothing_else_tells_of_is_recorded_under_one_name():
+    client = Client()
+
+    async def scenario(recorder):
+        await recorder.record(told(1))
+        await recorder.record(told(1))
+        names = {sent["metadata"]["name"] for sent in client.sent}
+        assert len(names) == 1
+
+    asyncio.run(with_recorder(client, scenario))
+
+
+def test_an_outcome_that_can_not_be_recorded_now_holds_up_what_follows():
+    async def scenario(recorder):
+        with pytest.raises(Unavailable):
+            await recorder.record(told(1))
+
+    asyncio.run(with_recorder(Client(BUSY), scenario))
+
+
+def test_an_outcome_that_is_refused_holds_up_nothing_and_is_tried_again():
+    client = Client(FULL)
+
+    async def scenario(recorder):
+        await recorder.record(told(1))
+        await client.has_sent(1)
 
     asyncio.run(with_recorder(client, scenario))

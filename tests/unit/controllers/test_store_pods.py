@@ -2,8 +2,9 @@
 
 import pytest
 from tests.unit.controllers.objects import CREATED, KEY, raw_engine, raw_plan, raw_pod, raw_trial, store
-from tests.unit.domain.builders import absent, admitted, engine, pod, refused
+from tests.unit.domain.builders import absent, admitted, engine, nap, pod, refused
 
+from lcm_operator.api.plan import TrialPlan
 from lcm_operator.controllers.key import Key
 from lcm_operator.domain.snapshot import Pod, Problem
 
@@ -33,8 +34,36 @@ def test_a_trial_uses(spec, plan):
     assert used is not None
     assert not isinstance(used, Problem)
     assert used.metadata.name == plan
-    known.drop_plan("lab", plan)
+    known.drop_plan("lab", plan, plan)
     assert isinstance(known.snapshot(KEY).plan, Problem)
+
+
+def test_the_late_end_of_a_plan_leaves_the_one_made_since_under_its_name():
+    known = store(raw_trial(activities=[]))
+    known.put_plan(raw_plan(uid="plan-1", version=1))
+    known.put_plan(raw_plan(uid="plan-2", version=5, activities=[nap("new")]))
+    known.drop_plan("lab", "default", "plan-1")
+    used = known.snapshot(KEY).plan
+    assert isinstance(used, TrialPlan)
+    assert used.metadata.uid == "plan-2"
+    assert known.plan_identities() == {("lab", "default", "plan-2")}
+
+
+def test_a_late_word_of_a_plan_that_is_gone_does_not_bring_it_back():
+    known = store(raw_trial(activities=[]))
+    known.put_plan(raw_plan(uid="plan-1", version=1))
+    known.drop_plan("lab", "default", "plan-1")
+    assert known.put_plan(raw_plan(uid="plan-1", version=2)) == []
+    assert isinstance(known.snapshot(KEY).plan, Problem)
+
+
+def test_the_late_end_of_an_engine_leaves_a_stranger_under_its_name():
+    known = store(raw_trial(), engine=raw_engine())
+    known.put_engine(raw_engine(uid="foreign", kind="Job", version=5))
+    known.drop_engine("lab", "example", "engine-1")
+    assert known.snapshot(KEY).stranger
+    known.drop_engine("lab", "example", "foreign")
+    assert not known.snapshot(KEY).stranger
 
 
 def test_a_plan_that_can_not_be_parsed_is_a_problem_of_its_trials_only():

@@ -109,7 +109,7 @@ def test_a_pod_that_is_ending_is_waited_for_and_looked_at_every_second():
 )
 def test_an_engine_of_nobody_is_released_once_its_pod_has(seen):
     decision = decide(slot(engine=GOING, pod=seen), T)
-    assert decision.actions[0] == ReleaseEngine(GOING)
+    assert decision.actions[-1] == ReleaseEngine(GOING)
     assert told(decision) == [("Cancelled", False)]
 
 

@@ -1,0 +1,28 @@
+"""A clock that is moved by hand."""
+
+from datetime import datetime, timedelta
+
+from tests.unit.domain.builders import T
+
+
+class HandClock:
+    """Both times go on together by `advance`; `step` moves the wall clock alone."""
+
+    def __init__(self, now: datetime = T) -> None:
+        self.time = now
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        return self.time
+
+    def elapsed(self) -> float:
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        self.time += timedelta(seconds=seconds)
+        self.seconds += seconds
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock to another time."""
+        self.time += timedelta(seconds=seconds)
