@@ -8,10 +8,11 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from lcm_operator.controllers.key import Key
 from lcm_operator.domain.actions import Urgency
+from lcm_operator.kube.clock import Clock
 
 _LONGEST_SLEEP_SECONDS = 1.0
 
@@ -19,8 +20,9 @@ _LONGEST_SLEEP_SECONDS = 1.0
 class Alarm:
     """Tells `ring(key, urgency)` when a moment has come."""
 
-    def __init__(self, ring: Callable[[Key, Urgency], None]) -> None:
+    def __init__(self, ring: Callable[[Key, Urgency], None], clock: Clock) -> None:
         self._ring = ring
+        self._clock = clock
         self._heaps: dict[Urgency, list[tuple[float, int, Key]]] = {urgency: [] for urgency in Urgency}
         self._current: dict[Key, tuple[int, float, Urgency]] = {}
         self._sequence = itertools.count()
@@ -55,7 +57,7 @@ class Alarm:
         """Ring until cancelled."""
         while True:
             self._earlier.clear()
-            now = datetime.now(UTC).timestamp()
+            now = self._clock.now().timestamp()
             for urgency, heap in self._heaps.items():
                 while (moment := self.next(urgency)) is not None and moment <= now:
                     key = heapq.heappop(heap)[2]

@@ -6,7 +6,6 @@ can't be reached; both mean: look and decide again.
 """
 
 import logging
-from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from lcm_operator.api import names, reasons
@@ -24,6 +23,7 @@ from lcm_operator.domain import actions as act
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.snapshot import Absent, Problem
 from lcm_operator.kube.client import Client
+from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
 from lcm_operator.kube.resources import LEASES, PODS, TRIAL_ENGINES, TRIALS, Resource
 
@@ -33,10 +33,11 @@ log = logging.getLogger(__name__)
 class Apply:
     """The hands of the operator."""
 
-    def __init__(self, client: Client, store: Store, recorder: Recorder) -> None:
+    def __init__(self, client: Client, store: Store, recorder: Recorder, clock: Clock) -> None:
         self._client = client
         self._store = store
         self._recorder = recorder
+        self._clock = clock
         self._ignoring = Ignoring(client)
 
     async def __call__(self, key: Key, action: act.Action) -> None:  # noqa: C901, PLR0912 - a branch an action
@@ -145,7 +146,7 @@ class Apply:
             slot.refusal = self._store.observed(problem) if problem is not None else None
         else:
             slot.refusal = None
-            slot.set_pod(self._store.observed(seen_pod(raw, created=datetime.now(UTC))))
+            slot.set_pod(self._store.observed(seen_pod(raw, created=self._clock.now())))
 
     async def _adopt(self, key: Key, engine: TrialEngine, name: str, error: ApiError) -> Problem | None:
         """Take a pod that is there if this TrialEngine controls it; return what else stands in the way."""

@@ -6,7 +6,6 @@ our own reads succeeded, and from zero after this process became the leader.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -17,6 +16,7 @@ from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.outcome import heartbeat_timeout
 from lcm_operator.domain.snapshot import Beat
 from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError
 from lcm_operator.kube.resources import LEASES
 
@@ -28,10 +28,11 @@ log = logging.getLogger(__name__)
 class Beats:
     """Puts what is known of each engine's beats into the store; `look(key)` when that may matter."""
 
-    def __init__(self, client: Client, store: Store, look: Callable[[Key], None]) -> None:
+    def __init__(self, client: Client, store: Store, look: Callable[[Key], None], clock: Clock) -> None:
         self._client = client
         self._store = store
         self._look = look
+        self._clock = clock
         self._renewals: dict[str, str | None] = {}
         self._read_at: float | None = None
 
@@ -48,7 +49,7 @@ class Beats:
             await asyncio.sleep(_EVERY_SECONDS)
 
     def _take(self, leases: list[Json]) -> None:
-        now = time.monotonic()
+        now = self._clock.elapsed()
         gap = now - self._read_at if self._read_at is not None else 0.0
         passed = timedelta(seconds=gap if gap <= _LONGEST_GAP_SECONDS else 0)
         self._read_at = now

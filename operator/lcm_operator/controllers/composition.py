@@ -37,26 +37,27 @@ async def run(settings: Settings, stopping: Stopping) -> int:
     """Run the operator until it is to stop; return its exit status. Raises what ended one of its parts."""
     access = from_settings(settings.kubeconfig, settings.context)
     own = settings.lease_namespace or access.namespace
-    ready, heartbeat, registry = asyncio.Event(), Heartbeat(), metrics.new_registry()
+    clock = NodeClock()
+    ready, heartbeat, registry = asyncio.Event(), Heartbeat(clock), metrics.new_registry()
     # The election has connections of its own: no burst of starts keeps it waiting.
     async with (
         pooled(access, namespaces=settings.namespaces(own)) as client,
         pooled(access, connections=_LEASE_CONNECTIONS) as lease_client,
     ):
         place = f"{settings.pod_name}_" if settings.pod_name else None
-        elector = Elector(lease_client, own, _identity(place), place=place)
+        elector = Elector(lease_client, own, _identity(place), clock=clock, place=place)
         reconciler = Reconciler(
             client,
-            Store(settings.domain),
+            Store(settings.domain, clock),
             may_act=elector.is_leader,
             observer=Observer(registry),
-            clock=NodeClock(),
+            clock=clock,
         )
         registries = Registries(client, reconciler, elector.is_leader)
         registry.register(metrics.Gauges(reconciler, elector.is_leader))
         async with health.serve(
             settings.health,
-            health.Health(heartbeat, elector, reconciler),
+            health.Health(heartbeat, elector, reconciler, clock),
             ready.is_set,
             lambda: (metrics.page(registry), metrics.CONTENT_TYPE),
         ):

@@ -4,7 +4,6 @@
 docs/operations.md. It must not ask the API server: a probe has to be answered at once.
 """
 
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +14,7 @@ from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.settings import Address
 from lcm_operator.domain.actions import Urgency
+from lcm_operator.kube.clock import Clock
 
 LEASE_SILENT_SECONDS = 12.0
 LOOP_LATE_SECONDS = 5.0
@@ -25,10 +25,11 @@ _LAST_SECONDS = 1.0
 class Health:
     """What is wrong with this process."""
 
-    def __init__(self, heartbeat: Heartbeat, elector: Elector, reconciler: Reconciler) -> None:
+    def __init__(self, heartbeat: Heartbeat, elector: Elector, reconciler: Reconciler, clock: Clock) -> None:
         self._heartbeat = heartbeat
         self._elector = elector
         self._reconciler = reconciler
+        self._clock = clock
 
     def faults(self) -> list[str]:
         """Return a sentence for each fault; none if all is well."""
@@ -54,7 +55,7 @@ class Health:
     def _overdue(self) -> float:
         """Return for how long the most overdue start has waited, in the heap or for a worker."""
         head = self._reconciler.alarm.next(Urgency.START)
-        in_heap = time.time() - head if head is not None else 0.0
+        in_heap = self._clock.now().timestamp() - head if head is not None else 0.0
         return max(in_heap, self._reconciler.queue.longest_wait())
 
 

@@ -6,12 +6,12 @@ and in the standby alike. Read by `health`.
 """
 
 import asyncio
-import time
 from typing import Any
 
 import kopf
 
 from lcm_operator.controllers.leader import LEASE_NAME
+from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.resources import LEASES
 
 DEAF_SECONDS = 15.0
@@ -22,8 +22,9 @@ _REMEMBER_SECONDS = 15.0
 class Heartbeat:
     """When kopf last told of an event, and how late the loop was. `register` before kopf starts."""
 
-    def __init__(self) -> None:
-        self._heard_at = time.monotonic()
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._heard_at = self._clock.elapsed()
         self._next_tick = self._heard_at + _TICK_SECONDS
         self._lag, self._lagged_at = 0.0, 0.0
 
@@ -38,11 +39,11 @@ class Heartbeat:
 
     def heard(self) -> None:
         """Take note of an event."""
-        self._heard_at = time.monotonic()
+        self._heard_at = self._clock.elapsed()
 
     def silence(self) -> float:
         """Return for how many seconds kopf has not told anything."""
-        return time.monotonic() - self._heard_at
+        return self._clock.elapsed() - self._heard_at
 
     def is_deaf(self) -> bool:
         """Return whether kopf has been silent for longer than any renewal of the Lease explains."""
@@ -50,16 +51,16 @@ class Heartbeat:
 
     def lag(self) -> float:
         """Return by how many seconds the loop is late, or was at worst in the last quarter of a minute."""
-        now = time.monotonic()
+        now = self._clock.elapsed()
         recent = self._lag if now - self._lagged_at < _REMEMBER_SECONDS else 0.0
         return max(recent, now - self._next_tick)
 
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
-            self._next_tick = time.monotonic() + _TICK_SECONDS
+            self._next_tick = self._clock.elapsed() + _TICK_SECONDS
             await asyncio.sleep(_TICK_SECONDS)
-            now = time.monotonic()
+            now = self._clock.elapsed()
             late = now - self._next_tick
             if late > self._lag or now - self._lagged_at > _REMEMBER_SECONDS:
                 self._lag, self._lagged_at = late, now

@@ -14,7 +14,7 @@ from lcm_operator.domain.actions import Urgency
 
 
 class Entry(NamedTuple):
-    """One queued key. `due`: by when it is to be taken (monotonic seconds)."""
+    """One queued key. `due`: by when it is to be taken (a clock's elapsed seconds)."""
 
     tag: float
     sequence: int

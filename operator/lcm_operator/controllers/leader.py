@@ -16,13 +16,13 @@ which goes on while the process or the machine sleeps; clocks of different machi
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lcm_operator.kube import leases
 from lcm_operator.kube.client import Client
+from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from lcm_operator.kube.leases import Lease
 from lcm_operator.kube.resources import LEASES
@@ -45,11 +45,6 @@ class Terms:
     retry: float = 0.5
 
 
-def clock() -> float:
-    """Return seconds that never go back and go on while the machine is suspended."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 class Elector:
     """One candidate. `identity` must be unique per process, not only per pod.
 
@@ -63,26 +58,28 @@ class Elector:
         namespace: str,
         identity: str,
         *,
+        clock: Clock,
         place: str | None = None,
         terms: Terms | None = None,
     ) -> None:
         self._client = client
         self._namespace = namespace
         self._identity = identity
+        self._clock = clock
         self._place = place
         self._terms = terms or Terms()
         self._seen: Lease | None = None
-        self._seen_at = self._in_touch_at = clock()
+        self._seen_at = self._in_touch_at = self._clock.elapsed()
         self._act_until = 0.0
         self._complaint = ""
 
     def is_leader(self) -> bool:
         """Return whether this process may begin something now."""
-        return clock() < self._act_until
+        return self._clock.elapsed() < self._act_until
 
     def silence(self) -> float:
         """Return for how many seconds nothing was heard of the Lease."""
-        return clock() - self._in_touch_at
+        return self._clock.elapsed() - self._in_touch_at
 
     async def run(self, follow: Work, lead: Work) -> None:
         """Do the one or the other until cancelled; then give the Lease back, after the work has ended."""
@@ -107,7 +104,7 @@ class Elector:
                 await asyncio.sleep(self._terms.retry)
 
     async def _try_to_take(self) -> bool:
-        began = clock()
+        began = self._clock.elapsed()
         async with asyncio.timeout(self._terms.request):
             lease = await leases.read(self._client, self._namespace, LEASE_NAME)
             if lease is not None:
@@ -154,10 +151,10 @@ class Elector:
     async def _until_lost(self) -> None:
         pause = self._terms.renew_every
         while True:
-            await asyncio.sleep(min(pause, self._act_until - clock()))
+            await asyncio.sleep(min(pause, self._act_until - self._clock.elapsed()))
             if not self.is_leader():
                 return
-            began, pause = clock(), self._terms.retry
+            began, pause = self._clock.elapsed(), self._terms.retry
             try:
                 async with asyncio.timeout(min(self._terms.request, self._act_until - began)):
                     renewed = await self._renew()
@@ -192,13 +189,13 @@ class Elector:
             log.warning("the Lease was not given back, it will run out: %s", _text(error))
 
     def _observe(self, lease: Lease) -> None:
-        self._in_touch_at = clock()
+        self._in_touch_at = self._clock.elapsed()
         if self._seen is None or self._seen.version != lease.version:
             self._seen_at = self._in_touch_at
         self._seen = lease
 
     def _left_of(self, lease: Lease) -> float:
-        return self._seen_at + lease.seconds - clock()
+        return self._seen_at + lease.seconds - self._clock.elapsed()
 
     def _hold(self, lease: Lease, since: float) -> None:
         """Remember that the Lease is ours; it counts from before the request that made it so."""

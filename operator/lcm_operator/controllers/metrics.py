@@ -4,7 +4,6 @@ Served by `health`. No label carries a trial's name or ID: there may be any numb
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -58,7 +57,7 @@ class Gauges(Collector):
         """Take every gauge now."""
         store = self._reconciler.store
         trials_known = (trial for key in store.all_keys() for trial in store.slot(key).trials.values())
-        census = count(trials_known, datetime.now(UTC))
+        census = count(trials_known, self._reconciler.clock.now())
         trials = GaugeMetricFamily(
             "lcm_trials", "Trials by phase, as this replica sees them.", labels=["phase"]
         )

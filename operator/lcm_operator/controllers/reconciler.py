@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from lcm_operator.api import reasons
@@ -55,14 +55,14 @@ class Reconciler:
         clock: Clock,
     ) -> None:
         self.store = store
-        self.alarm = Alarm(self.enqueue)
-        self.queue = WorkQueue(hold=self._start_is_near)
+        self.alarm = Alarm(self.enqueue, clock)
+        self.queue = WorkQueue(hold=self._start_is_near, clock=clock)
         self._client = client
         self._may_act = may_act
-        self._clock = clock
+        self.clock = self._clock = clock
         self._observer = observer
         self._recorder = Recorder(client, hold=self._start_is_near, clock=clock)
-        self._apply = Apply(client, store, self._recorder)
+        self._apply = Apply(client, store, self._recorder, clock)
         self._retries: dict[Key, float] = {}
         self._lost: deque[tuple[float, Trial]] = deque(maxlen=_MOST_LOST)
 
@@ -71,7 +71,7 @@ class Reconciler:
 
         What has failed more than once is tried again beside the starts of others, never before them.
         """
-        now = datetime.now(UTC)
+        now = self._clock.now()
         urgency = min(urgency, self.store.urgency(key, now))
         if urgency < Urgency.RETRY and self._retries.get(key, 0.0) > _FIRST_RETRY_SECONDS:
             urgency = Urgency.RETRY
@@ -142,7 +142,7 @@ class Reconciler:
         self._take_over()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.alarm.run(), name="alarm")
-            tasks.create_task(Beats(self._client, self.store, self.enqueue).run(), name="beats")
+            tasks.create_task(Beats(self._client, self.store, self.enqueue, self._clock).run(), name="beats")
             for number in range(WORKERS):
                 tasks.create_task(self._work(), name=f"worker-{number}")
 
@@ -169,7 +169,7 @@ class Reconciler:
 
     def _start_is_near(self) -> bool:
         head = self.alarm.next(Urgency.START)
-        return head is not None and head - datetime.now(UTC).timestamp() < _HOLD_BEFORE_START_SECONDS
+        return head is not None and head - self._clock.now().timestamp() < _HOLD_BEFORE_START_SECONDS
 
     async def _work(self) -> None:
         while True:
@@ -186,7 +186,7 @@ class Reconciler:
 
     async def _step(self, key: Key, urgency: Urgency) -> None:
         """Do the next step of a slot, unless it is less urgent than what the worker was given it for."""
-        decision = decide(self.store.snapshot(key), datetime.now(UTC))
+        decision = decide(self.store.snapshot(key), self._clock.now())
         if not decision.actions:
             self._rest(key, decision)
             return
@@ -235,7 +235,7 @@ class Reconciler:
     def _ring_at_start(self, key: Key) -> None:
         """Ring at the start time, whatever is done or not done before it."""
         begin = self.store.begin(key)
-        if begin is not None and begin > datetime.now(UTC):
+        if begin is not None and begin > self._clock.now():
             self.alarm.set(key, begin, Urgency.START)
 
     async def _read_again(self, key: Key, urgency: Urgency) -> None:
@@ -260,7 +260,7 @@ class Reconciler:
             log.warning("%s/%s: again in %.1f s: %s", key.namespace, key.engine, pause, error)
         if pause > _FIRST_RETRY_SECONDS:
             self.queue.tried(key.namespace, refused=True)
-        now = datetime.now(UTC)
+        now = self._clock.now()
         again, begin = now + timedelta(seconds=pause), self.store.begin(key)
         if begin is not None and now < begin < again:
             again, urgency = begin, Urgency.START

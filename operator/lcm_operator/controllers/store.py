@@ -7,7 +7,7 @@ and gives `domain` its frozen snapshots.
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from lcm_operator.api import names, reasons
@@ -26,6 +26,7 @@ from lcm_operator.domain.observation import Observation, value_of
 from lcm_operator.domain.registry_times import begin_of
 from lcm_operator.domain.snapshot import Absent, Admission, Beat, Pod, Problem, Settings, Snapshot
 from lcm_operator.domain.urgency import urgency_of
+from lcm_operator.kube.clock import Clock
 
 _REMEMBERED_DEAD = 10_000
 ObjectName = tuple[str, str]
@@ -83,8 +84,9 @@ def _same_end(old: Pod | Absent | None, new: Pod | Absent) -> bool:
 class Store:
     """All slots, and the plans."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
+        self._clock = clock
         self.term = 0
         """How often this process has become the leader."""
         self._slots: dict[Key, Slot] = {}
@@ -290,7 +292,7 @@ class Store:
 
     def observed(self, value: T) -> Observation[T]:
         """Return what was learnt just now, in the current term."""
-        return Observation(value, datetime.now(UTC), self.term)
+        return Observation(value, self._clock.now(), self.term)
 
     def begin_term(self) -> None:
         """Drop what earlier terms learnt: another leader may have changed it without our seeing it."""

@@ -12,13 +12,13 @@ webhook that hangs for 30 s must not keep the trials of others from starting.
 
 import asyncio
 import itertools
-import time
 from collections import deque
 from collections.abc import Callable
 
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.lanes import Entry, Lane
 from lcm_operator.domain.actions import Urgency
+from lcm_operator.kube.clock import Clock
 
 WORKERS = 48
 _SHARE_OF_ONE_NAMESPACE = 24
@@ -34,8 +34,9 @@ _NOW_SECONDS = 0.05
 class WorkQueue:
     """`hold()` says whether something is due so soon that routine work should wait (at most 5 s)."""
 
-    def __init__(self, hold: Callable[[], bool]) -> None:
+    def __init__(self, hold: Callable[[], bool], clock: Clock) -> None:
         self._hold = hold
+        self._clock = clock
         self._queued: dict[Key, tuple[Entry, int]] = {}
         self._working: dict[Key, int] = {}
         self._again: dict[Key, tuple[Urgency, float]] = {}
@@ -66,12 +67,12 @@ class WorkQueue:
     def longest_wait(self) -> float:
         """Return for how many seconds the first of the urgent keys waits beyond its time."""
         heads = (self._start.head(), self._follow.head())
-        now = time.monotonic()
+        now = self._clock.elapsed()
         return max((now - head.due for head in heads if head is not None), default=0.0)
 
     def add(self, key: Key, urgency: Urgency, ahead: float = 0.0) -> None:
         """Queue `key`, whose start is `ahead` seconds away; a queued one keeps the more urgent of both."""
-        due = time.monotonic() + max(ahead, 0.0)
+        due = self._clock.elapsed() + max(ahead, 0.0)
         if key in self._working:
             self._again[key] = min((urgency, due), self._again.get(key, (Urgency.ROUTINE, due)))
             return
@@ -94,7 +95,7 @@ class WorkQueue:
         return self._windows.get(namespace, _RETRIES_AT_ONCE)
 
     def _push(self, key: Key, urgency: Urgency, due: float) -> None:
-        now, sequence = time.monotonic(), next(self._sequence)
+        now, sequence = self._clock.elapsed(), next(self._sequence)
         rank = _rank(urgency, due - now)
         patience = _PATIENCE_SECONDS[rank]
         if urgency is Urgency.START:
@@ -153,7 +154,7 @@ class WorkQueue:
 
     def _order(self) -> list[tuple[int, Lane]]:
         """Return the lanes that may be worked on, the first first."""
-        now = time.monotonic()
+        now = self._clock.elapsed()
         lanes = list(enumerate(self._lanes[:3]))
         follow = self._follow.head()
         if self._started_last and follow is not None and follow.due <= now:

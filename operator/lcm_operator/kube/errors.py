@@ -5,7 +5,7 @@ Raised by `kube.client` and what carries its requests; callers decide by class, 
 
 _LONGEST_MESSAGE = 2048
 _MOST_DIGITS = 9
-_LONGEST_RETRY_SECONDS = 3600
+_LONGEST_RETRY_SECONDS = 30
 
 
 class ApiError(Exception):
@@ -52,16 +52,6 @@ def unreachable(error: Exception) -> Unavailable:
     return Unavailable(0, "Unreachable", str(error) or type(error).__name__)
 
 
-_LONGEST_RETRY_AFTER = 30.0
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Return how long the server asks us to wait, at most 30 s; None if it does not, or not in seconds."""
-    if not retry_after or not (retry_after.isascii() and retry_after.isdigit()):
-        return None
-    return min(float(retry_after), _LONGEST_RETRY_AFTER)
-
-
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: Refused,
     403: Refused,
@@ -102,7 +92,7 @@ def _text(value: object) -> str:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Return what `Retry-After` asks for, at most an hour; None if it gives no number of seconds."""
+    """Return what `Retry-After` asks for, at most 30 s; None if it gives no number of seconds."""
     if retry_after is None or not (retry_after.isascii() and retry_after.isdigit()):
         return None
     return float(min(int(retry_after[:_MOST_DIGITS]), _LONGEST_RETRY_SECONDS))

@@ -1,5 +1,6 @@
 """A clock that is moved by hand."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from tests.unit.domain.builders import T
@@ -26,3 +27,16 @@ class HandClock:
     def step(self, seconds: float) -> None:
         """Set the wall clock to another time."""
         self.time += timedelta(seconds=seconds)
+
+
+class ClockOf:
+    """The clock of somebody else's time."""
+
+    def __init__(self, time: Callable[[], datetime]) -> None:
+        self._time = time
+
+    def now(self) -> datetime:
+        return self._time()
+
+    def elapsed(self) -> float:
+        return self._time().timestamp()

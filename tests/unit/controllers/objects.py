@@ -1,5 +1,7 @@
 """Objects as the API server sends them, and a store that has seen some: for the tests of the store."""
 
+from tests.unit.controllers.clock import HandClock
+
 from lcm_operator.api import names
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.store import Store
@@ -62,7 +64,7 @@ def raw_pod(phase="Failed", uid="pod-1"):
 
 
 def store(*trials, engine=None, pod=None):
-    made = Store(Settings())
+    made = Store(Settings(), HandClock())
     for raw in trials:
         made.put_trial(raw)
     if engine is not None:

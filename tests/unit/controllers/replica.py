@@ -12,7 +12,7 @@ from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Settings
-from lcm_operator.kube.clock import NodeClock
+from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError, Unavailable
 from lcm_operator.kube.resources import Resource
 
@@ -71,12 +71,12 @@ class Client:
 class Replica:
     """One process: all that it knows is lost with it."""
 
-    def __init__(self, api: ApiServer, point: Callable[[], None]) -> None:
+    def __init__(self, api: ApiServer, point: Callable[[], None], clock: Clock) -> None:
         client: Any = Client(api, point)
         self.api = api
-        self.store = Store(Settings())
+        self.store = Store(Settings(), clock)
         self._told: dict[str, Raw] = {}
-        self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False, clock=NodeClock()))
+        self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False, clock=clock), clock)
         self._heard = self._doubted = -1
         self.was_frozen = False
         self.listen()

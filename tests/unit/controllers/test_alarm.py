@@ -5,35 +5,37 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.unit.controllers.clock import HandClock
 
 from lcm_operator.controllers import alarm as module
 from lcm_operator.controllers.alarm import Alarm
 from lcm_operator.controllers.key import Key
 from lcm_operator.domain.actions import Urgency
+from lcm_operator.kube.clock import NodeClock
 
 T = datetime(2026, 11, 24, 10, tzinfo=UTC)
 A, B, C = Key("lab", "a"), Key("lab", "b"), Key("lab", "c")
 START, FOLLOW, ROUTINE = Urgency.START, Urgency.FOLLOW, Urgency.ROUTINE
 
 
-class Clock(datetime):
-    """The wall clock as the alarm reads it, moved by hand."""
+class CountingClock(HandClock):
+    """A clock that counts how often it is looked at."""
 
-    time = T
     looks = 0
 
-    @classmethod
-    def now(cls, tz=None):
-        cls.looks += 1
-        return cls.time.astimezone(tz)
+    def now(self):
+        self.looks += 1
+        return super().now()
+
+
+CLOCK = CountingClock()
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    Clock.time = T
-    monkeypatch.setattr(module, "datetime", Clock)
+    CLOCK.__init__()
     monkeypatch.setattr(module, "_LONGEST_SLEEP_SECONDS", 0.01)
-    return Clock
+    return CLOCK
 
 
 class Bell:
@@ -55,9 +57,9 @@ class Bell:
 
 
 @asynccontextmanager
-async def running():
+async def running(clock=CLOCK):
     bell = Bell()
-    alarm = Alarm(bell)
+    alarm = Alarm(bell, clock)
     task = asyncio.create_task(alarm.run())
     try:
         yield alarm, bell
@@ -69,9 +71,9 @@ async def running():
 
 async def several_looks():
     """Wait until the alarm has looked at the clock several times."""
-    enough = Clock.looks + 3
+    enough = CLOCK.looks + 3
     for _ in range(1000):
-        if Clock.looks >= enough:
+        if CLOCK.looks >= enough:
             return
         await asyncio.sleep(0.001)
     pytest.fail("the alarm does not look at the clock")
@@ -129,11 +131,9 @@ def test_a_clock_that_steps_back_delays_what_was_nearly_due(clock):
     asyncio.run(scenario())
 
 
-def test_the_start_rings_on_time_by_the_real_clock(monkeypatch):
-    monkeypatch.setattr(module, "datetime", datetime)
-
+def test_the_start_rings_on_time_by_the_real_clock():
     async def scenario():
-        async with running() as (alarm, bell):
+        async with running(NodeClock()) as (alarm, bell):
             due = datetime.now(UTC) + seconds(0.2)
             alarm.set(A, due, START)
             await bell.has_rung(1)
@@ -225,7 +225,7 @@ def test_the_earlier_rings_first():
 
 
 def test_what_is_next_is_asked_by_urgency():
-    alarm = Alarm(lambda *_: None)
+    alarm = Alarm(lambda *_: None, CLOCK)
     assert alarm.next(START) is None
     alarm.set(A, T + seconds(60), START)
     alarm.set(B, T + seconds(30), START)

@@ -1,12 +1,12 @@
 """What each action does to the API server, and what it brings to light."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from tests.unit.controllers.api_server import ApiServer
+from tests.unit.controllers.clock import HandClock
 from tests.unit.controllers.replica import KEY, Client, finish
-from tests.unit.domain.builders import T, nap
+from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import parse, rfc3339
@@ -29,7 +29,6 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.plans import resolve_engine
 from lcm_operator.domain.pods import engine_lease, engine_pod
 from lcm_operator.domain.snapshot import Absent, Pod, Settings
-from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound, Refused, Unavailable
 
 
@@ -39,12 +38,15 @@ class Stage:
     def __init__(self):
         self.api = ApiServer()
         self.refuses = {}
+        self.clock = HandClock()
         client = Client(self.api, lambda: None)
         client.create = self._create(client.create)
         client.get = self._get(client.get)
         self.client = client
-        self.store = Store(Settings())
-        self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False, clock=NodeClock()))
+        self.store = Store(Settings(), self.clock)
+        self.apply = Apply(
+            client, self.store, Recorder(client, hold=lambda: False, clock=self.clock), self.clock
+        )
 
     def _create(self, create):
         async def creating(resource, namespace, body, *, dry_run=False):
@@ -113,11 +115,11 @@ def test_an_engine_that_exists_is_read_instead(stage):
 
 
 def test_a_created_pod_is_known_with_the_time_of_the_answer(stage):
-    before = datetime.now(UTC)
+    stage.clock.advance(0.3)
     stage.with_pod()
     pod = stage.store.snapshot(KEY).pod.value
     assert isinstance(pod, Pod)
-    assert before <= pod.created <= datetime.now(UTC)
+    assert pod.created == at(0.3)
 
 
 def test_a_pod_of_this_engine_that_exists_is_adopted(stage):

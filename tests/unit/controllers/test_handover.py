@@ -19,8 +19,8 @@ KEY = Key("lab", "flight")
 
 
 def replica(*, leads=True):
-    observer = Observer(metrics.new_registry())
-    return Reconciler(None, Store(Settings()), may_act=lambda: leads, observer=observer, clock=NodeClock())
+    observer, clock = Observer(metrics.new_registry()), NodeClock()
+    return Reconciler(None, Store(Settings(), clock), may_act=lambda: leads, observer=observer, clock=clock)
 
 
 def start_in(this, seconds):

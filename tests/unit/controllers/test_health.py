@@ -3,14 +3,14 @@
 import asyncio
 import socket
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 
 import aiohttp
 import pytest
+from tests.unit.controllers.clock import HandClock
 
-from lcm_operator.controllers import health as module
-from lcm_operator.controllers import heartbeat, leader
+from lcm_operator.controllers import heartbeat
 from lcm_operator.controllers.alarm import Alarm
 from lcm_operator.controllers.health import Health, serve
 from lcm_operator.controllers.heartbeat import Heartbeat
@@ -19,21 +19,9 @@ from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.settings import Address
 from lcm_operator.controllers.work import WorkQueue
 from lcm_operator.domain.actions import Urgency
+from lcm_operator.kube.clock import NodeClock
 
 KEY = Key("lab", "flight")
-
-
-class Clock:
-    """Every clock of the process, moved by hand."""
-
-    def __init__(self):
-        self.passed = 0.0
-
-    def monotonic(self):
-        return 100.0 + self.passed
-
-    def time(self):
-        return 1_700_000_000.0 + self.passed
 
 
 class Replica:
@@ -41,10 +29,12 @@ class Replica:
 
     def __init__(self, clock):
         self.clock = clock
-        self.heartbeat = Heartbeat()
-        self.elector = Elector(None, "lcm", "one")
-        self.reconciler = SimpleNamespace(alarm=Alarm(lambda *_: None), queue=WorkQueue(hold=lambda: False))
-        self.health = Health(self.heartbeat, self.elector, self.reconciler)
+        self.heartbeat = Heartbeat(clock)
+        self.elector = Elector(None, "lcm", "one", clock=clock)
+        self.reconciler = SimpleNamespace(
+            alarm=Alarm(lambda *_: None, clock), queue=WorkQueue(hold=lambda: False, clock=clock)
+        )
+        self.health = Health(self.heartbeat, self.elector, self.reconciler, clock)
 
     def lead(self):
         self.elector._act_until = float("inf")
@@ -53,14 +43,14 @@ class Replica:
     def all_is_well(self):
         """Do what the parts do all the time while they are alive."""
         self.heartbeat.heard()
-        self.heartbeat._next_tick = self.clock.monotonic() + 0.5
-        self.elector._in_touch_at = leader.clock()
+        self.heartbeat._next_tick = self.clock.elapsed() + 0.5
+        self.elector._in_touch_at = self.clock.elapsed()
 
     def passes(self, seconds, *, broken=None):
         """Let time pass during which only one part is broken."""
         before = {part: getattr(self.heartbeat, part) for part in ("_heard_at", "_next_tick")}
         in_touch = self.elector._in_touch_at
-        self.clock.passed += seconds
+        self.clock.advance(seconds)
         self.all_is_well()
         if broken == "lease":
             self.elector._in_touch_at = in_touch
@@ -68,18 +58,13 @@ class Replica:
             setattr(self.heartbeat, broken, before[broken])
 
     def due(self, seconds_from_now):
-        moment = datetime.fromtimestamp(self.clock.time(), UTC) + timedelta(seconds=seconds_from_now)
+        moment = self.clock.now() + timedelta(seconds=seconds_from_now)
         self.reconciler.alarm.set(KEY, moment, Urgency.START)
 
 
 @pytest.fixture
-def replica(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(heartbeat, "time", clock)
-    monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr("lcm_operator.controllers.work.time", clock)
-    monkeypatch.setattr(leader, "clock", clock.monotonic)
-    replica = Replica(clock)
+def replica():
+    replica = Replica(HandClock())
     replica.all_is_well()
     return replica
 
@@ -130,7 +115,7 @@ def test_work_that_nobody_waits_for_may_wait(replica):
 
 
 def test_several_faults_are_all_told(replica):
-    replica.clock.passed += 20
+    replica.clock.advance(20)
     assert [fault.split(":")[0] for fault in replica.health.faults()] == ["watch", "loop", "lease"]
 
 
@@ -139,7 +124,7 @@ def test_a_loop_that_was_blocked_tells_so_after_it_goes_on_and_forgets_it_later(
     monkeypatch.setattr(heartbeat, "_REMEMBER_SECONDS", 0.5)
 
     async def scenario():
-        beats = Heartbeat()
+        beats = Heartbeat(NodeClock())
         ticking = asyncio.create_task(beats.run())
         await asyncio.sleep(0)
         time.sleep(0.3)  # noqa: ASYNC251 - a loop that is blocked is what this is about

@@ -5,14 +5,23 @@ from contextlib import suppress
 
 import pytest
 
-from lcm_operator.controllers import leader as module
 from lcm_operator.controllers.leader import LEASE_NAME, Elector, Terms
+from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
 
 QUICK = Terms(lease=1, renew_every=0.02, act_within=0.3, request=0.2, retry=0.01)
 NO_END = Terms(lease=3600, renew_every=0.02, act_within=3000, request=0.2, retry=0.01)
 AWAY = Unavailable(0, "Unreachable", "no route")
 FORBIDDEN = Refused(403, "Forbidden", "leases is forbidden")
+
+
+class MovableClock(NodeClock):
+    """The real clock, which a process that was frozen finds to be `later`."""
+
+    later = 0.0
+
+    def elapsed(self):
+        return super().elapsed() + self.later
 
 
 class Server:
@@ -84,7 +93,8 @@ class Candidate:
 
     def __init__(self, server, name, terms=QUICK, place=None):
         self.name = name
-        self.elector = Elector(server, "lcm", name, place=place, terms=terms)
+        self.clock = MovableClock()
+        self.elector = Elector(server, "lcm", name, clock=self.clock, place=place, terms=terms)
         self.doing = []
 
     async def follow(self):
@@ -200,9 +210,9 @@ def test_a_leader_that_died_is_followed_when_its_lease_has_run_out():
         spec = {"holderIdentity": "dead", "leaseDurationSeconds": 1, "leaseTransitions": 4}
         server.put({"metadata": {"name": LEASE_NAME}, "spec": spec})
         one = candidate("one")
-        began = module.clock()
+        began = one.clock.elapsed()
         await until(one.elector.is_leader)
-        assert module.clock() - began >= 1
+        assert one.clock.elapsed() - began >= 1
         assert server.lease["spec"]["leaseTransitions"] == 5
 
     run(scenario)
@@ -240,9 +250,9 @@ def test_a_leader_that_cannot_renew_stops_before_anybody_else_may_begin_and_lead
         one = candidate("one")
         await until(one.elector.is_leader)
         server.trouble = AWAY
-        began = module.clock()
+        began = one.clock.elapsed()
         await until(lambda: one.doing[-1] == "follow")
-        assert module.clock() - began < QUICK.lease
+        assert one.clock.elapsed() - began < QUICK.lease
         assert not one.elector.is_leader()
         server.trouble = None
         await until(one.elector.is_leader)
@@ -251,12 +261,11 @@ def test_a_leader_that_cannot_renew_stops_before_anybody_else_may_begin_and_lead
     run(scenario)
 
 
-def test_a_leader_that_was_frozen_knows_it_before_anything_else_has_run(monkeypatch):
+def test_a_leader_that_was_frozen_knows_it_before_anything_else_has_run():
     async def scenario(_server, candidate):
         one = candidate("one", NO_END)
         await until(one.elector.is_leader)
-        later = module.clock() + NO_END.act_within + 1
-        monkeypatch.setattr(module, "clock", lambda: later)
+        one.clock.later = NO_END.act_within + 1
         assert not one.elector.is_leader()
         await until(lambda: one.doing == ["follow", "lead", "ended", "follow", "lead"])
 
@@ -267,10 +276,9 @@ def test_an_answer_that_comes_too_late_does_not_make_a_leader_go_on(monkeypatch)
     async def scenario(server, candidate):
         one = candidate("one", NO_END)
         await until(one.elector.is_leader)
-        later = module.clock() + NO_END.act_within + 1
 
         async def frozen_meanwhile(*arguments):
-            monkeypatch.setattr(module, "clock", lambda: later)
+            one.clock.later = NO_END.act_within + 1
             monkeypatch.delattr(server, "merge_patch")
             return await server.merge_patch(*arguments)
 

@@ -23,7 +23,7 @@ class Replica:
         self.clock = HandClock()
         self.reconciler = Reconciler(
             SimpleNamespace(create=self._create),
-            Store(Settings()),
+            Store(Settings(), self.clock),
             may_act=lambda: self.leads,
             observer=Observer(metrics.new_registry()),
             clock=self.clock,

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.unit.controllers.clock import HandClock
 from tests.unit.domain.builders import T, at, trial
 
 from lcm_operator.api.storage import serialise
@@ -69,12 +70,12 @@ def test_due_is_what_should_be_started_now(subject, due):
 
 
 def filled(trials):
-    store = Store(Settings())
+    store = Store(Settings(), HandClock())
     for number in range(trials):
         subject = trial(uid=f"uid-{number}", name=f"flight-{number}")
         status = serialise(subject.status) | {"phase": "Armed"}
         store.put_trial(serialise(subject) | {"status": status})
-    return SimpleNamespace(store=store, alarm=range(7), queue=range(3), events_waiting=4)
+    return SimpleNamespace(store=store, alarm=range(7), queue=range(3), events_waiting=4, clock=HandClock())
 
 
 def test_gauges_are_taken_at_the_scrape():

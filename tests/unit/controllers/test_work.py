@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from tests.unit.controllers.clock import HandClock
 
 from lcm_operator.controllers import work as module
 from lcm_operator.controllers.key import Key
@@ -14,22 +15,14 @@ A, B, C, D = (Key("lab", name) for name in "abcd")
 START, FOLLOW, RETRY, ROUTINE = Urgency
 
 
-class Monotonic:
-    """The monotonic clock as the queue reads it, moved by hand."""
-
-    def __init__(self):
-        self.seconds = 100.0
-
-    def monotonic(self):
-        return self.seconds
+CLOCK = HandClock()
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    clock = Monotonic()
-    monkeypatch.setattr(module, "time", clock)
+    CLOCK.__init__()
     monkeypatch.setattr(module, "_LOOK_AGAIN_SECONDS", 0.001)
-    return clock
+    return CLOCK
 
 
 async def taken(queue, *, done=True):
@@ -48,11 +41,11 @@ async def nothing_is_taken(queue):
 
 
 def idle():
-    return WorkQueue(hold=lambda: False)
+    return WorkQueue(hold=lambda: False, clock=CLOCK)
 
 
 def due_soon():
-    return WorkQueue(hold=lambda: True)
+    return WorkQueue(hold=lambda: True, clock=CLOCK)
 
 
 # --- order
@@ -139,7 +132,7 @@ def test_routine_work_waits_while_something_is_due_soon_and_at_most_five_seconds
 def test_routine_work_goes_on_as_soon_as_nothing_is_due():
     async def scenario():
         held = True
-        queue = WorkQueue(hold=lambda: held)
+        queue = WorkQueue(hold=lambda: held, clock=CLOCK)
         queue.add(A, ROUTINE)
         await nothing_is_taken(queue)
         held = False

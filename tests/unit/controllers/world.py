@@ -7,19 +7,17 @@ The engine in it is as reckless as it may be: once granted it acts until its pod
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from unittest.mock import patch
 
 from tests.unit.controllers.api_server import ApiServer, Raw, uid_of
+from tests.unit.controllers.clock import ClockOf
 from tests.unit.controllers.replica import KEY, KilledError, Replica
 from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.controllers import apply, store
 from lcm_operator.domain.decide import decide
 from lcm_operator.kube.errors import Unavailable
 
@@ -63,6 +61,7 @@ class World:
     def __post_init__(self) -> None:
         self.api = ApiServer()
         self.now = at(-120)
+        self._clock = ClockOf(lambda: self.now)
         self.points = 0
         self._observed = -1
         self.acts: list[tuple[str, int, int]] = []
@@ -87,7 +86,7 @@ class World:
                 "status": {},
             },
         )
-        self.operator = Replica(self.api, self._point)
+        self.operator = Replica(self.api, self._point, self._clock)
 
     def _point(self) -> None:
         self.points += 1
@@ -105,21 +104,10 @@ class World:
 
     def run(self) -> "World":
         """Live until nobody has anything left to do."""
-        with ExitStack() as patches:
-            for module in (apply, store):
-                patches.enter_context(patch.object(module, "datetime", self._clock()))
-            for _ in range(_MOST_TURNS):
-                if not self._turn():
-                    return self
+        for _ in range(_MOST_TURNS):
+            if not self._turn():
+                return self
         raise AssertionError(f"no end: {decide(self.operator.store.snapshot(KEY), self.now)}")
-
-    def _clock(self) -> type[datetime]:
-        class Clock(datetime):
-            @classmethod
-            def now(cls, _tz: object = None) -> datetime:
-                return self.now
-
-        return Clock
 
     def _turn(self) -> bool:
         try:
@@ -145,11 +133,11 @@ class World:
             while self._others():
                 pass
             self.now = max(self.now, self.away)
-        self.operator = Replica(self.api, self._point)
+        self.operator = Replica(self.api, self._point, self._clock)
         return True
 
     def _frozen(self) -> None:
-        frozen, self.operator = self.operator, Replica(self.api, self._point)
+        frozen, self.operator = self.operator, Replica(self.api, self._point, self._clock)
         for _ in range(_MOST_TURNS):
             if not self._turn():
                 break

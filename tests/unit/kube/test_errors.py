@@ -53,6 +53,9 @@ def test_an_empty_answer_has_a_message_too(body):
         pytest.param("7", 7.0, id="seconds are read"),
         pytest.param("Tue, 24 Nov 2026 10:00:00 GMT", None, id="a date is passed over"),
         pytest.param(None, None, id="none is none"),
+        pytest.param("3600", 30.0, id="an hour is cut"),
+        pytest.param("9" * 400, 30.0, id="so is a number without end"),
+        pytest.param("²", None, id="a figure that is no number is passed over"),
     ],
 )
 def test_retry_after(header, seconds):

@@ -6,19 +6,16 @@ ends when it is told to stop or its plan is through; pods that are deleted end. 
 is killed after each step.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
-from unittest.mock import patch
 
 from tests.unit.controllers.api_server import ApiServer, Raw
+from tests.unit.controllers.clock import ClockOf
 from tests.unit.controllers.replica import KEY, Replica, finish
 from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.controllers import apply, store
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Beat, Snapshot
@@ -71,6 +68,7 @@ class Stage:
         self.api = Moody()
         self.plans: list[Raw] = []
         self.now = at(-3000)
+        self._clock = ClockOf(lambda: self.now)
         self.did: list[str] = []
         self.events: list[str] = []
         self.wait = act.Decision()
@@ -82,7 +80,7 @@ class Stage:
         self.latches: set[str] = set()
         self._forgets = 0
         self.create_trial(name, **spec)
-        self.operator = Replica(self.api, lambda: None)
+        self.operator = Replica(self.api, lambda: None, self._clock)
 
     def create_trial(self, name: str, **spec: Any) -> None:
         """Create a Trial of three activities and `finally`; None takes a field away."""
@@ -140,24 +138,9 @@ class Stage:
 
     # --- time and the operator
 
-    @contextmanager
-    def _clock(self) -> Iterator[None]:
-        """Let the operator read this stage's clock."""
-        stage = self
-
-        class Clock(datetime):
-            @classmethod
-            def now(cls, _tz: object = None) -> datetime:
-                return stage.now
-
-        with ExitStack() as patches:
-            for module in (apply, store):
-                patches.enter_context(patch.object(module, "datetime", Clock))
-            yield
-
     def restart(self) -> None:
         """Kill the operator and start another one: all that was in memory is lost."""
-        self.operator = Replica(self.api, lambda: None)
+        self.operator = Replica(self.api, lambda: None, self._clock)
 
     def settle(self) -> "Stage":
         """Let everybody work until all wait."""
@@ -209,12 +192,11 @@ class Stage:
         if not decision.actions:
             self.wait = decision
             return False
-        with self._clock():
-            for action in decision.actions:
-                self._check(snapshot, action)
-                if not self._apply(action):
-                    return True
-                self._note(action)
+        for action in decision.actions:
+            self._check(snapshot, action)
+            if not self._apply(action):
+                return True
+            self._note(action)
         if self.forgetful and self._forgets < _FORGETS:
             self._forgets += 1
             self.restart()
