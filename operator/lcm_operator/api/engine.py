@@ -7,7 +7,9 @@
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import force_setattr
 
+from lcm_operator.api.bounds import bounded
 from lcm_operator.api.conditions import Conditions
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import Plan, SecretKeyRef
@@ -26,6 +28,10 @@ class EngineSettings(Record, frozen=True, kw_only=True):
     active_deadline_seconds: int | None = None
     finally_timeout_seconds: int = 300
     warmup_seconds: int = 0
+
+    def __post_init__(self) -> None:
+        if self.template:
+            force_setattr(self, "template", bounded(self.template))
 
 
 class Parameter(Record, frozen=True, kw_only=True):
@@ -70,6 +76,10 @@ class ActivityStatus(Record, frozen=True, kw_only=True):
     completion_time: Moment | None = None
     output: dict[str, Any] | None = None
     message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.output:
+            force_setattr(self, "output", bounded(self.output))
 
 
 class CheckpointMark(Record, frozen=True, kw_only=True):

@@ -1,8 +1,11 @@
 """What every object carries: the part of metav1 that we read."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
-from lcm_operator.api.storage import Moment, Record
+from lcm_operator.api.storage import Malformed, Moment, Record, parse
 
 
 class OwnerReference(Record, frozen=True, kw_only=True):
@@ -33,3 +36,23 @@ class Metadata(Record, frozen=True, kw_only=True):
     def controller_uid(self) -> str | None:
         """The UID of the controlling owner."""
         return next((owner.uid for owner in self.owner_references if owner.controller), None)
+
+
+def metadata_of(raw: Mapping[str, Any]) -> Metadata:
+    """Return the metadata of an object, whatever else is in it: only identity and version if need be."""
+    found = raw.get("metadata")
+    found = found if isinstance(found, dict) else {}
+    try:
+        return parse(found, Metadata)
+    except Malformed:
+        return Metadata(
+            name=_text(found, "name"),
+            namespace=_text(found, "namespace"),
+            uid=_text(found, "uid"),
+            resource_version=_text(found, "resourceVersion"),
+        )
+
+
+def _text(found: Mapping[str, Any], key: str) -> str:
+    value = found.get(key)
+    return value if isinstance(value, str) else ""

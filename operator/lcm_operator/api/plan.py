@@ -7,7 +7,9 @@ Text fields that may hold `{{ }}` expressions are kept as they are: only the eng
 from typing import Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
+from lcm_operator.api.bounds import bounded
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.storage import Record
 
@@ -67,6 +69,10 @@ class Http(Record, frozen=True, kw_only=True):
     secret_capture: tuple[str, ...] = ()
     timeout_seconds: float = 30
     until: Until | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.json_body, dict | list):
+            force_setattr(self, "json_body", bounded(self.json_body))
 
 
 class Wait(Record, frozen=True, kw_only=True):

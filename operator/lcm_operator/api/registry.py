@@ -3,7 +3,9 @@
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import force_setattr
 
+from lcm_operator.api.bounds import bounded
 from lcm_operator.api.conditions import Conditions
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.storage import Moment, Record
@@ -30,6 +32,10 @@ class TrialRegistrySpec(Record, frozen=True, kw_only=True):
     trial_template: dict[str, Any] = msgspec.field(default_factory=dict)
     auth: RegistryAuth | None = None
     ca_bundle: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.trial_template:
+            force_setattr(self, "trial_template", bounded(self.trial_template))
 
 
 class Sync(Record, frozen=True, kw_only=True):

@@ -18,6 +18,8 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with an offset; one without is malformed."""
 
 R = TypeVar("R", bound=Record)
+_LONGEST_FAULT = 500
+"""It may repeat a value, and that any length."""
 
 
 class Malformed(ValueError):
@@ -29,7 +31,7 @@ def parse(raw: Mapping[str, Any], kind: type[R]) -> R:
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        raise Malformed(str(error).replace("`$.", "`")) from error
+        raise Malformed(str(error).replace("`$.", "`")[:_LONGEST_FAULT]) from error
 
 
 def serialise(record: Record) -> dict[str, Any]:

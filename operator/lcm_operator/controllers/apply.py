@@ -19,6 +19,7 @@ from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.unreadable import LET_GO, end_unreadable
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.snapshot import Absent, Problem
@@ -73,6 +74,8 @@ class Apply:
                 await self._write_engine(engine, new)
             case act.ReleaseEngine(engine=engine):
                 await self._release(key, engine)
+            case act.EndUnreadableEngine(metadata=metadata, end_pods=end_pods):
+                await self._end_unreadable(key, metadata, end_pods=end_pods)
             case act.AskRegistry(namespace=namespace, name=name):
                 self._store.registries.want((namespace, name))
             case act.ReleaseImport(trial=trial):
@@ -251,6 +254,18 @@ class Apply:
             self._store.drop_trial(metadata.namespace, metadata.name, metadata.uid)
         else:
             self._store.put_trial(raw)
+
+    async def _end_unreadable(self, key: Key, engine: Metadata, *, end_pods: bool) -> None:
+        try:
+            raw = await end_unreadable(self._client, key.namespace, engine, end_pods=end_pods)
+        except NotFound:
+            self._store.drop_engine(key.namespace, engine.name, engine.uid)
+            return
+        if raw is None:
+            self._store.slot(key).unreadable_runs = self._store.observed(True)
+            return
+        self._store.put_engine(raw)
+        self._recorder.tell("TrialEngine", engine, reasons.MALFORMED, LET_GO, warning=True)
 
     async def _release(self, key: Key, engine: TrialEngine) -> None:
         metadata = engine.metadata

@@ -53,7 +53,7 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries
         if event["type"] == _GONE:
             store.drop_plan(metadata["namespace"], metadata["name"], metadata["uid"])
         else:
-            look_at(*store.put_plan(event["object"]))
+            reconciler.take(store.put_plan, event["object"])
 
     @kopf.on.event("v1", "pods", registry=registry)
     async def pod_ended(event: kopf.RawEvent, **_: Any) -> None:

@@ -89,11 +89,8 @@ class Reconciler:
             self.enqueue(key)
         while self.store.replaced:
             self._tell_lost(self.store.replaced.popleft())
-        while self.store.complaints:
-            kind, about, why = self.store.complaints.popleft()
-            log.warning("%s %s/%s: %s", kind, about.namespace, about.name, why)
-            if self._may_act():
-                self._recorder.tell(kind, about, reasons.MALFORMED, why, warning=True)
+        if self._may_act():
+            self.store.complaints.report(self._recorder.tell)
 
     def lose_trial(self, namespace: str, name: str, uid: str) -> None:
         """Forget a Trial that is gone; one that was never to have an outcome leaves an Event."""
@@ -160,6 +157,8 @@ class Reconciler:
     def _take_over(self) -> None:
         """Have a look at every slot, what is due first; what another leader may have changed is in doubt."""
         self.store.begin_term()
+        self.store.complaints.begin_term()
+        self.store.complaints.report(self._recorder.tell)
         self._retries.clear()
         lost, self._lost = self._lost, deque(maxlen=_MOST_LOST)
         for since, trial in lost:

@@ -26,7 +26,7 @@ async def relist(client: Client, reconciler: Reconciler) -> None:
     before = store.plan_identities()
     plans = (await client.list(TRIAL_PLANS))[0]
     for raw in plans:
-        store.put_plan(raw)
+        reconciler.take(store.put_plan, raw)
     for namespace, name, uid in before - _identities(plans):
         store.drop_plan(namespace, name, uid)
     before = store.trial_identities()

@@ -12,16 +12,18 @@ from typing import Any, NamedTuple, TypeVar
 
 from lcm_operator.api import names, reasons
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.metadata import Metadata, metadata_of
 from lcm_operator.api.plan import TrialPlan
 from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.api.trial import Trial
+from lcm_operator.api.unread import unread
+from lcm_operator.controllers.complaints import Complaints
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.registry_times import Place, RegistryTimes, registry_of
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.granting import attempt_of
-from lcm_operator.domain.holding import holder
+from lcm_operator.domain.holding import holder, is_ours
 from lcm_operator.domain.observation import Observation, value_of
 from lcm_operator.domain.registry_times import begin_of
 from lcm_operator.domain.snapshot import Absent, Admission, Beat, Pod, Problem, Settings, Snapshot
@@ -48,6 +50,8 @@ class Slot:
     trials: dict[str, Trial] = field(default_factory=dict)
     engine: TrialEngine | None = None
     unreadable: dict[Thing, str] = field(default_factory=dict)
+    unreadable_engine: Metadata | None = None
+    unreadable_runs: Observation[bool] | None = None
     stranger: str = ""
     """The UID of an object under our name that is not ours."""
     pod: Observation[Pod | Absent] | None = None
@@ -96,8 +100,8 @@ class Store:
         """UID and resourceVersion of each TrialPlan."""
         self._dead: OrderedDict[str, None] = OrderedDict()
         self.registries = RegistryTimes()
-        self.complaints: deque[tuple[str, Metadata, str]] = deque(maxlen=_REMEMBERED_DEAD)
-        """Objects that turned out to be unreadable, for somebody to tell people."""
+        self.complaints = Complaints()
+        """What of the objects can't be read, for somebody to report."""
         self.replaced: deque[Trial] = deque(maxlen=_REMEMBERED_DEAD)
         """Trials in whose place another one was seen before their end was, for somebody to tell people."""
 
@@ -142,6 +146,8 @@ class Store:
             trials=trials,
             engine=slot.engine,
             unreadable="; ".join(slot.unreadable.values()),
+            unreadable_engine=slot.unreadable_engine,
+            unreadable_runs=slot.unreadable_runs,
             stranger=bool(slot.stranger),
             plan=self._plan_of(chosen) if chosen else None,
             pod=_current(slot),
@@ -190,6 +196,7 @@ class Store:
         if known is not None and known.metadata.uid != trial.metadata.uid:
             self._bury(known.metadata.uid)
             self.replaced.append(known)
+        self.complaints.note("Trial", trial.metadata, unread(trial))
         if before is not None and before != key:  # re-created with another ID
             self._slots[before].trials.pop(trial.metadata.name, None)
         self._keys[place] = key
@@ -218,6 +225,7 @@ class Store:
             thing.kind == "Trial" and thing.identity[:2] == (namespace, name) for thing in slot.unreadable
         ):
             del self._keys[(namespace, name)]
+            self.complaints.forget("Trial", namespace, name)
         return key
 
     def put_engine(self, raw: Mapping[str, Any]) -> list[Key]:
@@ -229,7 +237,7 @@ class Store:
         key = Key(engine.metadata.namespace, engine.metadata.name)
         slot = self.slot(key)
         known = slot.engine is not None and slot.engine.metadata.uid == engine.metadata.uid
-        if not known and not _is_ours(engine):
+        if not known and not is_ours(engine):
             slot.stranger = engine.metadata.uid
             return [key]
         if not self._newer(engine.metadata, slot.engine.metadata if slot.engine else None):
@@ -238,6 +246,8 @@ class Store:
             slot.set_pod(None)
             slot.admission = slot.refusal = slot.beat = None
         slot.engine, slot.stranger, slot.engine_gone = engine, "", False
+        slot.unreadable_engine = None
+        self.complaints.note("TrialEngine", engine.metadata, unread(engine))
         slot.unreadable.pop(Thing("TrialEngine", _identity(engine.metadata)), None)
         return [key]
 
@@ -251,6 +261,9 @@ class Store:
         if slot.stranger == uid:
             slot.stranger = ""
         slot.unreadable.pop(Thing("TrialEngine", (namespace, name, uid)), None)
+        if slot.unreadable_engine is not None and slot.unreadable_engine.uid == uid:
+            slot.unreadable_engine = None
+        self.complaints.forget("TrialEngine", namespace, name)
         if slot.engine is not None and slot.engine.metadata.uid == uid:
             slot.engine, slot.admission = None, None
             slot.set_pod(None)
@@ -258,21 +271,24 @@ class Store:
 
     def put_plan(self, raw: Mapping[str, Any]) -> list[Key]:
         """Take in a TrialPlan and return the keys of the namespace that may wait for it."""
-        metadata = raw["metadata"]
-        place = (metadata["namespace"], metadata["name"])
-        uid, version = metadata["uid"], int(metadata["resourceVersion"])
+        metadata = metadata_of(raw)
+        place = (metadata.namespace, metadata.name)
+        uid, version = metadata.uid, int(metadata.resource_version)
         if uid in self._dead or version <= self._plan_versions.get(place, ("", 0))[1]:
             return []
         self._plan_versions[place] = uid, version
         try:
-            self._plans[place] = parse(raw, TrialPlan)
+            self._plans[place] = plan = parse(raw, TrialPlan)
         except Malformed as error:
             self._plans[place] = Problem(reasons.PLAN_MALFORMED, f"TrialPlan {place[1]}: {error}")
+            self.complaints.note("TrialPlan", metadata, _unreadable_text(str(error)))
+        else:
+            self.complaints.note("TrialPlan", metadata, unread(plan))
         return [key for key in self._slots if key.namespace == place[0]]
 
     def put_pod(self, raw: Mapping[str, Any]) -> Key | None:
         """Take in what a watch tells of a pod, if it is the one of a current attempt; return its key."""
-        metadata = parse(raw["metadata"], Metadata)
+        metadata = metadata_of(raw)
         key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
         slot = self._slots.get(key)
         if slot is None or not isinstance(known := value_of(slot.pod), Pod) or known.uid != metadata.uid:
@@ -300,7 +316,7 @@ class Store:
         self.registries.begin_term()
         for slot in self._slots.values():
             slot.set_pod(None)
-            slot.admission = slot.refusal = slot.beat = None
+            slot.admission = slot.refusal = slot.beat = slot.unreadable_runs = None
             slot.engine_gone = False
 
     def trial_identities(self) -> set[Identity]:
@@ -319,6 +335,7 @@ class Store:
         place = namespace, name
         if self._plan_versions.get(place, ("", 0))[0] == uid:
             del self._plans[place], self._plan_versions[place]
+            self.complaints.forget("TrialPlan", namespace, name)
 
     def plan_identities(self) -> set[Identity]:
         """Return namespace, name and UID of every TrialPlan, those that can't be read included."""
@@ -333,20 +350,21 @@ class Store:
 
     def _put_unreadable(self, kind: str, raw: Mapping[str, Any], why: str) -> list[Key]:
         """Remember that an object can't be parsed: nothing may be decided as if it were not there."""
-        metadata = parse(raw["metadata"], Metadata)
-        trial_id = raw.get("spec", {}).get("trialID")
+        metadata = metadata_of(raw)
+        if metadata.uid in self._dead:
+            return []
+        spec = raw.get("spec")
+        trial_id = spec.get("trialID") if isinstance(spec, dict) else None
         engine = names.engine_name(trial_id if isinstance(trial_id, str) else metadata.name)
         key = Key(metadata.namespace, engine if kind == "Trial" else metadata.name)
         slot, thing = self.slot(key), Thing(kind, _identity(metadata))
-        told = f"{kind} {metadata.name}: {why}"
-        if slot.unreadable.get(thing) != told:
-            self.complaints.append((kind, metadata, f"this version can't read the object: {why}"))
-        slot.unreadable[thing] = told
+        slot.unreadable[thing] = f"{kind} {metadata.name}: {why}"
+        self.complaints.note(kind, metadata, _unreadable_text(why))
         if kind == "Trial":
             slot.trials.pop(metadata.name, None)
             self._keys[(metadata.namespace, metadata.name)] = key
         else:
-            slot.engine = None
+            slot.engine, slot.unreadable_engine = None, metadata
         return [key]
 
     def _unreadable(self, kind: str) -> set[Identity]:
@@ -374,13 +392,9 @@ class Store:
             self._dead.popitem(last=False)
 
 
+def _unreadable_text(why: str) -> str:
+    return f"this version can't read the object: {why}"
+
+
 def _identity(metadata: Metadata) -> Identity:
     return metadata.namespace, metadata.name, metadata.uid
-
-
-def _is_ours(engine: TrialEngine) -> bool:
-    """Whether a Trial controls it, or did: `kubectl delete --cascade=orphan` takes the owner away."""
-    metadata = engine.metadata
-    if metadata.controller_uid is None:
-        return names.FINALIZER_ENGINE in metadata.finalizers and not metadata.owner_references
-    return any(owner.controller and owner.kind == "Trial" for owner in metadata.owner_references)

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
+from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.trial import Trial, TrialStatus
 
 
@@ -141,6 +142,17 @@ class ReleaseEngine:
 
 
 @dataclass(frozen=True)
+class EndUnreadableEngine:
+    """Let a TrialEngine go that can't be read and is being deleted, once no pod of it runs.
+
+    An Event says so. `end_pods`: those that run are deleted.
+    """
+
+    metadata: Metadata
+    end_pods: bool
+
+
+@dataclass(frozen=True)
 class AskRegistry:
     """Have a TrialRegistry asked soon: a trial is about to be armed by what it told."""
 
@@ -184,6 +196,7 @@ Action = (
     | GrantEngine
     | WriteEngine
     | ReleaseEngine
+    | EndUnreadableEngine
     | AskRegistry
     | ReleaseImport
     | RecordEvent

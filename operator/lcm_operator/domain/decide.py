@@ -27,6 +27,7 @@ from lcm_operator.domain.registry_times import begin_of, decide_move
 from lcm_operator.domain.removal import decide_removal
 from lcm_operator.domain.scheduling import decide_start
 from lcm_operator.domain.snapshot import Snapshot
+from lcm_operator.domain.unreadable import decide_unreadable_removal
 from lcm_operator.domain.urgency import is_near
 from lcm_operator.domain.waiting import decide_waiting
 
@@ -35,6 +36,9 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
     """Return the next step for a slot, or why there is none and when to look again."""
     chosen = holder(snapshot.trials, snapshot.engine)
     going = snapshot.engine is not None and snapshot.engine.metadata.deletion_timestamp is not None
+    unreadable = snapshot.unreadable_engine
+    if unreadable is not None and (end := decide_unreadable_removal(snapshot, unreadable, now)):
+        return end
     if snapshot.unreadable and not going and (snapshot.engine is None or chosen is None):
         return wait(f"this version can't read everything: {snapshot.unreadable}")
     decisions = list(_decisions(snapshot, chosen, now))

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from lcm_operator.api import conditions, reasons
+from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.trial_status import outcome, scheduled_again
@@ -37,3 +37,11 @@ def holder(trials: tuple[Trial, ...], engine: TrialEngine | None) -> Trial | Non
 
 def _holds_already(trial: Trial) -> bool:
     return outcome(trial) is None and conditions.is_true(trial.status.conditions, reasons.ACCEPTED)
+
+
+def is_ours(engine: TrialEngine) -> bool:
+    """Return whether a Trial controls it, or did: `kubectl delete --cascade=orphan` takes the owner away."""
+    metadata = engine.metadata
+    if metadata.controller_uid is None:
+        return names.FINALIZER_ENGINE in metadata.finalizers and not metadata.owner_references
+    return any(owner.controller and owner.kind == "Trial" for owner in metadata.owner_references)

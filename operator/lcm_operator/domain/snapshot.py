@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import TrialPlan
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.observation import Observation
@@ -85,6 +86,10 @@ class Snapshot:
     engine: TrialEngine | None = None
     unreadable: str = ""
     """What of the slot this version can't parse."""
+    unreadable_engine: Metadata | None = None
+    """The metadata of a TrialEngine that can't be parsed."""
+    unreadable_runs: Observation[bool] | None = None
+    """That a pod of it was running."""
     stranger: bool = False
     """The name of the TrialEngine is taken by an object that is not ours."""
     plan: TrialPlan | Problem | None = None

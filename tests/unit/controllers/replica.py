@@ -1,6 +1,6 @@
 """One process of the operator, without an event loop: Store, Apply and decide, driven step by step."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -60,6 +60,13 @@ class Client:
         resource_version: str | None = None,
     ) -> None:
         self._write(lambda: self._api.delete(resource.plural, name, uid, resource_version))
+
+    async def list(
+        self, resource: Resource, _namespace: str, *, label_selector: str
+    ) -> tuple[Sequence[Raw], str]:
+        label, _, value = label_selector.partition("=")
+        found = self._api.all(resource.plural)
+        return [raw for raw in found if raw["metadata"].get("labels", {}).get(label) == value], "1"
 
     def _write(self, write: Callable[[], Any]) -> Any:
         self._point()

@@ -1,12 +1,20 @@
 """What the operator has seen of Trials and TrialEngines: newest wins, the dead stay dead."""
 
 import pytest
-from tests.unit.controllers.objects import KEY, raw_engine, raw_trial, store
+from tests.unit.controllers.objects import KEY, raw_engine, raw_plan, raw_trial, store
 from tests.unit.domain.builders import T, admitted, engine, pod, refused
 
 from lcm_operator.api import names
 from lcm_operator.controllers import store as module
 from lcm_operator.controllers.key import Key
+
+
+def reports(known):
+    """Return what the store would have reported since the last time."""
+    made = []
+    known.complaints.report(lambda *report, **_: made.append(report))
+    return made
+
 
 # --- Trials
 
@@ -104,7 +112,7 @@ def test_what_can_not_be_parsed_is_neither_there_nor_gone_and_told_once(kind, ba
     put = known.put_trial if kind == "Trial" else known.put_engine
     assert put(bad) == [KEY]
     put(bad)
-    assert [complaint[0] for complaint in known.complaints] == [kind]
+    assert [reported[0] for reported in reports(known)] == [kind]
     assert f"{kind} example" in known.snapshot(KEY).unreadable
     assert put(good) == [KEY]
     assert known.snapshot(KEY).unreadable == ""
@@ -158,7 +166,7 @@ def test_what_can_not_be_parsed_is_told_again_for_another_reason():
     known = store()
     known.put_trial(raw_trial(suspend="yes"))
     known.put_trial(raw_trial(suspend=False, startTime="tomorrow"))
-    assert len(known.complaints) == 2
+    assert len(reports(known)) == 1
 
 
 def test_what_can_not_be_parsed_is_listed_too():
@@ -302,3 +310,59 @@ def test_times_that_a_registry_reported_in_an_earlier_term_do_not_count():
     assert reported.value == T
     known.begin_term()
     assert known.snapshot(KEY).reported == {}
+
+
+# --- objects that somebody wrote to do harm
+
+
+def deep(levels=200):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+HOSTILE_METADATA = [
+    {"name": "example", "namespace": "lab", "uid": "u", "resourceVersion": "7"} | odd
+    for odd in (
+        {"annotations": 5},
+        {"labels": {"a": deep()}},
+        {"ownerReferences": "x"},
+        {"finalizers": {"a": 1}},
+        {"creationTimestamp": "yesterday"},
+        {"generation": "1"},
+        {"deletionTimestamp": deep()},
+    )
+]
+
+
+@pytest.mark.parametrize("metadata", HOSTILE_METADATA)
+@pytest.mark.parametrize(
+    "rest", [{}, {"spec": 5}, {"spec": {"trialID": deep()}}, {"spec": None, "status": "x"}]
+)
+def test_no_object_makes_a_put_fail(metadata, rest):
+    known = store(raw_trial(), engine=raw_engine())
+    raw = {"metadata": metadata} | rest
+    for put in (known.put_trial, known.put_engine, known.put_plan):
+        assert isinstance(put(raw), list)
+    assert known.put_pod(raw) is None
+    assert {"Trial", "TrialEngine"} <= {kind for kind, *_ in reports(known)}
+
+
+def test_deep_output_is_reported_and_the_rest_of_the_engine_is_used():
+    known = store(raw_trial())
+    activity = {"name": "one", "state": "Succeeded", "run": 1, "output": {"x": deep()}}
+    assert known.put_engine(raw_engine(activities=[activity], attempt=2)) == [KEY]
+    assert known.snapshot(KEY).engine.status.attempt == 2
+    assert known.snapshot(KEY).unreadable == ""
+    ((kind, _, _, why),) = reports(known)
+    assert (kind, why) == ("TrialEngine", "status.activities[0].output: nests deeper than 64 levels")
+
+
+def test_plan_that_nests_too_deep_is_reported_once():
+    known = store(raw_trial(activities=[]))
+    plan = raw_plan(activities=[{"name": "one", "http": {"url": "http://a", "json": deep()}}])
+    known.put_plan(plan)
+    assert [told[0] for told in reports(known)] == ["TrialPlan"]
+    known.put_plan(raw_plan(version=2, activities=plan["spec"]["activities"]))
+    assert reports(known) == []

@@ -3,6 +3,7 @@
 `.venv/bin/python -m tests.unit.states.page` writes it anew; a test fails when it is stale.
 """
 
+import logging
 from functools import cache
 from pathlib import Path
 
@@ -67,4 +68,5 @@ def _row(*columns: str) -> str:
 
 
 if __name__ == "__main__":
+    logging.disable()
     PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,61 @@
+"""What this process can't read of the objects it was shown: one log line and one Event for each.
+
+Filled by `controllers.store`. The same object, shown again and again by watches and lists, is reported once;
+so is one that another replica, or this one before a restart, has reported: the Event's name follows from its
+text.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lcm_operator.api import reasons
+from lcm_operator.api.metadata import Metadata
+
+log = logging.getLogger(__name__)
+
+
+class Complaint(NamedTuple):
+    """What is wrong with one object."""
+
+    kind: str
+    about: Metadata
+    why: str
+
+
+class Complaints:
+    """What is wrong with the objects that are there now, by kind, namespace and name."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], Complaint] = {}
+        self._unreported: dict[tuple[str, str, str], Complaint] = {}
+
+    def note(self, kind: str, about: Metadata, why: str) -> None:
+        """Note what can't be read of an object as it is now; nothing, if `why` is empty."""
+        place = (kind, about.namespace, about.name)
+        if not why:
+            self._forget(place)
+            return
+        known = self._known.get(place)
+        if known is not None and (known.about.uid, known.why) == (about.uid, why):
+            return
+        log.warning("unreadable object: kind=%s object=%s/%s: %s", kind, about.namespace, about.name, why)
+        self._known[place] = self._unreported[place] = Complaint(kind, about, why)
+
+    def forget(self, kind: str, namespace: str, name: str) -> None:
+        """Forget an object that is gone."""
+        self._forget((kind, namespace, name))
+
+    def report(self, tell: Callable[..., None]) -> None:
+        """Have an Event made of each that has none; only the leader may do so."""
+        while self._unreported:
+            _, (kind, about, why) = self._unreported.popitem()
+            tell(kind, about, reasons.MALFORMED, why, warning=True, once=True)
+
+    def begin_term(self) -> None:
+        """Have all reported again: whether another leader did is not known."""
+        self._unreported = dict(self._known)
+
+    def _forget(self, place: tuple[str, str, str]) -> None:
+        self._known.pop(place, None)
+        self._unreported.pop(place, None)
