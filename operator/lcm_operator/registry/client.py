@@ -1,22 +1,27 @@
 """The client of a trial registry: asks for all trials, or for one. Synchronous: call it in a thread.
 
 Used by the operator's pulls and by the REST sidecar. Everything is bounded: 30 s for a whole request however
-slowly it trickles (beside what the system's resolver takes to give up a name), 32 MiB for a list. No redirect
-is followed: whoever holds the credentials is named in the TrialRegistry, not in a reply.
+slowly it trickles (beside what the system's resolver takes to give up a name, and our own reading), 32 MiB
+for a list, of which little is ever held. No redirect is followed: whoever holds the credentials is named in
+the TrialRegistry, not in a reply.
 """
 
 import base64
 import ssl
+import threading
+import time
 import urllib.parse
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 import urllib3
 from requests.auth import HTTPBasicAuth
 
 from lcm_operator.registry.errors import BadConnection, BadReply, BadStatus, RegistryError, Unreachable
-from lcm_operator.registry.replies import Entry, Listing, parse_list, parse_trial
+from lcm_operator.registry.listing import Listing, ListReader, Selection
+from lcm_operator.registry.replies import Entry, parse_trial
 from lcm_operator.registry.watchdog import Watchdog, WatchedAdapter
 
 DEADLINE_SECONDS = 30.0
@@ -27,6 +32,9 @@ _SHOWN_BODY = 512
 _SHORTEST_SECRET = 8  # a shorter one would blot out words
 _CHUNK = 64 * 1024
 _OK = 200
+_READING = threading.Lock()
+"""Lists are read one at a time: each takes the interpreter for milliseconds, and the loop waits for all."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,30 +58,33 @@ class RegistryClient:
         self._connection = connection
         self._deadline_seconds = deadline_seconds
 
-    def list_trials(self) -> Listing:
-        """Return what the registry has: GET {url}/trial/."""
-        return parse_list(self._get("/trial/", _LARGEST_LIST))
+    def list_trials(self, selection: Selection | None = None) -> Listing:
+        """Return what the registry has: GET {url}/trial/, of it what `selection` wants; default all."""
+        return self._get(
+            "/trial/", lambda reply, watchdog: _read_list(reply, selection or Selection(), watchdog)
+        )
 
     def trial(self, trial_id: str) -> Entry:
         """Return one trial: GET {url}/trial/{id}/, the ID percent-encoded as one segment."""
         segment = urllib.parse.quote(trial_id, safe="").replace(".", "%2E")
-        return parse_trial(self._get(f"/trial/{segment}/", _LARGEST_TRIAL), trial_id)
+        content = self._get(f"/trial/{segment}/", lambda reply, _: b"".join(_body(reply, _LARGEST_TRIAL)))
+        return parse_trial(content, trial_id)
 
-    def _get(self, path: str, largest: int) -> bytes:
+    def _get(self, path: str, read: Callable[[requests.Response, Watchdog], T]) -> T:
         url = self._connection.url.rstrip("/") + path
         late = Unreachable(url, f"no reply within {self._deadline_seconds:g} s")
         with Watchdog(self._deadline_seconds) as watchdog:
             try:
-                content = self._read(url, largest, watchdog)
+                result = self._exchange(url, read, watchdog)
             except RegistryError as error:
                 raise late if watchdog.is_over else error from None
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
                 raise late if watchdog.is_over else Unreachable(url, _why(error)) from error
             if watchdog.is_over:  # what was cut off can look like an end
                 raise late
-            return content
+            return result
 
-    def _read(self, url: str, largest: int, watchdog: Watchdog) -> bytes:
+    def _exchange(self, url: str, read: Callable[[requests.Response, Watchdog], T], watchdog: Watchdog) -> T:
         is_secure = url.lower().startswith("https:")
         with requests.Session() as session:
             session.trust_env = False
@@ -86,8 +97,10 @@ class RegistryClient:
             seconds = self._deadline_seconds
             with session.send(request, stream=True, timeout=seconds, allow_redirects=False) as reply:
                 if reply.status_code != _OK:
-                    raise BadStatus(reply.status_code, self._shown(_body(reply, _REFUSAL)[0]))
-                return _content(reply, largest)
+                    raise BadStatus(reply.status_code, self._shown(_refusal(reply)))
+                if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
+                    raise BadReply("it is encoded, which was not asked for")
+                return read(reply, watchdog)
 
     def _authentication(self) -> HTTPBasicAuth | None:
         user = self._connection.user
@@ -114,29 +127,48 @@ class RegistryClient:
         return trust
 
 
-def _content(reply: requests.Response, largest: int) -> bytes:
-    """Return a complete body. Raises BadReply."""
-    if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise BadReply("it is encoded, which was not asked for")
-    content, is_whole = _body(reply, largest)
-    if not is_whole:
-        raise BadReply("it broke off")
-    if len(content) > largest:
-        raise BadReply(f"it is over {largest // 1024 // 1024} MiB")
-    return content
+def _read_list(reply: requests.Response, selection: Selection, watchdog: Watchdog) -> Listing:
+    """Return the list in a reply; the time that our reading takes is not the registry's. Raises BadReply."""
+    reader = ListReader(selection)
+    for chunk in _body(reply, _LARGEST_LIST):
+        begun = time.monotonic()
+        with _READING:
+            reader.feed(chunk)
+        watchdog.extend(time.monotonic() - begun)
+    begun = time.monotonic()
+    listing = reader.finish()
+    watchdog.extend(time.monotonic() - begun)
+    return listing
 
 
-def _body(reply: requests.Response, most: int) -> tuple[bytes, bool]:
-    """Return the body as it came, at most a chunk more than `most`; and False if it broke off."""
+def _body(reply: requests.Response, largest: int) -> Iterator[bytes]:
+    """Go through a complete body in pieces of at least a chunk. Raises BadReply."""
+    piece, size = bytearray(), 0
+    try:
+        for part in reply.raw.stream(_CHUNK, decode_content=False):
+            piece += part
+            size += len(part)
+            if size > largest:
+                raise BadReply(f"it is over {largest // 1024 // 1024} MiB")
+            if len(piece) >= _CHUNK:
+                yield bytes(piece)
+                piece.clear()
+    except urllib3.exceptions.ProtocolError as error:
+        raise BadReply("it broke off") from error
+    yield bytes(piece)
+
+
+def _refusal(reply: requests.Response) -> bytes:
+    """Return the beginning of a refusal, as far as it came."""
     content = bytearray()
     try:
-        for chunk in reply.raw.stream(min(most, _CHUNK), decode_content=False):
-            content += chunk
-            if len(content) > most:
+        for part in reply.raw.stream(_REFUSAL, decode_content=False):
+            content += part
+            if len(content) >= _REFUSAL:
                 break
     except urllib3.exceptions.ProtocolError:
-        return bytes(content), False
-    return bytes(content), True
+        pass
+    return bytes(content)
 
 
 def _why(error: Exception) -> str:

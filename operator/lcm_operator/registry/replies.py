@@ -1,27 +1,26 @@
-"""What a registry says: its list of trials, and one trial. Pure.
+"""What a registry reports: one trial, and how an entry of its list is read. Pure.
 
-Only `id` and `start_time` are read, whatever else an entry holds. One bad entry is a fault, never the whole
-list; of two entries with one ID the first counts.
+Only `id` and `start_time` are read, whatever else an entry holds.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 
 from lcm_operator.api.times import parse_start_time
 from lcm_operator.registry.errors import BadReply
 
-_KEPT_FAULTS = 10
 _LONGEST_ID = 253
 _SHOWN = 80
-# More than 50,000 entries of 20 members have; each could be an entry, and cost memory.
-_MOST_COMMAS = 2_000_000
-T = TypeVar("T")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+"""What a decoder makes of bytes that are not UTF-8, and half characters that JSON can spell."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A trial and its start time in UTC."""
 
@@ -29,15 +28,10 @@ class Entry:
     start_time: datetime
 
 
-@dataclass(frozen=True)
-class Listing:
-    """All entries that could be read, in the registry's order; what was wrong with the first bad ones."""
+class Number(str):
+    """A JSON number as it was written."""
 
-    entries: tuple[Entry, ...]
-    total: int
-    """How many entries the list had, bad ones and repeated ones included."""
-    bad: int = 0
-    faults: tuple[str, ...] = ()
+    __slots__ = ()
 
 
 class _Fields(msgspec.Struct):
@@ -45,90 +39,59 @@ class _Fields(msgspec.Struct):
     start_time: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def parse_list(content: bytes) -> Listing:
-    """Return what a reply to `/trial/` says. Raises BadReply if it is no list."""
-    entries: dict[str, Entry] = {}
-    bad = 0
-    faults: list[str] = []
-    if content.count(b",") > _MOST_COMMAS:
-        raise BadReply("it has too many entries")
-    rows = _decode(content, list[msgspec.Raw], "a list of trials")
-    for number, row in enumerate(rows):
-        try:
-            entry = _entry(bytes(row))
-        except ValueError as error:
-            bad += 1
-            if len(faults) < _KEPT_FAULTS:
-                faults.append(f"entry {number}: {error}")
-        else:
-            entries.setdefault(entry.id, entry)
-    return Listing(tuple(entries.values()), total=len(rows), bad=bad, faults=tuple(faults))
-
-
 def parse_trial(content: bytes, trial_id: str) -> Entry:
-    """Return what a reply to `/trial/{id}/` says of the trial that was asked for. Raises BadReply."""
-    fields = _decode(content, _Fields, "a trial")
+    """Return what a reply to `/trial/{id}/` reports of the trial that was asked for. Raises BadReply."""
     try:
-        return Entry(trial_id, _start_time(fields.start_time))
+        fields = msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"), type=_Fields)
+    except msgspec.ValidationError as error:
+        raise BadReply(f"it is not a trial: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadReply(f"it is no JSON: {error}") from error
+    try:
+        return Entry(trial_id, _start_time(_text(bytes(fields.start_time))))
     except ValueError as error:
         raise BadReply(str(error)) from error
 
 
-def _decode(content: bytes, kind: type[T], what: str) -> T:
+def parse_entry(value: Any) -> Entry:
+    """Return an entry of a list; numbers in it are `Number`s. Raises ValueError, which says what is wrong."""
+    if not isinstance(value, dict):
+        raise ValueError("no trial: it is not an object")  # noqa: TRY004 - bad data, not a bad call
+    trial_id = _id(value.get("id"))
     try:
-        return msgspec.json.decode(content, type=kind)
-    except msgspec.ValidationError as error:
-        raise BadReply(f"it is not {what}: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadReply(f"it is no JSON: {error}") from error
-
-
-def _entry(row: bytes) -> Entry:
-    try:
-        fields = msgspec.json.decode(row, type=_Fields)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"no trial: {error}") from error
-    trial_id = _id(bytes(fields.id))
-    try:
-        return Entry(trial_id, _start_time(fields.start_time))
+        return Entry(trial_id, _start_time(value.get("start_time")))
     except ValueError as error:
         raise ValueError(f"id {_shown(trial_id)}: {error}") from error
 
 
-def _id(raw: bytes) -> str:
+def _id(value: Any) -> str:
     """Return the ID: a string, or the text of a number. Raises ValueError."""
-    text = raw.decode() if raw[:1] in b"-0123456789" else _text(raw)
-    if text is None:
-        raise ValueError("id is neither a string nor a number")
-    if not 1 <= len(text) <= _LONGEST_ID or any(_is_control(letter) for letter in text):
+    if not isinstance(value, str):
+        raise ValueError("id is neither a string nor a number")  # noqa: TRY004 - bad data, not a bad call
+    if _NO_TEXT.search(value):
+        raise ValueError("id is not text in UTF-8")
+    if not 1 <= len(value) <= _LONGEST_ID or _CONTROL.search(value):
         raise ValueError(
-            f"id {_shown(text)} has not 1 to {_LONGEST_ID} characters without control characters"
+            f"id {_shown(value)} has not 1 to {_LONGEST_ID} characters without control characters"
         )
-    return text
+    return str(value)
 
 
-def _is_control(letter: str) -> bool:
-    return letter < " " or "\x7f" <= letter <= "\x9f"
-
-
-def _start_time(raw: msgspec.Raw) -> datetime:
-    text = _text(bytes(raw))
-    if text is None:
-        raise ValueError("start_time is not a string")
-    moment = parse_start_time(text)
+def _start_time(value: Any) -> datetime:
+    if not isinstance(value, str) or isinstance(value, Number):
+        raise ValueError("start_time is not a string")  # noqa: TRY004 - bad data, not a bad call
+    moment = parse_start_time(value)
     if moment is None:
-        raise ValueError(f"start_time {_shown(text)} is not of the form yyyy-mm-ddThh:mm:ss+zz:00")
+        raise ValueError(f"start_time {_shown(value)} is not of the form yyyy-mm-ddThh:mm:ss+zz:00")
     return moment
 
 
 def _text(raw: bytes) -> str | None:
-    """Return a JSON string that can be sent on; None if it is something else."""
+    """Return a JSON string; None if it is something else."""
     try:
-        text = msgspec.json.decode(raw, type=str)
-        text.encode()
+        return msgspec.json.decode(raw, type=str)
     except (msgspec.DecodeError, UnicodeError):
         return None
-    return text
 
 
 def _shown(text: str) -> str:

@@ -27,8 +27,7 @@ class Watchdog:
         self._barked = False
         self._held: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._bark)
-        self._timer.daemon = True
+        self._timer = self._made_timer(seconds)
 
     def __enter__(self) -> Self:
         self._timer.start()
@@ -40,8 +39,9 @@ class Watchdog:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
         with self._lock:
+            self._timer.cancel()
+            self._barked = True
             for held in self._held:
                 held.close()
             self._held.clear()
@@ -50,6 +50,10 @@ class Watchdog:
     def is_over(self) -> bool:
         """Return whether the deadline has passed: whatever was read or went wrong then is of no account."""
         return self._left() <= 0
+
+    def extend(self, seconds: float) -> None:
+        """Put the deadline off, by time that was not the server's."""
+        self._deadline += seconds
 
     def connect(self, host: str, port: int) -> socket.socket:
         """Return a connection, of however many addresses in the time that is left. Raises OSError."""
@@ -77,10 +81,21 @@ class Watchdog:
             if self._barked:
                 self._shut_down()
 
+    def _made_timer(self, seconds: float) -> threading.Timer:
+        timer = threading.Timer(max(seconds, _INSTANT), self._bark)
+        timer.daemon = True
+        return timer
+
     def _bark(self) -> None:
         with self._lock:
-            self._barked = True
-            self._shut_down()
+            if self._barked:  # the block was left
+                return
+            if self.is_over:
+                self._barked = True
+                self._shut_down()
+                return
+            self._timer = self._made_timer(self._left())
+            self._timer.start()
 
     def _shut_down(self) -> None:
         for held in self._held:
