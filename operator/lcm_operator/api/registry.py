@@ -28,6 +28,7 @@ class TrialRegistrySpec(Record, frozen=True, kw_only=True):
     interval_seconds: int = 60
     suspend: bool = False
     import_: Literal["None", "All"] = msgspec.field(name="import", default="None")
+    import_limit: int = 1000
     on_vanished: Literal["Keep", "Suspend"] = "Keep"
     trial_template: dict[str, Any] = msgspec.field(default_factory=dict)
     auth: RegistryAuth | None = None
@@ -53,7 +54,12 @@ class TrialRegistryStatus(Record, frozen=True, kw_only=True):
     last_sync_time: Moment | None = None
     last_handled_sync: Sync | None = None
     trials: int = 0
+    listed: int = 0
+    imported: int = 0
+    not_imported: int = 0
+    failed: int = 0
     ignored: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     conditions: Conditions = ()
 
 

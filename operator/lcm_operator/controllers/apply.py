@@ -14,15 +14,17 @@ from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.storage import parse, serialise, status_patch
 from lcm_operator.api.trial import Trial, TrialStatus
 from lcm_operator.controllers.admission import check
-from lcm_operator.controllers.ignoring import Ignoring
+from lcm_operator.controllers.import_memory import ImportMemory
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.controllers.unreadable import LET_GO, end_unreadable
 from lcm_operator.domain import actions as act
+from lcm_operator.domain.importing import release
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.snapshot import Absent, Problem
+from lcm_operator.domain.trial_status import outcome, start_time
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
@@ -39,7 +41,7 @@ class Apply:
         self._store = store
         self._recorder = recorder
         self._clock = clock
-        self._ignoring = Ignoring(client)
+        self._imports = ImportMemory(client)
 
     async def __call__(self, key: Key, action: act.Action) -> None:  # noqa: C901, PLR0912 - a branch an action
         """Carry out one action for the slot `key`."""
@@ -76,10 +78,10 @@ class Apply:
                 await self._release(key, engine)
             case act.EndUnreadableEngine(metadata=metadata, end_pods=end_pods):
                 await self._end_unreadable(key, metadata, end_pods=end_pods)
-            case act.AskRegistry(namespace=namespace, name=name):
-                self._store.registries.want((namespace, name))
+            case act.AskRegistry(trial=trial):
+                self._store.registries.want(trial, key, datetime.now(UTC))
             case act.ReleaseImport(trial=trial):
-                await self._release_import(trial)
+                await self._release_import(trial, datetime.now(UTC))
             case act.RecordEvent():
                 log.info("%s/%s: %s: %s", key.namespace, key.engine, action.reason, action.message)
                 if action.first:
@@ -242,14 +244,14 @@ class Apply:
             resource, metadata.namespace, metadata.name, patch, subresource="status"
         )
 
-    async def _release_import(self, trial: Trial) -> None:
-        metadata = trial.metadata
-        if trial.spec.registry_ref is not None:
-            await self._ignoring.note(metadata.namespace, trial.spec.registry_ref.name, trial.trial_id)
-        left = [name for name in metadata.finalizers if name != names.FINALIZER_IMPORT]
-        patch = {"metadata": {"resourceVersion": metadata.resource_version, "finalizers": left}}
+    async def _release_import(self, trial: Trial, now: datetime) -> None:
+        metadata, start = trial.metadata, start_time(trial)
+        if trial.spec.registry_ref is not None and start is not None and start > now and not outcome(trial):
+            registry = (metadata.namespace, trial.spec.registry_ref.name)
+            deleted = metadata.deletion_timestamp is not None
+            await self._imports.note(registry, trial.trial_id, start, deleted=deleted)
         try:
-            raw = await self._client.merge_patch(TRIALS, metadata.namespace, metadata.name, patch)
+            raw = await self._client.merge_patch(TRIALS, metadata.namespace, metadata.name, release(trial))
         except NotFound:
             self._store.drop_trial(metadata.namespace, metadata.name, metadata.uid)
         else:

@@ -4,6 +4,7 @@ Only `on.event` handlers and two timers: they write nothing into the objects but
 which our own create of a TrialEngine brings along. The wall clock is the alarm's business, not kopf's.
 """
 
+import dataclasses
 import logging
 from typing import Any
 
@@ -67,7 +68,17 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries
 
 
 def _register_registries(registry: kopf.OperatorRegistry, registries: Registries) -> None:
-    @kopf.timer(names.GROUP, names.VERSION, "trialregistries", interval=_TICK_SECONDS, registry=registry)
+    def exists(meta: kopf.Meta, **_: Any) -> bool:
+        return registries.is_known(meta.get("uid", ""))
+
+    @kopf.timer(
+        names.GROUP,
+        names.VERSION,
+        "trialregistries",
+        interval=_TICK_SECONDS,
+        when=exists,
+        registry=registry,
+    )
     async def ask_registry(body: kopf.Body, **_: Any) -> None:
         try:
             await registries.tick(dict(body))
@@ -79,6 +90,23 @@ def _register_registries(registry: kopf.OperatorRegistry, registries: Registries
         metadata = event["object"]["metadata"]
         if event["type"] == _GONE:
             registries.forget(metadata["namespace"], metadata["name"], metadata["uid"])
+        else:
+            registries.know(metadata["namespace"], metadata["name"], metadata["uid"])
+
+    _without_finalizer(registry, "ask_registry")
+
+
+def _without_finalizer(registry: kopf.OperatorRegistry, timer: str) -> None:
+    """Have kopf's timer put no finalizer on its objects, and take off those of earlier versions.
+
+    All that it is for is that the timer ends with its object: the filter `exists` does that, which kopf looks
+    at once more when an object is gone. With the finalizer nobody could delete a TrialRegistry, its namespace
+    or its CRD while no operator runs.
+    """
+    handlers = registry._spawning._handlers  # noqa: SLF001 - kopf has no option for it
+    for number, handler in enumerate(handlers):
+        if handler.id == timer:
+            handlers[number] = dataclasses.replace(handler, requires_finalizer=False)
 
 
 class _NoDifferences(kopf.DiffBaseStorage):

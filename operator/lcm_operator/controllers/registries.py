@@ -1,55 +1,64 @@
-"""Asks the trial registries: one list for all trials of a registry, every `intervalSeconds` and when wanted.
+"""When trial registries are asked: every `intervalSeconds`, when somebody wants to know, after a change.
 
     tick ── not due ──> nothing
-      └──── due ──> ask (in a thread) ──> tell the store ──> hold back, let go on, import ──> status
-                         └── failed ──> status says why; the times known so far stay; again after a pause
+      └──── due, or wanted ──> pull (a task of its own) ──> look-ups (another) ──> due again
+                                 └── failed ──> due again after a pause that doubles
 
-Driven by kopf's timer on TrialRegistry, on the leader only. The decisions are `domain.importing`'s; Trials
-that get another time are moved by `domain.registry_times`.
+Driven by kopf's timer on TrialRegistry, on the leader only, and by trials that are about to start. A registry
+has one pull at a time. What a pull does is in `registry_pull`.
 """
 
 import asyncio
-import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lcm_operator.api import names, reasons
+from lcm_operator.api import names
 from lcm_operator.api.registry import TrialRegistry
-from lcm_operator.api.storage import parse
-from lcm_operator.api.trial import Trial
+from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.controllers.reconciler import Reconciler
+from lcm_operator.controllers.registry_look_ups import LookUps
+from lcm_operator.controllers.registry_pull import Access, Pull
 from lcm_operator.controllers.registry_status import RegistryStatus
 from lcm_operator.controllers.registry_times import Place
-from lcm_operator.domain import importing
-from lcm_operator.domain.trial_status import outcome
+from lcm_operator.controllers.registry_writes import NotLeadingError
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
-from lcm_operator.kube.resources import SECRETS, TRIALS
-from lcm_operator.registry.client import RegistryClient
-from lcm_operator.registry.connection import connection_of
-from lcm_operator.registry.errors import BadStatus, RegistryError
-from lcm_operator.registry.replies import Listing
+from lcm_operator.kube.errors import ApiError, NotFound
+from lcm_operator.kube.resources import TRIAL_REGISTRIES
+from lcm_operator.registry.asking import Bounds, Slots
 
-_ASKED_SINGLY = 20
-_WRITES_AT_ONCE = 8
+_LISTS = Bounds(total=72, unproven=64, unproven_of_a_namespace=50)
+"""Each costs 8 MiB at most while it is read: with the operator's own 200 MiB that is less than its 1 GiB."""
+_LOOK_UPS = Bounds(total=24, unproven=16, unproven_of_a_namespace=8)
 _LONGEST_PAUSE = timedelta(seconds=30)
-_HOLD_SECONDS = 0.1
-_NOT_FOUND = 404
+_BETWEEN_WANTED = timedelta(seconds=1)
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class _Course:
-    """What is remembered of one registry between two ticks."""
+    """What is remembered of one registry between two pulls."""
 
-    due: datetime
-    generation: int
-    sync: str
+    registry: TrialRegistry
+    look_ups: LookUps
+    due: datetime | None = None
+    """None: at once."""
+    begun: datetime | None = None
+    seen: tuple[int, str, int] = (0, "", 0)
+    """Generation, request and term of the last pull."""
     failures: int = 0
+    answered: bool = False
+    pulling: asyncio.Task[None] | None = None
+    looking: asyncio.Task[None] | None = None
+    complaint: str = field(default="", repr=False)
+
+    def stop(self) -> None:
+        for task in (self.pulling, self.looking):
+            if task is not None:
+                task.cancel()
 
 
 class Registries:
@@ -57,170 +66,118 @@ class Registries:
 
     def __init__(self, client: Client, reconciler: Reconciler, may_act: Callable[[], bool]) -> None:
         self._client = client
-        self._reconciler = reconciler
         self._store = reconciler.store
-        self._status = RegistryStatus(client, reconciler.tell)
         self._may_act = may_act
+        status = RegistryStatus(client, reconciler.tell)
+        self._access = Access(client, reconciler, status, may_act, Slots(_LISTS), Slots(_LOOK_UPS))
         self._courses: dict[str, _Course] = {}
-        self._uids: dict[Place, str] = {}
-        self._few = asyncio.Semaphore(_WRITES_AT_ONCE)
+        self._known: dict[str, Place] = {}
+        self._store.registries.call = self._called
+
+    def know(self, namespace: str, name: str, uid: str) -> None:
+        """Note that a TrialRegistry exists."""
+        self._known[uid] = (namespace, name)
+
+    def is_known(self, uid: str) -> bool:
+        """Return whether a TrialRegistry exists, as far as the watch has told."""
+        return uid in self._known
 
     async def tick(self, raw: Mapping[str, Any]) -> None:
-        """Ask the registry if that is due. Raises ApiError, Malformed."""
+        """Begin to ask the registry if that is due. Raises ApiError, Malformed."""
         registry = parse(raw, TrialRegistry)
+        uid = registry.metadata.uid
         if not self._may_act():
-            self._courses.pop(registry.metadata.uid, None)  # a new leader asks at once
+            self._drop(uid)  # a new leader asks at once
             return
-        if registry.spec.suspend:
-            await self._status.suspended(registry)
-        elif self._is_due(registry, datetime.now(UTC)):
-            await self._pull(registry)
+        course = self._courses.setdefault(uid, _Course(registry, LookUps(self._access)))
+        course.registry = registry
+        self._begin_if_due(course)
 
     def forget(self, namespace: str, name: str, uid: str) -> None:
         """Forget a TrialRegistry that is gone, but not the one that was made under its name since."""
-        self._courses.pop(uid, None)
-        if self._uids.get((namespace, name), uid) == uid:
-            self._uids.pop((namespace, name), None)
+        self._known.pop(uid, None)
+        self._drop(uid)
+        if (namespace, name) not in self._known.values():
             self._store.registries.forget((namespace, name))
 
-    def _is_due(self, registry: TrialRegistry, now: datetime) -> bool:
-        course = self._courses.get(registry.metadata.uid)
-        return (
-            course is None
-            or course.generation != registry.metadata.generation
-            or course.sync != _sync_of(registry)
-            or now >= course.due
-            or self._store.registries.is_wanted(_place(registry))
+    def _drop(self, uid: str) -> None:
+        course = self._courses.pop(uid, None)
+        if course is not None:
+            course.stop()
+
+    def _called(self, place: Place) -> None:
+        """Ask a registry that somebody wants to be asked."""
+        for course in self._courses.values():
+            if _place(course.registry) == place:
+                self._begin_if_due(course)
+
+    def _begin_if_due(self, course: _Course) -> None:
+        now = datetime.now(UTC)
+        if _runs(course.pulling) or not self._may_act() or not self._is_due(course, now):
+            return
+        course.begun = now
+        course.pulling = asyncio.create_task(self._guarded(course, self._pull(course)))
+
+    def _is_due(self, course: _Course, now: datetime) -> bool:
+        if course.due is None or now >= course.due or course.seen != self._seen(course.registry):
+            return True
+        wanted = not course.registry.spec.suspend and self._store.registries.is_wanted(
+            _place(course.registry)
         )
+        return wanted and (course.begun is None or now >= course.begun + _BETWEEN_WANTED)
 
-    async def _pull(self, registry: TrialRegistry) -> None:
-        begun = datetime.now(UTC)
-        self._uids[_place(registry)] = registry.metadata.uid
-        self._store.registries.begin(_place(registry), begun)
-        before = self._courses.get(registry.metadata.uid)
-        course = _Course(begun, registry.metadata.generation, _sync_of(registry))
+    def _seen(self, registry: TrialRegistry) -> tuple[int, str, int]:
+        request = registry.metadata.annotations.get(names.ANNOTATION_SYNC, "")
+        return registry.metadata.generation, request, self._store.term
+
+    async def _guarded(self, course: _Course, work: Coroutine[Any, Any, None]) -> None:
+        """Do what belongs to one registry; whatever goes wrong in it is logged once and stops no other."""
         try:
-            listing, told = await self._ask(registry)
-        except RegistryError as error:
-            course.failures = before.failures + 1 if before else 1
-            await self._status.failed(registry, begun, error.reason, str(error))
+            await work
+        except NotLeadingError:
+            return
+        except Exception as error:
+            complaint = f"{type(error).__name__}: {error}"
+            foreseen = isinstance(error, ApiError | Malformed)
+            if course.complaint != complaint:
+                place = _place(course.registry)
+                log.warning("TrialRegistry %s/%s: %s", *place, complaint, exc_info=not foreseen)
+            course.complaint = complaint
         else:
-            self._take(registry, told, begun)
-            await self._hold_back(registry, told)
-            await self._import(registry, told)
-            await self._status.told(registry, begun, listing, self._scheduled_by_hand(registry))
+            course.complaint = ""
+
+    async def _pull(self, course: _Course) -> None:
+        """Ask the registry as it stands in the API server now, and say when it is due again."""
+        known, begun = course.registry.metadata, datetime.now(UTC)
+        course.seen = self._seen(course.registry)
+        course.failures += 1  # until it has come to its end
+        course.due = begun + _pause(course.registry, course.failures)
+        try:
+            raw = await self._client.get(TRIAL_REGISTRIES, known.namespace, known.name)
+        except NotFound:
+            return
+        registry = parse(raw, TrialRegistry)
+        if registry.metadata.uid != known.uid:
+            return
+        course.registry, course.seen = registry, self._seen(registry)
+        pull = Pull(self._access, registry)
+        if registry.spec.suspend:
+            await self._access.status.suspended(registry, pull.holds)
+            course.answered = True
+        else:
+            course.answered = await pull.run(proven=course.answered)
+        course.failures = 0 if course.answered else course.failures
         course.due = begun + _pause(registry, course.failures)
-        self._courses[registry.metadata.uid] = course
-
-    async def _ask(self, registry: TrialRegistry) -> tuple[Listing, importing.Told]:
-        """Return the list, and the times: of the list and of what was asked singly. Raises RegistryError."""
-        client = RegistryClient(connection_of(registry, await self._secret(registry)))
-        listing = await asyncio.to_thread(client.list_trials)
-        times = {entry.id: entry.start_time for entry in listing.entries}
-        missing = set()
-        lacking = [trial for trial in self._store.trials_by(_place(registry)) if _waits_for(trial, times)]
-        for trial in lacking[:_ASKED_SINGLY]:
-            try:
-                times[trial.trial_id] = (await asyncio.to_thread(client.trial, trial.trial_id)).start_time
-            except BadStatus as error:
-                if error.status == _NOT_FOUND:
-                    missing.add(trial.trial_id)
-            except RegistryError as error:
-                log.warning("%s: %s", trial.trial_id, error)
-        return listing, importing.Told(times, frozenset(missing))
-
-    async def _secret(self, registry: TrialRegistry) -> dict[str, Any] | None:
-        if registry.spec.auth is None:
-            return None
-        try:
-            return await self._client.get(
-                SECRETS, registry.metadata.namespace, registry.spec.auth.secret_ref.name
-            )
-        except NotFound:
-            return None
-
-    def _take(self, registry: TrialRegistry, told: importing.Told, begun: datetime) -> None:
-        """Put the times into the store, and have a look at every trial that has another one now."""
-        self._store.registries.tell(_place(registry), told.times, read=begun, term=self._store.term)
-        for trial in self._store.trials_by(_place(registry)):
-            if told.times.get(trial.trial_id) not in (None, trial.status.start_time):
-                self._reconciler.enqueue(self._store.key_of(trial))
-
-    async def _hold_back(self, registry: TrialRegistry, told: importing.Told) -> None:
-        for trial in self._store.trials_by(_place(registry)):
-            patch = importing.suspension(registry, told, trial, datetime.now(UTC))
-            if patch is None:
-                continue
-            try:
-                raw = await self._client.merge_patch(
-                    TRIALS, trial.metadata.namespace, trial.metadata.name, patch
-                )
-            except (Conflict, NotFound):
-                continue  # it has changed: looked at again at the next pull
-            self._reconciler.take(self._store.put_trial, raw)
-            if trial.trial_id in told.missing:
-                why = "the registry no longer has the trial; it is suspended"
-                self._reconciler.tell("Trial", trial.metadata, reasons.VANISHED, why, warning=True)
-
-    async def _import(self, registry: TrialRegistry, told: importing.Told) -> None:
-        known = [trial.trial_id for trial in self._store.trials_in(registry.metadata.namespace)]
-        wanted = list(importing.to_import(registry, told, known, datetime.now(UTC)))
-        if wanted:
-            log.info("%s: %d trials are imported", registry.metadata.name, len(wanted))
-        await asyncio.gather(*(self._create(registry, *entry) for entry in wanted))
-
-    async def _create(self, registry: TrialRegistry, trial_id: str, begin: datetime) -> None:
-        """Create one Trial under the first name that is free; unless one of that ID turns up there."""
-        for name in names.object_names(trial_id):
-            manifest = importing.manifest(registry, trial_id, begin, name)
-            try:
-                async with self._writing():
-                    if not self._may_act():
-                        return
-                    raw = await self._client.create(TRIALS, registry.metadata.namespace, manifest)
-            except AlreadyExists:
-                found = await self._find(registry.metadata.namespace, name)
-                if found is not None and found.trial_id == trial_id:
-                    return
-            except ApiError as error:
-                log.warning("trial %r is not imported: %s", trial_id, error)
-                return
-            else:
-                self._reconciler.take(self._store.put_trial, raw)
-                return
-
-    @contextlib.asynccontextmanager
-    async def _writing(self) -> AsyncIterator[None]:
-        """Let few write at once, and none while a start is near."""
-        async with self._few:
-            while self._reconciler.is_busy():  # noqa: ASYNC110 - a start passes within a second or two
-                await asyncio.sleep(_HOLD_SECONDS)
-            yield
-
-    async def _find(self, namespace: str, name: str) -> Trial | None:
-        try:
-            return parse(await self._client.get(TRIALS, namespace, name), Trial)
-        except NotFound:
-            return None
-
-    def _scheduled_by_hand(self, registry: TrialRegistry) -> set[str]:
-        """Return the IDs of the namespace's Trials that no import has made."""
-        trials = self._store.trials_in(registry.metadata.namespace)
-        return {trial.trial_id for trial in trials if not importing.is_imported(trial)}
+        if pull.lacking and not _runs(course.looking):
+            course.looking = asyncio.create_task(self._guarded(course, course.look_ups.run(pull)))
 
 
-def _waits_for(trial: Trial, times: Mapping[str, datetime]) -> bool:
-    """Return whether a Trial needs a time that the list does not have."""
-    over = trial.status.started_time is not None or outcome(trial) is not None
-    return not over and trial.metadata.deletion_timestamp is None and trial.trial_id not in times
+def _runs(task: "asyncio.Task[None] | None") -> bool:
+    return task is not None and not task.done()
 
 
 def _place(registry: TrialRegistry) -> Place:
     return registry.metadata.namespace, registry.metadata.name
-
-
-def _sync_of(registry: TrialRegistry) -> str:
-    return registry.metadata.annotations.get(names.ANNOTATION_SYNC, "")
 
 
 def _pause(registry: TrialRegistry, failures: int) -> timedelta:

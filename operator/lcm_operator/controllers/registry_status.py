@@ -1,25 +1,43 @@
-"""How a TrialRegistry shows what came of asking it: its condition Synced, its times, and Events.
+"""How a TrialRegistry shows what came of asking it: its conditions, counts and times, and Events.
 
-Called by `controllers.registries`, once for each pull.
+Every write is fenced: a leader whose term is over writes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
 
 from lcm_operator.api import conditions, names, reasons
+from lcm_operator.api.conditions import Condition, Conditions
 from lcm_operator.api.registry import Sync, TrialRegistry, TrialRegistryStatus
 from lcm_operator.api.storage import parse, serialise, status_patch
-from lcm_operator.domain.importing import still_ignored
+from lcm_operator.api.trial import Trial
+from lcm_operator.controllers.registry_writes import NotLeadingError
+from lcm_operator.domain import importing
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import Conflict, NotFound
 from lcm_operator.kube.resources import TRIAL_REGISTRIES
-from lcm_operator.registry.replies import Listing
+from lcm_operator.registry.listing import Listing
 
 _ATTEMPTS = 10
 _LONGEST_REQUEST = 253
+Fence = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class PullResult:
+    """What came of a pull whose list could be read."""
+
+    listing: Listing
+    times: Mapping[str, datetime] = field(default_factory=dict)
+    removed: Collection[str] = ()
+    """IDs of imported Trials that somebody has deleted."""
+    not_imported: int = 0
+    failed: int = 0
+    first_failure: str = ""
 
 
 class RegistryStatus:
@@ -30,97 +48,177 @@ class RegistryStatus:
         self._tell = tell
 
     async def told(
-        self, registry: TrialRegistry, begun: datetime, listing: Listing, by_hand: set[str]
+        self,
+        registry: TrialRegistry,
+        read: datetime,
+        result: PullResult,
+        trials: Sequence[Trial],
+        holds: Fence,
     ) -> None:
-        """Show that the registry has told its trials. Raises ApiError, Malformed."""
-        bad = f"; {listing.bad} can't be read: {'; '.join(listing.faults)}" if listing.bad else ""
+        """Show what the list brought. Raises ApiError, Malformed, NotLeadingError."""
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
-            status = _with(now, "True", reasons.SYNCED, f"{listing.total} trials{bad}", begun)
+            imported = [trial for trial in trials if importing.is_imported_by(trial, now)]
+            listing = result.listing
             return replace(
-                status,
-                last_sync_time=begun,
+                now.status,
+                observed_generation=now.metadata.generation,
+                conditions=_imported(_synced(now, result, read), now, result, read),
+                last_sync_time=read,
                 trials=listing.total,
-                ignored=still_ignored(now, by_hand),
+                listed=listing.total - listing.bad,
+                imported=len(imported),
+                not_imported=result.not_imported,
+                failed=result.failed,
+                ignored=importing.ignored(now.status.ignored, result.removed, trials),
+                imports=importing.remember(now, trials, (), result.times, read),
             )
 
-        await self._write(registry, begun, new)
-        if bad and _message(registry) != _message_of(new(registry)):
-            self._tell(
-                "TrialRegistry", registry.metadata, reasons.BAD_ENTRIES, bad.removeprefix("; "), warning=True
-            )
+        written = await self._write(registry, read, new, holds)
+        if written is not None:
+            self._tell_news(*written)
 
-    async def failed(self, registry: TrialRegistry, begun: datetime, reason: str, why: str) -> None:
-        """Show why the registry told nothing. Raises ApiError, Malformed."""
-        await self._write(registry, begun, lambda now: _with(now, "False", reason, why, begun))
-        if conditions.reason(registry.status.conditions, reasons.SYNCED) != reason:
-            self._tell("TrialRegistry", registry.metadata, reason, why, warning=True)
+    async def remember(
+        self,
+        registry: TrialRegistry,
+        made: Collection[tuple[str, datetime]],
+        times: Mapping[str, datetime],
+        trials: Sequence[Trial],
+        holds: Fence,
+    ) -> None:
+        """Note what was just imported. Raises ApiError, Malformed, NotLeadingError."""
 
-    async def suspended(self, registry: TrialRegistry) -> None:
-        """Show, once, that the registry is not asked. Raises ApiError, Malformed."""
-        if conditions.reason(registry.status.conditions, reasons.SYNCED) != reasons.SUSPENDED:
-            at = datetime.now(UTC)
-            why = "spec.suspend is true"
-            await self._write(registry, None, lambda now: _with(now, "False", reasons.SUSPENDED, why, at))
+        def new(now: TrialRegistry) -> TrialRegistryStatus:
+            imports = importing.remember(now, trials, made, times, datetime.now(UTC))
+            return replace(now.status, imports=imports)
+
+        await self._write(registry, None, new, holds)
+
+    async def failed(
+        self, registry: TrialRegistry, read: datetime, reason: str, why: str, holds: Fence
+    ) -> None:
+        """Show why the registry gave no list. Raises ApiError, Malformed, NotLeadingError."""
+
+        def new(now: TrialRegistry) -> TrialRegistryStatus:
+            current = _with(now.status.conditions, now, reasons.SYNCED, ("False", reason, why), read)
+            return replace(now.status, observed_generation=now.metadata.generation, conditions=current)
+
+        written = await self._write(registry, read, new, holds)
+        if written is not None:
+            self._tell_news(*written)
+
+    async def suspended(self, registry: TrialRegistry, holds: Fence) -> None:
+        """Show, once, that the registry is not asked. Raises ApiError, Malformed, NotLeadingError."""
+        if conditions.reason(registry.status.conditions, reasons.SYNCED) == reasons.SUSPENDED:
+            return
+
+        def new(now: TrialRegistry) -> TrialRegistryStatus:
+            shown = ("False", reasons.SUSPENDED, "spec.suspend is true")
+            current = _with(now.status.conditions, now, reasons.SYNCED, shown, datetime.now(UTC))
+            return replace(now.status, observed_generation=now.metadata.generation, conditions=current)
+
+        await self._write(registry, None, new, holds)
 
     async def _write(
         self,
         registry: TrialRegistry,
-        begun: datetime | None,
+        read: datetime | None,
         new: Callable[[TrialRegistry], TrialRegistryStatus],
-    ) -> None:
-        """Write what `new` makes of the status that stands there now: imports may have changed it."""
+        holds: Fence,
+    ) -> tuple[TrialRegistry, TrialRegistryStatus] | None:
+        """Write what `new` makes of the status that stands there now; return both, None if it is gone."""
         namespace, name = registry.metadata.namespace, registry.metadata.name
         for attempt in range(_ATTEMPTS):
             try:
                 current = parse(await self._client.get(TRIAL_REGISTRIES, namespace, name), TrialRegistry)
+                if current.metadata.uid != registry.metadata.uid:
+                    return None
                 status = new(current)
-                if begun is not None:
+                if read is not None:
                     status = replace(
-                        status, last_attempt_time=begun, last_handled_sync=_sync(registry, begun)
+                        status, last_attempt_time=read, last_handled_sync=_sync(registry, current, read)
                     )
+                if status == current.status:
+                    return None
                 patch = status_patch(
                     current.metadata.resource_version, serialise(current.status), serialise(status)
                 )
+                if not holds():
+                    raise NotLeadingError
                 await self._client.json_patch(TRIAL_REGISTRIES, namespace, name, patch, subresource="status")
             except NotFound:
-                return
+                return None
             except Conflict:
                 if attempt == _ATTEMPTS - 1:
                     raise
             else:
-                return
+                return current, status
+        return None
+
+    def _tell_news(self, before: TrialRegistry, status: TrialRegistryStatus) -> None:
+        """Tell people what is not as it was: a condition that turned, or another thing that is wrong."""
+        for found in status.conditions:
+            known = conditions.find(before.status.conditions, found.type)
+            reason = _told(found, status)
+            if reason is not None and (known is None or _told(known, before.status) != reason):
+                text = f"{found.type}={found.status}: {found.message}"
+                self._tell("TrialRegistry", before.metadata, reason, text, warning=reason != found.type)
+
+
+def _told(found: Condition, status: TrialRegistryStatus) -> str | None:
+    """Return the reason of the Event about a condition: what is wrong with it, its type if nothing is."""
+    if found.status != "True":
+        return found.reason if found.reason != reasons.SUSPENDED else None
+    if found.type == reasons.SYNCED and status.failed and _WRITES in found.message:
+        return reasons.WRITES_FAILED
+    if found.type == reasons.SYNCED and _UNREADABLE in found.message:
+        return reasons.BAD_ENTRIES
+    return found.type
+
+
+_UNREADABLE = " can't be read: "
+_WRITES = " writes of Trials were refused, the first: "
+
+
+def _synced(now: TrialRegistry, result: PullResult, read: datetime) -> Conditions:
+    listing = result.listing
+    text = f"{listing.total} trials"
+    if listing.bad:
+        text += f"; {listing.bad}{_UNREADABLE}{'; '.join(listing.faults)}"
+    if result.failed:
+        text = f"{text[:600]}; {result.failed}{_WRITES}{result.first_failure}"
+    return _with(now.status.conditions, now, reasons.SYNCED, ("True", reasons.SYNCED, text), read)
+
+
+def _imported(current: Conditions, now: TrialRegistry, result: PullResult, read: datetime) -> Conditions:
+    """Return the conditions with `Imported`, without where nothing is imported."""
+    if now.spec.import_ != "All":
+        return tuple(found for found in current if found.type != reasons.IMPORTED)
+    left = f"{result.not_imported} trials that lie ahead are not imported"
+    if result.failed and result.not_imported:
+        shown = ("False", reasons.IMPORT_FAILED, f"{left}, the first refusal: {result.first_failure}")
+    elif result.not_imported:
+        limit = f"{left}: spec.importLimit is {now.spec.import_limit}, the soonest come first"
+        shown = ("False", reasons.IMPORT_LIMIT_REACHED, limit)
+    else:
+        shown = ("True", reasons.IMPORTED, "every trial that lies ahead has its Trial")
+    return _with(current, now, reasons.IMPORTED, shown, read)
 
 
 def _with(
-    registry: TrialRegistry, status: conditions.Status, reason: str, message: str, now: datetime
-) -> TrialRegistryStatus:
+    current: Conditions, registry: TrialRegistry, kind: str, shown: tuple[Any, str, str], now: datetime
+) -> Conditions:
+    status, reason, message = shown
     generation = registry.metadata.generation
-    current = conditions.with_condition(
-        registry.status.conditions,
-        reasons.SYNCED,
-        status,
-        reason,
-        now=now,
-        generation=generation,
-        message=message,
+    return conditions.with_condition(
+        current, kind, status, reason, now=now, generation=generation, message=message
     )
-    return replace(registry.status, observed_generation=generation, conditions=current)
 
 
-def _sync(registry: TrialRegistry, begun: datetime) -> Sync | None:
+def _sync(asked: TrialRegistry, current: TrialRegistry, read: datetime) -> Sync | None:
     """Return the echo of the request to ask at once that this pull has met."""
-    request = registry.metadata.annotations.get(names.ANNOTATION_SYNC, "")[:_LONGEST_REQUEST]
-    known = registry.status.last_handled_sync
+    request = asked.metadata.annotations.get(names.ANNOTATION_SYNC, "")[:_LONGEST_REQUEST]
+    known = current.status.last_handled_sync
     if not request or (known is not None and known.id == request):
         return known
-    return Sync(id=request, time=begun)
-
-
-def _message(registry: TrialRegistry) -> str:
-    return _message_of(registry.status)
-
-
-def _message_of(status: TrialRegistryStatus) -> str:
-    found: Any = conditions.find(status.conditions, reasons.SYNCED)
-    return found.message if found is not None else ""
+    return Sync(id=request, time=read)

@@ -1,72 +1,142 @@
-"""What trial registries have told this process, and which of them somebody wants to be asked soon.
+"""What trial registries have reported to this process in its term, and which Trials wait to hear of theirs.
 
 A cache only: what matters is written to the Trials. Part of `controllers.store`; filled by
-`controllers.registries`.
+`controllers.registry_pull`. It keeps times of the Trials that there are, not of all that a registry lists.
 """
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from lcm_operator.api.trial import Trial
+from lcm_operator.controllers.key import Key
 from lcm_operator.domain.observation import Observation
+from lcm_operator.domain.snapshot import RegistryLook
 
 Place = tuple[str, str]
 """Namespace and name of a TrialRegistry."""
+Report = Observation[datetime | None]
+"""A start time; None: the registry says that it does not have the trial."""
+
+
+@dataclass
+class _Known:
+    """One registry. Everything of an earlier term is dropped."""
+
+    reports: dict[str, Report] = field(default_factory=dict)
+    """By trial ID."""
+    failed: Observation[str] | None = None
+    """Why the last list was not read, if it was not."""
+    failed_singly: dict[str, Observation[str]] = field(default_factory=dict)
+    wanted: dict[str, datetime] = field(default_factory=dict)
+    """By the UIDs of Trials, when somebody wanted to know."""
+    waiting: dict[str, Key] = field(default_factory=dict)
+    """Trials, by trial ID, that are decided about when the registry has been asked."""
+    is_wanted: bool = False
 
 
 class RegistryTimes:
-    """Start times by registry and trial ID."""
+    """Reported start times by registry and trial ID. `call`: who asks a registry that is wanted."""
 
     def __init__(self) -> None:
-        self._times: dict[Place, Observation[Mapping[str, datetime]]] = {}
-        self._asked: dict[Place, datetime] = {}
-        self._wanted: set[Place] = set()
+        self._known: defaultdict[Place, _Known] = defaultdict(_Known)
+        self._term = 0
+        self.call: Callable[[Place], None] = lambda _: None
 
-    def tell(self, place: Place, times: Mapping[str, datetime], *, read: datetime, term: int) -> None:
-        """Remember what a registry has reported; `read`: when it was asked, `term`: and in which term."""
-        self._times[place] = Observation(times, read, term)
-
-    def begin_term(self) -> None:
+    def begin_term(self, term: int = 0) -> None:
         """Drop all that earlier terms learnt: other leaders may know better by now."""
-        self._times.clear()
-        self._asked.clear()
+        self._term = term
+        self._known.clear()
 
-    def begin(self, place: Place, now: datetime) -> None:
-        """Note that a registry is being asked."""
-        self._asked[place] = now
-        self._wanted.discard(place)
+    def report_list(
+        self, place: Place, times: Mapping[str, datetime], own: Collection[str], read: datetime
+    ) -> None:
+        """Remember what a list reported of the trial IDs `own`; `read`: when it was asked for."""
+        known = self._known[place]
+        reports = {trial_id: report for trial_id, report in known.reports.items() if trial_id in own}
+        reports |= {
+            trial_id: Observation(time, read, self._term)
+            for trial_id, time in times.items()
+            if trial_id in own
+        }
+        known.reports, known.failed, known.is_wanted = reports, None, False
+        known.failed_singly = {key: why for key, why in known.failed_singly.items() if key in own}
 
-    def want(self, place: Place) -> None:
-        """Have a registry asked soon."""
-        self._asked[place] = datetime.now(UTC)
-        self._wanted.add(place)
+    def report_one(self, place: Place, trial_id: str, time: datetime | None, read: datetime) -> None:
+        """Remember what a registry reported of one trial; None: that it does not have it."""
+        known = self._known[place]
+        known.reports[trial_id] = Observation(time, read, self._term)
+        known.failed_singly.pop(trial_id, None)
+
+    def fail(self, place: Place, why: str, read: datetime) -> None:
+        """Remember that a registry gave no list."""
+        known = self._known[place]
+        known.failed, known.is_wanted = Observation(why, read, self._term), False
+
+    def fail_one(self, place: Place, trial_id: str, why: str, read: datetime) -> None:
+        """Remember that a registry reported nothing of one trial."""
+        self._known[place].failed_singly[trial_id] = Observation(why, read, self._term)
+
+    def want(self, trial: Trial, key: Key, now: datetime) -> None:
+        """Have the registry of a Trial asked at once; the Trial waits for what comes of it."""
+        place = registry_of(trial)
+        if place is None:
+            return
+        known = self._known[place]
+        known.wanted[trial.metadata.uid] = now
+        known.waiting[trial.trial_id] = key
+        known.is_wanted = True
+        self.call(place)
 
     def is_wanted(self, place: Place) -> bool:
         """Return whether somebody wants a registry to be asked."""
-        return place in self._wanted
+        return place in self._known and self._known[place].is_wanted
+
+    def take_waiting(self, place: Place, trial_ids: Collection[str] | None = None) -> list[Key]:
+        """Return who waits for these trials (None: for any), and let them wait no more."""
+        if place not in self._known:
+            return []
+        waiting = self._known[place].waiting
+        named = [trial_id for trial_id in waiting if trial_ids is None or trial_id in trial_ids]
+        return [waiting.pop(trial_id) for trial_id in named]
 
     def forget(self, place: Place) -> None:
         """Forget a TrialRegistry that is gone."""
-        self._times.pop(place, None)
-        self._asked.pop(place, None)
-        self._wanted.discard(place)
+        self._known.pop(place, None)
 
-    def reported(self, trials: tuple[Trial, ...]) -> dict[str, Observation[datetime]]:
+    def reported(self, trials: Collection[Trial]) -> dict[str, Observation[datetime]]:
         """Return the times that registries have reported of these Trials, by their UIDs."""
-        found = ((trial.metadata.uid, self.time_of(trial)) for trial in trials)
-        return {uid: time for uid, time in found if time is not None}
+        found = {}
+        for trial in trials:
+            report = self._report_of(trial)
+            if report is not None and report.value is not None:
+                found[trial.metadata.uid] = Observation(report.value, report.time, report.term)
+        return found
 
-    def time_of(self, trial: Trial) -> Observation[datetime] | None:
-        """Return what the registry of a Trial has reported of it."""
-        place = registry_of(trial)
-        listing = self._times.get(place) if place else None
-        found = listing.value.get(trial.trial_id) if listing else None
-        return Observation(found, listing.time, listing.term) if listing and found else None
+    def looks(self, trials: Collection[Trial]) -> dict[str, RegistryLook]:
+        """Return what came of asking for these Trials, by their UIDs; nothing of those nobody asked for."""
+        found = {}
+        for trial in trials:
+            place = registry_of(trial)
+            if place is None or place not in self._known:
+                continue
+            known, report = self._known[place], self._report_of(trial)
+            failed = known.failed_singly.get(trial.trial_id) or known.failed
+            look = RegistryLook(
+                answered=report.time if report is not None else None,
+                failed=failed,
+                wanted=known.wanted.get(trial.metadata.uid),
+            )
+            if look != RegistryLook():
+                found[trial.metadata.uid] = look
+        return found
 
-    def asked(self, trial: Trial) -> datetime | None:
-        """Return when the registry of a Trial was last asked."""
+    def _report_of(self, trial: Trial) -> Report | None:
         place = registry_of(trial)
-        return self._asked.get(place) if place else None
+        if place is None or place not in self._known:
+            return None
+        return self._known[place].reports.get(trial.trial_id)
 
 
 def registry_of(trial: Trial) -> Place | None:

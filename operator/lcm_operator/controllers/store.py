@@ -105,6 +105,11 @@ class Store:
         self.replaced: deque[Trial] = deque(maxlen=_REMEMBERED_DEAD)
         """Trials in whose place another one was seen before their end was, for somebody to tell people."""
 
+    @property
+    def settings(self) -> Settings:
+        """What the decisions depend on besides the snapshots."""
+        return self._settings
+
     def all_keys(self) -> list[Key]:
         """Return the keys of all slots."""
         return list(self._slots)
@@ -155,7 +160,7 @@ class Store:
             admission=slot.admission,
             refusal=slot.refusal,
             reported=self.registries.reported(trials),
-            asked=self.registries.asked(chosen) if chosen else None,
+            looks=self.registries.looks(trials),
             engine_gone=slot.engine_gone,
             engine_read_after_end=slot.engine_read_after_end,
             settings=self._settings,
@@ -313,7 +318,7 @@ class Store:
     def begin_term(self) -> None:
         """Drop what earlier terms learnt: another leader may have changed it without our seeing it."""
         self.term += 1
-        self.registries.begin_term()
+        self.registries.begin_term(self.term)
         for slot in self._slots.values():
             slot.set_pod(None)
             slot.admission = slot.refusal = slot.beat = slot.unreadable_runs = None

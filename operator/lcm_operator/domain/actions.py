@@ -154,15 +154,14 @@ class EndUnreadableEngine:
 
 @dataclass(frozen=True)
 class AskRegistry:
-    """Have a TrialRegistry asked soon: a trial is about to be armed by what it told."""
+    """Have the TrialRegistry of a trial asked at once: something is about to rest on what it reports."""
 
-    namespace: str
-    name: str
+    trial: Trial
 
 
 @dataclass(frozen=True)
 class ReleaseImport:
-    """Note that an imported Trial is being deleted, so that it is not imported again, and let it go."""
+    """Note that a Trial was imported, or is being deleted, then take the earlier versions' finalizer off."""
 
     trial: Trial
 

@@ -10,7 +10,6 @@ from lcm_operator.api import reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     Action,
-    AskRegistry,
     CheckAdmission,
     CreateEngine,
     Decision,
@@ -22,14 +21,15 @@ from lcm_operator.domain.actions import (
 )
 from lcm_operator.domain.granting import manifest_of
 from lcm_operator.domain.plans import resolve_engine
+from lcm_operator.domain.registry_times import ask_for_arming
 from lcm_operator.domain.snapshot import Problem, Snapshot
 from lcm_operator.domain.trial_status import ACCEPTED, Set, trial_status
 
 
 def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision:
     """Decide about a trial whose start time is near."""
-    if ask := _ask(snapshot, trial, begin, now):
-        return act(ask)
+    if asking := ask_for_arming(snapshot, trial, begin, now):
+        return asking
     retry = snapshot.settings.retry_arming
     problem = engine_problem(snapshot, trial, begin, now, retry)
     if isinstance(problem, CreateEngine):
@@ -42,21 +42,14 @@ def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: dateti
         problem = admission.value.problem
     if writes := show_scheduled(trial, begin, now, _armed(problem)):
         return act(*writes)
+    ask_again = begin - snapshot.settings.ask_again_lead
+    if problem is None and trial.spec.registry_ref is not None and now < ask_again:
+        return wait("armed", ask_again, Urgency.FOLLOW)
     if problem is None:
         return wait("armed", begin, Urgency.START)
     if now + retry >= begin:
         return wait("the start time is next", begin, Urgency.START)
     return wait("arming is tried again", now + retry)
-
-
-def _ask(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> AskRegistry | None:
-    """Return the question to the registry, once for each time that a trial is about to be armed by it."""
-    if trial.spec.registry_ref is None:
-        return None
-    opened, asked = begin - snapshot.settings.arm_lead, snapshot.asked
-    if asked is not None and (asked >= opened or now - asked <= snapshot.settings.fresh_enough):
-        return None
-    return AskRegistry(trial.metadata.namespace, trial.spec.registry_ref.name)
 
 
 def engine_problem(

@@ -58,10 +58,7 @@ def _decisions(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Itera
     for trial in snapshot.trials:
         if trial is not chosen and (moved := decide_move(snapshot, trial, now)):
             yield moved
-        if (
-            trial.metadata.deletion_timestamp is not None
-            and names.FINALIZER_IMPORT in trial.metadata.finalizers
-        ):
+        if names.FINALIZER_IMPORT in trial.metadata.finalizers:
             yield act(ReleaseImport(trial))
         if trial is not chosen:
             yield decide_waiting(snapshot, trial, chosen, now)

@@ -1,49 +1,105 @@
-"""What a pull of a registry brings about: Trials to be made, held back or let go on. Pure.
+"""What a registry's list brings about: Trials to be made, resumed, moved, suspended or asked for. Pure.
 
-Called by `controllers.registries` with what the registry has just told and what is known of the namespace.
+`compare` takes the list and what is known of the namespace; `controllers.registry_pull` carries out what it
+returns. What was imported is remembered on the TrialRegistry, in `status.imports`: a digest and the start
+time for each Trial that has not started. One that is there and whose Trial is gone was deleted by somebody.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import base64
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lcm_operator.api import names
 from lcm_operator.api.registry import TrialRegistry
+from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.trial_status import outcome
+from lcm_operator.domain.trial_status import outcome, start_time
+
+MOST_REMEMBERED = 20_000
+_KEPT_IGNORED = 1000
+_FORM = "%Y-%m-%dT%H:%M:%SZ"
+_DIGEST_BYTES = 9
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a registry has told: start times by trial ID. `missing`: those of our IDs that it has not."""
+class Changes:
+    """What is to be done after a list was read."""
 
-    times: Mapping[str, datetime]
-    missing: frozenset[str] = frozenset()
+    moved: tuple[Trial, ...]
+    """Trials for which the list has another time than their status, or the first."""
+    resumed: tuple[Trial, ...]
+    """Trials that had vanished and are listed again."""
+    lacking: tuple[Trial, ...]
+    """Trials that wait for their start and that the list does not have."""
+    wanted: tuple[tuple[str, datetime], ...] = ()
+    """What is to be imported, the soonest first."""
+    removed: tuple[str, ...] = ()
+    """Trial IDs that were imported before, lie ahead, and have no Trial as far as we know."""
+    beyond_limit: int = 0
+    """How many more would be imported without spec.importLimit."""
 
 
-def to_import(
-    registry: TrialRegistry, told: Told, known: Iterable[str], now: datetime
-) -> Iterator[tuple[str, datetime]]:
-    """Go through the IDs and times for which Trials are to be made: ahead, not known here, not ignored."""
-    if registry.spec.import_ == "All":
-        passed_over = {*known, *registry.status.ignored}
-        for trial_id, begin in told.times.items():
-            if begin > now and trial_id not in passed_over:
-                yield trial_id, begin
+def compare(
+    registry: TrialRegistry, times: Mapping[str, datetime], trials: Collection[Trial], now: datetime
+) -> Changes:
+    """Return what follows from a list; `trials`: all of the registry's namespace."""
+    own = [trial for trial in trials if _is_of(trial, registry)]
+    moved = [trial for trial in own if times.get(trial.trial_id) not in (None, trial.status.start_time)]
+    resumed = [trial for trial in own if trial.trial_id in times and _is_held_back(trial)]
+    lacking = [trial for trial in own if trial.trial_id not in times and _waits(trial)]
+    if registry.spec.import_ != "All":
+        return Changes(tuple(moved), tuple(resumed), tuple(lacking))
+    passed_over = {*(trial.trial_id for trial in trials), *registry.status.ignored}
+    memory = remembered(registry.status.imports)
+    ahead = sorted(
+        ((trial_id, at) for trial_id, at in times.items() if at > now and trial_id not in passed_over),
+        key=lambda entry: entry[1],
+    )
+    removed = [trial_id for trial_id, _ in ahead if memory.get(digest(trial_id), now) > now]
+    wanted = [entry for entry in ahead if entry[0] not in set(removed)] if removed else ahead
+    waiting = sum(is_imported(trial) and _waits(trial) for trial in own)
+    room = max(0, registry.spec.import_limit - waiting)
+    return Changes(
+        tuple(moved),
+        tuple(resumed),
+        tuple(lacking),
+        wanted=tuple(wanted[:room]),
+        removed=tuple(removed),
+        beyond_limit=len(wanted[room:]),
+    )
 
 
-def manifest(registry: TrialRegistry, trial_id: str, begin: datetime, name: str) -> dict[str, Any]:
-    """Return the Trial that is made for an entry of the registry."""
-    told = begin.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def next_look_ups(
+    lacking: Iterable[Trial], asked: Mapping[str, datetime], now: datetime, urgent_within: timedelta
+) -> list[Trial]:
+    """Return the order in which Trials are asked for singly: what starts soon, then the longest not asked."""
+
+    def rank(trial: Trial) -> tuple[bool, datetime, str]:
+        start, last = start_time(trial), asked.get(trial.metadata.uid)
+        is_urgent = start is not None and start - now <= urgent_within
+        return (not is_urgent, last or datetime.min.replace(tzinfo=UTC), trial.metadata.name)
+
+    return sorted(lacking, key=rank)
+
+
+def manifest(
+    registry: TrialRegistry, trial_id: str, start: datetime, name: str, read: datetime
+) -> dict[str, Any]:
+    """Return the Trial that is made for an entry of the registry; `read`: when the registry was asked."""
     return {
         "apiVersion": names.API_VERSION,
         "kind": "Trial",
         "metadata": {
             "name": name,
             "namespace": registry.metadata.namespace,
-            "annotations": {names.ANNOTATION_REGISTRY_START_TIME: told},
-            "finalizers": [names.FINALIZER_IMPORT],
+            "annotations": {
+                names.ANNOTATION_REGISTRY_START_TIME: start.astimezone(UTC).strftime(_FORM),
+                names.ANNOTATION_REGISTRY_READ_TIME: rfc3339(read),
+                names.ANNOTATION_IMPORTED_BY: registry.metadata.name,
+            },
         },
         "spec": {
             **registry.spec.trial_template,
@@ -54,34 +110,111 @@ def manifest(registry: TrialRegistry, trial_id: str, begin: datetime, name: str)
 
 
 def is_imported(trial: Trial) -> bool:
-    """Return whether a Trial was made by a pull."""
-    return names.FINALIZER_IMPORT in trial.metadata.finalizers
+    """Return whether a Trial was made by an import; earlier versions marked it by a finalizer."""
+    return (
+        names.ANNOTATION_IMPORTED_BY in trial.metadata.annotations
+        or names.FINALIZER_IMPORT in trial.metadata.finalizers
+    )
 
 
-def suspension(registry: TrialRegistry, told: Told, trial: Trial, now: datetime) -> dict[str, Any] | None:
-    """Return the merge patch that holds a vanished trial back, or lets go on one that is there again.
+def is_imported_by(trial: Trial, registry: TrialRegistry) -> bool:
+    """Return whether a Trial was made by an import from this registry."""
+    return is_imported(trial) and _is_of(trial, registry)
 
-    What people have written in between stands: one that they resumed is not suspended again.
+
+def suspension(registry: TrialRegistry, trial: Trial, now: datetime) -> dict[str, Any] | None:
+    """Return the merge patch that suspends a trial which the registry said it no longer has, if any.
+
+    What people have written since stands: one that they resumed is not suspended again.
     """
     noted = names.ANNOTATION_VANISHED in trial.metadata.annotations
-    if not is_imported(trial) or trial.status.started_time is not None or outcome(trial) is not None:
+    if registry.spec.on_vanished != "Suspend" or not is_imported(trial) or noted or trial.spec.suspend:
         return None
-    guard = {"resourceVersion": trial.metadata.resource_version}
-    if noted and trial.trial_id in told.times:
-        cleared = {"metadata": guard | {"annotations": {names.ANNOTATION_VANISHED: None}}}
-        return cleared | ({"spec": {"suspend": False}} if trial.spec.suspend else {})
-    if noted or trial.spec.suspend or registry.spec.on_vanished != "Suspend":
+    if not _waits(trial):
         return None
-    if trial.trial_id not in told.missing or trial.metadata.deletion_timestamp is not None:
-        return None
-    since = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "metadata": guard | {"annotations": {names.ANNOTATION_VANISHED: since}},
-        "spec": {"suspend": True},
-    }
+    annotations = {names.ANNOTATION_VANISHED: now.astimezone(UTC).strftime(_FORM)}
+    return {"metadata": _guard(trial) | {"annotations": annotations}, "spec": {"suspend": True}}
 
 
-def still_ignored(registry: TrialRegistry, by_hand: Iterable[str]) -> tuple[str, ...]:
-    """Return the IDs that are not imported, without those that somebody has scheduled `by_hand`."""
-    wanted = set(by_hand)
-    return tuple(trial_id for trial_id in registry.status.ignored if trial_id not in wanted)
+def resumption(trial: Trial) -> dict[str, Any]:
+    """Return the merge patch that lets a trial go on that was suspended because it had vanished."""
+    cleared = {"metadata": _guard(trial) | {"annotations": {names.ANNOTATION_VANISHED: None}}}
+    return cleared | ({"spec": {"suspend": False}} if trial.spec.suspend else {})
+
+
+def release(trial: Trial) -> dict[str, Any]:
+    """Return the merge patch that takes the finalizer of earlier versions off; it stays an import."""
+    left = [name for name in trial.metadata.finalizers if name != names.FINALIZER_IMPORT]
+    metadata: dict[str, Any] = _guard(trial) | {"finalizers": left}
+    if trial.spec.registry_ref is not None and trial.metadata.deletion_timestamp is None:
+        metadata["annotations"] = {names.ANNOTATION_IMPORTED_BY: trial.spec.registry_ref.name}
+    return {"metadata": metadata}
+
+
+def digest(trial_id: str) -> str:
+    """Return what stands for a trial ID in `status.imports`."""
+    full = hashlib.sha256(trial_id.encode()).digest()
+    return base64.urlsafe_b64encode(full[:_DIGEST_BYTES]).decode()
+
+
+def remembered(imports: Iterable[str]) -> dict[str, datetime]:
+    """Return start times by digests; what people have written there that is no such entry is passed over."""
+    found = {}
+    for entry in imports:
+        key, _, seconds = entry.partition("/")
+        if seconds.isascii() and seconds.isdigit() and len(seconds) <= 12:  # noqa: PLR2004 - to year 9999
+            found[key] = datetime.fromtimestamp(min(int(seconds), 253402300799), UTC)
+    return found
+
+
+def remember(
+    registry: TrialRegistry,
+    trials: Iterable[Trial],
+    made: Iterable[tuple[str, datetime]],
+    times: Mapping[str, datetime],
+    now: datetime,
+) -> tuple[str, ...]:
+    """Return `status.imports` anew: what it was, what is imported and what was just `made`, as long as ahead.
+
+    `trials`: all of the namespace. One that somebody has scheduled by hand is no import any more.
+    """
+    memory = remembered(registry.status.imports)
+    for trial in trials:
+        start = times.get(trial.trial_id) or start_time(trial)
+        if not is_imported(trial):
+            memory.pop(digest(trial.trial_id), None)
+        elif start is not None and _is_of(trial, registry) and _waits(trial):
+            memory[digest(trial.trial_id)] = start
+    return noted({key: start for key, start in memory.items() if start > now}, made)
+
+
+def noted(memory: Mapping[str, datetime], made: Iterable[tuple[str, datetime]]) -> tuple[str, ...]:
+    """Return `status.imports` of a memory and what was `made`; of too many the soonest are dropped."""
+    known = {**memory} | {digest(trial_id): start for trial_id, start in made}
+    latest = sorted(((start, key) for key, start in known.items()), reverse=True)[:MOST_REMEMBERED]
+    return tuple(f"{key}/{int(start.timestamp())}" for start, key in latest)
+
+
+def ignored(before: Iterable[str], removed: Collection[str], trials: Iterable[Trial]) -> tuple[str, ...]:
+    """Return `status.ignored` anew: without what somebody has scheduled by hand, the last removed last."""
+    by_hand = {trial.trial_id for trial in trials if not is_imported(trial)}
+    left = [known for known in before if known not in by_hand and known not in removed]
+    return (*left, *(trial_id for trial_id in removed if trial_id not in by_hand))[-_KEPT_IGNORED:]
+
+
+def _waits(trial: Trial) -> bool:
+    """Return whether a Trial is still to start."""
+    over = trial.status.started_time is not None or outcome(trial) is not None
+    return not over and trial.metadata.deletion_timestamp is None
+
+
+def _is_of(trial: Trial, registry: TrialRegistry) -> bool:
+    return trial.spec.registry_ref is not None and trial.spec.registry_ref.name == registry.metadata.name
+
+
+def _is_held_back(trial: Trial) -> bool:
+    return is_imported(trial) and names.ANNOTATION_VANISHED in trial.metadata.annotations and _waits(trial)
+
+
+def _guard(trial: Trial) -> dict[str, Any]:
+    return {"resourceVersion": trial.metadata.resource_version}

@@ -1,57 +1,166 @@
-"""Start times that come from a registry: which one counts, and how a change of it is shown. Pure.
+"""Start times that a registry reports: which read counts, how a move is shown, when to ask again. Pure.
 
-What was written to the Trial's status counts, or before that what the registry told this process, or what
-was read when the Trial was made. So nothing is forgotten while the registry is away. A change goes into the
-status before anything is done about it: an engine that was armed for the old time is then thrown away for a
-reason that every process can see. Called by `domain.decide`, `domain.scheduling` and `domain.waiting`.
+The later of two reads counts, whoever made it: this process in its term, or whoever made the Trial and noted
+it there. What was written to the Trial's status stands until a later read differs from it. So nothing is
+forgotten while the registry is away. A move goes into the status before anything is done about it: an engine
+that was armed for the old time is then removed for a reason that every process can see.
+
+`ask_first` is the one gate before anything that can't be taken back: nothing is started or missed by a time
+that was read too long ago, or in an earlier term, unless the registry was asked again and stayed silent.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from lcm_operator.api import names, reasons
 from lcm_operator.api.times import parse_start_time
 from lcm_operator.api.trial import RegistryMove, Trial
-from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act
-from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.snapshot import Snapshot
+from lcm_operator.domain.actions import AskRegistry, Decision, RecordEvent, Urgency, WriteTrial, act, wait
+from lcm_operator.domain.observation import Observation
+from lcm_operator.domain.snapshot import RegistryLook, Snapshot
 from lcm_operator.domain.trial_status import has_outcome, outcome, start_time, trial_status
 
 _KEPT_MOVES = 5
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_ROUNDED = timedelta(seconds=1)
+"""A creationTimestamp has whole seconds."""
+_BEFORE_THE_LAST_MOMENT = timedelta(milliseconds=200)
+_NOBODY_ASKED = RegistryLook()
 
 
 def begin_of(snapshot: Snapshot, trial: Trial) -> datetime | None:
-    """Return the start time of a Trial that is not latched, in UTC; None while no registry told it."""
+    """Return the start time of a Trial that is not latched, in UTC; None while no registry reported it."""
     known = start_time(trial)
     if known is not None or trial.spec.registry_ref is None:
         return known
-    return value_of(snapshot.reported.get(trial.metadata.uid)) or _read_at_creation(trial)
+    reads = [read for read in (snapshot.reported.get(trial.metadata.uid), read_by_creator(trial)) if read]
+    return max(reads, key=lambda read: read.time).value if reads else None
 
 
 def decide_move(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
-    """Return the write that moves a trial to the time that the registry tells now; None if there is none.
+    """Return the write that moves a trial to the time that the registry reports now; None if there is none.
 
     One that was missed is moved only ahead: then it is scheduled again.
     """
-    told, before = value_of(snapshot.reported.get(trial.metadata.uid)), trial.status.start_time
-    if told is None or before is None or told == before or trial.spec.registry_ref is None:
+    reported, before = _later_report(snapshot, trial), trial.status.start_time
+    if reported is None or before is None or reported == before or trial.spec.registry_ref is None:
         return None
     if trial.status.started_time is not None or trial.metadata.deletion_timestamp is not None:
         return None
-    if outcome(trial) is not None and not (has_outcome(trial, reasons.MISSED) and told > now):
+    if outcome(trial) is not None and not (has_outcome(trial, reasons.MISSED) and reported > now):
         return None
-    move = RegistryMove(from_=before, to=told, time=now.astimezone(UTC))
+    move = RegistryMove(from_=before, to=reported, time=now.astimezone(UTC))
     kept = (*trial.status.registry_moves, move)[-_KEPT_MOVES:]
-    why = f"the registry has moved the start from {_shown(before)} to {_shown(told)}"
+    why = f"the registry has moved the start from {_shown(before)} to {_shown(reported)}"
     return act(
-        WriteTrial(trial, trial_status(trial, now, start_time=told, registry_moves=kept)),
+        WriteTrial(trial, trial_status(trial, now, start_time=reported, registry_moves=kept)),
         RecordEvent(trial, reasons.MOVED, why),
     )
 
 
-def _read_at_creation(trial: Trial) -> datetime | None:
-    """Return the annotation of REST and import. People can write anything there: what is no time is none."""
-    text = trial.metadata.annotations.get(names.ANNOTATION_REGISTRY_START_TIME, "")
-    return parse_start_time(text)
+def ask_for_the_first_time(snapshot: Snapshot, trial: Trial) -> Decision | None:
+    """Return the question to the registry of a trial without a start time, once in a term."""
+    if trial.spec.registry_ref is None or trial.metadata.uid in snapshot.looks:
+        return None
+    return act(_ask(trial))
+
+
+def ask_for_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision | None:
+    """Return what comes before a trial is armed: a look at the registry; None if it was asked lately.
+
+    Once when arming begins, and again shortly before the start if it would be too long ago by then.
+    """
+    settings = snapshot.settings
+    since = min(begin - settings.arm_lead, now - settings.fresh_enough)
+    if now >= begin - settings.ask_again_lead:
+        since = begin - settings.fresh_at_start + settings.registry_patience
+    return _ask_since(snapshot, trial, since, now, begin)
+
+
+def ask_first(
+    snapshot: Snapshot, trial: Trial, now: datetime, limit: datetime | None = None
+) -> Decision | None:
+    """Return what comes before a trial is started or missed: a look at the registry; None if it was asked.
+
+    In bounded time: where a registry stays silent, what was known before counts; at `limit` at once.
+    """
+    return _ask_since(snapshot, trial, now - snapshot.settings.fresh_at_start, now, limit)
+
+
+def unconfirmed(snapshot: Snapshot, trial: Trial, now: datetime) -> tuple[RecordEvent, ...]:
+    """Return the Event about a trial that goes by a time which its registry did not confirm; () if it did."""
+    since = now - snapshot.settings.fresh_at_start
+    if trial.spec.registry_ref is None or _is_confirmed(snapshot, trial, since):
+        return ()
+    failed = _look(snapshot, trial).failed
+    why = failed.value if failed is not None else "it gave no answer in time"
+    name = trial.spec.registry_ref.name
+    text = f"TrialRegistry {name} did not confirm the start time, what was known before counts: "
+    return (RecordEvent(trial, reasons.REGISTRY_SILENT, text + why, warning=True),)
+
+
+def read_by_creator(trial: Trial) -> Observation[datetime] | None:
+    """Return what REST or an import has noted on the Trial that it made; what is no time is none.
+
+    People can write anything there: it counts as read when the Trial was made at the latest, and as older
+    than any other read if it does not say when.
+    """
+    annotations = trial.metadata.annotations
+    reported = parse_start_time(annotations.get(names.ANNOTATION_REGISTRY_START_TIME, ""))
+    if reported is None or trial.spec.registry_ref is None:
+        return None
+    read = _moment(annotations.get(names.ANNOTATION_REGISTRY_READ_TIME, ""))
+    made = trial.metadata.creation_timestamp
+    if read is None or made is None:
+        return Observation(reported, _NEVER)
+    return Observation(reported, min(read, made + _ROUNDED))
+
+
+def _later_report(snapshot: Snapshot, trial: Trial) -> datetime | None:
+    """Return what the registry reported to this process, unless the Trial was made by a later read."""
+    reported, noted = snapshot.reported.get(trial.metadata.uid), read_by_creator(trial)
+    if reported is None or (noted is not None and noted.time > reported.time):
+        return None
+    return reported.value
+
+
+def _ask_since(
+    snapshot: Snapshot, trial: Trial, since: datetime, now: datetime, limit: datetime | None
+) -> Decision | None:
+    look = _look(snapshot, trial)
+    if trial.spec.registry_ref is None or _is_confirmed(snapshot, trial, since):
+        return None
+    if look.failed is not None and look.failed.time >= since:
+        return None
+    if limit is not None and now >= limit - _BEFORE_THE_LAST_MOMENT:
+        return None
+    if look.wanted is None or look.wanted < since:
+        return act(_ask(trial), urgency=Urgency.FOLLOW)
+    until = look.wanted + snapshot.settings.registry_patience
+    if limit is not None:
+        until = min(until, limit - _BEFORE_THE_LAST_MOMENT)
+    return wait("the registry is being asked", until, Urgency.FOLLOW) if now < until else None
+
+
+def _is_confirmed(snapshot: Snapshot, trial: Trial, since: datetime) -> bool:
+    answered, noted = _look(snapshot, trial).answered, read_by_creator(trial)
+    return (answered is not None and answered >= since) or (noted is not None and noted.time >= since)
+
+
+def _look(snapshot: Snapshot, trial: Trial) -> RegistryLook:
+    return snapshot.looks.get(trial.metadata.uid, _NOBODY_ASKED)
+
+
+def _ask(trial: Trial) -> AskRegistry:
+    assert trial.spec.registry_ref is not None  # noqa: S101 - for mypy: every caller has looked
+    return AskRegistry(trial)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo is not None else None
 
 
 def _shown(moment: datetime) -> str:

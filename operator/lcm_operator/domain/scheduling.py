@@ -28,7 +28,7 @@ from lcm_operator.domain.arming import decide_arming, engine_problem, refused, s
 from lcm_operator.domain.deadline import JUST_AFTER, last_moment, retry_at
 from lcm_operator.domain.granting import manifest_of
 from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.registry_times import begin_of
+from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, begin_of, unconfirmed
 from lcm_operator.domain.requests import handled, open_deletes, trial_delete
 from lcm_operator.domain.retention import decide_over
 from lcm_operator.domain.snapshot import Pod, Problem, Snapshot
@@ -52,14 +52,16 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     if ended := _cancel(snapshot, trial, now):
         return ended
     if begin is not None and now > last_moment(trial, begin):
-        return _miss(snapshot, trial, begin, now)
+        return ask_first(snapshot, trial, now) or _miss(snapshot, trial, begin, now)
     if trial.spec.suspend:
         return _suspend(snapshot, trial, begin, now)
     if begin is None:
         awaiting = Set(reasons.SCHEDULED, "False", reasons.AWAITING_REGISTRY)
-        return _without_engine(snapshot, _not_scheduled(trial, now, awaiting, None))
+        shown = _not_scheduled(trial, now, awaiting, None)
+        asking = None if shown.actions else ask_for_the_first_time(snapshot, trial)
+        return _without_engine(snapshot, asking or shown)
     if begin <= now and _waited_for_its_id(trial):
-        return _miss(snapshot, trial, begin, now)
+        return ask_first(snapshot, trial, now) or _miss(snapshot, trial, begin, now)
     if snapshot.engine is not None and not _armed_for(snapshot.engine, trial, begin):
         return _without_engine(snapshot, wait("waiting for the old TrialEngine to go"))
     if now < begin - snapshot.settings.arm_lead:
@@ -103,6 +105,8 @@ def _cancel(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
 
 
 def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision:
+    if asking := ask_first(snapshot, trial, now, last_moment(trial, begin)):
+        return asking
     refusal = snapshot.refusal if was_refused(snapshot.refusal, begin) else None
     again, urgency, retry = None, Urgency.START, timedelta(0)
     if refusal is not None:
@@ -118,6 +122,7 @@ def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> 
         return act(
             _latch(trial, snapshot.engine, pod, begin, now),
             RecordEvent(trial, reasons.STARTED, f"pod {pod.name} was created"),
+            *unconfirmed(snapshot, trial, now),
             urgency=Urgency.FOLLOW,
         )
     problem = problem or refused(snapshot, now, retry)
@@ -194,7 +199,8 @@ def _miss(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> D
         if armed is not None and armed.status == "False":
             reason, why = armed.reason, f"{why}: {armed.message}"
     status = missed_status(trial, begin, now, why, reason)
-    return act(WriteTrial(trial, status), RecordEvent(trial, reasons.MISSED, why, warning=True))
+    missed = RecordEvent(trial, reasons.MISSED, why, warning=True)
+    return act(WriteTrial(trial, status), missed, *unconfirmed(snapshot, trial, now))
 
 
 def _without_engine(snapshot: Snapshot, then: Decision) -> Decision:

@@ -23,6 +23,12 @@ class Settings:
     retry_arming: timedelta = timedelta(seconds=10)
     fresh_enough: timedelta = timedelta(seconds=10)
     """How old a registry's answer may be when a trial is armed by it."""
+    fresh_at_start: timedelta = timedelta(seconds=30)
+    """How old it may be when a trial is started or missed by it."""
+    ask_again_lead: timedelta = timedelta(seconds=20)
+    """How long before the start a registry is asked again whose answer would be too old by then."""
+    registry_patience: timedelta = timedelta(seconds=5)
+    """How long a trial waits for a registry that was asked."""
     retry_start: timedelta = timedelta(seconds=1)
     poll_ending_pod: timedelta = timedelta(seconds=1)
 
@@ -78,6 +84,18 @@ class Admission:
 
 
 @dataclass(frozen=True)
+class RegistryLook:
+    """What came of asking for one Trial's start time, in this term."""
+
+    answered: datetime | None = None
+    """When the last request was begun that said something of the trial, be it that the registry lacks it."""
+    failed: Observation[str] | None = None
+    """Why the last request failed, if none has succeeded since."""
+    wanted: datetime | None = None
+    """When the registry was last to be asked for this trial."""
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One slot. What is not in API objects is an observation of this term, None until somebody looked."""
 
@@ -101,8 +119,8 @@ class Snapshot:
     """Why the last create of a TrialEngine or pod was refused."""
     reported: Mapping[str, Observation[datetime]] = field(default_factory=dict)
     """The start times, by the UIDs of the Trials, that registries reported last."""
-    asked: datetime | None = None
-    """When the registry of the holder was last asked."""
+    looks: Mapping[str, RegistryLook] = field(default_factory=dict)
+    """By the UIDs of the Trials, what came of asking for their start times."""
     engine_gone: bool = False
     """The API server itself said that the TrialEngine that was latched is not there."""
     engine_read_after_end: bool = False

@@ -6,7 +6,7 @@ from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
 from lcm_operator.domain.deadline import last_moment
-from lcm_operator.domain.registry_times import begin_of
+from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, begin_of
 from lcm_operator.domain.requests import trial_delete
 from lcm_operator.domain.retention import answer_requests, decide_over
 from lcm_operator.domain.snapshot import Snapshot
@@ -25,6 +25,8 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
     why = f"trial ID {trial.trial_id!r} is held by {other}"
     begin = begin_of(snapshot, trial)
     if begin is not None and now > last_moment(trial, begin):
+        if asking := ask_first(snapshot, trial, now):
+            return asking
         status = missed_status(trial, begin, now, why, reasons.DUPLICATE_TRIAL_ID)
         return act(WriteTrial(trial, status), RecordEvent(trial, reasons.MISSED, why, warning=True))
     refused = Set(reasons.ACCEPTED, "False", reasons.DUPLICATE_TRIAL_ID, why)
@@ -34,6 +36,8 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
             return act(WriteTrial(trial, status))
         event = RecordEvent(trial, reasons.DUPLICATE_TRIAL_ID, why, warning=True)
         return act(WriteTrial(trial, status), event)
+    if begin is None and (asking := ask_for_the_first_time(snapshot, trial)):
+        return asking
     until = None if begin is None else last_moment(trial, begin) + timedelta(milliseconds=1)
     return wait("another trial holds the ID", until)
 

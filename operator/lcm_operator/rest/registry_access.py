@@ -1,6 +1,10 @@
 """The one TrialRegistry that the sidecar asks, and how it is reached. Called by `scheduling` and `routes`."""
 
+import asyncio
 import uuid
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 from lcm_operator.api import names
 from lcm_operator.api.registry import TrialRegistry
@@ -8,13 +12,22 @@ from lcm_operator.api.storage import parse
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import Conflict, NotFound
 from lcm_operator.kube.resources import SECRETS, TRIAL_REGISTRIES
+from lcm_operator.registry.asking import in_thread
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import connection_of
-from lcm_operator.registry.errors import BadConnection
+from lcm_operator.registry.errors import BadConnection, BadReply
+from lcm_operator.registry.listing import Listing, Selection
+from lcm_operator.registry.replies import Entry
 from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.view import View
 
 _ATTEMPTS = 10
+_MOST_AHEAD = 20_000
+"""Each costs some 2 KiB while it is scheduled: what several callers read fits into the sidecar's memory."""
+_LISTS_AT_ONCE = 2
+_TRIALS_AT_ONCE = 16
+_JUST_NOW = timedelta(seconds=2)
+T = TypeVar("T")
 
 
 class RegistryAccess:
@@ -25,9 +38,31 @@ class RegistryAccess:
         self._client = client
         self._view = view
         self._namespace = namespace
+        self._lists = asyncio.Semaphore(_LISTS_AT_ONCE)
+        self._trials = asyncio.Semaphore(_TRIALS_AT_ONCE)
 
-    async def client(self) -> RegistryClient:
-        """Return a client, whose calls belong in a thread. Raises RegistryError, Malformed."""
+    async def trial(self, trial_id: str) -> Entry:
+        """Return what the registry has of one trial. Raises RegistryError, Malformed."""
+        return await self._ask(self._trials, lambda client: client.trial(trial_id))
+
+    async def trials_ahead(self, now: datetime, scheduled: Collection[str]) -> Listing:
+        """Return what the registry has that lies ahead, and what of it is `scheduled`.
+
+        Raises RegistryError, also if it is too much; Malformed.
+        """
+        selection = Selection(scheduled, _MOST_AHEAD, now - _JUST_NOW)
+        listing = await self._ask(self._lists, lambda client: client.list_trials(selection))
+        if listing.left_out:
+            raise BadReply(f"it has more than {_MOST_AHEAD} trials that lie ahead")
+        return listing
+
+    async def _ask(self, few: asyncio.Semaphore, request: Callable[[RegistryClient], T]) -> T:
+        """Make a request in a thread, so many at a time."""
+        async with few:
+            client = await self._client_of_now()
+            return await in_thread(lambda: request(client))
+
+    async def _client_of_now(self) -> RegistryClient:
         raw = await self._get()
         if raw is None:
             raise BadConnection(f"TrialRegistry {self.name} does not exist")

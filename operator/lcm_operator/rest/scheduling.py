@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from lcm_operator.api import names
+from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.times import parse_start_time
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound
@@ -83,8 +84,8 @@ class Scheduling:
     async def schedule_all(self) -> Outcome:
         """Schedule what the registry has and what is neither scheduled nor executing."""
         try:
-            registry = await self._registry.client()
-            listing = await asyncio.to_thread(registry.list_trials)
+            read = self._now()
+            listing = await self._registry.trials_ahead(read, self._view.trial_ids())
         except RegistryError as error:
             raise Refused(400, f"Failed to retrieve trials: {error}") from error
         ahead = [entry for entry in listing.entries if not self._is_past(entry.start_time)]
@@ -99,7 +100,7 @@ class Scheduling:
         async def add(entry: Entry) -> None:
             async with few, self._locks.of(entry.id):
                 if self._view.engine(entry.id) is None and self._view.scheduling(entry.id) is None:
-                    await self._create_from_registry(entry)
+                    await self._create_from_registry(entry, read)
                     added.add(entry.id)
 
         await _all(add(entry) for entry in ahead if entry.id not in executing | added)
@@ -142,12 +143,12 @@ class Scheduling:
     async def _schedule_from_registry(self, trial_id: str) -> None:
         if self._view.engine(trial_id) is not None:
             raise Refused(400, f"Engine instance with trial ID: {trial_id} already exists.")
-        registry = await self._registry.client()
-        entry = await asyncio.to_thread(registry.trial, trial_id)
+        read = self._now()
+        entry = await self._registry.trial(trial_id)
         if self._is_past(entry.start_time):
             raise Refused(400, _PAST)
         self._refuse_scheduled(trial_id)
-        await self._create_from_registry(entry)
+        await self._create_from_registry(entry, read)
 
     def _is_past(self, start: datetime) -> bool:
         """Return whether it is too late. Scripts post the present time cut to seconds: so is ours."""
@@ -157,8 +158,11 @@ class Scheduling:
         if self._view.scheduling(trial_id) is not None:
             raise Refused(400, f"Trial scheduling with ID: {trial_id} already exists.")
 
-    async def _create_from_registry(self, entry: Entry) -> None:
-        annotations = {names.ANNOTATION_REGISTRY_START_TIME: _text(entry.start_time)}
+    async def _create_from_registry(self, entry: Entry, read: datetime) -> None:
+        annotations = {
+            names.ANNOTATION_REGISTRY_START_TIME: _text(entry.start_time),
+            names.ANNOTATION_REGISTRY_READ_TIME: rfc3339(read),
+        }
         await self._create(entry.id, {"registryRef": {"name": self._registry.name}}, annotations)
 
     async def _create(self, trial_id: str, when: Json, annotations: dict[str, str] | None = None) -> None:

@@ -87,6 +87,10 @@ class View:
             return None
         return _alone(engine)
 
+    def trial_ids(self) -> frozenset[str]:
+        """Return the IDs of all Trials."""
+        return frozenset(self._names)
+
     def trial(self, name: str) -> ViewedTrial | None:
         """Return a Trial by the name of its object."""
         return self._trials.get(name)

@@ -305,7 +305,7 @@ def test_the_end_of_an_engine_that_nobody_knows_is_no_news():
 
 def test_times_that_a_registry_reported_in_an_earlier_term_do_not_count():
     known = store(raw_trial(startTime=None, registryRef={"name": "default"}))
-    known.registries.tell(("lab", "default"), {"example": T}, read=T, term=known.term)
+    known.registries.report_list(("lab", "default"), {"example": T}, {"example"}, read=T)
     (reported,) = known.snapshot(KEY).reported.values()
     assert reported.value == T
     known.begin_term()

@@ -38,7 +38,7 @@ from lcm_operator.domain.actions import (
     WriteTrial,
 )
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.snapshot import Problem, Settings
+from lcm_operator.domain.snapshot import Problem, RegistryLook, Settings
 
 NO_PLAN = Problem("PlanNotFound", "TrialPlan default does not exist")
 
@@ -91,7 +91,10 @@ def test_a_trial_that_waits_for_a_registry_says_so_and_waits_for_a_change():
     waiting = trial(startTime=None, registryRef={"name": "default"})
     decision = decide(slot(waiting), at(-3000))
     assert shown(decision, "Scheduled") == ("False", "AwaitingRegistry")
-    after = decide(settle(slot(waiting), at(-3000)), at(-3000))
+    after = settle(slot(waiting), at(-3000))
+    assert steps(decide(after, at(-3000))) == ["AskRegistry"]
+    asked = replace(after, looks={"trial-1": RegistryLook(wanted=at(-3000))})
+    after = decide(asked, at(-3000))
     assert not after.actions
     assert after.wake_at is None
 

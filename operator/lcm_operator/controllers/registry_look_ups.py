@@ -1,0 +1,90 @@
+"""Trials that a registry's list lacks, asked for one by one: in turn, so that each has its turn.
+
+Runs beside the pulls, with slots of its own: a registry whose single trials hang still has its list read in
+time. Each answer applies at once.
+"""
+
+import logging
+from datetime import UTC, datetime
+
+from lcm_operator.api import reasons
+from lcm_operator.api.trial import Trial
+from lcm_operator.controllers.registry_pull import Access, Pull
+from lcm_operator.domain import importing
+from lcm_operator.registry.errors import BadStatus, RegistryError, Unreachable
+
+_MOST_A_PULL = 50
+_NOT_FOUND = 404
+log = logging.getLogger(__name__)
+
+
+class LookUps:
+    """The single requests to one registry, from pull to pull."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._store = access.reconciler.store
+        self._asked: dict[str, datetime] = {}
+        self._proven = True
+
+    async def run(self, pull: Pull) -> None:
+        """Ask for some of the trials that the list of `pull` lacks. Raises NotLeadingError."""
+        lacking = {trial.metadata.uid for trial in pull.lacking}
+        self._asked = {uid: time for uid, time in self._asked.items() if uid in lacking}
+        urgent_within = self._store.settings.arm_lead
+        turn = importing.next_look_ups(pull.lacking, self._asked, datetime.now(UTC), urgent_within)
+        for trial in turn[:_MOST_A_PULL]:
+            if not pull.holds():
+                return
+            self._asked[trial.metadata.uid] = datetime.now(UTC)
+            try:
+                await self._ask(pull, trial)
+            except Unreachable as error:
+                log.warning("%s/%s: %s", *pull.place, error)
+                self._proven = False
+                return
+            self._proven = True
+
+    async def _ask(self, pull: Pull, trial: Trial) -> None:
+        client, trial_id, begun = pull.asking, trial.trial_id, datetime.now(UTC)
+        if client is None:
+            return
+        registries = self._store.registries
+        try:
+            entry = await self._access.look_ups.ask(
+                pull.place, lambda: client.trial(trial_id), proven=self._proven
+            )
+        except RegistryError as error:
+            if not pull.holds():
+                return
+            if isinstance(error, BadStatus) and error.status == _NOT_FOUND:
+                registries.report_one(pull.place, trial_id, None, begun)
+                await self._suspend(pull, trial)
+            else:
+                registries.fail_one(pull.place, trial_id, str(error), begun)
+            pull.decide_about_waiting({trial_id})
+            if isinstance(error, Unreachable):
+                raise
+            return
+        if not pull.holds():
+            return
+        registries.report_one(pull.place, trial_id, entry.start_time, begun)
+        pull.decide_about_waiting({trial_id})
+        if entry.start_time != trial.status.start_time:
+            self._access.reconciler.enqueue(self._store.key_of(trial))
+
+    async def _suspend(self, pull: Pull, trial: Trial) -> None:
+        """Suspend a trial that has vanished, if its registry is to."""
+        current = self._store.trial(trial.metadata.namespace, trial.metadata.name)
+        if current is None or current.metadata.uid != trial.metadata.uid:
+            return
+        patch = importing.suspension(pull.registry, current, datetime.now(UTC))
+        if patch is None:
+            return
+        writes = pull.writes()
+        if await writes.patch(current, patch, pull.take):
+            why = "the registry no longer has the trial; it is suspended"
+            self._access.reconciler.tell("Trial", current.metadata, reasons.VANISHED, why, warning=True)
+        elif writes.failed:
+            about, why = pull.registry.metadata, f"not suspended: {writes.first_failure}"
+            self._access.reconciler.tell("TrialRegistry", about, reasons.WRITES_FAILED, why, warning=True)

@@ -1,0 +1,210 @@
+"""One pull of one registry: ask, compare, act, show. In one term of leadership, and not a step beyond it.
+
+    list ──> times into the store, trials that moved are decided about ──> resume, import ──> status
+      └── failed ──> status says why; the times known so far stay
+
+The list's changes apply at once; trials that it lacks are asked for singly afterwards (`registry_look_ups`).
+Decisions are `domain.importing`'s; the requests go through `registry.asking`.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from lcm_operator.api.registry import TrialRegistry
+from lcm_operator.api.trial import Trial
+from lcm_operator.controllers.reconciler import Reconciler
+from lcm_operator.controllers.registry_status import PullResult, RegistryStatus
+from lcm_operator.controllers.registry_times import Place  # noqa: TC001 - annotated at run time
+from lcm_operator.controllers.registry_writes import NotLeadingError, TrialWrites
+from lcm_operator.domain import importing
+from lcm_operator.domain.actions import Urgency
+from lcm_operator.kube.client import Client
+from lcm_operator.kube.errors import ApiError, NotFound
+from lcm_operator.kube.resources import SECRETS
+from lcm_operator.registry.asking import Slots
+from lcm_operator.registry.client import RegistryClient
+from lcm_operator.registry.connection import connection_of
+from lcm_operator.registry.errors import BadConnection, RegistryError
+from lcm_operator.registry.listing import Listing, Selection
+
+_BATCH = 50
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Access:
+    """What every pull uses."""
+
+    client: Client
+    reconciler: Reconciler
+    status: RegistryStatus
+    may_act: Callable[[], bool]
+    lists: Slots
+    look_ups: Slots
+
+
+class Pull:
+    """One registry, asked in one term. `registry` was read for this pull."""
+
+    def __init__(self, access: Access, registry: TrialRegistry) -> None:
+        self.registry = registry
+        self.place: Place = (registry.metadata.namespace, registry.metadata.name)
+        self._access = access
+        self._store = access.reconciler.store
+        self._term = self._store.term
+        self.asking: RegistryClient | None = None
+        """How the registry was asked, once it has given its list."""
+        self.lacking: tuple[Trial, ...] = ()
+        """Trials that the list lacks."""
+
+    def holds(self) -> bool:
+        """Return whether this process still leads in the term in which the pull was begun."""
+        return self._access.may_act() and self._store.term == self._term
+
+    async def run(self, *, proven: bool) -> bool:
+        """Ask and act; return whether the registry gave its list.
+
+        Raises ApiError, Malformed, NotLeadingError.
+        """
+        begun = datetime.now(UTC)
+        try:
+            client = RegistryClient(connection_of(self.registry, await self._secret()))
+            selection = self._selection(begun)
+            listing = await self._access.lists.ask(
+                self.place, lambda: client.list_trials(selection), proven=proven
+            )
+        except RegistryError as error:
+            self._lead_on()
+            self._store.registries.fail(self.place, str(error), begun)
+            self.decide_about_waiting()
+            await self._access.status.failed(self.registry, begun, error.reason, str(error), self.holds)
+            return False
+        self._lead_on()
+        self.asking = client
+        await self._act(listing, begun)
+        return True
+
+    def writes(self) -> TrialWrites:
+        """Return the way to write Trials of this pull."""
+        is_busy = self._access.reconciler.is_busy
+        return TrialWrites(self._access.client, self.place[0], may_write=self.holds, is_busy=is_busy)
+
+    def decide_about_waiting(self, trial_ids: set[str] | None = None) -> None:
+        """Have those trials decided about that waited for the registry's answer."""
+        for key in self._store.registries.take_waiting(self.place, trial_ids):
+            self._access.reconciler.enqueue(key, Urgency.FOLLOW)
+
+    def take(self, raw: Any) -> None:
+        """Put a Trial that was written or read into the store."""
+        self._access.reconciler.take(self._store.put_trial, raw)
+
+    def _lead_on(self) -> None:
+        if not self.holds():
+            raise NotLeadingError
+
+    async def _secret(self) -> dict[str, Any] | None:
+        auth, namespace = self.registry.spec.auth, self.place[0]
+        if auth is None:
+            return None
+        try:
+            return await self._access.client.get(SECRETS, namespace, auth.secret_ref.name)
+        except NotFound:
+            return None
+        except ApiError as error:
+            raise BadConnection(f"Secret {auth.secret_ref.name} can't be read: {error.message}") from error
+
+    def _selection(self, now: datetime) -> Selection:
+        """Return which entries of the list matter: our Trials', and what could be imported."""
+        ids = {trial.trial_id for trial in self._trials()}
+        if self.registry.spec.import_ != "All":
+            return Selection(ids, others=0, after=now)
+        spec, status = self.registry.spec, self.registry.status
+        others = spec.import_limit + len(status.imports)
+        return Selection(ids | set(status.ignored), others=others, after=now)
+
+    def _trials(self) -> list[Trial]:
+        return self._store.trials_in(self.place[0])
+
+    async def _act(self, listing: Listing, read: datetime) -> None:
+        times = {entry.id: entry.start_time for entry in listing.entries}
+        trials = self._trials()
+        own = {trial.trial_id for trial in self._store.trials_by(self.place)}
+        self._store.registries.report_list(self.place, times, own, read)
+        changes = importing.compare(self.registry, times, trials, datetime.now(UTC))
+        self.lacking = changes.lacking
+        for trial in changes.moved:
+            self._access.reconciler.enqueue(self._store.key_of(trial))
+        self.decide_about_waiting(set(times))
+        writes = self.writes()
+        await writes.all(self._resume(writes, trial) for trial in changes.resumed)
+        removed = await self._removed(writes, changes.removed)
+        left = await self._import(writes, changes, times, read)
+        result = PullResult(
+            listing,
+            times=times,
+            removed=removed,
+            not_imported=left + listing.left_out if self.registry.spec.import_ == "All" else 0,
+            failed=writes.failed,
+            first_failure=writes.first_failure,
+        )
+        self._lead_on()
+        await self._access.status.told(self.registry, read, result, self._trials(), self.holds)
+
+    async def _resume(self, writes: TrialWrites, trial: Trial) -> None:
+        await writes.patch(trial, importing.resumption(trial), self.take)
+
+    async def _removed(self, writes: TrialWrites, suspected: tuple[str, ...]) -> tuple[str, ...]:
+        """Return which imported Trials are really gone: our watch may be behind another replica's writes."""
+        gone: list[str] = []
+
+        async def look(trial_id: str) -> None:
+            try:
+                if not await writes.find(trial_id, self.take):
+                    gone.append(trial_id)
+            except ApiError as error:
+                log.warning("%s/%s: %s", *self.place, error)
+
+        for at in range(0, len(suspected), _BATCH):
+            await writes.all(look(trial_id) for trial_id in suspected[at : at + _BATCH])
+        return tuple(trial_id for trial_id in suspected if trial_id in set(gone))
+
+    async def _import(
+        self, writes: TrialWrites, changes: importing.Changes, times: dict[str, datetime], read: datetime
+    ) -> int:
+        """Create Trials; return how many are still wanted. Each batch is remembered before the next is made.
+
+        A batch of which nothing could be made is the last: a quota that is used up refuses the others too.
+        """
+        left = changes.beyond_limit
+        batches = [changes.wanted[at : at + _BATCH] for at in range(0, len(changes.wanted), _BATCH)]
+        for number, batch in enumerate(batches):
+            made: list[tuple[str, datetime]] = []
+            try:
+                await writes.all(self._create(writes, entry, read, made) for entry in batch)
+            finally:
+                if made:
+                    log.info("%s/%s: %d trials imported", *self.place, len(made))
+                    await self._access.status.remember(self.registry, made, times, self._trials(), self.holds)
+            left += len(batch) - len(made)
+            if not made:
+                return left + sum(map(len, batches[number + 1 :]))
+        return left
+
+    async def _create(
+        self,
+        writes: TrialWrites,
+        entry: tuple[str, datetime],
+        read: datetime,
+        made: list[tuple[str, datetime]],
+    ) -> None:
+        trial_id, start = entry
+        self._store.registries.report_one(self.place, trial_id, start, read)
+
+        def manifest(name: str) -> dict[str, Any]:
+            return importing.manifest(self.registry, trial_id, start, name, read)
+
+        if await writes.create(trial_id, manifest, self.take):
+            made.append(entry)

@@ -1,0 +1,114 @@
+"""Writes of Trials that follow from a registry's list: few at a time, each fenced, each error for itself.
+
+A leader writes nothing once its term has ended, and goes on after a refusal; what was refused is counted.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from lcm_operator.api import names
+from lcm_operator.api.storage import parse
+from lcm_operator.api.trial import Trial
+from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from lcm_operator.kube.resources import TRIALS
+
+_AT_ONCE = 8
+_LONGEST_HOLD_SECONDS = 5.0
+_HOLD_SECONDS = 0.1
+
+
+class NotLeadingError(Exception):
+    """The term in which something was decided is over."""
+
+
+class TrialWrites:
+    """The writes of one pull. `may_write()`: whether its term goes on; `is_busy()`: a start is near."""
+
+    def __init__(
+        self, client: Client, namespace: str, *, may_write: Callable[[], bool], is_busy: Callable[[], bool]
+    ) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._may_write = may_write
+        self._is_busy = is_busy
+        self._few = asyncio.Semaphore(_AT_ONCE)
+        self._patience = _LONGEST_HOLD_SECONDS
+        self.failed = 0
+        self.first_failure = ""
+
+    async def all(self, writes: Iterable[Awaitable[None]]) -> None:
+        """Do all of them. Raises NotLeadingError once none is under way."""
+        for result in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    async def patch(self, trial: Trial, patch: Json, take: Callable[[Json], object]) -> bool:
+        """Patch a Trial; return whether that was done. One that has changed is looked at again next time."""
+        metadata = trial.metadata
+
+        async def write() -> None:
+            take(await self._client.merge_patch(TRIALS, self._namespace, metadata.name, patch))
+
+        return await self._write(f"Trial {metadata.name}", write)
+
+    async def create(
+        self, trial_id: str, manifest: Callable[[str], Json], take: Callable[[Json], object]
+    ) -> bool:
+        """Create a Trial under the first name that is free; return whether there is one of that ID now."""
+
+        async def write() -> None:
+            for name in names.object_names(trial_id):
+                try:
+                    take(await self._client.create(TRIALS, self._namespace, manifest(name)))
+                except AlreadyExists:
+                    found = await self._find(name)
+                    if found is not None and found.trial_id == trial_id:
+                        return
+                else:
+                    return
+
+        return await self._write(f"trial {trial_id!r}", write)
+
+    async def find(self, trial_id: str, take: Callable[[Json], object]) -> bool:
+        """Return whether there is a Trial of this ID, under a name that a create would give it."""
+        async with self._few:
+            for name in names.object_names(trial_id):
+                try:
+                    raw = await self._client.get(TRIALS, self._namespace, name)
+                except NotFound:
+                    return False
+                if parse(raw, Trial).trial_id == trial_id:
+                    take(raw)
+                    return True
+        return False
+
+    async def _find(self, name: str) -> Trial | None:
+        try:
+            return parse(await self._client.get(TRIALS, self._namespace, name), Trial)
+        except NotFound:
+            return None
+
+    async def _write(self, what: str, write: Callable[[], Awaitable[Any]]) -> bool:
+        async with self._few:
+            await self._quiet()
+            if not self._may_write():
+                raise NotLeadingError
+            try:
+                await write()
+            except (Conflict, NotFound):
+                return False
+            except ApiError as error:
+                self.failed += 1
+                self.first_failure = self.first_failure or f"{what}: {error.message}"
+                return False
+        return True
+
+    async def _quiet(self) -> None:
+        """Wait while a start is near: no longer than a few seconds, all writes of the pull together."""
+        while self._patience > 0 and self._is_busy():
+            begun = time.monotonic()
+            await asyncio.sleep(_HOLD_SECONDS)
+            self._patience -= time.monotonic() - begun

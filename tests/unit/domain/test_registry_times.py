@@ -1,0 +1,185 @@
+"""Which of two reads of a registry counts, and what may rest on a start time that was read some time ago."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+from tests.unit.domain.builders import T, armed, at, engine, pod, settle, shown, slot, steps, told, trial
+
+from lcm_operator.api.storage import rfc3339
+from lcm_operator.api.trial import Trial, TrialStatus
+from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial
+from lcm_operator.domain.decide import decide
+from lcm_operator.domain.observation import Observation
+from lcm_operator.domain.snapshot import RegistryLook, Snapshot
+
+LATER = at(3 * 3600)
+HOUR_AGO = -3600
+
+
+def noted(time: datetime, read: datetime | str | None, **more: Any) -> Trial:
+    """Return a Trial as REST makes it: without a start time of its own, with what the registry said."""
+    annotations = {"lcm.5gdrones.eu/registry-start-time": time.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    if read is not None:
+        said = read if isinstance(read, str) else rfc3339(read)
+        annotations["lcm.5gdrones.eu/registry-read-time"] = said
+    return trial(startTime=None, registryRef={"name": "default"}, annotations=annotations, **more)
+
+
+def of_registry(**more: Any) -> Trial:
+    return trial(startTime=None, registryRef={"name": "default"}, **more)
+
+
+def listed(time: datetime, read: datetime) -> dict[str, Any]:
+    """Return what the store makes of a list that was read then."""
+    return {
+        "reported": {"trial-1": Observation(time, read)},
+        "looks": {"trial-1": RegistryLook(answered=read)},
+    }
+
+
+def known_at(time: datetime, **more: Any) -> Trial:
+    """Return a Trial whose status has a start time."""
+    made = of_registry(**more)
+    return msgspec.structs.replace(made, status=msgspec.structs.replace(made.status, start_time=time))
+
+
+def new_status(decision: Decision) -> TrialStatus:
+    (status,) = [action.status for action in decision.actions if isinstance(action, WriteTrial)]
+    return status
+
+
+# --- which read counts
+
+
+@pytest.mark.parametrize(
+    ("read", "counts"),
+    [
+        pytest.param(at(-601), "list", id="the list, read after it"),
+        pytest.param(at(-599), "note", id="what REST read later than the list"),
+        pytest.param(None, "list", id="the list, if the note does not say when it was read"),
+        pytest.param("soon", "list", id="the list, if the note says no time"),
+        pytest.param("2026-11-24T09:55:00", "list", id="the list, if the note's time has no offset"),
+        pytest.param(at(86400), "list", id="the list, if the note claims to be of the future"),
+    ],
+)
+def test_of_two_reads_of_a_registry_the_later_counts(read, counts):
+    made = noted(LATER, read, created=-598 if read == at(-599) else HOUR_AGO)
+    before = slot(made, **listed(at(600), at(-600)))
+
+    status = new_status(decide(before, at(-590)))
+    assert status.start_time == {"list": at(600), "note": LATER}[counts]
+
+
+def test_a_list_that_is_older_than_what_the_trial_was_made_from_moves_nothing():
+    made = noted(LATER, at(-599), created=-598)
+    made = msgspec.structs.replace(made, status=msgspec.structs.replace(made.status, start_time=LATER))
+
+    older = decide(slot(made, **listed(T, at(-600))), at(-590))
+    newer = decide(slot(made, **listed(T, at(-595))), at(-590))
+
+    assert new_status(older).start_time == LATER
+    assert not new_status(older).registry_moves
+    assert (new_status(newer).start_time, len(new_status(newer).registry_moves)) == (T, 1)
+
+
+# --- the gate
+
+
+def due(**seen: Any) -> Snapshot:
+    """Return a slot that was armed for T."""
+    made = known_at(T)
+    return slot(made, engine=engine(made), **seen)
+
+
+def wanted(second: float, **more: Any) -> dict[str, Any]:
+    return {"looks": {"trial-1": RegistryLook(wanted=at(second), **more)}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "step"),
+    [
+        pytest.param({}, ["AskRegistry"], id="nobody has asked in this term: ask"),
+        pytest.param(listed(T, at(-40)), ["AskRegistry"], id="it was read too long ago: ask again"),
+        pytest.param(listed(T, at(-25)), ["CreatePod"], id="it was read lately: start"),
+        pytest.param(wanted(0.5), [], id="the registry is being asked: wait"),
+        pytest.param(wanted(-5), ["CreatePod"], id="it stays silent: start"),
+        pytest.param(
+            wanted(0.5, failed=Observation("503", at(0.6))), ["CreatePod"], id="it gives no list: start"
+        ),
+        pytest.param(
+            wanted(-50, failed=Observation("503", at(-50))),
+            ["AskRegistry"],
+            id="it failed long ago: ask again",
+        ),
+    ],
+)
+def test_a_trial_starts_by_a_time_that_was_read_lately(seen, step):
+    assert steps(decide(due(**seen), at(1))) == step
+
+
+def test_a_registry_is_waited_for_no_longer_than_the_start_is_allowed():
+    made = known_at(T, startingDeadlineSeconds=0)
+    before = slot(made, engine=engine(made), **wanted(0.1))
+
+    waiting = decide(before, at(0.5))
+
+    assert (waiting.actions, waiting.wake_at) == ((), at(0.8))
+    assert steps(decide(before, at(0.8))) == ["CreatePod"]
+
+
+@pytest.mark.parametrize("suspend", [False, True])
+def test_a_trial_is_missed_only_by_a_time_that_was_read_lately(suspend):
+    made = known_at(T, suspend=suspend)
+
+    assert steps(decide(slot(made), at(200))) == ["AskRegistry"]
+    assert decide(slot(made, **wanted(199)), at(200)).actions == ()
+    moved = decide(slot(made, **listed(LATER, at(199))), at(200))
+    assert new_status(moved).start_time == LATER
+    confirmed = decide(slot(made, **listed(T, at(199))), at(200))
+    assert shown(confirmed, "Succeeded") == ("False", "Missed")
+
+
+def test_a_start_that_the_registry_did_not_confirm_leaves_an_event():
+    silent = decide(due(pod=pod(), **wanted(-5, failed=Observation("refused: 503", at(-4)))), at(1))
+    confirmed = decide(due(pod=pod(), **listed(T, at(-5))), at(1))
+
+    assert told(silent) == [("Started", False), ("RegistrySilent", True)]
+    assert "refused: 503" in [a.message for a in silent.actions if isinstance(a, RecordEvent)][-1]
+    assert told(confirmed) == [("Started", False)]
+
+
+def test_a_miss_that_the_registry_did_not_confirm_leaves_an_event():
+    missed = decide(slot(known_at(T), **wanted(190)), at(200))
+    assert told(missed) == [("Missed", True), ("RegistrySilent", True)]
+
+
+def test_a_trial_that_rest_has_just_made_starts_without_another_question():
+    made = noted(T, at(1), created=2)
+    assert "AskRegistry" not in steps(decide(slot(made), at(3)))
+
+
+# --- arming
+
+
+def test_a_registry_is_asked_when_arming_begins_and_again_before_the_start():
+    made = known_at(T)
+    assert steps(decide(settle(slot(made, **listed(T, at(-100))), at(-70)), at(-60))) == ["AskRegistry"]
+
+    asked = replace(armed(made), **listed(T, at(-59)))
+    waiting = decide(settle(asked, at(-50)), at(-50))
+    assert (waiting.actions, waiting.wake_at) == ((), at(-20))
+    assert steps(decide(asked, at(-20))) == ["AskRegistry"]
+
+    again = replace(asked, **listed(T, at(-20)))
+    assert decide(settle(again, at(-19)), at(-19)).wake_at == T
+
+
+def test_a_silent_registry_holds_arming_up_for_a_moment_only():
+    made = known_at(T)
+    before = slot(made, **wanted(-60))
+
+    assert decide(settle(before, at(-61)), at(-59)).wake_at == at(-55)
+    assert steps(decide(settle(before, at(-61)), at(-55))) == ["CreateEngine"]
