@@ -79,9 +79,9 @@ class Apply:
             case act.EndUnreadableEngine(metadata=metadata, end_pods=end_pods):
                 await self._end_unreadable(key, metadata, end_pods=end_pods)
             case act.AskRegistry(trial=trial):
-                self._store.registries.want(trial, key, datetime.now(UTC))
+                self._store.registries.want(trial, key, self._clock.now())
             case act.ReleaseImport(trial=trial):
-                await self._release_import(trial, datetime.now(UTC))
+                await self._release_import(trial)
             case act.RecordEvent():
                 log.info("%s/%s: %s: %s", key.namespace, key.engine, action.reason, action.message)
                 if action.first:
@@ -244,8 +244,8 @@ class Apply:
             resource, metadata.namespace, metadata.name, patch, subresource="status"
         )
 
-    async def _release_import(self, trial: Trial, now: datetime) -> None:
-        metadata, start = trial.metadata, start_time(trial)
+    async def _release_import(self, trial: Trial) -> None:
+        metadata, start, now = trial.metadata, start_time(trial), self._clock.now()
         if trial.spec.registry_ref is not None and start is not None and start > now and not outcome(trial):
             registry = (metadata.namespace, trial.spec.registry_ref.name)
             deleted = metadata.deletion_timestamp is not None

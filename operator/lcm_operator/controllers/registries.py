@@ -13,7 +13,6 @@ import logging
 import random
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lcm_operator.api import names
@@ -33,8 +32,8 @@ from lcm_operator.registry.asking import Bounds, Slots
 _LISTS = Bounds(total=72, unproven=64, unproven_of_a_namespace=50)
 """Each costs 8 MiB at most while it is read: with the operator's own 200 MiB that is less than its 1 GiB."""
 _LOOK_UPS = Bounds(total=24, unproven=16, unproven_of_a_namespace=8)
-_LONGEST_PAUSE = timedelta(seconds=30)
-_BETWEEN_WANTED = timedelta(seconds=1)
+_LONGEST_PAUSE_SECONDS = 30.0
+_BETWEEN_WANTED_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -44,9 +43,9 @@ class _Course:
 
     registry: TrialRegistry
     look_ups: LookUps
-    due: datetime | None = None
-    """None: at once."""
-    begun: datetime | None = None
+    due: float | None = None
+    """By the clock's `elapsed`; None: at once."""
+    begun: float | None = None
     seen: tuple[int, str, int] = (0, "", 0)
     """Generation, request and term of the last pull."""
     failures: int = 0
@@ -68,7 +67,8 @@ class Registries:
         self._client = client
         self._store = reconciler.store
         self._may_act = may_act
-        status = RegistryStatus(client, reconciler.tell)
+        self._elapsed = reconciler.clock.elapsed
+        status = RegistryStatus(client, reconciler.tell, reconciler.clock.now)
         self._access = Access(client, reconciler, status, may_act, Slots(_LISTS), Slots(_LOOK_UPS))
         self._courses: dict[str, _Course] = {}
         self._known: dict[str, Place] = {}
@@ -112,19 +112,19 @@ class Registries:
                 self._begin_if_due(course)
 
     def _begin_if_due(self, course: _Course) -> None:
-        now = datetime.now(UTC)
+        now = self._elapsed()
         if _runs(course.pulling) or not self._may_act() or not self._is_due(course, now):
             return
         course.begun = now
         course.pulling = asyncio.create_task(self._guarded(course, self._pull(course)))
 
-    def _is_due(self, course: _Course, now: datetime) -> bool:
+    def _is_due(self, course: _Course, now: float) -> bool:
         if course.due is None or now >= course.due or course.seen != self._seen(course.registry):
             return True
         wanted = not course.registry.spec.suspend and self._store.registries.is_wanted(
             _place(course.registry)
         )
-        return wanted and (course.begun is None or now >= course.begun + _BETWEEN_WANTED)
+        return wanted and (course.begun is None or now >= course.begun + _BETWEEN_WANTED_SECONDS)
 
     def _seen(self, registry: TrialRegistry) -> tuple[int, str, int]:
         request = registry.metadata.annotations.get(names.ANNOTATION_SYNC, "")
@@ -148,7 +148,7 @@ class Registries:
 
     async def _pull(self, course: _Course) -> None:
         """Ask the registry as it stands in the API server now, and say when it is due again."""
-        known, begun = course.registry.metadata, datetime.now(UTC)
+        known, begun = course.registry.metadata, self._elapsed()
         course.seen = self._seen(course.registry)
         course.failures += 1  # until it has come to its end
         course.due = begun + _pause(course.registry, course.failures)
@@ -180,12 +180,10 @@ def _place(registry: TrialRegistry) -> Place:
     return registry.metadata.namespace, registry.metadata.name
 
 
-def _pause(registry: TrialRegistry, failures: int) -> timedelta:
-    """Return how long after a pull the next one is due: longer after each failure, and never all at once."""
-    interval = timedelta(seconds=registry.spec.interval_seconds)
+def _pause(registry: TrialRegistry, failures: int) -> float:
+    """Return how many seconds after a pull the next one is due: more after a failure, never all at once."""
+    interval = float(registry.spec.interval_seconds)
     if not failures:
         return interval
-    pause = min(
-        interval.total_seconds() * 2.0 ** min(failures - 1, 16), max(interval, _LONGEST_PAUSE).total_seconds()
-    )
-    return timedelta(seconds=pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+    pause = min(interval * 2.0 ** min(failures - 1, 16), max(interval, _LONGEST_PAUSE_SECONDS))
+    return pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter

@@ -5,7 +5,7 @@ time. Each answer applies at once.
 """
 
 import logging
-from datetime import UTC, datetime
+from datetime import datetime  # noqa: TC003 - annotated at run time
 
 from lcm_operator.api import reasons
 from lcm_operator.api.trial import Trial
@@ -24,6 +24,7 @@ class LookUps:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._store = access.reconciler.store
+        self._now = access.reconciler.clock.now
         self._asked: dict[str, datetime] = {}
         self._proven = True
 
@@ -32,11 +33,11 @@ class LookUps:
         lacking = {trial.metadata.uid for trial in pull.lacking}
         self._asked = {uid: time for uid, time in self._asked.items() if uid in lacking}
         urgent_within = self._store.settings.arm_lead
-        turn = importing.next_look_ups(pull.lacking, self._asked, datetime.now(UTC), urgent_within)
+        turn = importing.next_look_ups(pull.lacking, self._asked, self._now(), urgent_within)
         for trial in turn[:_MOST_A_PULL]:
             if not pull.holds():
                 return
-            self._asked[trial.metadata.uid] = datetime.now(UTC)
+            self._asked[trial.metadata.uid] = self._now()
             try:
                 await self._ask(pull, trial)
             except Unreachable as error:
@@ -46,7 +47,7 @@ class LookUps:
             self._proven = True
 
     async def _ask(self, pull: Pull, trial: Trial) -> None:
-        client, trial_id, begun = pull.asking, trial.trial_id, datetime.now(UTC)
+        client, trial_id, begun = pull.asking, trial.trial_id, self._now()
         if client is None:
             return
         registries = self._store.registries
@@ -78,7 +79,7 @@ class LookUps:
         current = self._store.trial(trial.metadata.namespace, trial.metadata.name)
         if current is None or current.metadata.uid != trial.metadata.uid:
             return
-        patch = importing.suspension(pull.registry, current, datetime.now(UTC))
+        patch = importing.suspension(pull.registry, current, self._now())
         if patch is None:
             return
         writes = pull.writes()

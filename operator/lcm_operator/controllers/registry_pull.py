@@ -10,7 +10,7 @@ Decisions are `domain.importing`'s; the requests go through `registry.asking`.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from lcm_operator.api.registry import TrialRegistry
@@ -55,6 +55,7 @@ class Pull:
         self._access = access
         self._store = access.reconciler.store
         self._term = self._store.term
+        self._now = access.reconciler.clock.now
         self.asking: RegistryClient | None = None
         """How the registry was asked, once it has given its list."""
         self.lacking: tuple[Trial, ...] = ()
@@ -69,7 +70,7 @@ class Pull:
 
         Raises ApiError, Malformed, NotLeadingError.
         """
-        begun = datetime.now(UTC)
+        begun = self._now()
         try:
             client = RegistryClient(connection_of(self.registry, await self._secret()))
             selection = self._selection(begun)
@@ -133,7 +134,7 @@ class Pull:
         trials = self._trials()
         own = {trial.trial_id for trial in self._store.trials_by(self.place)}
         self._store.registries.report_list(self.place, times, own, read)
-        changes = importing.compare(self.registry, times, trials, datetime.now(UTC))
+        changes = importing.compare(self.registry, times, trials, self._now())
         self.lacking = changes.lacking
         for trial in changes.moved:
             self._access.reconciler.enqueue(self._store.key_of(trial))

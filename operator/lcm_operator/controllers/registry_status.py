@@ -5,7 +5,7 @@ Every write is fenced: a leader whose term is over writes nothing.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -43,9 +43,10 @@ class PullResult:
 class RegistryStatus:
     """Writes `status` of TrialRegistries; `tell` queues an Event."""
 
-    def __init__(self, client: Client, tell: Callable[..., None]) -> None:
+    def __init__(self, client: Client, tell: Callable[..., None], now: Callable[[], datetime]) -> None:
         self._client = client
         self._tell = tell
+        self._now = now
 
     async def told(
         self,
@@ -89,7 +90,7 @@ class RegistryStatus:
         """Note what was just imported. Raises ApiError, Malformed, NotLeadingError."""
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
-            imports = importing.remember(now, trials, made, times, datetime.now(UTC))
+            imports = importing.remember(now, trials, made, times, self._now())
             return replace(now.status, imports=imports)
 
         await self._write(registry, None, new, holds)
@@ -114,7 +115,7 @@ class RegistryStatus:
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
             shown = ("False", reasons.SUSPENDED, "spec.suspend is true")
-            current = _with(now.status.conditions, now, reasons.SYNCED, shown, datetime.now(UTC))
+            current = _with(now.status.conditions, now, reasons.SYNCED, shown, self._now())
             return replace(now.status, observed_generation=now.metadata.generation, conditions=current)
 
         await self._write(registry, None, new, holds)
