@@ -43,32 +43,26 @@ class Parameter(Record, frozen=True, kw_only=True):
 
 
 class TrialEngineSpec(Plan, frozen=True, kw_only=True):
-    """All that an engine runs by, fixed at arming."""
+    """All that an engine runs by: fixed at arming, replaced by a restore with a repaired plan only.
+
+    `plan_generation` is that of the TrialPlan with `plan_uid`, or of the Trial if the plan is inline.
+    """
 
     trial_id: str = msgspec.field(name="trialID")
     trial_uid: str = msgspec.field(name="trialUID")
     trial_generation: int
+    plan_generation: int | None = None
+    plan_uid: str | None = msgspec.field(name="planUID", default=None)
     start_time: Moment
     parameters: tuple[Parameter, ...] = ()
     engine: EngineSettings = msgspec.field(default_factory=EngineSettings)
 
 
 class PodRef(Record, frozen=True, kw_only=True):
-    """The grant: the pod of this UID may act, from `notBefore` on.
-
-    `end_time`: when the operator saw that its container had ended; None while that was not seen.
-    """
+    """The grant: the pod of this UID may act, from `notBefore` on."""
 
     name: str
     uid: str
-    not_before: Moment
-    end_time: Moment | None = None
-
-
-class NextAttempt(Record, frozen=True, kw_only=True):
-    """An attempt that follows by itself: why, and the time before which it does not begin."""
-
-    reason: Literal["Automatic", "Disruption"]
     not_before: Moment
 
 
@@ -132,6 +126,22 @@ class TrialRequest(Handled, frozen=True, kw_only=True):
     type: Literal["Restore", "Delete"]
 
 
+class PendingRequest(Record, frozen=True, kw_only=True):
+    """A request that was taken over and is not answered yet."""
+
+    id: str
+    on_trial: bool = False
+
+
+class PendingPlan(Record, frozen=True, kw_only=True):
+    """The plan that the spec must have before the next grant, and who asked for it."""
+
+    trial_generation: int
+    plan_generation: int | None = None
+    plan_uid: str | None = msgspec.field(name="planUID", default=None)
+    requests: tuple[PendingRequest, ...] = ()
+
+
 class Attempt(Record, frozen=True, kw_only=True):
     """One entry of the lineage."""
 
@@ -164,6 +174,8 @@ class TrialEngineStatus(Record, frozen=True, kw_only=True):
     phase: str = ""
     attempt: int = 0
     pod_ref: PodRef | None = None
+    plan_generation: int | None = None
+    pending_plan: PendingPlan | None = None
     activities: tuple[ActivityStatus, ...] = ()
     checkpoint: CheckpointMark | None = None
     values: dict[str, str] = msgspec.field(default_factory=dict)
@@ -172,7 +184,6 @@ class TrialEngineStatus(Record, frozen=True, kw_only=True):
     trial_requests: tuple[TrialRequest, ...] = ()
     callback_tokens: tuple[CallbackToken, ...] = ()
     stop: Stop | None = None
-    next_attempt: NextAttempt | None = None
     attempts: tuple[Attempt, ...] = ()
     attempts_total: int = 0
     automatic_restores: int = 0

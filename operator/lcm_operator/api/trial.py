@@ -64,6 +64,7 @@ class TrialStatus(Record, frozen=True, kw_only=True):
     start_lag_milliseconds: int | None = None
     first_activity_lag_milliseconds: int | None = None
     engine_ref: EngineRef | None = None
+    plan_generation: int | None = None
     progress: str = ""
     registry_moves: tuple[RegistryMove, ...] = ()
     missed: tuple[Missed, ...] = ()

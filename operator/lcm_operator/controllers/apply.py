@@ -9,7 +9,7 @@ import logging
 from typing import Any, assert_never
 
 from lcm_operator.api import names, reasons
-from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
+from lcm_operator.api.engine import TrialEngine, TrialEngineSpec, TrialEngineStatus
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.storage import parse, serialise, status_patch
 from lcm_operator.api.trial import Trial, TrialStatus
@@ -28,7 +28,7 @@ from lcm_operator.domain.trial_status import outcome, start_time
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
-from lcm_operator.kube.resources import LEASES, PODS, TRIAL_ENGINES, TRIALS, Resource
+from lcm_operator.kube.resources import LEASES, PODS, TRIAL_ENGINES, TRIAL_PLANS, TRIALS, Resource
 
 log = logging.getLogger(__name__)
 
@@ -62,17 +62,22 @@ class Apply:
             case act.CreatePod(engine=engine, manifest=manifest):
                 await self._create_pod(key, engine, manifest)
             case act.CreateLease(namespace=namespace, manifest=manifest):
-                await self._create_lease(key, namespace, manifest)
+                await self._create_lease(namespace, manifest)
             case act.DeletePod(namespace=namespace, name=name, uid=uid):
-                await self._delete_pod(key, namespace, name, uid)
+                await self._delete(PODS, namespace, name, uid)
+                await self._look_up_pod(key, name)
             case act.LookUpPod(name=name):
                 await self._look_up_pod(key, name)
             case act.LookUpEngine():
                 await self.read_engine(key)
+            case act.LookUpPlan(trial=trial, purpose=purpose):
+                await self._look_up_plan(key, trial, purpose)
             case act.LatchTrial(trial=trial, status=status) | act.WriteTrial(trial=trial, status=status):
                 await self._write_trial(trial, status)
             case act.GrantEngine(engine=engine, status=new) | act.WriteEngine(engine=engine, status=new):
                 await self._write_engine(engine, new)
+            case act.ReplaceSpec(engine=engine, spec=spec):
+                await self._replace_spec(key, engine, spec)
             case act.ReleaseEngine(engine=engine):
                 await self._release(key, engine)
             case act.EndUnreadableEngine(metadata=metadata, end_pods=end_pods):
@@ -164,38 +169,16 @@ class Apply:
         self._store.slot(key).set_pod(self._store.observed(seen_pod(raw)))
         return None
 
-    async def _create_lease(self, key: Key, namespace: str, manifest: dict[str, Any]) -> None:
-        """Create a pod's Lease; one of that name that the pod can't renew is removed first."""
+    async def _create_lease(self, namespace: str, manifest: dict[str, Any]) -> None:
+        """Create a pod's Lease; one that an earlier pod of the name left is removed first."""
         try:
             await self._client.create(LEASES, namespace, manifest)
         except AlreadyExists:
-            name = manifest["metadata"]["name"]
-            raw = await self._client.get(LEASES, namespace, name)
-            found = parse(raw["metadata"], Metadata)
-            owners = [owner["uid"] for owner in manifest["metadata"]["ownerReferences"]]
-            if (
-                [owner.uid for owner in found.owner_references] != owners
-                or found.labels.get(names.LABEL_TRIAL) != key.engine
-                or (raw.get("spec") or {}).get("holderIdentity") != manifest["spec"]["holderIdentity"]
-            ):
+            name, owners = manifest["metadata"]["name"], manifest["metadata"]["ownerReferences"]
+            found = parse((await self._client.get(LEASES, namespace, name))["metadata"], Metadata)
+            if [owner.uid for owner in found.owner_references] != [owner["uid"] for owner in owners]:
                 await self._delete(LEASES, namespace, name, found.uid)
                 raise Conflict(409, "LeaseOfAnotherPod", f"Lease {name} was of another pod") from None
-        self._store.slot(key).beat = None
-
-    async def _delete_pod(self, key: Key, namespace: str, name: str, uid: str) -> None:
-        """Delete a pod. One that no node had is removed at once, and the answer shows that it never ran."""
-        try:
-            raw = await self._client.delete(PODS, namespace, name, uid=uid)
-        except NotFound:
-            raw = {}
-        slot = self._store.slot(key)
-        if raw.get("kind") == "Pod" and raw["metadata"]["uid"] == uid:
-            last = seen_pod(raw, removed=True)
-            slot.set_pod(self._store.observed(last))
-            if last.never_ran:
-                slot.set_pod(self._store.observed(Absent(name)))
-                return
-        await self._look_up_pod(key, name)
 
     async def _look_up_pod(self, key: Key, name: str) -> None:
         slot = self._store.slot(key)
@@ -242,6 +225,40 @@ class Apply:
             )
         except NotFound:
             return
+
+    async def _look_up_plan(self, key: Key, trial: Trial, purpose: str) -> None:
+        """Read a Trial and the TrialPlan that it uses, as they stand now: each has a watch of its own."""
+        namespace, name = key.namespace, trial.metadata.name
+        try:
+            self._store.put_trial(await self._client.get(TRIALS, namespace, name))
+        except NotFound:
+            self._store.drop_trial(namespace, name, trial.metadata.uid)
+            return
+        plan = self._store.plan_name(self._store.trial(namespace, name) or trial)
+        if plan is not None:
+            known = self._store.plan_uid(namespace, plan)
+            try:
+                self._store.put_plan(await self._client.get(TRIAL_PLANS, namespace, plan))
+            except NotFound:
+                if known is not None:
+                    self._store.drop_plan(namespace, plan, known)
+        self._store.slot(key).plan_read = self._store.observed(purpose)
+
+    async def _replace_spec(self, key: Key, engine: TrialEngine, spec: TrialEngineSpec) -> None:
+        """Replace a TrialEngine's spec on the resourceVersion that it was decided on."""
+        metadata = engine.metadata
+        patch: list[dict[str, Any]] = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.resource_version},
+            {"op": "replace", "path": "/spec", "value": serialise(spec)},
+        ]
+        try:
+            raw = await self._client.json_patch(TRIAL_ENGINES, key.namespace, metadata.name, patch)
+        except Refused as error:
+            problem = Problem(reasons.PLAN_UNSUPPORTED, f"{error.status} {error.message}")
+            self._store.slot(key).refusal = self._store.observed(problem)
+        else:
+            self._store.slot(key).refusal = None
+            self._store.put_engine(raw)
 
     async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         try:

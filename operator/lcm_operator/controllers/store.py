@@ -6,12 +6,12 @@ and gives `domain` its frozen snapshots.
 
 from collections import OrderedDict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from lcm_operator.api import names, reasons
-from lcm_operator.api.engine import PodRef, TrialEngine
+from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.metadata import Metadata, metadata_of
 from lcm_operator.api.plan import TrialPlan
 from lcm_operator.api.storage import Malformed, parse
@@ -54,19 +54,16 @@ class Slot:
     unreadable_runs: Observation[bool] | None = None
     stranger: str = ""
     """The UID of an object under our name that is not ours."""
+    plan_read: Observation[str] | None = None
     pod: Observation[Pod | Absent] | None = None
     beat: Observation[Beat] | None = None
     admission: Observation[Admission] | None = None
     refusal: Observation[Problem] | None = None
     engine_gone: bool = False
     engine_read_after_end: bool = False
-    last_pod: Pod | None = None
-    """The last one that was seen, in whichever term: that a container has ended stays true."""
 
     def set_pod(self, pod: Observation[Pod | Absent] | None) -> None:
         """Remember what is known of the current attempt's pod."""
-        if pod is not None and isinstance(pod.value, Pod):
-            self.last_pod = pod.value
         if pod is None or not _same_end(value_of(self.pod), pod.value):
             self.engine_read_after_end = False
         self.pod = pod
@@ -77,19 +74,10 @@ def _current(slot: Slot) -> Observation[Pod | Absent] | None:
     pod, engine = value_of(slot.pod), slot.engine
     if pod is None or engine is None or pod.name != names.pod_name(engine.metadata.name, attempt_of(engine)):
         return None
-    granted, last = engine.status.pod_ref, slot.last_pod
-    if isinstance(pod, Pod):
-        return slot.pod if granted is None or pod.uid == granted.uid else None
-    if slot.pod is not None and granted is not None and last is not None and last.uid == granted.uid:
-        return replace(slot.pod, value=Absent(pod.name, last))
+    granted = engine.status.pod_ref
+    if isinstance(pod, Pod) and granted is not None and pod.uid != granted.uid:
+        return None
     return slot.pod
-
-
-def _uids_of_pod(slot: Slot) -> set[str]:
-    """Return the UIDs by which the pod of the current attempt is known."""
-    pod, engine = value_of(slot.pod), slot.engine
-    granted = engine.status.pod_ref if engine is not None else None
-    return {each.uid for each in (pod, granted) if each is not None and not isinstance(each, Absent)}
 
 
 def _same_end(old: Pod | Absent | None, new: Pod | Absent) -> bool:
@@ -168,6 +156,7 @@ class Store:
             unreadable_runs=slot.unreadable_runs,
             stranger=bool(slot.stranger),
             plan=self._plan_of(chosen) if chosen else None,
+            plan_read=slot.plan_read,
             pod=_current(slot),
             beat=slot.beat,
             admission=slot.admission,
@@ -305,40 +294,24 @@ class Store:
         return [key for key in self._slots if key.namespace == place[0]]
 
     def put_pod(self, raw: Mapping[str, Any]) -> Key | None:
-        """Take in what a watch shows of a pod, if it is the one of a current attempt; return its key.
-
-        A standby does so too, and one whose knowledge is in doubt: the pod may no longer exist when it is
-        looked up, and then nobody else knows how it ended.
-        """
+        """Take in what a watch tells of a pod, if it is the one of a current attempt; return its key."""
         metadata = metadata_of(raw)
         key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
         slot = self._slots.get(key)
-        if slot is None or metadata.uid not in _uids_of_pod(slot):
+        if slot is None or not isinstance(known := value_of(slot.pod), Pod) or known.uid != metadata.uid:
             return None
         slot.set_pod(self.observed(seen_pod(raw)))
         return key
 
-    def doubt_pod(self, key: Key, uid: str) -> bool:
-        """Forget what is known of a granted pod that may have ended unseen, so that it is looked up.
-
-        Return whether there was something to forget.
-        """
+    def doubt_pod(self, namespace: str, engine: str) -> Key | None:
+        """Forget what is known of a pod that may have ended unseen: it will be looked up. Return the key."""
+        key = Key(namespace, engine)
         slot = self._slots.get(key)
-        pod = value_of(slot.pod) if slot is not None else None
-        if slot is None or not isinstance(pod, Pod) or pod.ended or pod.uid != uid:
-            return False
+        granted = slot is not None and slot.engine is not None and slot.engine.status.pod_ref is not None
+        if slot is None or not granted or not isinstance(pod := value_of(slot.pod), Pod) or pod.ended:
+            return None
         slot.set_pod(None)
-        return True
-
-    def granted(self) -> list[tuple[Key, TrialEngine, PodRef]]:
-        """Return every TrialEngine that has a grant whose end is not known."""
-        return [
-            (key, slot.engine, slot.engine.status.pod_ref)
-            for key, slot in self._slots.items()
-            if slot.engine is not None
-            and slot.engine.status.pod_ref is not None
-            and slot.engine.status.pod_ref.end_time is None
-        ]
+        return key
 
     def observed(self, value: T) -> Observation[T]:
         """Return what was learnt just now, in the current term."""
@@ -350,7 +323,8 @@ class Store:
         self.registries.begin_term(self.term)
         for slot in self._slots.values():
             slot.set_pod(None)
-            slot.admission = slot.refusal = slot.beat = slot.unreadable_runs = None
+            slot.admission = slot.refusal = slot.beat = None
+            slot.unreadable_runs = slot.plan_read = None
             slot.engine_gone = False
 
     def trial_identities(self) -> set[Identity]:
@@ -370,6 +344,16 @@ class Store:
         if self._plan_versions.get(place, ("", 0))[0] == uid:
             del self._plans[place], self._plan_versions[place]
             self.complaints.forget("TrialPlan", namespace, name)
+
+    def plan_name(self, trial: Trial) -> str | None:
+        """Return the name of the TrialPlan that a Trial uses; None if its plan is inline."""
+        if trial.spec.activities:
+            return None
+        return trial.spec.plan_ref.name if trial.spec.plan_ref else names.DEFAULT_PLAN
+
+    def plan_uid(self, namespace: str, name: str) -> str | None:
+        """Return the UID of a TrialPlan as far as it is known."""
+        return self._plan_versions[namespace, name][0] if (namespace, name) in self._plan_versions else None
 
     def plan_identities(self) -> set[Identity]:
         """Return namespace, name and UID of every TrialPlan, those that can't be read included."""
@@ -406,9 +390,9 @@ class Store:
         return {thing.identity for thing in things if thing.kind == kind}
 
     def _plan_of(self, trial: Trial) -> TrialPlan | Problem | None:
-        if trial.spec.activities:
+        name = self.plan_name(trial)
+        if name is None:
             return None
-        name = trial.spec.plan_ref.name if trial.spec.plan_ref else names.DEFAULT_PLAN
         missing = Problem(reasons.PLAN_NOT_FOUND, f"TrialPlan {name} does not exist")
         return self._plans.get((trial.metadata.namespace, name), missing)
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
+from lcm_operator.api.engine import TrialEngine, TrialEngineSpec, TrialEngineStatus
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.trial import Trial, TrialStatus
 
@@ -103,6 +103,14 @@ class LookUpEngine:
 
 
 @dataclass(frozen=True)
+class LookUpPlan:
+    """Read a Trial and its TrialPlan: a request asks for them as they stand now. `purpose`: which request."""
+
+    trial: Trial
+    purpose: str
+
+
+@dataclass(frozen=True)
 class LatchTrial:
     """Write the start into the Trial's status: the decision that can't be taken back."""
 
@@ -132,6 +140,14 @@ class WriteEngine:
 
     engine: TrialEngine
     status: TrialEngineStatus
+
+
+@dataclass(frozen=True)
+class ReplaceSpec:
+    """Replace what a TrialEngine runs by, while nothing is granted."""
+
+    engine: TrialEngine
+    spec: TrialEngineSpec
 
 
 @dataclass(frozen=True)
@@ -190,10 +206,12 @@ Action = (
     | DeletePod
     | LookUpPod
     | LookUpEngine
+    | LookUpPlan
     | LatchTrial
     | WriteTrial
     | GrantEngine
     | WriteEngine
+    | ReplaceSpec
     | ReleaseEngine
     | EndUnreadableEngine
     | AskRegistry

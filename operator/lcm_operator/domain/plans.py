@@ -1,6 +1,6 @@
-"""Arming, first half: from a Trial and its plan to the TrialEngine that it will run by.
+"""From a Trial and its plan to the TrialEngine that it runs by: at arming, and at a restore with a new plan.
 
-Called by `domain.scheduling`; pure.
+Pure.
 """
 
 from datetime import datetime
@@ -24,7 +24,15 @@ LARGEST_SPEC = 256 * 1024
 def resolve_engine(
     trial: Trial, plan: TrialPlan | Problem | None, start_time: datetime
 ) -> dict[str, Any] | Problem:
-    """Return the manifest of the TrialEngine of `trial`, or why there can't be one.
+    """Return the manifest of the TrialEngine of `trial`, or why there can't be one; `plan` as below."""
+    spec = resolve_spec(trial, plan, start_time)
+    return spec if isinstance(spec, Problem) else _manifest(trial, serialise(spec))
+
+
+def resolve_spec(
+    trial: Trial, plan: TrialPlan | Problem | None, start_time: datetime
+) -> TrialEngineSpec | Problem:
+    """Return what the engine of `trial` would run by, as Trial and plan stand now, or why that can't be.
 
     `plan` is the TrialPlan that the Trial uses, None if it has an inline plan.
     """
@@ -38,26 +46,26 @@ def resolve_engine(
         return Problem(reasons.TEMPLATE_REFUSED, "; ".join(faults))
     if faults := unsupported(chosen):
         return Problem(reasons.PLAN_UNSUPPORTED, f"this version's engine does not know: {', '.join(faults)}")
-    spec = serialise(
-        TrialEngineSpec(
-            trial_id=trial.trial_id,
-            trial_uid=trial.metadata.uid,
-            trial_generation=trial.metadata.generation,
-            start_time=start_time,
-            activities=chosen.activities,
-            on_failure=chosen.on_failure,
-            finally_=chosen.finally_,
-            finish_at=chosen.finish_at,
-            parameters=parameters,
-            engine=trial.spec.engine,
-        )
+    spec = TrialEngineSpec(
+        trial_id=trial.trial_id,
+        trial_uid=trial.metadata.uid,
+        trial_generation=trial.metadata.generation,
+        plan_generation=trial.metadata.generation if plan is None else plan.metadata.generation,
+        plan_uid=None if plan is None else plan.metadata.uid,
+        start_time=start_time,
+        activities=chosen.activities,
+        on_failure=chosen.on_failure,
+        finally_=chosen.finally_,
+        finish_at=chosen.finish_at,
+        parameters=parameters,
+        engine=trial.spec.engine,
     )
     size = len(msgspec.json.encode(spec))
     if size > LARGEST_SPEC:
         return Problem(
             reasons.PLAN_TOO_LARGE, f"the resolved plan has {size} bytes; {LARGEST_SPEC} are allowed"
         )
-    return _manifest(trial, spec)
+    return spec
 
 
 def _parameters(
@@ -94,7 +102,7 @@ def _manifest(trial: Trial, spec: dict[str, Any]) -> dict[str, Any]:
             "name": engine,
             "namespace": trial.metadata.namespace,
             "labels": {names.LABEL_TRIAL: engine},
-            "finalizers": [names.FINALIZER_ENGINE],
+            "finalizers": [names.FINALIZER_ENGINE, names.FINALIZER_TIMER],
             "ownerReferences": [
                 serialise(owner) | {"apiVersion": names.API_VERSION, "blockOwnerDeletion": True}
             ],

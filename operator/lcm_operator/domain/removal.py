@@ -10,6 +10,8 @@ Trial, if it is still there, says what became of it.
 
 from datetime import datetime
 
+import msgspec
+
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
@@ -23,7 +25,15 @@ from lcm_operator.domain.actions import (
     wait,
 )
 from lcm_operator.domain.mirroring import mirror
-from lcm_operator.domain.requests import answer, echo, handled, open_deletes, open_restores, trial_restore
+from lcm_operator.domain.requests import (
+    answer,
+    echo,
+    handled,
+    open_deletes,
+    open_restores,
+    pending_requests,
+    trial_restore,
+)
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.stopping import decide_ending, end_pod, told_to_stop, was_granted
 from lcm_operator.domain.trial_status import cancelled, outcome, start_time, trial_status
@@ -39,10 +49,12 @@ def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None,
         return wait("the TrialEngine goes")
     if was_granted(engine):
         stop = engine.status.stop
-        deletes, restores = open_deletes(owner, engine), open_restores(owner, engine)
+        deletes = open_deletes(owner, engine)
+        restores = (*open_restores(owner, engine), *pending_requests(engine.status))
         if stop is None or deletes or restores:
             status = answer(engine.status, deletes, "Done", _STOPPING, now)
             status = answer(status, restores, "Refused", _REMOVED, now)
+            status = msgspec.structs.replace(status, pending_plan=None)
             status = status if stop is not None else told_to_stop(status, "Cancel", now)
             refused = (RecordEvent(owner or engine, reasons.REFUSED, _REMOVED, warning=True),)
             return act(WriteEngine(engine, status), *(refused if restores else ()))

@@ -24,12 +24,17 @@ _KEPT_REQUESTS = 20
 
 @dataclass(frozen=True)
 class Request:
-    """An open request. `fault`: why it can't be met whatever happens; `note`: what else its answer says."""
+    """An open request.
+
+    `with_plan`: it takes the plan as it stands now. `fault`: why it can't be met whatever happens. `note`:
+    what else its answer says.
+    """
 
     kind: Kind
     id: str
     on_trial: bool
     from_activity: str | None = None
+    with_plan: bool = False
     fault: str = ""
     note: str = ""
 
@@ -81,6 +86,14 @@ def echo(kind: Kind, trial: Trial, engine: TrialEngine) -> Handled | None:
     return Handled(id=taken.id, time=taken.time, result=taken.result, message=taken.message)
 
 
+def pending_requests(status: TrialEngineStatus) -> tuple[Request, ...]:
+    """Return the restore requests that wait for a new plan: taken over, and to be answered still."""
+    if status.pending_plan is None:
+        return ()
+    asked = status.pending_plan.requests
+    return tuple(Request("Restore", each.id, on_trial=each.on_trial, with_plan=True) for each in asked)
+
+
 def handled(request: Request, result: Result, message: str, now: datetime) -> Handled:
     """Return the answer to a request, with its note; one with a fault is refused."""
     if request.fault:
@@ -116,14 +129,16 @@ def _on_trial(kind: Kind, trial: Trial, engine: TrialEngine | None) -> Request |
         return None
     if engine is not None and _taken_over(engine, kind, request.id) is not None:
         return None
-    return request
+    return None if engine is not None and _is_pending(engine, request) else request
 
 
 def _on_engine(kind: Kind, engine: TrialEngine) -> Request | None:
     status = engine.status
     shown = status.last_handled_restore if kind == "Restore" else status.last_handled_delete
     request = _request(kind, engine.metadata, on_trial=False)
-    return None if request is None or (shown is not None and shown.id == request.id) else request
+    if request is None or (shown is not None and shown.id == request.id):
+        return None
+    return None if _is_pending(engine, request) else request
 
 
 def _request(kind: Kind, metadata: Metadata, *, on_trial: bool) -> Request | None:
@@ -137,8 +152,18 @@ def _request(kind: Kind, metadata: Metadata, *, on_trial: bool) -> Request | Non
     if kind == "Delete":
         return Request(kind, value[:LONGEST_ID], on_trial=on_trial, fault=fault)
     chosen, wrong, note = _from_activity(metadata, value)
+    planned = metadata.annotations.get(names.ANNOTATION_RESTORE_PLAN)
+    if planned and planned != value:
+        other = f"{names.ANNOTATION_RESTORE_PLAN} is of request {planned[:80]!r} and was left out"
+        note = f"{note}; {other}" if note else other
     return Request(
-        kind, value[:LONGEST_ID], on_trial=on_trial, from_activity=chosen, fault=fault or wrong, note=note
+        kind,
+        value[:LONGEST_ID],
+        on_trial=on_trial,
+        from_activity=chosen,
+        with_plan=planned == value,
+        fault=fault or wrong,
+        note=note,
     )
 
 
@@ -153,6 +178,11 @@ def _from_activity(metadata: Metadata, request: str) -> tuple[str | None, str, s
     if of != request:
         return None, "", f"{names.ANNOTATION_RESTORE_FROM} is of request {of[:80]!r} and was left out"
     return activity, "", ""
+
+
+def _is_pending(engine: TrialEngine, request: Request) -> bool:
+    pending = ((each.id, each.on_trial) for each in pending_requests(engine.status))
+    return request.kind == "Restore" and (request.id, request.on_trial) in pending
 
 
 def _taken_over(engine: TrialEngine, kind: Kind, request: str) -> TrialRequest | None:

@@ -3,33 +3,78 @@
     granted or over ──old pod has ended, last checkpoint read──> attempt + 1, answered in the same write
     not granted yet ──from an activity──> the checkpoint is reset, answered in the same write
            └──────────plain──> answered by the grant (Merged)
+    with a new plan ──as above──> attempt + 1, pendingPlan ──> spec replaced ──> answered by the grant
 
 Attempts never overlap: the write that begins attempt n+1 is made only after the pod of attempt n has ended.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from lcm_operator.api import reasons
-from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.engine import TrialEngine, TrialEngineSpec, TrialEngineStatus
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.actions import Decision, RecordEvent, Urgency, WriteEngine, act
+from lcm_operator.domain.actions import (
+    Decision,
+    GrantEngine,
+    RecordEvent,
+    ReplaceSpec,
+    Urgency,
+    WriteEngine,
+    act,
+)
 from lcm_operator.domain.granting import attempt_of, give_grant
 from lcm_operator.domain.mirroring import mirror
+from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.outcome import Outcome
-from lcm_operator.domain.requests import answer
-from lcm_operator.domain.restore_requests import Restores, done, judged, refuse
-from lcm_operator.domain.restoring import RESTORE, RESTORE_FROM, restored, rewound
-from lcm_operator.domain.snapshot import Snapshot
+from lcm_operator.domain.plan_change import (
+    carried,
+    change_note,
+    is_plan_due,
+    is_same_version,
+    look_up_plan,
+    misfit,
+    pending_plan,
+    spec_now,
+)
+from lcm_operator.domain.requests import answer, pending_requests
+from lcm_operator.domain.restore_requests import (
+    Restores,
+    contradicting,
+    done,
+    judged,
+    no_begin_at,
+    refuse,
+    refused,
+)
+from lcm_operator.domain.restoring import RESTORE, RESTORE_FROM, RESTORE_PLAN, finished, restored, rewound
+from lcm_operator.domain.snapshot import Problem, Snapshot
 from lcm_operator.domain.stopping import end_pod, read_last_checkpoint
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is done about the open requests; `spec`: the plan that the next attempt takes, if another one."""
+
+    restores: Restores
+    spec: TrialEngineSpec | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why there is a next attempt, for the lineage."""
+        if self.spec is not None:
+            return RESTORE_PLAN
+        return RESTORE_FROM if self.restores.from_activity is not None else RESTORE
 
 
 def decide_restore(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
     """Return the next step of a restore that was asked for, of an attempt that was granted or is over."""
-    restores = judged(trial, engine)
-    if restores.refused:
-        return refuse(trial, engine, restores.refused, now)
-    reason = RESTORE_FROM if restores.from_activity else RESTORE
-    return begin_again(snapshot, trial, engine, now, reason=reason, restores=restores)
+    course = _course(snapshot, trial, engine, now)
+    if isinstance(course, Decision):
+        return course
+    return begin_again(snapshot, trial, engine, now, reason=course.reason, course=course)
 
 
 def begin_again(
@@ -40,40 +85,141 @@ def begin_again(
     *,
     reason: str,
     found: Outcome | None = None,
-    restores: Restores | None = None,
+    course: Course | None = None,
 ) -> Decision:
     """Return the next step towards attempt n+1: the old pod's end, its last checkpoint, the write."""
     before = end_pod(snapshot, engine, now) or read_last_checkpoint(snapshot, engine)
     if before is not None:
         return before
-    asked = restores or Restores()
-    status = restored(engine, reason, now, found, asked.from_activity)
+    restores, spec = (course.restores, course.spec) if course is not None else (Restores(), None)
+    status = restored(engine, reason, now, found, restores.from_activity, spec)
     begins = f"attempt {status.attempt} begins at {status.attempts[-1].from_activity or 'the end'}"
-    status, events = done(trial, status, asked, begins, now)
+    if spec is not None:
+        status = msgspec.structs.replace(status, pending_plan=pending_plan(engine, spec, restores.alike))
+        status, events = refused(trial, status, contradicting(restores, begins), now)
+        return act(WriteEngine(engine, status), *events)
+    message = begins
+    if restores.requests:
+        if look := _look_for_note(snapshot, trial, engine, restores):
+            return look
+        note = change_note(snapshot, trial, engine)
+        message = f"{begins}; {note}" if note else begins
+    status, events = done(trial, status, restores, message, now)
     told = begins if found is None else f"{begins}: {found.message}"
     return act(WriteEngine(engine, status), RecordEvent(trial, reasons.RESTORED, told), *events)
 
 
 def decide_grant(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
     """Return the next step towards the grant; whoever restores, or waits in vain, is told first."""
-    restores = judged(trial, engine)
-    if restores.refused:
-        return refuse(trial, engine, restores.refused, now)
-    if restores.is_demanding and attempt_of(engine) > 1:
-        return _rewind(trial, engine, restores, now)
+    if is_plan_due(engine):
+        return _take_plan(snapshot, trial, engine, now)
+    course = _course(snapshot, trial, engine, now)
+    if isinstance(course, Decision):
+        return course
+    if course.spec is not None:
+        return begin_again(snapshot, trial, engine, now, reason=course.reason, course=course)
+    if course.restores.is_demanding and attempt_of(engine) > 1:
+        return _rewind(trial, engine, course.restores, now)
+    status, event = _with_plan_taken(trial, engine, now)
     met = f"met by attempt {attempt_of(engine)}, which had not begun yet"
-    status = answer(engine.status, restores.requests, "Merged", met, now)
+    status = answer(status, course.restores.requests, "Merged", met, now)
     granting = give_grant(snapshot, engine, status, now)
     if attempt_of(engine) > 1 or not granting.actions:
         mirrored = mirror(snapshot, trial, engine, now)
-        return act(*mirrored, urgency=Urgency.FOLLOW) if mirrored else granting
-    return granting
+        if mirrored:
+            return act(*mirrored, urgency=Urgency.FOLLOW)
+    granted = any(isinstance(action, GrantEngine) for action in granting.actions)
+    return act(*granting.actions, *event, urgency=granting.urgency) if granted else granting
+
+
+def _course(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Course | Decision:
+    """Return what is to be done about the open requests, or the step before that can be said."""
+    restores = judged(trial, engine)
+    if restores.refused:
+        return refuse(trial, engine, restores.refused, now)
+    if not restores.with_plan:
+        return Course(restores)
+    if look := look_up_plan(snapshot, trial, engine, restores.requests):
+        return look
+    spec = spec_now(snapshot, trial, engine)
+    if not isinstance(spec, Problem) and is_same_version(spec, engine.spec):
+        restores = judged(trial, engine, on_current_plan=True)
+        return refuse(trial, engine, restores.refused, now) if restores.refused else Course(restores)
+    why = _no_way(engine, spec)
+    if not why and not isinstance(spec, Problem) and restores.from_activity is not None:
+        why = no_begin_at(restores.from_activity, carried(engine, spec))
+    if why or isinstance(spec, Problem):
+        return refuse(trial, engine, tuple((request, why) for request in restores.alike), now)
+    return Course(restores, spec)
+
+
+def _no_way(engine: TrialEngine, spec: TrialEngineSpec | Problem) -> str:
+    """Return why the engine can't take a plan; nothing if it can."""
+    return f"restore-plan: {spec.message}" if isinstance(spec, Problem) else misfit(engine, spec)
+
+
+def _look_for_note(
+    snapshot: Snapshot, trial: Trial, engine: TrialEngine, restores: Restores
+) -> Decision | None:
+    """Return the decision to read the plan, unless the request came with the Trial that it is inline of."""
+    came_along = snapshot.plan is None and all(request.on_trial for request in restores.requests)
+    return None if came_along else look_up_plan(snapshot, trial, engine, restores.requests)
+
+
+def _take_plan(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
+    """Return the next step until the spec is that of the pending plan; or the end of that, if it can't be."""
+    if look := look_up_plan(snapshot, trial, engine, pending_requests(engine.status)):
+        return look
+    spec, pending = spec_now(snapshot, trial, engine), engine.status.pending_plan
+    refusal = value_of(snapshot.refusal)
+    why = _no_way(engine, spec)
+    if not why and refusal is not None and refusal.reason == reasons.PLAN_UNSUPPORTED:  # not that of a pod
+        why = f"restore-plan: {refusal.message}"
+    if why or isinstance(spec, Problem):
+        return _call_off(trial, engine, why, now)
+    if pending is None or not is_same_version(spec, pending):
+        newer = msgspec.structs.replace(engine.status, pending_plan=pending_plan(engine, spec))
+        return act(WriteEngine(engine, newer))
+    return act(ReplaceSpec(engine, spec))
+
+
+def _call_off(trial: Trial, engine: TrialEngine, why: str, now: datetime) -> Decision:
+    """Return the write that refuses a plan which was taken over already: its attempt does not begin."""
+    message = f"attempt {attempt_of(engine)} was called off: {why}"
+    over = finished(engine, Outcome(succeeded=False, reason=reasons.RESTORE_REFUSED, message=message), now)
+    status = msgspec.structs.replace(over, pending_plan=None)
+    status, events = refused(
+        trial, status, tuple((request, message) for request in pending_requests(engine.status)), now
+    )
+    return act(WriteEngine(engine, status), *events)
+
+
+def _with_plan_taken(
+    trial: Trial, engine: TrialEngine, now: datetime
+) -> tuple[TrialEngineStatus, tuple[RecordEvent, ...]]:
+    """Return the status to grant upon: who asked for the plan that the spec has now is answered with it."""
+    status = engine.status
+    if status.pending_plan is None:
+        return status, ()
+    spec = engine.spec
+    planned = {activity.name for activity in (*spec.activities, *spec.on_failure, *spec.finally_)}
+    begins = status.attempts[-1].from_activity or "the end"
+    message = (
+        f"attempt {attempt_of(engine)} begins at {begins} with the plan of generation {spec.plan_generation}"
+    )
+    kept = msgspec.structs.replace(
+        status,
+        pending_plan=None,
+        activities=tuple(activity for activity in status.activities if activity.name in planned),
+    )
+    answered = answer(kept, pending_requests(status), "Done", message, now)
+    return answered, (RecordEvent(trial, reasons.RESTORED, message),)
 
 
 def _rewind(trial: Trial, engine: TrialEngine, restores: Restores, now: datetime) -> Decision:
     """Return the write that lets an attempt which was not granted yet begin at an earlier activity."""
     chosen = restores.from_activity
-    assert chosen is not None  # noqa: S101 - nothing else is demanding
+    assert chosen is not None  # noqa: S101 - a new plan is taken elsewhere
     begins = f"attempt {attempt_of(engine)} begins at {chosen}"
     status, events = done(trial, rewound(engine, chosen), restores, begins, now)
     return act(WriteEngine(engine, status), RecordEvent(trial, reasons.RESTORED, begins), *events)

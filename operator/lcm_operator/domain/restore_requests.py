@@ -4,7 +4,7 @@ Trial and TrialEngine may be asked at the same time, and for different things. O
 others are met by it, or refused. A request is answered by what has happened, never by what was meant to.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lcm_operator.api import reasons
@@ -37,23 +37,40 @@ class Restores:
         return self.leader.from_activity if self.leader is not None else None
 
     @property
+    def with_plan(self) -> bool:
+        """Whether the next attempt is to take the plan as it stands now."""
+        return self.leader is not None and self.leader.with_plan
+
+    @property
+    def alike(self) -> tuple[Request, ...]:
+        """The requests that ask for what is carried out."""
+        return tuple(each for each in self.requests if self.leader and _wish(each) == _wish(self.leader))
+
+    @property
     def is_demanding(self) -> bool:
         """Whether more is asked for than to go on from the latest checkpoint."""
         return self.leader is not None and _is_demanding(self.leader)
 
 
-def judged(trial: Trial, engine: TrialEngine) -> Restores:
-    """Return the open requests, judged by the checkpoint as it is known."""
-    found = [(request, _fault(request, engine)) for request in open_restores(trial, engine)]
+def judged(trial: Trial, engine: TrialEngine, *, on_current_plan: bool = False) -> Restores:
+    """Return the open requests, judged by the checkpoint as it is known.
+
+    Where a request begins that takes the plan as it stands now is not judged here, unless the engine has that
+    plan (`on_current_plan`): then it asks for nothing more than others.
+    """
+    asked = open_restores(trial, engine)
+    if on_current_plan:
+        asked = tuple(_on_current_plan(request, engine) for request in asked)
+    found = [(request, _fault(request, engine)) for request in asked]
     return Restores(
         requests=tuple(request for request, why in found if not why),
         refused=tuple((request, why) for request, why in found if why),
     )
 
 
-def refuse(trial: Trial, engine: TrialEngine, refused: tuple[Refusal, ...], now: datetime) -> Decision:
+def refuse(trial: Trial, engine: TrialEngine, refusals: tuple[Refusal, ...], now: datetime) -> Decision:
     """Return the write that refuses requests, and the Events that say why."""
-    status, events = _refused(trial, engine.status, refused, now)
+    status, events = refused(trial, engine.status, refusals, now)
     return act(WriteEngine(engine, status), *events)
 
 
@@ -64,44 +81,59 @@ def done(
 
     Who asked for the same, or for no more than a restore, got it. Who asked for something else is refused.
     """
+    if restores.leader is None:
+        return status, ()
+    status = answer(status, restores.alike, "Done", message, now)
+    plain = tuple(
+        each for each in restores.requests if not _is_demanding(each) and each not in restores.alike
+    )
+    status = answer(status, plain, "Merged", f"{message}, as asked by {restores.leader.label}", now)
+    return refused(trial, status, contradicting(restores, message), now)
+
+
+def contradicting(restores: Restores, message: str) -> tuple[Refusal, ...]:
+    """Return the requests for something else than what is carried out, and what they are told."""
     leader = restores.leader
     if leader is None:
-        return status, ()
-    others: list[Refusal] = []
-    for request in restores.requests:
-        if _wish(request) == _wish(leader):
-            status = answer(status, (request,), "Done", message, now)
-        elif not _is_demanding(request):
-            status = answer(status, (request,), "Merged", f"{message}, as asked by {leader.label}", now)
-        else:
-            others.append((request, f"{message}, as asked by {leader.label} at the same time: ask again"))
-    return _refused(trial, status, tuple(others), now)
+        return ()
+    why = f"{message}, as asked by {leader.label} at the same time: ask again"
+    return tuple(
+        (each, why) for each in restores.requests if _is_demanding(each) and _wish(each) != _wish(leader)
+    )
 
 
-def _refused(
-    trial: Trial, status: TrialEngineStatus, refused: tuple[Refusal, ...], now: datetime
+def refused(
+    trial: Trial, status: TrialEngineStatus, refusals: tuple[Refusal, ...], now: datetime
 ) -> tuple[TrialEngineStatus, tuple[RecordEvent, ...]]:
-    for request, why in refused:
+    """Return `status` with the refusals, and their Events."""
+    for request, why in refusals:
         status = answer(status, (request,), "Refused", why, now)
-    return status, tuple(RecordEvent(trial, reasons.REFUSED, why, warning=True) for _, why in refused)
+    return status, tuple(RecordEvent(trial, reasons.REFUSED, why, warning=True) for _, why in refusals)
+
+
+def _on_current_plan(request: Request, engine: TrialEngine) -> Request:
+    if not request.with_plan:
+        return request
+    note = f"the engine has the latest plan, of generation {engine.spec.plan_generation}"
+    return replace(request, with_plan=False, note=f"{request.note}; {note}" if request.note else note)
 
 
 def _wish(request: Request) -> tuple[object, ...]:
-    return (request.from_activity,)
+    return request.from_activity, request.with_plan
 
 
 def _is_demanding(request: Request) -> bool:
-    return request.from_activity is not None
+    return request.from_activity is not None or request.with_plan
 
 
 def _fault(request: Request, engine: TrialEngine) -> str:
     """Return why a request can't be met as things are; nothing if it can."""
-    if request.fault or request.from_activity is None:
+    if request.fault or request.from_activity is None or request.with_plan:
         return request.fault
-    return _no_begin_at(request.from_activity, engine)
+    return no_begin_at(request.from_activity, engine)
 
 
-def _no_begin_at(chosen: str, engine: TrialEngine) -> str:
+def no_begin_at(chosen: str, engine: TrialEngine) -> str:
     """Return why no attempt can begin before an activity: nobody may be led past what has not passed."""
     spec = engine.spec
     places = [activity.name for activity in spec.activities]

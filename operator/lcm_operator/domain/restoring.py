@@ -7,13 +7,14 @@ import msgspec
 
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.conditions import LONGEST_MESSAGE
-from lcm_operator.api.engine import ActivityStatus, Attempt, State, TrialEngine, TrialEngineStatus
+from lcm_operator.api.engine import ActivityStatus, Attempt, TrialEngine, TrialEngineSpec, TrialEngineStatus
 from lcm_operator.domain.outcome import Outcome
 from lcm_operator.domain.undoing import undone
 
 START = "Start"
 RESTORE = "Restore"
 RESTORE_FROM = "RestoreFrom"
+RESTORE_PLAN = "RestorePlan"
 AUTOMATIC = "Automatic"
 DISRUPTION = "Disruption"
 FINALLY = "Finally"
@@ -21,7 +22,12 @@ _KEPT_ATTEMPTS = 20
 
 
 def restored(
-    engine: TrialEngine, reason: str, now: datetime, ending: Outcome | None, from_activity: str | None = None
+    engine: TrialEngine,
+    reason: str,
+    now: datetime,
+    ending: Outcome | None,
+    from_activity: str | None = None,
+    spec: TrialEngineSpec | None = None,
 ) -> TrialEngineStatus:
     """Return the status that lets the next attempt go on from the latest checkpoint.
 
@@ -29,12 +35,15 @@ def restored(
     failed and was passed by stays as it is. With `from_activity` all from that one on is Pending again; what
     had succeeded of it gets a new `run`, as has whatever ran of `onFailure` and `finally`. What they had set
     and the signals they had taken are taken back: see `domain.undoing`.
+
+    `spec`: the plan that the next attempt takes, if another one. What it no longer has is reset too.
     """
-    spec = engine.spec
-    names = [activity.name for activity in spec.activities]
+    old, new = engine.spec, spec or engine.spec
+    names = [activity.name for activity in new.activities]
     reset = frozenset(names[names.index(from_activity) :]) if from_activity is not None else frozenset()
-    passed_by = frozenset(activity.name for activity in spec.activities if activity.continue_on_error)
-    repeated = frozenset(activity.name for activity in (*spec.on_failure, *spec.finally_))
+    passed_by = frozenset(activity.name for activity in new.activities if activity.continue_on_error)
+    beside = (*old.on_failure, *old.finally_, *new.on_failure, *new.finally_)
+    repeated = frozenset(activity.name for activity in beside)
 
     def begin(activity: ActivityStatus) -> ActivityStatus:
         if activity.name in repeated:
@@ -45,7 +54,7 @@ def restored(
             return _pending(activity, new_run=False)
         return activity
 
-    return _next_attempt(engine, reason, now, ending, begin, from_activity)
+    return _next_attempt(engine, reason, now, ending, begin, from_activity=from_activity, spec=new)
 
 
 def rewound(engine: TrialEngine, from_activity: str) -> TrialEngineStatus:
@@ -85,7 +94,6 @@ def finished(engine: TrialEngine, outcome: Outcome, now: datetime) -> TrialEngin
     return msgspec.structs.replace(
         engine.status,
         phase=word,
-        next_attempt=None,
         attempts=ended(engine.status.attempts, word, outcome.message, now),
         conditions=conditions.with_condition(
             engine.status.conditions,
@@ -97,24 +105,6 @@ def finished(engine: TrialEngine, outcome: Outcome, now: datetime) -> TrialEngin
             message=outcome.message,
         ),
     )
-
-
-def reported(engine: TrialEngine, why: str, now: datetime) -> TrialEngineStatus:
-    """Return the status in which no activity of `onFailure` is left open; `why` none of them goes on."""
-
-    def close(name: str) -> ActivityStatus:
-        activity = engine.status.activity(name)
-        if activity.state not in ("Pending", "Running"):
-            return activity
-        begun = activity.state == "Running"
-        message = f"{name}: {'interrupted' if begun else 'not begun'}: {why}"[:LONGEST_MESSAGE]
-        moment = now.astimezone(UTC) if begun else None
-        state: State = "Failed" if begun else "Skipped"
-        return msgspec.structs.replace(activity, state=state, completion_time=moment, message=message)
-
-    closed = {activity.name: close(activity.name) for activity in engine.spec.on_failure}
-    known = {activity.name: activity for activity in engine.status.activities}
-    return msgspec.structs.replace(engine.status, activities=tuple((known | closed).values()))
 
 
 def ended(attempts: tuple[Attempt, ...], word: str, message: str, now: datetime) -> tuple[Attempt, ...]:
@@ -133,19 +123,22 @@ def _next_attempt(
     now: datetime,
     ending: Outcome | None,
     begin: Callable[[ActivityStatus], ActivityStatus],
+    *,
     from_activity: str | None = None,
+    spec: TrialEngineSpec | None = None,
 ) -> TrialEngineStatus:
     moment = now.astimezone(UTC)
     activities = tuple(begin(activity) for activity in engine.status.activities)
     status = undone(engine, _taken_back(engine, activities), from_activity)
     number = max(status.attempt, 1) + 1
     word, why = ("Failed", ending.message) if ending else ("Stopped", f"attempt {number} was asked for")
-    entry = Attempt(number=number, reason=reason, from_activity=_first_open(engine, activities, reason))
+    entry = Attempt(
+        number=number, reason=reason, from_activity=_first_open(spec or engine.spec, activities, reason)
+    )
     return msgspec.structs.replace(
         status,
         attempt=number,
         pod_ref=None,
-        next_attempt=None,
         activities=activities,
         attempts=(*ended(status.attempts, word, why, moment), entry)[-_KEPT_ATTEMPTS:],
         attempts_total=status.attempts_total + 1,
@@ -170,8 +163,8 @@ def _taken_back(engine: TrialEngine, activities: tuple[ActivityStatus, ...]) -> 
     return {a.name for a in activities if a.state == "Pending" and before[a.name] != "Pending"}
 
 
-def _first_open(engine: TrialEngine, activities: tuple[ActivityStatus, ...], reason: str) -> str:
-    plan = engine.spec.finally_ if reason == FINALLY else engine.spec.activities
+def _first_open(spec: TrialEngineSpec, activities: tuple[ActivityStatus, ...], reason: str) -> str:
+    plan = spec.finally_ if reason == FINALLY else spec.activities
     states = {activity.name: activity.state for activity in activities}
     return next(
         (a.name for a in plan if states.get(a.name, "Pending") in ("Pending", "Running")),

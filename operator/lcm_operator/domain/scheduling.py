@@ -155,6 +155,7 @@ def _latch(trial: Trial, engine: TrialEngine, pod: Pod, begin: datetime, now: da
         started_time=now.astimezone(UTC),
         start_lag_milliseconds=int(lag / timedelta(milliseconds=1)),
         engine_ref=EngineRef(name=engine.metadata.name, uid=engine.metadata.uid),
+        plan_generation=engine.spec.plan_generation,
         progress=f"0/{len(engine.spec.activities)}",
     )
     return LatchTrial(trial, status)

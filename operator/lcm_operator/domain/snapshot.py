@@ -31,8 +31,6 @@ class Settings:
     """How long a trial waits for a registry that was asked."""
     retry_start: timedelta = timedelta(seconds=1)
     poll_ending_pod: timedelta = timedelta(seconds=1)
-    poll_lost_pod: timedelta = timedelta(seconds=10)
-    """How often a pod is looked at whose grace period is over and that is still there."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,7 @@ class Pod:
     created: datetime
     """When its create was acknowledged."""
     ended: bool = False
-    """It was seen that nothing of it runs any more."""
-    never_ran: bool = False
-    """It was removed before any node had it."""
     deleting: bool = False
-    killed_by: datetime | None = None
-    """When its grace period is over, if it is being deleted."""
     disrupted: bool = False
     """It was ended by a drain, a lost node or a preemption (condition DisruptionTarget)."""
     exit_code: int | None = None
@@ -62,20 +55,16 @@ class Beat:
 
     pod_uid: str
     begun: bool = False
-    """The pod has renewed its Lease."""
+    """The first beat has been seen."""
     silent: timedelta = timedelta(0)
-    """For how long its Lease was not renewed, or was missing; see `controllers.lease_monitor`."""
-    missing: bool = False
-    """There is no Lease that the pod could renew."""
+    """For how long no new beat came, counted only while our own reads succeeded."""
 
 
 @dataclass(frozen=True)
 class Absent:
-    """The pod was looked for and is not there: no sign that its container has ended."""
+    """The pod was looked for and is not there."""
 
     name: str
-    last: Pod | None = None
-    """The pod as it was last seen, if it was the granted one."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +112,8 @@ class Snapshot:
     """The name of the TrialEngine is taken by an object that is not ours."""
     plan: TrialPlan | Problem | None = None
     """The TrialPlan that the holder uses; None if it uses none."""
+    plan_read: Observation[str] | None = None
+    """For which purpose Trial and TrialPlan were read; see `actions.LookUpPlan`."""
     pod: Observation[Pod | Absent] | None = None
     beat: Observation[Beat] | None = None
     admission: Observation[Admission] | None = None

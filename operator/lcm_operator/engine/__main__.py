@@ -134,7 +134,6 @@ def _runner(
         start_time=spec.start_time,
         now=_now,
         may_act=beats.recent,
-        lost=beats.lost,
         redactor=redactor,
         environment=settings.environment,
         rest_token=settings.rest_token,

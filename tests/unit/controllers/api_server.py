@@ -25,10 +25,6 @@ class ApiServer:
         self._objects: dict[Place, Raw] = {}
         self._numbers = itertools.count(1)
         self.version = 0
-        self.ended_pods: list[Raw] = []
-        """What a watch on pods that have ended has shown so far."""
-        self.forced: dict[str, str] = {}
-        """UID and name of the pods that were removed by force."""
 
     def all(self, plural: str) -> list[Raw]:
         return [raw for (kind, _), raw in self._objects.items() if kind == plural]
@@ -53,8 +49,6 @@ class ApiServer:
             "generation": 1,
             "creationTimestamp": rfc3339(T),
         }
-        if plural == "pods":
-            made["spec"] = made.get("spec", {}) | {"nodeName": "local"}
         if not dry_run:
             self._store(place, made)
         return made
@@ -72,6 +66,21 @@ class ApiServer:
                 raw["status"] = value
             else:
                 raw["status"][path[1]] = value
+        return self._store((plural, name), raw)
+
+    def replace_spec(self, plural: str, name: str, operations: list[Raw]) -> Raw:
+        """Apply a JSON patch that replaces the spec of a TrialEngine, as its CRD allows it."""
+        raw = self._copy(plural, name)
+        (version, spec) = operations
+        self._expect(raw, {"resourceVersion": version["value"]})
+        if "podRef" in raw["status"]:
+            raise Refused(422, "Invalid", "spec: Forbidden: an attempt is granted")
+        for field in ("trialID", "trialUID", "startTime"):
+            if spec["value"][field] != raw["spec"][field]:
+                raise Refused(422, "Invalid", f"spec: Forbidden: {field}")
+        if raw["spec"] != spec["value"]:
+            raw["spec"] = spec["value"]
+            raw["metadata"]["generation"] += 1
         return self._store((plural, name), raw)
 
     def patch_finalizers(self, plural: str, name: str, metadata: Raw) -> Raw:
@@ -99,14 +108,12 @@ class ApiServer:
         """Change the status as an engine or the node does, who write their own fields only."""
         raw = self._copy(plural, name)
         raw["status"] = raw.get("status", {}) | status
-        stored = self._store((plural, name), raw)
-        if plural == "pods" and stored["status"].get("phase") in ("Succeeded", "Failed"):
-            self.ended_pods.append(stored)
+        self._store((plural, name), raw)
 
     def delete(
         self, plural: str, name: str, uid: str | None = None, resource_version: str | None = None
-    ) -> Raw:
-        """Delete an object and return it: at once, or marked, where finalizers or a grace period hold it."""
+    ) -> None:
+        """Delete an object: at once, or only marked where finalizers or a grace period hold it."""
         raw = self._copy(plural, name)
         guards = {"uid": uid, "resourceVersion": resource_version}
         self._expect(raw, {key: value for key, value in guards.items() if value is not None})
@@ -115,17 +122,11 @@ class ApiServer:
             self._store((plural, name), raw)
         else:
             self.remove(plural, name)
-        return raw | {"kind": "Pod"} if plural == "pods" else raw
 
     def remove(self, plural: str, name: str) -> None:
         """Take an object away, as the kubelet does with a pod that has ended."""
         self.version += 1
         del self._objects[plural, name]
-
-    def remove_by_force(self, name: str) -> None:
-        """Remove a pod as `kubectl delete --force` does: the object goes, and what it ran goes on."""
-        self.forced[uid_of(self.get("pods", name))] = name
-        self.remove("pods", name)
 
     def collect_garbage(self) -> bool:
         """Delete what belongs to an owner that is gone; return whether there was something."""

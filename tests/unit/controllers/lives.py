@@ -2,6 +2,9 @@
 
 import pytest
 from tests.unit.controllers.world import World, annotate, has_ended, phase_is, works_on
+from tests.unit.domain.builders import nap
+
+from lcm_operator.api import names
 
 PROMPT = [pytest.param(True, id="watches that tell at once"), pytest.param(False, id="watches that lag")]
 
@@ -92,6 +95,29 @@ def interrupted(**how):
     )
 
 
+def repaired(**how):
+    """The second activity fails; a person replaces it, and has the trial restored with the new plan."""
+    plan = [nap(name) for name in ("one", "mended", "three")]
+    return World(
+        fails=frozenset({("two", 1)}),
+        finally_=("free",),
+        people=[(phase_is("Failed"), annotate({"activities": plan}, restore="r1", restore_plan="r1"))],
+        **how,
+    )
+
+
+def repaired_elsewhere(**how):
+    """It fails at a TrialPlan, which a person repairs while the engine reports that; the engine is asked."""
+
+    def repair(api):
+        plan = [nap(name) for name in ("one", "mended", "three")]
+        api.edit("trialplans", "default", activities=plan)
+        asked = {f"{names.GROUP}/restore": "r1", f"{names.GROUP}/restore-plan": "r1"}
+        api.edit("trials", "example", annotations=asked)
+
+    return World(plan="default", fails=frozenset({("two", 1)}), people=[(phase_is("Failed"), repair)], **how)
+
+
 def stopped(**how):
     """A restore is asked for while the engine works."""
     return World(people=[(works_on("two"), annotate(restore="r1"))], **how)
@@ -105,6 +131,8 @@ LIVES = [
     pytest.param(releasing, id="one that releases what it holds"),
     pytest.param(releasing_late, id="one that releases what it holds when it is deleted"),
     pytest.param(too_slow, id="one that exceeds its deadline"),
+    pytest.param(repaired, id="one that is restored with a repaired plan"),
+    pytest.param(repaired_elsewhere, id="one that is restored with a repaired TrialPlan"),
     pytest.param(persistent, id="one that is restored by itself"),
     pytest.param(failing_twice, id="one that is restored twice, the second time from the beginning"),
 ]

@@ -18,6 +18,8 @@ from tests.unit.controllers.lives import (
     persistent,
     releasing,
     releasing_late,
+    repaired,
+    repaired_elsewhere,
     stopped,
     straight,
     too_slow,
@@ -192,6 +194,20 @@ def test_a_life_restored_from_the_beginning_is_what_it_should_be():
         ("two", 2, 3),
         ("three", 1, 3),
     ]
+
+
+@pytest.mark.parametrize("life", [repaired, repaired_elsewhere])
+def test_a_life_restored_with_a_repaired_plan_is_what_it_should_be(life):
+    world = life().run()
+    outcome = world.outcome()
+    acts = [("one", 1, 1), ("two", 1, 1), ("mended", 1, 2), ("three", 1, 2)]
+    assert [each for each in outcome["acts"] if each[0] != "free"] == acts
+    assert (outcome["phase"], outcome["progress"]) == ("Succeeded", "3/3")
+    assert outcome["attempts"][1] == (2, "RestorePlan", "Succeeded", "mended")
+    assert (outcome["restored"], outcome["plan"]) == (("r1", "Done"), ["one", "mended", "three"])
+    assert outcome["generation"] == (2, False)
+    assert "two" not in {name for name, *_ in outcome["activities"]}
+    assert len(world.api.all("trialengines")) == 1
 
 
 def test_outputs_survive_restores_to_the_last_null():

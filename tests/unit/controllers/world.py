@@ -3,13 +3,12 @@
 It is driven by hand and without an event loop: nothing in it waits, so a whole life of a trial takes some
 milliseconds, and each of its points can be the one at which the operator is killed or somebody interferes.
 
-The engine in it is as reckless as it may be: once granted it acts until its pod is told to end. One whose pod
-is removed by force goes on with what it does, for as long as an engine may that has lost the API server.
+The engine in it is as reckless as it may be: once granted it acts until its pod is told to end.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from tests.unit.controllers.api_server import ApiServer, Raw, uid_of
@@ -24,8 +23,7 @@ from lcm_operator.kube.errors import Unavailable
 
 _MOST_TURNS = 500
 _HORIZON = at(3600)
-LONGEST_SILENCE = timedelta(seconds=60)
-"""The time-out of an engine whose longest act is a sleep."""
+_LISTS = ("activities", "onFailure", "finally")
 
 
 @dataclass
@@ -60,6 +58,8 @@ class World:
     finally_: tuple[str, ...] = ()
     engine: Raw = field(default_factory=dict)
     """`spec.engine` of the Trial."""
+    plan: str | None = None
+    """The TrialPlan that the Trial uses; None: its plan is inline."""
 
     def __post_init__(self) -> None:
         self.api = ApiServer()
@@ -75,35 +75,17 @@ class World:
         self.pods: dict[str, str] = {}
         """Every pod there ever was: UID and name."""
         self._granted: set[str] = set()
-        self._ghosts: dict[str, datetime] = {}
-        """UIDs of pods that were removed by force, and until when their engine goes on."""
-        self.api.create(
-            "trials",
-            {
-                "metadata": {"name": "example"},
-                "spec": {
-                    "startTime": rfc3339(T),
-                    "engine": self.engine,
-                    "activities": [nap(name) for name in self.activities],
-                    "onFailure": [nap(name) for name in self.on_failure],
-                    "finally": [nap(name) for name in self.finally_],
-                },
-                "status": {},
-            },
-        )
-        self.operator = self._replica()
-
-    def _replica(self) -> Replica:
-        return Replica(self.api, self._point, self._clock, self._renewed)
-
-    def _renewed(self, lease: Raw) -> Raw:
-        """Return a Lease as its engine has renewed it: just now, if that still runs."""
-        owner = lease["metadata"]["ownerReferences"][0]["uid"]
-        runs = any(
-            uid_of(pod) == owner and pod.get("status", {}).get("phase") == "Running"
-            for pod in self.api.all("pods")
-        )
-        return lease | {"spec": lease["spec"] | {"renewTime": rfc3339(self.now)}} if runs else lease
+        plan: Raw = {
+            "activities": [nap(name) for name in self.activities],
+            "onFailure": [nap(name) for name in self.on_failure],
+            "finally": [nap(name) for name in self.finally_],
+        }
+        if self.plan is not None:
+            self.api.create("trialplans", {"metadata": {"name": self.plan}, "spec": plan})
+            plan = {"planRef": {"name": self.plan}}
+        spec = {"startTime": rfc3339(T), "engine": self.engine} | plan
+        self.api.create("trials", {"metadata": {"name": "example"}, "spec": spec, "status": {}})
+        self.operator = Replica(self.api, self._point, self._clock)
 
     def _point(self) -> None:
         self.points += 1
@@ -141,7 +123,7 @@ class World:
             return True
         before = self.api.version
         self.operator.listen()
-        if self.operator.monitor() or self.api.version != before or self._operator_has_work():
+        if self.operator.doubt() or self.api.version != before or self._operator_has_work():
             return True
         return self._sleep()
 
@@ -150,11 +132,11 @@ class World:
             while self._others():
                 pass
             self.now = max(self.now, self.away)
-        self.operator = self._replica()
+        self.operator = Replica(self.api, self._point, self._clock)
         return True
 
     def _frozen(self) -> None:
-        frozen, self.operator = self.operator, self._replica()
+        frozen, self.operator = self.operator, Replica(self.api, self._point, self._clock)
         for _ in range(_MOST_TURNS):
             if not self._turn():
                 break
@@ -174,8 +156,6 @@ class World:
 
     def _observe(self) -> None:
         """Note what can be seen from outside."""
-        for uid in self._granted & self.api.forced.keys():
-            self._ghosts.setdefault(uid, self.now + LONGEST_SILENCE)
         if self._observed == self.api.version:
             return
         self._observed = self.api.version
@@ -232,8 +212,9 @@ class World:
         status = engine.get("status", {})
         attempt = int(pod["metadata"]["labels"][names.LABEL_ATTEMPT])
         saved = {activity["name"]: activity for activity in status.get("activities", [])}
-        failed = any(saved.get(name, {}).get("state") == "Failed" for name in self.activities)
-        name = self._next(saved, failed=failed, stopped="stop" in status)
+        plan = {field: [each["name"] for each in engine["spec"].get(field, [])] for field in _LISTS}
+        failed = any(saved.get(name, {}).get("state") == "Failed" for name in plan["activities"])
+        name = _next(plan, saved, failed=failed, stopped="stop" in status)
         if name is None:
             phase = "Failed" if failed else "Succeeded"
             self.api.set_status("pods", pod["metadata"]["name"], phase=phase)
@@ -249,17 +230,7 @@ class World:
         self._save(engine, saved, activity | {"state": state, "output": {"told": None}})
         return True
 
-    def _next(self, saved: dict[str, Raw], *, failed: bool, stopped: bool) -> str | None:
-        """Return which activity is next: after a failure one of onFailure, after a stop one of finally."""
-        plan = (*self.activities, *self.finally_)
-        if failed or stopped:
-            plan = self.finally_ if stopped else self.on_failure
-        left = (name for name in plan if saved.get(name, {}).get("state") not in ("Succeeded", "Failed"))
-        return next(left, None)
-
     def _act(self, pod: Raw, activity: str, run: int, attempt: int) -> None:
-        ghosts = [self.api.forced[uid] for uid, until in self._ghosts.items() if self.now < until]
-        assert not ghosts, f"{pod['metadata']['name']} acts while these go on: {ghosts}"
         acting = [
             other["metadata"]["name"]
             for other in self.api.all("pods")
@@ -303,11 +274,24 @@ class World:
             ],
             "acts": self.acts,
             "grants": [attempt for attempt, _ in self.grants],
+            "plan": [
+                each["name"] for raw in self.api.all("trialengines") for each in raw["spec"]["activities"]
+            ],
+            "generation": (status.get("planGeneration"), "pendingPlan" in engine),
             "engines": len(self.api.all("trialengines")),
             "running": [
                 raw["metadata"]["name"] for raw in self.api.all("pods") if raw["status"]["phase"] == "Running"
             ],
         }
+
+
+def _next(plan: dict[str, list[str]], saved: dict[str, Raw], *, failed: bool, stopped: bool) -> str | None:
+    """Return which activity is next: after a failure one of onFailure, after a stop one of finally."""
+    names = [*plan["activities"], *plan["finally"]]
+    if failed or stopped:
+        names = plan["finally"] if stopped else plan["onFailure"]
+    left = (name for name in names if saved.get(name, {}).get("state") not in ("Succeeded", "Failed"))
+    return next(left, None)
 
 
 def phase_is(phase: str) -> Callable[[ApiServer], bool]:
@@ -331,10 +315,10 @@ def works_on(activity: str) -> Callable[[ApiServer], bool]:
     return seen
 
 
-def annotate(**annotations: str) -> Callable[[ApiServer], None]:
-    """Return what a person does who annotates the Trial."""
+def annotate(spec: Raw | None = None, **annotations: str) -> Callable[[ApiServer], None]:
+    """Return what a person does who annotates the Trial, and changes its spec with the same write."""
     asked = {f"{names.GROUP}/{key.replace('_', '-')}": value for key, value in annotations.items()}
-    return lambda api: api.edit("trials", "example", annotations=asked)
+    return lambda api: api.edit("trials", "example", annotations=asked, **(spec or {}))
 
 
 def _answer(handled: Raw | None) -> tuple[str, str] | None:

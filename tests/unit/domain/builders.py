@@ -19,7 +19,9 @@ from lcm_operator.domain.actions import (
     Decision,
     GrantEngine,
     LatchTrial,
+    LookUpPlan,
     RecordEvent,
+    ReplaceSpec,
     WriteEngine,
     WriteTrial,
 )
@@ -158,6 +160,10 @@ def written(before: Snapshot, decision: Decision) -> Snapshot:
                 after = msgspec.structs.replace(of, status=status)
                 others = (after if each is of else each for each in before.trials)
                 before = replace(before, trials=tuple(others))
+            case LookUpPlan(purpose=purpose):
+                before = replace(before, plan_read=Observation(purpose, T))
+            case ReplaceSpec(engine=of, spec=spec):
+                before = replace(before, engine=msgspec.structs.replace(of, spec=spec))
             case WriteEngine(engine=of, status=status) | GrantEngine(engine=of, status=status):
                 before = replace(before, engine=msgspec.structs.replace(of, status=status))
             case _:
@@ -214,6 +220,13 @@ def asking(before: Snapshot, on: str = "trial", **annotations: str) -> Snapshot:
     assert before.engine is not None
     metadata = msgspec.structs.replace(before.engine.metadata, annotations=asked)
     return replace(before, engine=msgspec.structs.replace(before.engine, metadata=metadata))
+
+
+def with_plan_read(before: Snapshot, now: datetime) -> Snapshot:
+    """Return the snapshot after Trial and plan were read for what is asked."""
+    decision = decide(before, now)
+    assert steps(decision) == ["LookUpPlan"], decision
+    return written(before, decision)
 
 
 def gone(before: Snapshot) -> Snapshot:

@@ -18,6 +18,7 @@ from tests.unit.domain.builders import (
     told,
     trial,
     with_activities,
+    with_plan_read,
     written,
 )
 
@@ -152,7 +153,7 @@ def test_a_finished_engine_is_restored_too_with_nothing_left_to_do():
 
 
 def test_a_restore_on_the_engine_itself_is_answered_there():
-    before = asking(ended(**HALF), on="engine", restore="r1")
+    before = with_plan_read(asking(ended(**HALF), on="engine", restore="r1"), at(20))
     (action, _) = decide(before, at(20)).actions
     assert isinstance(action, WriteEngine)
     assert action.status.last_handled_restore is not None
@@ -164,7 +165,7 @@ def test_a_restore_on_the_engine_itself_is_answered_there():
 
 
 def test_restores_on_both_are_met_by_one_attempt():
-    before = asking(failed_and_asked(restore="r1"), on="engine", restore="r2")
+    before = with_plan_read(asking(failed_and_asked(restore="r1"), on="engine", restore="r2"), at(20))
     (action, _) = decide(before, at(20)).actions
     assert isinstance(action, WriteEngine)
     assert action.status.attempt == 2

@@ -10,6 +10,7 @@ from datetime import timedelta
 from tests.unit.domain.builders import at, nap
 from tests.unit.states.stage import ACTIVE_DEADLINE, FINALLY, NAME, OTHER, PLAN, TTL, Stage
 
+from lcm_operator.api.names import GROUP
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.kube.errors import Refused, Unavailable
 
@@ -113,6 +114,13 @@ def restore(stage: Stage) -> Impossible:
 
 def restore_from(stage: Stage) -> Impossible:
     stage.annotate("trials", restore="r1", restore_from="r1/one")
+    return None
+
+
+def restore_plan(stage: Stage) -> Impossible:
+    mended = [nap(name) for name in (*PLAN[:-1], "mended")]
+    requests = {f"{GROUP}/restore": "r1", f"{GROUP}/restore-plan": "r1"}
+    stage.api.edit("trials", NAME, annotations=requests, activities=mended)
     return None
 
 
@@ -350,6 +358,7 @@ EVENTS = (
     Event("what stood in the way is mended", mended),
     Event("restore", restore),
     Event("restore-from the first activity", restore_from),
+    Event("restore with a repaired plan", restore_plan),
     Event("restore on the TrialEngine", restore_on_engine),
     Event("delete", delete),
     Event("delete on the TrialEngine", delete_on_engine),

@@ -78,6 +78,13 @@ def restoring() -> Stage:
     return stage.until(act.WriteEngine)
 
 
+def taking_plan() -> Stage:
+    stage = failed()
+    stage.api.edit("trials", NAME, activities=[nap(name) for name in ("one", "other", "three")])
+    stage.annotate("trials", restore="r0", restore_plan="r0")
+    return stage.until(act.WriteEngine)
+
+
 def succeeded() -> Stage:
     stage = running()
     stage.save(two="Succeeded", three="Succeeded", free="Succeeded")
@@ -144,6 +151,11 @@ STATES = (
     State("Latched", "`startedTime` is there, `podRef` of the TrialEngine is not", latched),
     State("Running", "Succeeded=Unknown Running; one of three activities is through", running),
     State("Restoring", "Succeeded=Unknown Restoring; attempt 2 has no `podRef` yet", restoring),
+    State(
+        "TakingPlan",
+        "`pendingPlan` of the TrialEngine is there, its spec is still the old one; attempt 2 has no `podRef`",
+        taking_plan,
+    ),
     State("Failed", "Succeeded=False, here ActivityFailed; the pod has ended", failed),
     State("Succeeded", "Succeeded=True; the pod has ended", succeeded),
     State("Stopping", "`stop` of the TrialEngine is Deadline; `finally` is running", stopping),

@@ -13,7 +13,7 @@ from tests.unit.states.states import STATES, State
 
 BEFORE = ("AwaitingRegistry", "Scheduled", "NotArmed", "Armed", "Suspended", "Duplicate", "Due")
 UNREADABLE = ("Unreadable engine", "Unreadable trial")
-STARTED = ("Latched", "Running", "Restoring", "Failed", "Succeeded", "Stopping")
+STARTED = ("Latched", "Running", "Restoring", "TakingPlan", "Failed", "Succeeded", "Stopping")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,12 @@ from tests.unit.states.states import STATES, State
 FINAL = {"Succeeded", "Failed", "Missed", "Cancelled"}
 UNREADABLE = ("Unreadable engine", "Unreadable trial")
 DELETES = ("delete", "delete on the TrialEngine", "TrialEngine deleted by a person")
-REQUESTS = ("restore", "restore-from the first activity", "delete")
+REQUESTS = (
+    "restore",
+    "restore-from the first activity",
+    "restore with a repaired plan",
+    "delete",
+)
 GONE = (
     "Trial deleted (background)",
     "Trial deleted (foreground)",

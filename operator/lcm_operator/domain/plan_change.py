@@ -1,0 +1,117 @@
+"""A restore with a repaired plan: what the plan is now, and whether an engine may go on by it. Pure.
+
+    spec ──request, podRef off──> status.pendingPlan ──spec replaced──> generations fit ──grant──> answered
+
+Plan, parameters and engine settings are those of the Trial and its TrialPlan, read for this very request.
+"""
+
+import msgspec
+
+from lcm_operator.api import names
+from lcm_operator.api.engine import PendingPlan, PendingRequest, TrialEngine, TrialEngineSpec
+from lcm_operator.api.trial import Trial
+from lcm_operator.domain.actions import Decision, LookUpPlan, act
+from lcm_operator.domain.granting import attempt_of
+from lcm_operator.domain.observation import value_of
+from lcm_operator.domain.outcome import is_passed
+from lcm_operator.domain.plans import resolve_spec
+from lcm_operator.domain.requests import Request
+from lcm_operator.domain.snapshot import Problem, Snapshot
+
+
+def look_up_plan(
+    snapshot: Snapshot, trial: Trial, engine: TrialEngine, requests: tuple[Request, ...]
+) -> Decision | None:
+    """Return the decision to read Trial and plan for these requests, unless that was done: watches lag."""
+    purpose = f"{attempt_of(engine)} {' '.join(request.label for request in requests)}"
+    return None if value_of(snapshot.plan_read) == purpose else act(LookUpPlan(trial, purpose))
+
+
+def spec_now(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> TrialEngineSpec | Problem:
+    """Return what the engine would run by as Trial and plan stand now; its start time stays."""
+    return resolve_spec(trial, snapshot.plan, engine.spec.start_time)
+
+
+def is_same_version(one: TrialEngineSpec | PendingPlan, other: TrialEngineSpec | PendingPlan) -> bool:
+    """Return whether both were made of the same generations of Trial and plan."""
+    return (one.trial_generation, one.plan_generation, one.plan_uid) == (
+        other.trial_generation,
+        other.plan_generation,
+        other.plan_uid,
+    )
+
+
+def pending_plan(
+    engine: TrialEngine, spec: TrialEngineSpec, requests: tuple[Request, ...] = ()
+) -> PendingPlan:
+    """Return the note that `spec` is to be taken, for these requests and those that wait already."""
+    before = engine.status.pending_plan.requests if engine.status.pending_plan is not None else ()
+    asked = tuple(PendingRequest(id=request.id, on_trial=request.on_trial) for request in requests)
+    return PendingPlan(
+        trial_generation=spec.trial_generation,
+        plan_generation=spec.plan_generation,
+        plan_uid=spec.plan_uid,
+        requests=(*before, *asked),
+    )
+
+
+def is_plan_due(engine: TrialEngine) -> bool:
+    """Return whether the spec must be replaced before anything may be granted."""
+    pending = engine.status.pending_plan
+    return pending is not None and not is_same_version(engine.spec, pending)
+
+
+def misfit(engine: TrialEngine, spec: TrialEngineSpec) -> str:
+    """Return why the engine can't go on by `spec`; nothing if it can.
+
+    All that has succeeded must still be there, in its order, before everything that remains to be done.
+    """
+    status, new = engine.status, [activity.name for activity in spec.activities]
+    done = [a.name for a in engine.spec.activities if status.activity(a.name).state == "Succeeded"]
+    for name in done:
+        if name not in new:
+            return f"restore-plan: activity {name!r} has succeeded and is missing in the plan"
+    kept = [name for name in new if name in done]
+    for name, expected in zip(kept, done, strict=True):
+        if name != expected:
+            order = ", ".join(done)
+            return f"restore-plan: activity {name!r} has succeeded and is out of order; expected {order}"
+    as_planned = carried(engine, spec)
+    for activity in spec.activities[: new.index(done[-1]) if done else 0]:
+        if not is_passed(as_planned, activity):
+            return (
+                f"restore-plan: activity {activity.name!r} remains to be done and comes before {done[-1]!r}, "
+                "which has succeeded"
+            )
+    return ""
+
+
+def carried(engine: TrialEngine, spec: TrialEngineSpec) -> TrialEngine:
+    """Return the engine as it would be with `spec`: what ran beside the plan is no progress in it."""
+    old = {activity.name for activity in engine.spec.activities}
+    kept = tuple(activity for activity in engine.status.activities if activity.name in old)
+    return msgspec.structs.replace(
+        engine, spec=spec, status=msgspec.structs.replace(engine.status, activities=kept)
+    )
+
+
+def change_note(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> str:
+    """Return what to say to who restores by the snapshot although the plan has changed; nothing otherwise."""
+    spec, old = spec_now(snapshot, trial, engine), engine.spec
+    if isinstance(spec, Problem):
+        return ""
+    versions = {
+        "trial_generation": old.trial_generation,
+        "plan_generation": old.plan_generation,
+        "plan_uid": old.plan_uid,
+    }
+    if msgspec.structs.replace(spec, **versions) == old:
+        return ""
+    add = f"add {names.ANNOTATION_RESTORE_PLAN} to take that"
+    if (spec.plan_generation, spec.plan_uid) == (old.plan_generation, old.plan_uid):
+        return (
+            f"restored with parameters and engine settings of the Trial's generation {old.trial_generation}; "
+            f"they have changed, it is at generation {spec.trial_generation}: {add}"
+        )
+    ran = f"of generation {old.plan_generation}" if old.plan_generation else "of its start"
+    return f"restored with the plan {ran}; the Trial's plan is at generation {spec.plan_generation}: {add}"

@@ -1,0 +1,424 @@
+"""A restore with a repaired plan: which plans fit, what is reset, and each step from request to grant."""
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+from tests.unit.domain.builders import (
+    T,
+    absent,
+    asking,
+    at,
+    deleting,
+    edited,
+    ended,
+    nap,
+    pod,
+    refused,
+    running,
+    settle,
+    shown,
+    steps,
+    told,
+    trial,
+    with_activities,
+    with_plan_read,
+    written,
+)
+
+from lcm_operator.api.engine import ActivityStatus
+from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.plan import TrialPlan, TrialPlanSpec
+from lcm_operator.domain.actions import GrantEngine, LookUpPlan, ReplaceSpec, WriteEngine
+from lcm_operator.domain.decide import decide
+from lcm_operator.domain.plan_change import misfit
+from lcm_operator.domain.restoring import restored
+from lcm_operator.domain.snapshot import Problem
+
+HALF = {"one": "Succeeded", "two": "Failed"}
+MENDED = [nap("one"), nap("mended"), nap("three")]
+
+
+def plan(*activities, **more):
+    """Return the spec of an engine with other activities than those of the builders' Trial."""
+    this = ended(**HALF).engine
+    assert this is not None
+    spec = trial(activities=[a if isinstance(a, dict) else nap(a) for a in activities], **more).spec
+    return msgspec.structs.replace(
+        this.spec, activities=spec.activities, on_failure=spec.on_failure, finally_=spec.finally_
+    )
+
+
+def repaired(before, annotations=None, **spec):
+    """Return the snapshot after a person changed the Trial and asked for a restore with its plan."""
+    asked = asking(before, **(annotations or {"restore": "r1", "restore_plan": "r1"}))
+    (owner,) = asked.trials
+    changed = edited(owner, annotations=owner.metadata.annotations, **(spec or {"activities": MENDED}))
+    return replace(asked, trials=(changed,))
+
+
+def failed_and_repaired(annotations=None, **spec):
+    return repaired(ended(**HALF), annotations, **spec)
+
+
+def taken_over():
+    """Return the snapshot after the first write: nothing answered, the spec as it was."""
+    before = with_plan_read(failed_and_repaired(), at(20))
+    begun = written(before, decide(before, at(20)))
+    assert begun.engine is not None
+    return replace(begun, pod=None)
+
+
+def taken():
+    """Return the snapshot after the second write: the spec is replaced."""
+    before = with_plan_read(taken_over(), at(21))
+    return written(before, decide(before, at(21)))
+
+
+def answer(status):
+    (taken_request,) = status.trial_requests
+    return taken_request.result, taken_request.message
+
+
+# --- which plans fit
+
+
+@pytest.mark.parametrize(
+    ("states", "new", "why"),
+    [
+        pytest.param(HALF, ("one", "mended", "three"), "", id="what failed is replaced"),
+        pytest.param(HALF, ("one",), "", id="what failed, and what follows it, is left out"),
+        pytest.param(HALF, ("one", "three", "two"), "", id="what remains has another order"),
+        pytest.param(HALF, ("one", "new", "two", "three"), "", id="something new after what has succeeded"),
+        pytest.param(HALF, ("two", "three"), "'one' has succeeded and is missing", id="one has gone"),
+        pytest.param(HALF, ("two", "one"), "'two' remains to be done and comes before 'one'", id="in front"),
+        pytest.param(
+            HALF, ("new", "one"), "'new' remains to be done and comes before 'one'", id="new in front"
+        ),
+        pytest.param(
+            {"one": "Succeeded", "two": "Succeeded"},
+            ("two", "one", "three"),
+            "'two' has succeeded and is out of order; expected one, two",
+            id="another order of what has succeeded",
+        ),
+        pytest.param(
+            {"one": "Skipped", "two": "Succeeded", "three": "Failed"},
+            ("one", "two", "four"),
+            "",
+            id="what was skipped stays where it was",
+        ),
+        pytest.param(
+            {"one": "Skipped", "two": "Succeeded", "three": "Failed"}, ("two", "four"), "", id="or goes"
+        ),
+        pytest.param(
+            {"one": "Succeeded", "two": "Running"}, ("one", "mended"), "", id="what was in flight is replaced"
+        ),
+        pytest.param({}, ("other",), "", id="nothing has run: any plan"),
+    ],
+)
+def test_a_plan_fits_if_all_that_has_succeeded_comes_first(states, new, why):
+    this = with_activities(running(), **states).engine
+    assert this is not None
+    found = misfit(this, plan(*new))
+    assert why in found if why else found == ""
+
+
+def test_a_failure_that_was_passed_by_remains_to_be_done_once_the_plan_no_longer_passes_it_by():
+    tolerant = trial(activities=[nap("one", continueOnError=True), nap("two"), nap("three")])
+    this = with_activities(running(tolerant), one="Failed", two="Succeeded", three="Failed").engine
+    assert this is not None
+    assert misfit(this, plan(nap("one", continueOnError=True), "two")) == ""
+    assert "'one' remains to be done" in misfit(this, plan("one", "two"))
+
+
+def test_what_ran_beside_the_plan_is_no_progress_in_it():
+    first = running(trial(**{"finally": [nap("free")]}))
+    this = with_activities(first, one="Succeeded", two="Failed", free="Succeeded").engine
+    assert this is not None
+    assert "'free' remains to be done" in misfit(this, plan("free", "one"))
+    status = restored(this, "RestorePlan", at(20), None, None, plan("one", "free"))
+    assert (status.activity("free").state, status.activity("free").run) == ("Pending", 2)
+
+
+def test_what_the_new_plan_has_in_its_finally_begins_with_a_new_run():
+    this = ended(**HALF).engine
+    assert this is not None
+    status = restored(this, "RestorePlan", at(20), None, None, plan("one", **{"finally": [nap("two")]}))
+    assert (status.activity("two").state, status.activity("two").run) == ("Pending", 2)
+
+
+# --- the steps
+
+
+def test_trial_and_plan_are_read_for_the_request_first():
+    before = failed_and_repaired()
+    (look,) = decide(before, at(20)).actions
+    assert isinstance(look, LookUpPlan)
+    again = replace(with_plan_read(before, at(20)), plan_read=None)
+    assert steps(decide(again, at(20))) == ["LookUpPlan"], "a new leader reads them itself"
+
+
+def test_a_running_engine_is_not_stopped_for_a_plan_that_does_not_fit():
+    before = repaired(settle(running(one="Succeeded", two="Running"), at(3)), activities=[nap("two")])
+    decision = decide(with_plan_read(before, at(4)), at(4))
+    assert steps(decision) == ["WriteEngine", "RecordEvent"]
+    assert told(decision) == [("RequestRefused", True)]
+
+
+def test_the_request_is_taken_over_in_one_write_and_not_answered():
+    before = with_plan_read(failed_and_repaired(), at(20))
+    decision = decide(before, at(20))
+    (write,) = decision.actions
+    assert isinstance(write, WriteEngine)
+    status = write.status
+    assert (status.attempt, status.pod_ref, status.trial_requests) == (2, None, ())
+    assert status.pending_plan is not None
+    assert (status.pending_plan.trial_generation, status.pending_plan.plan_generation) == (2, 2)
+    assert [(each.id, each.on_trial) for each in status.pending_plan.requests] == [("r1", True)]
+    assert (status.attempts[-1].reason, status.attempts[-1].from_activity) == ("RestorePlan", "mended")
+    assert shown(decision, "Succeeded") == ("Unknown", "Restoring")
+
+
+def test_no_pod_is_created_before_the_spec_is_replaced():
+    before = taken_over()
+    assert steps(decide(before, at(21))) == ["LookUpPlan"]
+    (replacing,) = decide(with_plan_read(before, at(21)), at(21)).actions
+    assert isinstance(replacing, ReplaceSpec)
+    assert [activity.name for activity in replacing.spec.activities] == ["one", "mended", "three"]
+    assert replacing.spec.start_time == T
+
+
+def test_the_grant_answers_and_leaves_no_trace_of_what_the_plan_no_longer_has():
+    before = settle(replace(taken(), pod=pod(2)), at(20))
+    assert before.engine is not None
+    assert before.engine.status.pod_ref is not None
+    status = before.engine.status
+    assert (status.pending_plan, status.plan_generation) == (None, 2)
+    assert answer(status) == ("Done", "attempt 2 begins at mended with the plan of generation 2")
+    assert [activity.name for activity in status.activities] == ["one"]
+    assert before.trials[0].status.plan_generation == 2
+
+
+def test_the_grant_tells_of_the_restore():
+    shows = settle(replace(taken(), pod=None), at(20))
+    decision = decide(replace(shows, pod=pod(2)), at(21))
+    assert any(isinstance(action, GrantEngine) for action in decision.actions)
+    assert told(decision) == [("Restored", False)]
+
+
+def test_a_plan_that_is_changed_again_between_the_writes_is_taken_as_it_is_then():
+    before = taken_over()
+    changed = edited(
+        before.trials[0], annotations=before.trials[0].metadata.annotations, activities=[nap("one")]
+    )
+    before = with_plan_read(replace(before, trials=(changed,)), at(21))
+    newer = written(before, decide(before, at(21)))
+    assert newer.engine is not None
+    assert newer.engine.status.pending_plan is not None
+    assert newer.engine.status.pending_plan.trial_generation == 3
+    (replacing,) = decide(newer, at(21)).actions
+    assert isinstance(replacing, ReplaceSpec)
+    assert [activity.name for activity in replacing.spec.activities] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param({"activities": [nap("other")]}, "'one' has succeeded and is missing", id="does not fit"),
+        pytest.param(
+            {"engine": {"template": {"spec": {"hostNetwork": True}}}}, "hostNetwork", id="is refused"
+        ),
+    ],
+)
+def test_a_restore_is_called_off_when_the_plan_that_was_taken_over(change, words):
+    before = taken_over()
+    changed = edited(before.trials[0], annotations=before.trials[0].metadata.annotations, **change)
+    before = with_plan_read(replace(before, trials=(changed,)), at(21))
+    decision = decide(before, at(21))
+    assert shown(decision, "Succeeded") == ("False", "RestoreRefused")
+    assert told(decision) == [("RequestRefused", True)]
+    over = settle(written(before, decision), at(21))
+    assert over.engine is not None
+    assert over.engine.status.pending_plan is None
+    assert over.engine.status.pod_ref is None
+    result, message = answer(over.engine.status)
+    assert (result, words in message) == ("Refused", True)
+    assert over.trials[0].status.phase == "Failed"
+    assert steps(decide(over, at(60))) == []
+    again = replace(asking(over, restore="r2"), pod=absent("example-2"), engine_read_after_end=True)
+    assert "WriteEngine" in steps(decide(again, at(61))), "it can be restored again"
+
+
+def test_a_spec_that_the_api_server_refuses_calls_the_restore_off():
+    before = with_plan_read(taken_over(), at(21))
+    before = replace(before, refusal=refused(21, Problem("PlanUnsupported", "422 spec.activities: too many")))
+    decision = decide(before, at(22))
+    assert shown(decision, "Succeeded") == ("False", "RestoreRefused")
+
+
+def test_an_older_refusal_of_a_pod_does_not():
+    before = replace(with_plan_read(taken_over(), at(21)), refusal=refused(5))
+    assert steps(decide(before, at(22))) == ["ReplaceSpec"]
+
+
+@pytest.mark.parametrize("before", [pytest.param(taken_over, id="over"), pytest.param(taken, id="")])
+def test_a_request_for_a_plan_that_was_taken_is_refused_when_the_engine_is_removed(before):
+    this = before()
+    assert this.engine is not None
+    (write, event) = decide(replace(this, engine=deleting(this.engine)), at(22)).actions
+    assert isinstance(write, WriteEngine)
+    assert write.status.pending_plan is None
+    assert answer(write.status) == ("Refused", "the engine is being removed")
+    assert event.reason == "RequestRefused"
+
+
+def test_a_plan_can_be_taken_from_an_activity_on():
+    three = ended(one="Succeeded", two="Succeeded", three="Failed")
+    annotations = {"restore": "r1", "restore_from": "r1/two", "restore_plan": "r1"}
+    before = repaired(three, annotations, activities=[nap("one"), nap("two"), nap("four")])
+    begun = decide(with_plan_read(before, at(20)), at(20)).actions[0]
+    assert isinstance(begun, WriteEngine)
+    two = begun.status.activity("two")
+    assert (two.state, two.run) == ("Pending", 2)
+    assert begun.status.attempts[-1].from_activity == "two"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        pytest.param("gone", "no activity 'gone'", id="neither plan has"),
+        pytest.param("two", "no activity 'two'", id="only the old plan has"),
+        pytest.param("three", "'mended' comes before 'three'", id="comes after one that has not passed"),
+    ],
+)
+def test_a_plan_can_not_be_taken_from_an_activity_that(chosen, words):
+    annotations = {"restore": "r1", "restore_from": f"r1/{chosen}", "restore_plan": "r1"}
+    before = with_plan_read(failed_and_repaired(annotations), at(20))
+    write, _ = decide(before, at(20)).actions
+    assert isinstance(write, WriteEngine)
+    result, message = answer(write.status)
+    assert (result, words in message) == ("Refused", True), message
+
+
+def test_a_restore_plan_of_another_request_is_left_out_and_said_so():
+    before = failed_and_repaired({"restore": "r2", "restore_plan": "r1"})
+    write, _ = decide(before, at(20)).actions
+    assert isinstance(write, WriteEngine)
+    result, message = answer(write.status)
+    assert result == "Done"
+    assert "restore-plan is of request 'r1' and was left out" in message
+
+
+def test_a_plain_restore_of_the_other_object_is_met_by_the_new_plan():
+    before = asking(failed_and_repaired(), on="engine", restore="e1")
+    before = with_plan_read(before, at(20))
+    begun = replace(written(before, decide(before, at(20))), pod=None)
+    begun = with_plan_read(begun, at(21))
+    granted = settle(replace(written(begun, decide(begun, at(21))), pod=pod(2)), at(22))
+    assert granted.engine is not None
+    status = granted.engine.status
+    assert answer(status)[0] == "Done"
+    assert status.last_handled_restore is not None
+    assert (status.last_handled_restore.id, status.last_handled_restore.result) == ("e1", "Merged")
+
+
+# --- a TrialPlan
+
+
+def trial_plan(generation=1, uid="plan-1", activities=("one", "two", "three"), **spec):
+    made = trial(activities=[nap(name) for name in activities], **spec).spec.activities
+    metadata = Metadata(name="default", namespace="lab", uid=uid, generation=generation, resource_version="1")
+    return TrialPlan(metadata=metadata, spec=TrialPlanSpec(activities=made))
+
+
+def by_plan(**seen):
+    """Return the snapshot of a failed engine whose Trial uses a TrialPlan."""
+    before = ended(**HALF)
+    (owner,) = before.trials
+    assert before.engine is not None
+    owner = msgspec.structs.replace(owner, spec=msgspec.structs.replace(owner.spec, activities=()))
+    spec = msgspec.structs.replace(before.engine.spec, plan_generation=1, plan_uid="plan-1")
+    this = msgspec.structs.replace(before.engine, spec=spec)
+    return replace(before, trials=(owner,), engine=this, **({"plan": trial_plan()} | seen))
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        pytest.param(trial_plan(2, activities=("one", "mended")), "", id="was edited"),
+        pytest.param(trial_plan(1, uid="plan-2", activities=("one", "mended")), "", id="was made anew"),
+        pytest.param(
+            Problem("PlanNotFound", "TrialPlan default does not exist"), "does not exist", id="is gone"
+        ),
+        pytest.param(Problem("PlanMalformed", "TrialPlan default: what?"), "what?", id="is malformed"),
+    ],
+)
+def test_a_trial_plan_that(now, words):
+    before = asking(by_plan(plan=now), restore="r1", restore_plan="r1")
+    write = decide(with_plan_read(before, at(20)), at(20)).actions[0]
+    assert isinstance(write, WriteEngine)
+    if not words:
+        assert write.status.pending_plan is not None
+        return
+    result, message = answer(write.status)
+    assert (result, words in message) == ("Refused", True)
+    assert write.status.attempt == 1
+
+
+def test_parameters_that_the_repaired_plan_does_not_declare_are_named():
+    before = asking(by_plan(plan=trial_plan(2)), restore="r1", restore_plan="r1")
+    (owner,) = before.trials
+    given = msgspec.structs.replace(
+        owner, spec=msgspec.structs.replace(owner.spec, parameters={"height": "30"})
+    )
+    write, _ = decide(with_plan_read(replace(before, trials=(given,)), at(20)), at(20)).actions
+    assert isinstance(write, WriteEngine)
+    assert "spec.parameters.height: not declared" in answer(write.status)[1]
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        pytest.param(
+            trial_plan(2, activities=("one", "mended")),
+            "restored with the plan of generation 1; the Trial's plan is at generation 2",
+            id="says so if the plan has changed",
+        ),
+        pytest.param(trial_plan(), "", id="says nothing if it has not"),
+        pytest.param(trial_plan(2), "", id="says nothing if nothing of it differs"),
+    ],
+)
+def test_a_plain_restore_by_a_trial_plan(now, words):
+    before = with_plan_read(asking(by_plan(plan=now), restore="r1"), at(20))
+    write, _ = decide(before, at(20)).actions
+    assert isinstance(write, WriteEngine)
+    result, message = answer(write.status)
+    assert result == "Done"
+    assert words in message if words else message == "attempt 2 begins at two"
+
+
+def test_a_plain_restore_says_that_parameters_or_settings_have_changed():
+    before = asking(by_plan(), restore="r1")
+    (owner,) = before.trials
+    changed = edited(
+        owner, annotations=owner.metadata.annotations, activities=None, engine={"maxRestores": 1}
+    )
+    write, _ = decide(with_plan_read(replace(before, trials=(changed,)), at(20)), at(20)).actions
+    assert isinstance(write, WriteEngine)
+    assert "of the Trial's generation 1; they have changed, it is at generation 2" in answer(write.status)[1]
+
+
+def test_a_restore_that_happens_by_itself_takes_the_snapshot():
+    stubborn = trial(engine={"maxRestores": 1})
+    before = replace(running(stubborn, **HALF), pod=pod(ended=True, exit_code=1), engine_read_after_end=True)
+    (owner,) = before.trials
+    before = replace(before, trials=(edited(owner, activities=MENDED),))
+    after = settle(before, at(10))
+    assert after.engine is not None
+    assert [activity.name for activity in after.engine.spec.activities] == ["one", "two", "three"]
+    assert after.engine.status.pending_plan is None
+
+
+def test_an_activity_that_is_gone_from_the_plan_is_reset_until_the_plan_is_taken():
+    status = taken_over().engine.status
+    assert status.activity("two") == ActivityStatus(name="two", state="Pending", run=1, start_time=at(0.5))

@@ -1,0 +1,125 @@
+"""Every state x a restore with another plan: what is taken, what is refused; a refusal changes nothing."""
+
+from typing import Any
+
+import pytest
+from tests.unit.domain.builders import nap
+from tests.unit.states.stage import FINALLY, NAME, Stage
+from tests.unit.states.states import STATES, State
+
+from lcm_operator.api import names
+
+BEGUN = ("Running", "Restoring", "Failed", "Stopping")
+HOST = {"template": {"spec": {"hostNetwork": True}}}
+PLANS: dict[str, dict[str, Any]] = {
+    "repaired": {"activities": [nap("one"), nap("mended"), nap("three")]},
+    "longer": {"activities": [nap("one"), nap("two"), nap("three"), nap("four")]},
+    "with another release": {"finally": [nap("other")]},
+    "with other settings": {"engine": {"maxRestores": 3}},
+    "without what has succeeded": {"activities": [nap("two"), nap("three")]},
+    "in another order": {"activities": [nap("two"), nap("one"), nap("three")]},
+    "with something new in front": {"activities": [nap("new"), nap("one"), nap("two"), nap("three")]},
+    "with a template that is refused": {"engine": HOST},
+    "too large": {"activities": [nap(f"a{n}", when="x" * 9000) for n in range(40)]},
+}
+WRONG = {
+    "without what has succeeded": "'one'",
+    "in another order": "'",
+    "with something new in front": "'new'",
+    "with a template that is refused": "hostNetwork",
+    "too large": "bytes",
+}
+ANYWHERE = ("with a template that is refused", "too large")
+CASES = [
+    pytest.param(state, plan, id=f"{state.name}: {plan}")
+    for state in STATES
+    for plan in PLANS
+    if state.name in (*BEGUN, "Succeeded")
+    or (state.name == "Latched" and (plan in ANYWHERE or plan not in WRONG))
+]
+
+
+def asked(state: State, plan: str) -> Stage:
+    """Return what has become of a trial whose plan a person has changed, to have it restored with that."""
+    stage = state.reach()
+    stage.events.clear()
+    requests = {f"{names.GROUP}/restore": "r1", f"{names.GROUP}/restore-plan": "r1"}
+    stage.api.edit("trials", NAME, annotations=requests, **PLANS[plan])
+    return stage.settle()
+
+
+def spec(stage: Stage) -> dict[str, Any]:
+    assert stage.engine is not None
+    lists = {
+        field: [each["name"] for each in stage.engine["spec"].get(field, [])]
+        for field in ("activities", "finally")
+    }
+    return lists | {"engine": stage.engine["spec"]["engine"]}
+
+
+def succeeded(stage: Stage) -> set[str]:
+    """Return what has succeeded; the release is the stage's own affair."""
+    assert stage.engine is not None
+    saved = stage.engine["status"].get("activities", [])
+    return {each["name"] for each in saved if each["state"] == "Succeeded"} - {FINALLY}
+
+
+@pytest.mark.parametrize(("state", "plan"), CASES)
+def test_a_restore_with_another_plan(state, plan):
+    stage, without = asked(state, plan), state.reach().settle()
+    assert stage.trial is not None
+    assert stage.engine is not None
+    status, trial = stage.engine["status"], stage.trial["status"]
+    assert trial["lastHandledRestore"]["id"] == "r1"
+    answer = trial["lastHandledRestore"]
+    why = "'two'" if (state.name, plan) == ("Succeeded", "repaired") else WRONG.get(plan)
+    if why is not None:
+        assert (answer["result"], why in answer["message"]) == ("Refused", True), answer
+        assert spec(stage) == spec(without)
+        assert without.engine is not None
+        assert status.get("activities") == without.engine["status"].get("activities")
+        assert (stage.attempt, stage.outcome) == (without.attempt, without.outcome)
+        assert trial["planGeneration"] == 1
+        assert "RequestRefused" in stage.events
+        return
+    assert answer["result"] == "Done", answer
+    assert "with the plan of generation 2" in answer["message"]
+    assert "pendingPlan" not in status
+    assert "podRef" in status
+    changed = {
+        field: [each["name"] for each in value] for field, value in PLANS[plan].items() if field != "engine"
+    }
+    assert spec(stage) == spec(without) | {"engine": spec(stage)["engine"]} | changed
+    assert (status["planGeneration"], trial["planGeneration"]) == (2, 2)
+    assert status["attempts"][-1]["reason"] == "RestorePlan"
+    assert stage.attempt == state.reach().attempt + 1
+    planned = {*spec(stage)["activities"], *spec(stage)["finally"]}
+    assert {each["name"] for each in status.get("activities", [])} - {FINALLY} <= planned
+    assert succeeded(stage) == succeeded(without)
+    assert stage.events.count("Restored") == 1
+
+
+def test_a_restore_with_the_plan_that_the_engine_has_is_a_restore_and_says_so():
+    (failed,) = (state for state in STATES if state.name == "Failed")
+    stage = failed.reach()
+    stage.annotate("trials", restore="r1", restore_plan="r1")
+    stage.settle()
+    assert stage.trial is not None
+    answer = stage.trial["status"]["lastHandledRestore"]
+    assert answer["result"] == "Done"
+    assert "the engine has the latest plan, of generation 1" in answer["message"]
+    assert stage.engine is not None
+    assert stage.engine["metadata"]["generation"] == 1
+
+
+def test_a_plain_restore_takes_the_snapshot_and_says_that_the_plan_has_changed():
+    (failed,) = (state for state in STATES if state.name == "Failed")
+    stage = failed.reach()
+    stage.api.edit("trials", NAME, annotations={f"{names.GROUP}/restore": "r1"}, **PLANS["repaired"])
+    stage.settle()
+    assert stage.trial is not None
+    answer = stage.trial["status"]["lastHandledRestore"]
+    assert answer["result"] == "Done"
+    told = "the plan of generation 1; the Trial's plan is at generation 2: add lcm.5gdrones.eu/restore-plan"
+    assert told in answer["message"]
+    assert spec(stage)["activities"] == ["one", "two", "three"]
