@@ -1,0 +1,121 @@
+"""Objects that nest as deep as the API server takes them: they harm nobody but themselves.
+
+Every place of our CRDs that takes unknown fields is filled, in a namespace of somebody who means ill, while
+operator and sidecar run. The honest trial beside them starts, and so does one after both were started anew.
+"""
+
+import json
+import signal
+from typing import Any
+
+import pykube
+import pytest
+import requests
+from tests.cluster.conftest import fresh_namespace
+from tests.cluster.operator_stage import GROUP, Stage, condition, in_seconds, nap
+from tests.unit.api.test_bounds import OPEN, filled
+
+from lcm_operator.local.components import OPERATOR
+from lcm_operator.local.programs import find_programs
+
+DEPTHS = (80, 980, 1_500, 9_000)
+KINDS = {
+    "trials": "Trial",
+    "trialengines": "TrialEngine",
+    "trialplans": "TrialPlan",
+    "trialregistries": "TrialRegistry",
+}
+STATUS = "status.activities[].output"
+
+
+def completed(plural: str, path: str) -> dict[str, Any]:
+    """Return an object that the API server takes, with `DEEP` at a path."""
+    raw = filled(plural, path, "DEEP")
+    spec = raw["spec"]
+    plan = spec.get("trialTemplate", spec)
+    plan.setdefault("activities", [nap()])
+    for activity in [*plan["activities"], *plan.get("onFailure", []), *plan.get("finally", [])]:
+        activity.pop("state", None), activity.pop("run", None)
+    return raw
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+class Hostile(Stage):
+    """A namespace of somebody who means ill, and plain HTTP: no client's encoder takes such objects."""
+
+    def send(
+        self, method: str, path: str, body: dict[str, Any], levels: int, kind: str = "json"
+    ) -> requests.Response:
+        """Send a body in which each `DEEP` nests so deep."""
+        url = f"{self.api.url}/apis/{GROUP}/v1alpha1/namespaces/{self.namespace}/{path}"
+        text = json.dumps(body).replace('"DEEP"', nested(levels))
+        headers = {"Content-Type": f"application/{kind}"}
+        answer = self.api.session.request(method, url, data=text, headers=headers, timeout=60)
+        assert answer.status_code < 300, answer.text[:2_000]
+        return answer
+
+    def fill(self, levels: int) -> list[tuple[str, str]]:
+        """Create an object for each place that takes unknown fields; return kinds and names."""
+        made = []
+        for number, (plural, path) in enumerate(OPEN):
+            raw = completed(plural, path)
+            name = f"deep-{number}"
+            raw["metadata"] = {"name": name}
+            raw |= {"apiVersion": f"{GROUP}/v1alpha1", "kind": KINDS[plural]}
+            if plural == "trials":
+                raw["spec"]["startTime"] = in_seconds(20)
+            status = raw.pop("status", None)
+            self.send("POST", plural, raw, levels)
+            if status:
+                patch = json.loads(json.dumps({"status": status}))
+                patch["status"]["activities"][0]["output"] = {"x": "DEEP"}
+                self.send("PATCH", f"{plural}/{name}/status", patch, levels, "merge-patch+json")
+            made.append((KINDS[plural], name))
+        return made
+
+    def complaints(self) -> dict[tuple[str, str], int]:
+        """Return how many Events there are of objects that can't be read."""
+        found: dict[tuple[str, str], int] = {}
+        for event in pykube.Event.objects(self.api, namespace=self.namespace):
+            if event.obj["reason"] == "Malformed":
+                about = event.obj["involvedObject"]
+                found[about["kind"], about["name"]] = found.get((about["kind"], about["name"]), 0) + 1
+        return found
+
+
+@pytest.fixture(scope="module")
+def hostile(staffed):
+    staffed.up(find_programs(print))
+    with fresh_namespace(staffed) as name:
+        yield Hostile(staffed, name)
+
+
+def starts(stage: Stage, name: str) -> None:
+    """Have an honest trial started, and through its plan."""
+    trial = stage.trial(name, start=in_seconds(3))
+    stage.until_condition(trial, "Succeeded", "True", "Completed")
+
+
+@pytest.mark.parametrize("levels", DEPTHS)
+def test_honest_trials_start_beside_objects_of_any_depth(stage: Stage, hostile: Hostile, levels: int):
+    before = stage.cluster.layout.process(OPERATOR).pid()
+    made = hostile.fill(levels)
+    starts(stage, "beside")
+    stage.cluster.stop(OPERATOR, signal.SIGKILL)
+    stage.cluster.start(OPERATOR)
+    starts(stage, "afterwards")
+    after = stage.cluster.layout.process(OPERATOR).pid()
+    assert before != after
+    read = {(kind, name) for kind, name in made if kind in ("Trial", "TrialPlan")}
+    stage.wait(lambda: read <= hostile.complaints().keys())
+    assert set(hostile.complaints().values()) == {1}
+    for trial in hostile.trials():
+        hostile.until(trial, lambda _, trial=trial: condition(trial, "Armed")[0] == "False")
+        assert condition(trial, "Armed")[1] in ("PlanUnsupported", "TemplateRefused")
+    assert stage.cluster.layout.process(OPERATOR).pid() == after
+    for plural in KINDS:
+        hostile.cluster.kubectl("delete", f"{plural}.{GROUP}", "--all", f"--namespace={hostile.namespace}")
+    stage.wait(lambda: not hostile.trials() and not hostile.engines())
