@@ -6,6 +6,7 @@ operator and sidecar run. The honest trial beside them starts, and so does one a
 
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import pykube
@@ -13,6 +14,7 @@ import pytest
 import requests
 from tests.cluster.conftest import fresh_namespace
 from tests.cluster.operator_stage import GROUP, Stage, condition, in_seconds, nap
+from tests.cluster.rest_stage import sidecar
 from tests.unit.api.test_bounds import OPEN, filled
 
 from lcm_operator.local.components import OPERATOR
@@ -62,7 +64,7 @@ class Hostile(Stage):
         made = []
         for number, (plural, path) in enumerate(OPEN):
             raw = completed(plural, path)
-            name = f"deep-{number}"
+            name = f"deep-{levels}-{number}"
             raw["metadata"] = {"name": name}
             raw |= {"apiVersion": f"{GROUP}/v1alpha1", "kind": KINDS[plural]}
             if plural == "trials":
@@ -77,7 +79,7 @@ class Hostile(Stage):
         return made
 
     def complaints(self) -> dict[tuple[str, str], int]:
-        """Return how many Events there are of objects that can't be read."""
+        """Return how many Events there are of each object that can't be read."""
         found: dict[tuple[str, str], int] = {}
         for event in pykube.Event.objects(self.api, namespace=self.namespace):
             if event.obj["reason"] == "Malformed":
@@ -91,6 +93,10 @@ def hostile(staffed):
     staffed.up(find_programs(print))
     with fresh_namespace(staffed) as name:
         yield Hostile(staffed, name)
+
+
+def states(status: dict[str, Any]) -> list[str]:
+    return [activity["state"] for activity in status.get("activities", [])]
 
 
 def starts(stage: Stage, name: str) -> None:
@@ -109,8 +115,8 @@ def test_honest_trials_start_beside_objects_of_any_depth(stage: Stage, hostile: 
     starts(stage, "afterwards")
     after = stage.cluster.layout.process(OPERATOR).pid()
     assert before != after
-    read = {(kind, name) for kind, name in made if kind in ("Trial", "TrialPlan")}
-    stage.wait(lambda: read <= hostile.complaints().keys())
+    ours = {(kind, name) for kind, name in made if kind != "TrialEngine"}
+    stage.wait(lambda: ours <= hostile.complaints().keys())
     assert set(hostile.complaints().values()) == {1}
     for trial in hostile.trials():
         hostile.until(trial, lambda _, trial=trial: condition(trial, "Armed")[0] == "False")
@@ -119,3 +125,24 @@ def test_honest_trials_start_beside_objects_of_any_depth(stage: Stage, hostile: 
     for plural in KINDS:
         hostile.cluster.kubectl("delete", f"{plural}.{GROUP}", "--all", f"--namespace={hostile.namespace}")
     stage.wait(lambda: not hostile.trials() and not hostile.engines())
+
+
+def test_engine_that_makes_its_own_status_deep_is_restored_and_removed(hostile: Hostile, tmp_path: Path):
+    with sidecar(hostile.cluster, hostile.namespace, tmp_path) as rest:
+        operator = hostile.cluster.layout.process(OPERATOR).pid()
+        trial = hostile.trial("sly", start=in_seconds(2), activities=[nap(), nap("long", 600)])
+        hostile.until(trial, lambda status: "startedTime" in status)
+        engine = hostile.engine("sly")
+        hostile.until(engine, lambda status: states(status) == ["Succeeded", "Running"])
+        activities = engine.obj["status"]["activities"]
+        activities[0]["output"] = {"x": "DEEP"}
+        patch = {"status": {"activities": activities}}
+        hostile.send("PATCH", "trialengines/sly/status", patch, 9_000, "merge-patch+json")
+        hostile.wait(lambda: ("TrialEngine", "sly") in hostile.complaints())
+        assert rest.call("GET", "/trial/sly/status").status == 200
+        hostile.annotate(trial, restore="again")
+        hostile.until(engine, lambda status: status["attempt"] == 2 and "podRef" in status)
+        trial.delete()
+        hostile.wait(lambda: not hostile.trials() and not hostile.engines() and not hostile.pods())
+        assert hostile.cluster.layout.process(OPERATOR).pid() == operator
+        assert rest.stop() == 0

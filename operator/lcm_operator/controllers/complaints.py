@@ -6,13 +6,22 @@ text.
 """
 
 import logging
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from lcm_operator.api import reasons
-from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.metadata import Metadata, metadata_of
+from lcm_operator.api.registry import TrialRegistry
+from lcm_operator.api.storage import Malformed, parse
+from lcm_operator.api.unread import unread
+from lcm_operator.controllers.key import Key
 
 log = logging.getLogger(__name__)
+
+
+def unreadable_text(error: Malformed) -> str:
+    """Return what is said of an object that can't be parsed."""
+    return f"this version can't read the object: {error}"
 
 
 class Complaint(NamedTuple):
@@ -41,6 +50,16 @@ class Complaints:
             return
         log.warning("unreadable object: kind=%s object=%s/%s: %s", kind, about.namespace, about.name, why)
         self._known[place] = self._unreported[place] = Complaint(kind, about, why)
+
+    def look_at_registry(self, raw: Mapping[str, Any]) -> list[Key]:
+        """Note what can't be read of a TrialRegistry; no slot is concerned."""
+        try:
+            registry = parse(raw, TrialRegistry)
+        except Malformed as error:
+            self.note("TrialRegistry", metadata_of(raw), unreadable_text(error))
+        else:
+            self.note("TrialRegistry", registry.metadata, unread(registry))
+        return []
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
         """Forget an object that is gone."""

@@ -64,10 +64,12 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries
     async def check_engine(namespace: str | None, name: str, **_: Any) -> None:
         look_at(store.doubt_pod(namespace or "", name))
 
-    _register_registries(registry, registries)
+    _register_registries(registry, reconciler, registries)
 
 
-def _register_registries(registry: kopf.OperatorRegistry, registries: Registries) -> None:
+def _register_registries(
+    registry: kopf.OperatorRegistry, reconciler: Reconciler, registries: Registries
+) -> None:
     def exists(meta: kopf.Meta, **_: Any) -> bool:
         return registries.is_known(meta.get("uid", ""))
 
@@ -82,7 +84,9 @@ def _register_registries(registry: kopf.OperatorRegistry, registries: Registries
     async def ask_registry(body: kopf.Body, **_: Any) -> None:
         try:
             await registries.tick(dict(body))
-        except (ApiError, Malformed) as error:
+        except Malformed:
+            return  # reported when it was seen
+        except ApiError as error:
             log.warning("TrialRegistry %s/%s: %s", body.metadata.namespace, body.metadata.name, error)
 
     @kopf.on.event(names.GROUP, names.VERSION, "trialregistries", registry=registry)
@@ -90,7 +94,9 @@ def _register_registries(registry: kopf.OperatorRegistry, registries: Registries
         metadata = event["object"]["metadata"]
         if event["type"] == _GONE:
             registries.forget(metadata["namespace"], metadata["name"], metadata["uid"])
+            reconciler.store.complaints.forget("TrialRegistry", metadata["namespace"], metadata["name"])
         else:
+            reconciler.take(reconciler.store.complaints.look_at_registry, event["object"])
             registries.know(metadata["namespace"], metadata["name"], metadata["uid"])
 
     _without_finalizer(registry, "ask_registry")

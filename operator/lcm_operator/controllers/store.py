@@ -17,7 +17,7 @@ from lcm_operator.api.plan import TrialPlan
 from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.api.unread import unread
-from lcm_operator.controllers.complaints import Complaints
+from lcm_operator.controllers.complaints import Complaints, unreadable_text
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.registry_times import Place, RegistryTimes, registry_of
@@ -193,7 +193,7 @@ class Store:
         try:
             trial = parse(raw, Trial)
         except Malformed as error:
-            return self._put_unreadable("Trial", raw, str(error))
+            return self._put_unreadable("Trial", raw, error)
         place = (trial.metadata.namespace, trial.metadata.name)
         key = self.key_of(trial)
         before = self._keys.get(place)
@@ -240,7 +240,7 @@ class Store:
         try:
             engine = parse(raw, TrialEngine)
         except Malformed as error:
-            return self._put_unreadable("TrialEngine", raw, str(error))
+            return self._put_unreadable("TrialEngine", raw, error)
         key = Key(engine.metadata.namespace, engine.metadata.name)
         slot = self.slot(key)
         known = slot.engine is not None and slot.engine.metadata.uid == engine.metadata.uid
@@ -288,7 +288,7 @@ class Store:
             self._plans[place] = plan = parse(raw, TrialPlan)
         except Malformed as error:
             self._plans[place] = Problem(reasons.PLAN_MALFORMED, f"TrialPlan {place[1]}: {error}")
-            self.complaints.note("TrialPlan", metadata, _unreadable_text(str(error)))
+            self.complaints.note("TrialPlan", metadata, unreadable_text(error))
         else:
             self.complaints.note("TrialPlan", metadata, unread(plan))
         return [key for key in self._slots if key.namespace == place[0]]
@@ -366,7 +366,7 @@ class Store:
             del self._slots[key]
         return key not in self._slots
 
-    def _put_unreadable(self, kind: str, raw: Mapping[str, Any], why: str) -> list[Key]:
+    def _put_unreadable(self, kind: str, raw: Mapping[str, Any], why: Malformed) -> list[Key]:
         """Remember that an object can't be parsed: nothing may be decided as if it were not there."""
         metadata = metadata_of(raw)
         if metadata.uid in self._dead:
@@ -377,7 +377,7 @@ class Store:
         key = Key(metadata.namespace, engine if kind == "Trial" else metadata.name)
         slot, thing = self.slot(key), Thing(kind, _identity(metadata))
         slot.unreadable[thing] = f"{kind} {metadata.name}: {why}"
-        self.complaints.note(kind, metadata, _unreadable_text(why))
+        self.complaints.note(kind, metadata, unreadable_text(why))
         if kind == "Trial":
             slot.trials.pop(metadata.name, None)
             self._keys[(metadata.namespace, metadata.name)] = key
@@ -408,10 +408,6 @@ class Store:
         self._dead[uid] = None
         while len(self._dead) > _REMEMBERED_DEAD:
             self._dead.popitem(last=False)
-
-
-def _unreadable_text(why: str) -> str:
-    return f"this version can't read the object: {why}"
 
 
 def _identity(metadata: Metadata) -> Identity:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lcm_operator import process
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.support import unsupported
 from lcm_operator.engine.beats import Beats
@@ -45,7 +46,8 @@ def main() -> int:
     logging.basicConfig(handlers=[log], level=logging.INFO, force=True)
     termination_log = os.environ.get("LCM_TERMINATION_LOG")
     try:
-        report = asyncio.run(_engine(Settings.read(os.environ), redactor))
+        # Never closed: that would wait for threads, and one may hang in the look-up of a name.
+        report = asyncio.Runner().run(_engine(Settings.read(os.environ), redactor))
     except MisconfiguredError as error:
         report = Report(Ending.PLAN_REFUSED, str(error))
     except Exception as error:  # noqa: BLE001 - a bug must still leave its last message
@@ -177,4 +179,4 @@ def _now() -> datetime:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process.leave(main())

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import msgspec
 
+from lcm_operator.api.bounds import TOO_DEEP_TEXT, nests_deeper
 from lcm_operator.api.engine import (
     CHECKPOINT_VERSION,
     ActivityStatus,
@@ -127,6 +128,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     def too_large(self, name: str, output: Mapping[str, Any], values: Mapping[str, str]) -> str | None:
         """Return why activity `name` can't leave this output and these values, or None if it can."""
+        if nests_deeper(output):
+            return f"OutputTooDeep: {TOO_DEEP_TEXT}, which is all that is kept"
         largest = max([_size(output) if output else 0, *(len(value.encode()) for value in values.values())])
         if largest > LARGEST_OUTPUT:
             return f"OutputTooLarge: {largest} bytes, at most {LARGEST_OUTPUT} are kept"

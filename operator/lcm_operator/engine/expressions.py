@@ -32,6 +32,8 @@ _EVALUATION_ERRORS = (
     TypeError,
     ValueError,
 )
+# What parsing and compiling raise upon thousands of brackets.
+_NESTING_ERRORS = (MemoryError, RecursionError, SyntaxError)
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -122,6 +124,8 @@ def parse(source: str) -> tuple[str | Piece, ...]:
         return tuple(_piece(source, node) for output in body for node in output.iter_child_nodes())
     except jinja2.TemplateError as error:
         raise TemplateError(f"{error.message} in {shown(source)}") from error
+    except _NESTING_ERRORS as error:
+        raise TemplateError(f"nested too deep: {shown(source)}") from error
 
 
 def syntax(source: str) -> nodes.Template:
@@ -132,6 +136,8 @@ def syntax(source: str) -> nodes.Template:
         return _SANDBOX.parse(source)
     except jinja2.TemplateError as error:
         raise TemplateError(f"{error.message} in {shown(source)}") from error
+    except _NESTING_ERRORS as error:
+        raise TemplateError(f"nested too deep: {shown(source)}") from error
 
 
 def _piece(source: str, node: nodes.Node) -> str | Piece:

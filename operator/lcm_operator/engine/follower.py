@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.api.storage import parse
 from lcm_operator.engine.backoff import Backoff
 from lcm_operator.engine.grant import Act, Wait, Withdrawn, before_grant, withdrawal
 from lcm_operator.engine.halt import Heeds
 from lcm_operator.engine.outcome import Ending, EngineEnded
+from lcm_operator.engine.reading import read
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import Gone, NotFound, Refused, Unavailable
 from lcm_operator.kube.resources import TRIAL_ENGINES
@@ -105,7 +105,7 @@ class Follower:
         """Read whether this pod, once granted, still is. Raises ApiError."""
         raw = await self._client.get(TRIAL_ENGINES, self._namespace, self._name)
         self._saw(raw)
-        return self._gone is None and withdrawal(parse(raw, TrialEngine), self._pod_uid) is None
+        return self._gone is None and withdrawal(read(raw), self._pod_uid) is None
 
     async def _watch(self, version: str) -> None:
         while self._gone is None:
@@ -124,7 +124,7 @@ class Follower:
                     self._saw(raw)
 
     def _saw(self, raw: dict[str, Any]) -> None:
-        engine = parse(raw, TrialEngine)
+        engine = read(raw)
         if self._latest is not None and engine.metadata.uid != self._latest.metadata.uid:
             self._ended("another TrialEngine has its name")
             return

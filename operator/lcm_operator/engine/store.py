@@ -9,12 +9,13 @@ import logging
 import time
 
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.api.storage import parse, serialise, status_patch
+from lcm_operator.api.storage import serialise, status_patch
 from lcm_operator.engine.backoff import Backoff
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.grant import withdrawal
 from lcm_operator.engine.halt import Heeds
 from lcm_operator.engine.outcome import Ending, EngineEnded
+from lcm_operator.engine.reading import read
 from lcm_operator.engine.signals import accounted
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import Conflict, NotFound, Refused, Unavailable
@@ -79,7 +80,7 @@ class Store:
         raw = await self._client.json_patch(
             TRIAL_ENGINES, metadata.namespace, metadata.name, patch, subresource="status"
         )
-        self._base = parse(raw, TrialEngine)
+        self._base = read(raw)
 
     async def _stored_already(self, checkpoint: Checkpoint) -> bool:
         """Read the TrialEngine again; return whether `checkpoint` stands there although no answer came."""
@@ -107,4 +108,4 @@ class Store:
             except NotFound as error:
                 raise EngineEnded(Ending.WITHDRAWN, "the TrialEngine is gone") from error
             else:
-                return parse(raw, TrialEngine)
+                return read(raw)

@@ -52,7 +52,7 @@ class Content:
                 heartbeats=msgspec.json.decode(data.get("heartbeats") or "[]", type=tuple[str, ...]),
                 tokens=msgspec.json.decode(data.get("tokens") or "[]", type=tuple[NotedToken, ...]),
             )
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError) as error:
             raise Malformed(f"ConfigMap {NAME}: {error}") from error
 
     def data(self) -> dict[str, str]:

@@ -8,9 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from lcm_operator.api import names, reasons
+from lcm_operator.api.storage import Malformed
 from lcm_operator.api.times import parse_start_time
 
 Json = dict[str, Any]
+_MISFITS = (AttributeError, LookupError, TypeError, ValueError)
+_LONGEST_FAULT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,22 @@ class ViewedEngine:
 
 
 def trial_of(raw: Json) -> ViewedTrial:
-    """Return what is kept of a Trial."""
+    """Return what is kept of a Trial. Raises Malformed, whatever is in it."""
+    try:
+        return _trial(raw)
+    except _MISFITS as error:
+        raise Malformed(f"the Trial can't be read: {error!r}"[:_LONGEST_FAULT]) from error
+
+
+def engine_of(raw: Json) -> ViewedEngine:
+    """Return what is kept of a TrialEngine. Raises Malformed, whatever is in it."""
+    try:
+        return _engine(raw)
+    except _MISFITS as error:
+        raise Malformed(f"the TrialEngine can't be read: {error!r}"[:_LONGEST_FAULT]) from error
+
+
+def _trial(raw: Json) -> ViewedTrial:
     metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
     told = (metadata.get("annotations") or {}).get(names.ANNOTATION_REGISTRY_START_TIME, "")
     start = spec.get("startTime") or status.get("startTime")
@@ -78,8 +96,7 @@ def trial_of(raw: Json) -> ViewedTrial:
     )
 
 
-def engine_of(raw: Json) -> ViewedEngine:
-    """Return what is kept of a TrialEngine."""
+def _engine(raw: Json) -> ViewedEngine:
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
     succeeded = _condition(status, reasons.SUCCEEDED)[0]
     return ViewedEngine(

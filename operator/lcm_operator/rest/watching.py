@@ -13,6 +13,8 @@ import logging
 import time
 from collections.abc import Callable
 
+from lcm_operator.api.metadata import metadata_of
+from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, Gone
 from lcm_operator.kube.resources import TRIAL_ENGINES, TRIAL_REGISTRIES, TRIALS, Resource
@@ -33,6 +35,8 @@ class Watching:
         self._namespace = namespace
         self._registry = registry
         self._heard: dict[str, float] = {}
+        self._unreadable: dict[str, str] = {}
+        """Why objects can't be read, by UID: each is logged once."""
         self.filled = asyncio.Event()
         """Set once the view holds everything there was."""
 
@@ -72,7 +76,7 @@ class Watching:
         version = ""
         async for items, version in self._client.pages(resource, self._namespace):  # noqa: B007 - the last counts
             for raw in items:
-                put(raw)
+                self._take(resource, put, raw)
                 uids.append(raw["metadata"]["uid"])
         keep(uids)
         self._heard[resource.plural] = time.monotonic()
@@ -94,14 +98,27 @@ class Watching:
                     self._heard[resource.plural] = time.monotonic()
                     version = raw["metadata"]["resourceVersion"]
                     if kind == "DELETED":
+                        self._unreadable.pop(raw["metadata"]["uid"], None)
                         drop(raw["metadata"]["name"], raw["metadata"]["uid"])
                     elif kind != "BOOKMARK":
-                        put(raw)
+                        self._take(resource, put, raw)
             except Gone:
                 raise
             except ApiError as error:
                 log.warning("the watch of %s is opened again: %s", resource.plural, error)
                 await asyncio.sleep(_RETRY_SECONDS)
+
+    def _take(self, resource: Resource, put: Callable[[Json], None], raw: Json) -> None:
+        """Take in one object; one that can't be read stays in the view as it was, and harms no other."""
+        metadata = metadata_of(raw)
+        try:
+            put(raw)
+        except Malformed as error:
+            if self._unreadable.get(metadata.uid) != str(error):
+                self._unreadable[metadata.uid] = str(error)
+                log.warning("unreadable object: kind=%s object=%s: %s", resource.kind, metadata.name, error)
+        else:
+            self._unreadable.pop(metadata.uid, None)
 
     async def _watch_registry(self) -> None:
         """Follow the one TrialRegistry, for whether it imports by itself."""
@@ -126,4 +143,5 @@ class Watching:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _take_registry(self, raw: Json) -> None:
-        self._view.set_automatic(automatic=raw.get("spec", {}).get("import") == "All")
+        spec = raw.get("spec")
+        self._view.set_automatic(automatic=isinstance(spec, dict) and spec.get("import") == "All")

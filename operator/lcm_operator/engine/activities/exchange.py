@@ -67,8 +67,10 @@ class Came(msgspec.Struct, frozen=True):
             return seen | {"text": absent, "json": absent}
         try:
             json = msgspec.json.decode(self.content)
-        except (ValueError, RecursionError):  # not even UTF-8, malformed, or nested without end
+        except ValueError:  # not even UTF-8, or malformed
             json = Absent("the response is no JSON")
+        except RecursionError:
+            json = Absent("the response nests too deep to be read")
         return seen | {"text": self.text, "json": json}
 
 
