@@ -59,10 +59,21 @@ class TrialEngineSpec(Plan, frozen=True, kw_only=True):
 
 
 class PodRef(Record, frozen=True, kw_only=True):
-    """The grant: the pod of this UID may act, from `notBefore` on."""
+    """The grant: the pod of this UID may act, from `notBefore` on.
+
+    `end_time`: when the operator saw that its container had ended; None while that was not seen.
+    """
 
     name: str
     uid: str
+    not_before: Moment
+    end_time: Moment | None = None
+
+
+class NextAttempt(Record, frozen=True, kw_only=True):
+    """An attempt that follows by itself: why, and the time before which it does not begin."""
+
+    reason: Literal["Automatic", "Disruption"]
     not_before: Moment
 
 
@@ -184,6 +195,7 @@ class TrialEngineStatus(Record, frozen=True, kw_only=True):
     trial_requests: tuple[TrialRequest, ...] = ()
     callback_tokens: tuple[CallbackToken, ...] = ()
     stop: Stop | None = None
+    next_attempt: NextAttempt | None = None
     attempts: tuple[Attempt, ...] = ()
     attempts_total: int = 0
     automatic_restores: int = 0

@@ -108,6 +108,8 @@ CANCELLED = "Cancelled"
 
 # Reasons of Events only.
 RESTORED = "Restored"
+REPORT_INTERRUPTED = "ReportInterrupted"
+"""The pod ended while `onFailure` was reporting a failure; what was left of it is not done."""
 MOVED = "Moved"
 """The registry has another start time for the trial than before."""
 BAD_ENTRIES = "BadEntries"

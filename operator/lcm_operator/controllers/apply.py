@@ -62,10 +62,9 @@ class Apply:
             case act.CreatePod(engine=engine, manifest=manifest):
                 await self._create_pod(key, engine, manifest)
             case act.CreateLease(namespace=namespace, manifest=manifest):
-                await self._create_lease(namespace, manifest)
+                await self._create_lease(key, namespace, manifest)
             case act.DeletePod(namespace=namespace, name=name, uid=uid):
-                await self._delete(PODS, namespace, name, uid)
-                await self._look_up_pod(key, name)
+                await self._delete_pod(key, namespace, name, uid)
             case act.LookUpPod(name=name):
                 await self._look_up_pod(key, name)
             case act.LookUpEngine():
@@ -169,16 +168,38 @@ class Apply:
         self._store.slot(key).set_pod(self._store.observed(seen_pod(raw)))
         return None
 
-    async def _create_lease(self, namespace: str, manifest: dict[str, Any]) -> None:
-        """Create a pod's Lease; one that an earlier pod of the name left is removed first."""
+    async def _create_lease(self, key: Key, namespace: str, manifest: dict[str, Any]) -> None:
+        """Create a pod's Lease; one of that name that the pod can't renew is removed first."""
         try:
             await self._client.create(LEASES, namespace, manifest)
         except AlreadyExists:
-            name, owners = manifest["metadata"]["name"], manifest["metadata"]["ownerReferences"]
-            found = parse((await self._client.get(LEASES, namespace, name))["metadata"], Metadata)
-            if [owner.uid for owner in found.owner_references] != [owner["uid"] for owner in owners]:
+            name = manifest["metadata"]["name"]
+            raw = await self._client.get(LEASES, namespace, name)
+            found = parse(raw["metadata"], Metadata)
+            owners = [owner["uid"] for owner in manifest["metadata"]["ownerReferences"]]
+            if (
+                [owner.uid for owner in found.owner_references] != owners
+                or found.labels.get(names.LABEL_TRIAL) != key.engine
+                or (raw.get("spec") or {}).get("holderIdentity") != manifest["spec"]["holderIdentity"]
+            ):
                 await self._delete(LEASES, namespace, name, found.uid)
                 raise Conflict(409, "LeaseOfAnotherPod", f"Lease {name} was of another pod") from None
+        self._store.slot(key).beat = None
+
+    async def _delete_pod(self, key: Key, namespace: str, name: str, uid: str) -> None:
+        """Delete a pod. One that no node had is removed at once, and the answer shows that it never ran."""
+        try:
+            raw = await self._client.delete(PODS, namespace, name, uid=uid)
+        except NotFound:
+            raw = {}
+        slot = self._store.slot(key)
+        if raw.get("kind") == "Pod" and raw["metadata"]["uid"] == uid:
+            last = seen_pod(raw, removed=True)
+            slot.set_pod(self._store.observed(last))
+            if last.never_ran:
+                slot.set_pod(self._store.observed(Absent(name)))
+                return
+        await self._look_up_pod(key, name)
 
     async def _look_up_pod(self, key: Key, name: str) -> None:
         slot = self._store.slot(key)

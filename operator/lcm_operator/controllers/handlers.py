@@ -1,7 +1,7 @@
 """What kopf calls: each handler only turns an event into store content and a key in the queue.
 
-Only `on.event` handlers and two timers: they write nothing into the objects but for the timers' finalizer,
-which our own create of a TrialEngine brings along. The wall clock is the alarm's business, not kopf's.
+Only `on.event` handlers and one timer: they write nothing into the objects but for the timer's finalizer. The
+wall clock is the alarm's business, not kopf's.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registries import Registries
 from lcm_operator.kube.errors import ApiError
 
-_CHECK_ENGINE_SECONDS = 10.0
+_RETRY_TICK_SECONDS = 10.0
 _TICK_SECONDS = 1.0
 _GONE = "DELETED"
 log = logging.getLogger(__name__)
@@ -59,10 +59,6 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries
     @kopf.on.event("v1", "pods", registry=registry)
     async def pod_ended(event: kopf.RawEvent, **_: Any) -> None:
         look_at(store.put_pod(event["object"]))
-
-    @kopf.timer(names.GROUP, names.VERSION, "trialengines", interval=_CHECK_ENGINE_SECONDS, registry=registry)
-    async def check_engine(namespace: str | None, name: str, **_: Any) -> None:
-        look_at(store.doubt_pod(namespace or "", name))
 
     _register_registries(registry, reconciler, registries)
 
@@ -139,4 +135,4 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.networking.request_timeout = 15
     settings.networking.error_backoffs = (0.1, 0.2, 0.5, 1, 2)
     settings.posting.enabled = False
-    settings.execution.default_backoff = _CHECK_ENGINE_SECONDS
+    settings.execution.default_backoff = _RETRY_TICK_SECONDS

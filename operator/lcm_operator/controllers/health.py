@@ -19,6 +19,7 @@ from lcm_operator.kube.clock import Clock
 LEASE_SILENT_SECONDS = 12.0
 LOOP_LATE_SECONDS = 5.0
 HEAD_OVERDUE_SECONDS = 5.0
+LEASES_UNREAD_SECONDS = 30.0
 _LAST_SECONDS = 1.0
 
 
@@ -47,6 +48,10 @@ class Health:
         overdue = self._overdue()
         if self._elector.is_leader() and overdue > HEAD_OVERDUE_SECONDS:
             yield f"heap: its head is overdue by {overdue:.1f} s"
+
+        unread = self._reconciler.leases.failing_seconds()
+        if self._elector.is_leader() and unread > LEASES_UNREAD_SECONDS:
+            yield f"engines: their leases can't be read for {unread:.1f} s, no silence is counted"
 
     def loop_is_late(self) -> bool:
         """Return whether the event loop is or was just now too late to start anything in time."""

@@ -76,6 +76,11 @@ class Gauges(Collector):
             "Events that the API server has not taken yet.",
             self._reconciler.events_waiting,
         )
+        yield _gauge(
+            "lcm_lease_reads_failing_seconds",
+            "For how long the leader can't read the engines' Leases, so that no silence is counted; else 0.",
+            self._reconciler.leases.failing_seconds(),
+        )
         yield _gauge("lcm_leader", "1 if this replica is the one that acts, else 0.", self._is_leader())
         yield InfoMetricFamily("lcm_build", "What runs here.", value={"version": _version()})
 

@@ -7,11 +7,16 @@ from typing import Any
 from lcm_operator.api import names
 from lcm_operator.domain.snapshot import Pod
 
+_COLLECTED = "DeletionByPodGC"
 
-def seen_pod(raw: Mapping[str, Any], created: datetime | None = None) -> Pod:
-    """Return what matters to us of a pod as it was read; `created`: when its create was acknowledged."""
+
+def seen_pod(raw: Mapping[str, Any], created: datetime | None = None, *, removed: bool = False) -> Pod:
+    """Return what matters to us of a pod as it was read.
+
+    `created`: when its create was acknowledged. `removed`: this is its last state, as its deletion showed it.
+    """
     metadata, status = raw["metadata"], raw.get("status", {})
-    ended = status.get("phase") in ("Succeeded", "Failed")
+    deletion = metadata.get("deletionTimestamp")
     terminated: dict[str, Any] = next(
         (
             container["state"]["terminated"]
@@ -24,12 +29,33 @@ def seen_pod(raw: Mapping[str, Any], created: datetime | None = None) -> Pod:
         name=metadata["name"],
         uid=metadata["uid"],
         created=created or datetime.fromisoformat(metadata["creationTimestamp"]),
-        ended=ended,
-        deleting="deletionTimestamp" in metadata,
-        disrupted=any(
-            condition["type"] == "DisruptionTarget" and condition["status"] == "True"
-            for condition in status.get("conditions", [])
-        ),
+        ended=_has_ended(status),
+        never_ran=removed and not raw.get("spec", {}).get("nodeName"),
+        deleting=deletion is not None,
+        killed_by=datetime.fromisoformat(deletion) if deletion is not None else None,
+        disrupted=_disruption(status) is not None,
         exit_code=terminated.get("exitCode"),
         message=str(terminated.get("message") or status.get("message") or "").strip(),
     )
+
+
+def _has_ended(status: Mapping[str, Any]) -> bool:
+    """Return whether a node has seen the end of all that ran.
+
+    A kubelet reports a final phase only after that. The pod garbage collector writes it into pods whose node
+    it can't reach or that no longer exists: their containers may go on.
+    """
+    if status.get("phase") not in ("Succeeded", "Failed"):
+        return False
+    containers = status.get("containerStatuses") or []
+    if any("running" in (container.get("state") or {}) for container in containers):
+        return False
+    return bool(containers) or _disruption(status) != _COLLECTED
+
+
+def _disruption(status: Mapping[str, Any]) -> str | None:
+    """Return the reason for which somebody has taken the pod away (a drain, a lost node, a preemption)."""
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
+            return str(condition.get("reason") or "")
+    return None

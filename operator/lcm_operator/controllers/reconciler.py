@@ -19,9 +19,10 @@ from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.alarm import Alarm
 from lcm_operator.controllers.apply import Apply
-from lcm_operator.controllers.beats import Beats
 from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.lease_monitor import LeaseMonitor
 from lcm_operator.controllers.observer import Observer
+from lcm_operator.controllers.pod_monitor import PodMonitor
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.controllers.work import WORKERS, WorkQueue
@@ -64,6 +65,8 @@ class Reconciler:
         self._recorder = Recorder(client, hold=self._start_is_near, clock=clock)
         self._apply = Apply(client, store, self._recorder, clock)
         self._retries: dict[Key, float] = {}
+        self.leases = LeaseMonitor(client, store, self.enqueue, clock)
+        self._pods = PodMonitor(client, store, self.enqueue)
         self._lost: deque[tuple[float, Trial]] = deque(maxlen=_MOST_LOST)
 
     def enqueue(self, key: Key, urgency: Urgency = Urgency.ROUTINE) -> None:
@@ -139,7 +142,8 @@ class Reconciler:
         self._take_over()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.alarm.run(), name="alarm")
-            tasks.create_task(Beats(self._client, self.store, self.enqueue, self._clock).run(), name="beats")
+            tasks.create_task(self.leases.run(), name="leases")
+            tasks.create_task(self._pods.run(), name="pods")
             for number in range(WORKERS):
                 tasks.create_task(self._work(), name=f"worker-{number}")
 

@@ -6,12 +6,12 @@ and gives `domain` its frozen snapshots.
 
 from collections import OrderedDict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from lcm_operator.api import names, reasons
-from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.engine import PodRef, TrialEngine
 from lcm_operator.api.metadata import Metadata, metadata_of
 from lcm_operator.api.plan import TrialPlan
 from lcm_operator.api.storage import Malformed, parse
@@ -61,9 +61,13 @@ class Slot:
     refusal: Observation[Problem] | None = None
     engine_gone: bool = False
     engine_read_after_end: bool = False
+    last_pod: Pod | None = None
+    """The last one that was seen, in whichever term: that a container has ended stays true."""
 
     def set_pod(self, pod: Observation[Pod | Absent] | None) -> None:
         """Remember what is known of the current attempt's pod."""
+        if pod is not None and isinstance(pod.value, Pod):
+            self.last_pod = pod.value
         if pod is None or not _same_end(value_of(self.pod), pod.value):
             self.engine_read_after_end = False
         self.pod = pod
@@ -74,10 +78,19 @@ def _current(slot: Slot) -> Observation[Pod | Absent] | None:
     pod, engine = value_of(slot.pod), slot.engine
     if pod is None or engine is None or pod.name != names.pod_name(engine.metadata.name, attempt_of(engine)):
         return None
-    granted = engine.status.pod_ref
-    if isinstance(pod, Pod) and granted is not None and pod.uid != granted.uid:
-        return None
+    granted, last = engine.status.pod_ref, slot.last_pod
+    if isinstance(pod, Pod):
+        return slot.pod if granted is None or pod.uid == granted.uid else None
+    if slot.pod is not None and granted is not None and last is not None and last.uid == granted.uid:
+        return replace(slot.pod, value=Absent(pod.name, last))
     return slot.pod
+
+
+def _uids_of_pod(slot: Slot) -> set[str]:
+    """Return the UIDs by which the pod of the current attempt is known."""
+    pod, engine = value_of(slot.pod), slot.engine
+    granted = engine.status.pod_ref if engine is not None else None
+    return {each.uid for each in (pod, granted) if each is not None and not isinstance(each, Absent)}
 
 
 def _same_end(old: Pod | Absent | None, new: Pod | Absent) -> bool:
@@ -294,24 +307,40 @@ class Store:
         return [key for key in self._slots if key.namespace == place[0]]
 
     def put_pod(self, raw: Mapping[str, Any]) -> Key | None:
-        """Take in what a watch tells of a pod, if it is the one of a current attempt; return its key."""
+        """Take in what a watch shows of a pod, if it is the one of a current attempt; return its key.
+
+        A standby does so too, and one whose knowledge is in doubt: the pod may no longer exist when it is
+        looked up, and then nobody else knows how it ended.
+        """
         metadata = metadata_of(raw)
         key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
         slot = self._slots.get(key)
-        if slot is None or not isinstance(known := value_of(slot.pod), Pod) or known.uid != metadata.uid:
+        if slot is None or metadata.uid not in _uids_of_pod(slot):
             return None
         slot.set_pod(self.observed(seen_pod(raw)))
         return key
 
-    def doubt_pod(self, namespace: str, engine: str) -> Key | None:
-        """Forget what is known of a pod that may have ended unseen: it will be looked up. Return the key."""
-        key = Key(namespace, engine)
+    def doubt_pod(self, key: Key, uid: str) -> bool:
+        """Forget what is known of a granted pod that may have ended unseen, so that it is looked up.
+
+        Return whether there was something to forget.
+        """
         slot = self._slots.get(key)
-        granted = slot is not None and slot.engine is not None and slot.engine.status.pod_ref is not None
-        if slot is None or not granted or not isinstance(pod := value_of(slot.pod), Pod) or pod.ended:
-            return None
+        pod = value_of(slot.pod) if slot is not None else None
+        if slot is None or not isinstance(pod, Pod) or pod.ended or pod.uid != uid:
+            return False
         slot.set_pod(None)
-        return key
+        return True
+
+    def granted(self) -> list[tuple[Key, TrialEngine, PodRef]]:
+        """Return every TrialEngine that has a grant whose end is not known."""
+        return [
+            (key, slot.engine, slot.engine.status.pod_ref)
+            for key, slot in self._slots.items()
+            if slot.engine is not None
+            and slot.engine.status.pod_ref is not None
+            and slot.engine.status.pod_ref.end_time is None
+        ]
 
     def observed(self, value: T) -> Observation[T]:
         """Return what was learnt just now, in the current term."""

@@ -51,6 +51,17 @@ def give_grant(snapshot: Snapshot, engine: TrialEngine, status: TrialEngineStatu
     return act(lease, GrantEngine(engine, _granted(engine, status, pod, now)), urgency=Urgency.FOLLOW)
 
 
+def make_lease_again(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> Decision | None:
+    """Return the create of the granted pod's Lease if it is missing and the pod lives; else None."""
+    granted, pod, beat = engine.status.pod_ref, value_of(snapshot.pod), value_of(snapshot.beat)
+    if granted is None or beat is None or not (beat.missing and beat.pod_uid == granted.uid):
+        return None
+    if not isinstance(pod, Pod) or pod.ended or pod.deleting or pod.uid != granted.uid:
+        return None
+    lease = engine_lease(engine, granted.name, granted.uid, renewed=now if beat.begun else None)
+    return act(CreateLease(engine.metadata.namespace, lease))
+
+
 def _granted(engine: TrialEngine, status: TrialEngineStatus, pod: Pod, now: datetime) -> TrialEngineStatus:
     attempt, moment = attempt_of(engine), now.astimezone(UTC)
     stopping = status.stop is not None

@@ -4,13 +4,16 @@
        ^                                                  │
        └── attempt n+1 <── old pod has ended <── restore ─┘   (also from granted)
 
-Attempts never overlap: the write that begins attempt n+1 is made only after the pod of attempt n has ended.
+Attempts never overlap: the write that begins attempt n+1 is made only once nothing of attempt n can act any
+more (`domain.attempt_end`).
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from lcm_operator.api import conditions, reasons
-from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.engine import NextAttempt, TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     Decision,
@@ -22,16 +25,17 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
-from lcm_operator.domain.granting import look_up_pod
+from lcm_operator.domain.attempt_end import has_ended, is_seen_to_end, is_silent
+from lcm_operator.domain.automatic import after_disruption, announced, follows_itself, message_of
+from lcm_operator.domain.granting import look_up_pod, make_lease_again
 from lcm_operator.domain.mirroring import mirror
 from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.outcome import Outcome, is_over, is_silent, judge, judge_life, plan_is_through
+from lcm_operator.domain.outcome import Outcome, is_over, judge, judge_life, plan_is_through
 from lcm_operator.domain.requests import Request, answer, open_deletes, open_restores
 from lcm_operator.domain.restore import begin_again, decide_grant, decide_restore
 from lcm_operator.domain.restoring import (
-    AUTOMATIC,
-    DISRUPTION,
     finished,
+    reported,
 )
 from lcm_operator.domain.retention import expire
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
@@ -51,7 +55,7 @@ def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     if engine.status.pod_ref is None and engine.status.stop is None and not _is_settled(engine):
         return decide_grant(snapshot, trial, engine, now)
     if open_restores(trial, engine):
-        return decide_restore(snapshot, trial, engine, now)
+        return _shown(decide_restore(snapshot, trial, engine, now), snapshot, trial, engine, now)
     if not _is_settled(engine):
         step = _settle(snapshot, trial, engine, now)
         if step is not None and step.actions:
@@ -63,11 +67,11 @@ def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
         if snapshot.pod is None:
             return look_up_pod(engine)
         working = wait("the engine is working", _next_deadline(trial, engine, now))
-        return read_last_checkpoint(snapshot, engine) or working
+        return read_last_checkpoint(snapshot, engine) or make_lease_again(snapshot, engine, now) or working
     if mirrored := mirror(snapshot, trial, engine, now):
         return act(*mirrored)
-    if conditions.reason(engine.status.conditions, reasons.SUCCEEDED) in _LIFELESS:
-        return end_pod(snapshot, engine, now) or wait("the silent engine's pod has ended")
+    if step := _after_failure(snapshot, trial, engine, now):
+        return step
     return expire(trial, now) or wait("the engine has ended; a restore or delete may come")
 
 
@@ -99,27 +103,123 @@ def _settle(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime
         over = ending is None
         return act(WriteEngine(engine, finished(engine, reached, now))) if over else ending
     found = judge(snapshot, engine) or judge_life(snapshot, engine, trial.spec.starting_deadline_seconds, now)
+    if engine.status.next_attempt is not None:
+        if found is not None and found.succeeded:
+            return act(WriteEngine(engine, finished(engine, found, now)))
+        return _await_next(snapshot, trial, engine, engine.status.next_attempt, now)
     if found is not None:
-        reason = None if found.succeeded else _restores_itself(snapshot, engine, found)
-        if reason is not None and _reports(snapshot, engine, found):
+        following = follows_itself(snapshot, engine, found, now)
+        if following is not None and _reports(snapshot, engine, found):
             if snapshot.pod is None:
                 return look_up_pod(engine)
             return wait("the failure is being reported")
-        if reason is not None:
-            return begin_again(snapshot, trial, engine, now, reason=reason, found=found)
-        return act(WriteEngine(engine, finished(engine, found, now)))
+        if following is not None:
+            return _follow(snapshot, trial, engine, following, found, now)
+        return act(WriteEngine(engine, finished(_with_end(snapshot, engine, now), found, now)))
     deadline = _active_deadline(engine)
     if deadline is not None and now >= deadline and not plan_is_through(engine):
         return act(WriteEngine(engine, told_to_stop(engine.status, "Deadline", now)))
     return None
 
 
-def _restores_itself(snapshot: Snapshot, engine: TrialEngine, found: Outcome) -> str | None:
-    """Return why a failed attempt is followed by another one without anybody asking; None if it is not."""
+def _follow(
+    snapshot: Snapshot,
+    trial: Trial,
+    engine: TrialEngine,
+    following: NextAttempt,
+    found: Outcome,
+    now: datetime,
+) -> Decision:
+    """Return the step towards an attempt that follows by itself: at once, or announced, if it has to wait."""
+    if now >= following.not_before and has_ended(snapshot, engine):
+        return begin_again(snapshot, trial, engine, now, reason=following.reason, found=found)
+    message = message_of(engine, following, found.message)
+    return act(
+        WriteEngine(engine, announced(_with_end(snapshot, engine, now), following, found.message, now)),
+        RecordEvent(trial, found.reason, message, warning=True),
+    )
+
+
+def _await_next(
+    snapshot: Snapshot, trial: Trial, engine: TrialEngine, following: NextAttempt, now: datetime
+) -> Decision:
+    """Return the next step towards an attempt that was announced: the old pod ends while the pause lasts."""
+    if (ending := end_pod(snapshot, engine, now)) is not None:
+        return ending
+    if now < following.not_before:
+        return wait("the next attempt begins after a pause", following.not_before)
+    return begin_again(snapshot, trial, engine, now, reason=following.reason)
+
+
+def _after_failure(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:
+    """Return what is left to do for an engine that has failed: its pod, its report, a late disruption."""
+    reason, granted = conditions.reason(engine.status.conditions, reasons.SUCCEEDED), engine.status.pod_ref
+    if granted is None or (granted.end_time is not None and reason in _LIFELESS):
+        return None
+    if reason in _LIFELESS:
+        return _lay_down(snapshot, trial, engine, now, silent=reason == reasons.ENGINE_SILENT)
+    if reason == reasons.ACTIVITY_FAILED and not is_over(engine, engine.spec.on_failure):
+        return _close_report(snapshot, trial, engine, now)
+    return None
+
+
+def _lay_down(
+    snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime, *, silent: bool
+) -> Decision:
+    """Return the next step until the pod of a lifeless engine has ended.
+
+    If it turns out that it was taken away (its node was lost, and is known to be lost only now), then the
+    engine did not fail: the next attempt follows by itself. As we have deleted that pod, its absence says as
+    much only where the engine had been at work and nobody saw its end.
+    """
     pod = value_of(snapshot.pod)
-    if found.reason == reasons.ENGINE_ENDED and isinstance(pod, Pod) and pod.disrupted:
-        return DISRUPTION
-    return AUTOMATIC if engine.status.automatic_restores < engine.spec.engine.max_restores else None
+    gone = silent and isinstance(pod, Absent) and not is_seen_to_end(snapshot)
+    evicted = isinstance(pod, Pod) and pod.disrupted
+    if gone or evicted or (isinstance(pod, Absent) and pod.last is not None and pod.last.disrupted):
+        following = after_disruption(engine, now)
+        why = f"pod {engine.status.pod_ref.name} was taken away" if engine.status.pod_ref else ""
+        return act(
+            WriteEngine(engine, announced(_with_end(snapshot, engine, now), following, why, now)),
+            RecordEvent(trial, reasons.RESTORED, message_of(engine, following, why)),
+        )
+    if is_seen_to_end(snapshot):
+        return act(WriteEngine(engine, _with_end(snapshot, engine, now).status))
+    return end_pod(snapshot, engine, now) or wait("nothing of the silent engine can act any more")
+
+
+def _close_report(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:
+    """Return the write that ends a report whose pod is over; None as long as it may go on."""
+    pod = value_of(snapshot.pod)
+    if pod is None:
+        return look_up_pod(engine)
+    if isinstance(pod, Pod) and not pod.ended and not is_silent(snapshot, engine):
+        return wait("the failure is being reported")
+    if (ending := end_pod(snapshot, engine, now)) is not None:
+        return ending
+    if (reading := read_last_checkpoint(snapshot, engine)) is not None:
+        return reading
+    why = f"pod {pod.name} ended before the report of the failure did"
+    return act(
+        WriteEngine(engine, reported(_with_end(snapshot, engine, now), why, now)),
+        RecordEvent(trial, reasons.REPORT_INTERRUPTED, why, warning=True),
+    )
+
+
+def _with_end(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> TrialEngine:
+    """Return the TrialEngine with the end of its pod noted, if that was seen: later nobody may see it."""
+    granted = engine.status.pod_ref
+    if granted is None or granted.end_time is not None or not is_seen_to_end(snapshot):
+        return engine
+    noted = msgspec.structs.replace(granted, end_time=now.astimezone(UTC))
+    return msgspec.structs.replace(engine, status=msgspec.structs.replace(engine.status, pod_ref=noted))
+
+
+def _shown(step: Decision, snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
+    """Return the step, or, while it only waits, the write that shows on the Trial what for."""
+    if step.actions:
+        return step
+    mirrored = mirror(snapshot, trial, engine, now)
+    return act(*mirrored) if mirrored else step
 
 
 def _reports(snapshot: Snapshot, engine: TrialEngine, found: Outcome) -> bool:

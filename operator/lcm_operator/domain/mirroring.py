@@ -9,8 +9,9 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Action, RecordEvent, WriteTrial
+from lcm_operator.domain.attempt_end import awaited_end
 from lcm_operator.domain.outcome import progress
-from lcm_operator.domain.requests import echo
+from lcm_operator.domain.requests import echo, open_restores
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.trial_status import Set, trial_status
 
@@ -18,7 +19,7 @@ from lcm_operator.domain.trial_status import Set, trial_status
 def mirror(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> tuple[Action, ...]:
     """Return the write that makes the Trial show what its TrialEngine says, and the Event; () if it does."""
     shown = conditions.find(trial.status.conditions, reasons.SUCCEEDED)
-    succeeded = _succeeded(snapshot, engine)
+    succeeded = _succeeded(snapshot, trial, engine)
     first_lag = trial.status.first_activity_lag_milliseconds
     status = trial_status(
         trial,
@@ -42,11 +43,14 @@ def mirror(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime)
     return tuple(actions)
 
 
-def _succeeded(snapshot: Snapshot, engine: TrialEngine) -> Set:
+def _succeeded(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> Set:
     found = conditions.find(engine.status.conditions, reasons.SUCCEEDED)
     known = Set(reasons.SUCCEEDED, "Unknown", reasons.RUNNING)
     if found is not None:
         known = Set(reasons.SUCCEEDED, found.status, found.reason, found.message)
+    begins_again = engine.status.stop or engine.status.next_attempt or open_restores(trial, engine)
+    if begins_again and (awaited := awaited_end(snapshot, engine)):
+        return known._replace(message=awaited)
     if known.status == "Unknown" and snapshot.refusal is not None:
         return known._replace(message=f"the pod is tried again: {snapshot.refusal.value.message}")
     return known

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from lcm_operator.api import reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Activity
+from lcm_operator.domain.attempt_end import is_silent
 from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
+from lcm_operator.domain.snapshot import Absent, Snapshot
 
 _LEAST_TIME_TO_BEGIN = timedelta(seconds=120)
 _THROUGH = ("Succeeded", "Skipped")
@@ -39,12 +40,15 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Outcome | None:
         message = "the plan has been worked through"
         return Outcome(succeeded=True, reason=reasons.COMPLETED, message=message)
     pod = value_of(snapshot.pod)
-    if isinstance(pod, Absent) and snapshot.engine_read_after_end:
-        return _ended(f"pod {pod.name} is gone")
-    if isinstance(pod, Pod) and pod.ended and snapshot.engine_read_after_end:
-        how = f"exit code {pod.exit_code}" if pod.exit_code is not None else "no exit code"
-        detail = f": {pod.message}" if pod.message else ""
+    if pod is None or not snapshot.engine_read_after_end:
+        return None
+    last = pod.last if isinstance(pod, Absent) else pod
+    if last is not None and last.ended:
+        how = f"exit code {last.exit_code}" if last.exit_code is not None else "no exit code"
+        detail = f": {last.message}" if last.message else ""
         return _ended(f"pod {pod.name} ended before the plan did ({how}){detail}")
+    if isinstance(pod, Absent):
+        return _ended(f"pod {pod.name} was deleted before the plan was through, and was not seen to end")
     return None
 
 
@@ -57,47 +61,14 @@ def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: date
         limit = max(timedelta(seconds=deadline), _LEAST_TIME_TO_BEGIN)
         if now <= granted.not_before + limit:
             return None
-        message = f"pod {granted.name} gave no sign of life within {limit.total_seconds():.0f} s of the grant"
+        seconds = limit.total_seconds()
+        message = f"pod {granted.name} did not renew its Lease within {seconds:.0f} s of the grant"
         return Outcome(succeeded=False, reason=reasons.ENGINE_NOT_READY, message=message)
     if not is_silent(snapshot, engine):
         return None
-    message = f"pod {granted.name} has given no sign of life for {beat.silent.total_seconds():.0f} s"
+    seconds = beat.silent.total_seconds()
+    message = f"pod {granted.name} has not renewed its Lease for {seconds:.0f} s"
     return Outcome(succeeded=False, reason=reasons.ENGINE_SILENT, message=message)
-
-
-def is_silent(snapshot: Snapshot, engine: TrialEngine) -> bool:
-    """Return whether the granted pod has begun to beat and has stopped for longer than its time-out."""
-    granted, beat = engine.status.pod_ref, value_of(snapshot.beat)
-    if granted is None or beat is None or beat.pod_uid != granted.uid:
-        return False
-    return beat.begun and beat.silent > heartbeat_timeout(engine)
-
-
-def assumed_ended(snapshot: Snapshot, engine: TrialEngine) -> bool:
-    """Return whether a pod that can't be seen to end has been silent for so long that nothing of it is left.
-
-    That is its time-out, after which it begins nothing, plus the plan's longest request.
-    """
-    beat = value_of(snapshot.beat)
-    if beat is None or not is_silent(snapshot, engine):
-        return False
-    plan = (*engine.spec.activities, *engine.spec.on_failure, *engine.spec.finally_)
-    return beat.silent > heartbeat_timeout(engine) + max(map(_longest_act, plan), default=timedelta(0))
-
-
-def _longest_act(activity: Activity) -> timedelta:
-    """Return for how long an activity may act after the engine has lost sight of it."""
-    if activity.http is not None:
-        return timedelta(seconds=activity.http.timeout_seconds)
-    if activity.exec is not None:
-        limit = activity.exec.timeout_seconds
-        return timedelta.max / 2 if limit is None else timedelta(seconds=limit)
-    return timedelta(0)
-
-
-def heartbeat_timeout(engine: TrialEngine) -> timedelta:
-    """Return after how long a silent engine is given up."""
-    return timedelta(seconds=engine.spec.engine.heartbeat_timeout_seconds)
 
 
 def plan_is_through(engine: TrialEngine) -> bool:

@@ -3,6 +3,7 @@
 Everything in the pod passes Pod Security `restricted`; the template has been checked (`domain.templates`).
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from lcm_operator.api import names
@@ -16,8 +17,13 @@ _GRACE_SECONDS = 30
 _NOBODY = 65532
 
 
-def engine_lease(engine: TrialEngine, pod: str, uid: str) -> dict[str, Any]:
-    """Return the manifest of the Lease that the engine in a pod renews; it goes with the pod."""
+def engine_lease(engine: TrialEngine, pod: str, uid: str, renewed: datetime | None = None) -> dict[str, Any]:
+    """Return the manifest of the Lease that the engine in a pod renews; it goes with the pod.
+
+    `renewed`: made again for an engine that has renewed an earlier one, so that it does not count as one that
+    has never been heard of.
+    """
+    times = {"renewTime": f"{renewed.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"} if renewed is not None else {}
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
@@ -30,6 +36,7 @@ def engine_lease(engine: TrialEngine, pod: str, uid: str) -> dict[str, Any]:
         "spec": {
             "holderIdentity": uid,
             "leaseDurationSeconds": engine.spec.engine.heartbeat_timeout_seconds,
+            **times,
         },
     }
 

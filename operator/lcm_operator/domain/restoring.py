@@ -7,7 +7,14 @@ import msgspec
 
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.conditions import LONGEST_MESSAGE
-from lcm_operator.api.engine import ActivityStatus, Attempt, TrialEngine, TrialEngineSpec, TrialEngineStatus
+from lcm_operator.api.engine import (
+    ActivityStatus,
+    Attempt,
+    State,
+    TrialEngine,
+    TrialEngineSpec,
+    TrialEngineStatus,
+)
 from lcm_operator.domain.outcome import Outcome
 from lcm_operator.domain.undoing import undone
 
@@ -94,6 +101,7 @@ def finished(engine: TrialEngine, outcome: Outcome, now: datetime) -> TrialEngin
     return msgspec.structs.replace(
         engine.status,
         phase=word,
+        next_attempt=None,
         attempts=ended(engine.status.attempts, word, outcome.message, now),
         conditions=conditions.with_condition(
             engine.status.conditions,
@@ -105,6 +113,24 @@ def finished(engine: TrialEngine, outcome: Outcome, now: datetime) -> TrialEngin
             message=outcome.message,
         ),
     )
+
+
+def reported(engine: TrialEngine, why: str, now: datetime) -> TrialEngineStatus:
+    """Return the status in which no activity of `onFailure` is left open; `why` none of them goes on."""
+
+    def close(name: str) -> ActivityStatus:
+        activity = engine.status.activity(name)
+        if activity.state not in ("Pending", "Running"):
+            return activity
+        begun = activity.state == "Running"
+        message = f"{name}: {'interrupted' if begun else 'not begun'}: {why}"[:LONGEST_MESSAGE]
+        moment = now.astimezone(UTC) if begun else None
+        state: State = "Failed" if begun else "Skipped"
+        return msgspec.structs.replace(activity, state=state, completion_time=moment, message=message)
+
+    closed = {activity.name: close(activity.name) for activity in engine.spec.on_failure}
+    known = {activity.name: activity for activity in engine.status.activities}
+    return msgspec.structs.replace(engine.status, activities=tuple((known | closed).values()))
 
 
 def ended(attempts: tuple[Attempt, ...], word: str, message: str, now: datetime) -> tuple[Attempt, ...]:
@@ -139,6 +165,7 @@ def _next_attempt(
         status,
         attempt=number,
         pod_ref=None,
+        next_attempt=None,
         activities=activities,
         attempts=(*ended(status.attempts, word, why, moment), entry)[-_KEPT_ATTEMPTS:],
         attempts_total=status.attempts_total + 1,

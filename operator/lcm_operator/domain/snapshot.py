@@ -31,6 +31,8 @@ class Settings:
     """How long a trial waits for a registry that was asked."""
     retry_start: timedelta = timedelta(seconds=1)
     poll_ending_pod: timedelta = timedelta(seconds=1)
+    poll_lost_pod: timedelta = timedelta(seconds=10)
+    """How often a pod is looked at whose grace period is over and that is still there."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,12 @@ class Pod:
     created: datetime
     """When its create was acknowledged."""
     ended: bool = False
+    """It was seen that nothing of it runs any more."""
+    never_ran: bool = False
+    """It was removed before any node had it."""
     deleting: bool = False
+    killed_by: datetime | None = None
+    """When its grace period is over, if it is being deleted."""
     disrupted: bool = False
     """It was ended by a drain, a lost node or a preemption (condition DisruptionTarget)."""
     exit_code: int | None = None
@@ -55,16 +62,20 @@ class Beat:
 
     pod_uid: str
     begun: bool = False
-    """The first beat has been seen."""
+    """The pod has renewed its Lease."""
     silent: timedelta = timedelta(0)
-    """For how long no new beat came, counted only while our own reads succeeded."""
+    """For how long its Lease was not renewed, or was missing; see `controllers.lease_monitor`."""
+    missing: bool = False
+    """There is no Lease that the pod could renew."""
 
 
 @dataclass(frozen=True)
 class Absent:
-    """The pod was looked for and is not there."""
+    """The pod was looked for and is not there: no sign that its container has ended."""
 
     name: str
+    last: Pod | None = None
+    """The pod as it was last seen, if it was the granted one."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import msgspec
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import Stop, TrialEngine, TrialEngineStatus
 from lcm_operator.domain.actions import Decision, DeletePod, LookUpEngine, WriteEngine, act, wait
+from lcm_operator.domain.attempt_end import awaited_end, expected_end, has_ended, is_silent
 from lcm_operator.domain.granting import give_grant, look_up_pod
 from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.outcome import assumed_ended, is_over, is_silent
+from lcm_operator.domain.outcome import is_over
 from lcm_operator.domain.restoring import released
-from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
+from lcm_operator.domain.snapshot import Absent, Pod, Settings, Snapshot
 
 _MARGIN = timedelta(seconds=10)
 """How much longer we wait than the engine does, so that it can record what `finally` did not get done."""
@@ -27,7 +28,8 @@ def told_to_stop(
 ) -> TrialEngineStatus:
     """Return `status` with the wish that the engine goes to `finally` now; an outcome stays."""
     moment = now.astimezone(UTC)
-    stopping = msgspec.structs.replace(status, stop=Stop(mode=mode, request_time=moment), phase="Stopping")
+    stop = Stop(mode=mode, request_time=moment)
+    stopping = msgspec.structs.replace(status, stop=stop, next_attempt=None, phase="Stopping")
     if conditions.decided(status.conditions, reasons.SUCCEEDED) is not None:
         return stopping
     shown = conditions.find(status.conditions, reasons.SUCCEEDED)
@@ -65,21 +67,28 @@ def decide_ending(snapshot: Snapshot, engine: TrialEngine, stop: Stop, now: date
 
 
 def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool = True) -> Decision | None:
-    """Return the next step until the current attempt's pod has ended; None once it has.
+    """Return the next step until nothing of the current attempt can act any more; None once that is known.
 
-    `ask`: delete it; otherwise it is expected to end by itself.
+    `ask`: delete its pod; otherwise it is expected to end by itself.
     """
     if snapshot.pod is None:
         return look_up_pod(engine)
     pod = snapshot.pod.value
-    if not isinstance(pod, Pod) or pod.ended:
-        return None
-    if ask and not pod.deleting:
+    if isinstance(pod, Pod) and ask and not pod.ended and not pod.deleting:
         return act(DeletePod(engine.metadata.namespace, pod.name, pod.uid))
-    if assumed_ended(snapshot, engine):
+    never_acted = engine.status.pod_ref is None and (isinstance(pod, Absent) or pod.ended)
+    if never_acted or (engine.status.pod_ref is not None and has_ended(snapshot, engine)):
         return None
-    again = snapshot.pod.time + snapshot.settings.poll_ending_pod
+    if isinstance(pod, Absent):
+        return wait(awaited_end(snapshot, engine), expected_end(snapshot, engine, now))
+    again = snapshot.pod.time + _pause_between_looks(pod, snapshot.settings, now)
     return wait("the pod is ending", again) if now < again else look_up_pod(engine)
+
+
+def _pause_between_looks(pod: Pod, settings: Settings, now: datetime) -> timedelta:
+    """Return how often a pod is looked at that should end: one on a lost node may take for ever."""
+    lost = pod.killed_by is not None and now > pod.killed_by + settings.poll_ending_pod
+    return settings.poll_lost_pod if lost else settings.poll_ending_pod
 
 
 def read_last_checkpoint(snapshot: Snapshot, engine: TrialEngine) -> Decision | None:

@@ -136,6 +136,7 @@ def _runner(
         start_time=spec.start_time,
         now=_now,
         may_act=beats.recent,
+        lost=beats.lost,
         redactor=redactor,
         environment=settings.environment,
         rest_token=settings.rest_token,

@@ -1,8 +1,9 @@
 """The signs of life of an engine: it renews the Lease that the operator made for its pod.
 
 Run in `__main__` from the grant to the end, in the loop that runs the activities: a loop that hangs does not
-beat. `performer` waits for `recent` before it does anything outside. The operator reads nothing of the Lease
-but that it changes.
+beat. `performer` waits for `recent` before it does anything outside, and ends a program without a limit of
+its own when contact is `lost`. The operator reads nothing of the Lease but that it changes; one that was
+deleted is made again by the operator, and renewed as soon as it is there.
 """
 
 import asyncio
@@ -40,6 +41,7 @@ class Beats:
         self._pod_name = pod_name
         self._pod_uid = pod_uid
         self._confirm = confirm
+        self._timeout = timeout_seconds
         self._valid = timeout_seconds / 2
         self._interval = min(max(timeout_seconds / _RENEWALS_IN_TIMEOUT, _SHORTEST_SECONDS), _LONGEST_SECONDS)
         self._last: float | None = None
@@ -69,6 +71,13 @@ class Beats:
             _LOG.info("waiting until the Lease is renewed")
             self._acknowledged.clear()
             await self._acknowledged.wait()
+
+    async def lost(self) -> None:
+        """Return once the last acknowledged renewal is older than the time-out: others may take over now."""
+        left = self._timeout
+        while self._last is not None and left > 0:
+            await asyncio.sleep(left)
+            left = self._last + self._timeout - monotonic()
 
     def _is_recent(self) -> bool:
         return self._last is not None and monotonic() - self._last <= self._valid

@@ -3,13 +3,14 @@
 What comes out of here holds no secret but in `Performed.secrets` and in what `set` sees as the response.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from lcm_operator.api.plan import Activity
+from lcm_operator.api.plan import Activity, Exec
 from lcm_operator.engine.activities import exec_program, sleep
 from lcm_operator.engine.activities.credentials import Credentials
 from lcm_operator.engine.activities.http_request import HttpRequests
@@ -18,19 +19,22 @@ from lcm_operator.engine.idempotency import idempotency_key
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.engine.templates import Scope, TemplateError
 
+_LOG = logging.getLogger(__name__)
+
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
     """What activities need beside their plan.
 
     `may_act` returns as soon as something may be done outside (`beats`); it is awaited before each try and
-    each request. `environment` is that of programs; `rest_token` the file of the pod's token for the REST
-    sidecar.
+    each request. `lost` returns once another attempt may begin. `environment` is that of programs;
+    `rest_token` the file of the pod's token for the REST sidecar.
     """
 
     engine_uid: str
     start_time: datetime
     now: Callable[[], datetime]
     may_act: Callable[[], Awaitable[None]]
+    lost: Callable[[], Awaitable[None]]
     redactor: Redactor
     environment: Mapping[str, str]
     rest_token: Path | None = None
@@ -65,8 +69,20 @@ class Performer:
                 key = idempotency_key(means.engine_uid, activity.name, run)
                 return await self._http.perform(http, scope, key)
             case Activity(exec=program) if program is not None:
-                return await exec_program.perform(program, scope, means.environment, means.redactor)
+                return await self._run(program, scope)
             case Activity(sleep=pause) if pause is not None:
                 return await sleep.perform(pause, means.start_time, means.now)
             case _:
                 raise ActivityFailedError("this engine has no such kind of activity")
+
+    async def _run(self, program: Exec, scope: Scope) -> Performed:
+        """Run a program, again from its start if it was ended because contact was lost."""
+        means = self._means
+        while True:
+            try:
+                return await exec_program.perform(
+                    program, scope, means.environment, means.redactor, means.lost
+                )
+            except exec_program.ContactLostError as error:
+                _LOG.warning("%s; it is run again once the Lease is renewed", error)
+                await means.may_act()

@@ -22,6 +22,7 @@ _MERGE_PATCH = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
 _STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 _JSON = "application/json"
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=1"
 _PAGE = 500
 
 
@@ -71,13 +72,18 @@ class Client:
         *,
         label_selector: str = "",
         field_selector: str = "",
+        metadata_only: bool = False,
     ) -> AsyncGenerator[tuple[Sequence[Json], str], None]:
-        """Yield all objects in pages of 500, each with their resourceVersion: nobody need hold them all."""
+        """Yield all objects in pages of 500, each with their resourceVersion: nobody need hold them all.
+
+        `metadata_only`: the API server sends no more of them than that.
+        """
+        accept = _METADATA_LIST if metadata_only else _JSON
         selectors = {"limit": str(_PAGE)} | _selectors(label_selector, field_selector)
         for place in (self.namespaces if namespace is None else ()) or (namespace,):
             params = selectors
             while True:
-                page = await self._call("GET", resource.path(place), params=params)
+                page = await self._call("GET", resource.path(place), params=params, accept=accept)
                 items, metadata = page.get("items"), page.get("metadata")
                 if not isinstance(metadata, dict) or "resourceVersion" not in metadata:
                     raise errors.unreadable(f"no list of {resource.plural}")
@@ -203,10 +209,11 @@ class Client:
         resource_version: str | None = None,
         grace_period_seconds: int | None = None,
         propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
-    ) -> None:
+    ) -> Json:
         """Delete an object, only the one of that `uid` and version if given.
 
-        Raises NotFound, Conflict (another UID or version).
+        Return what the API server shows of it: of some kinds the object's last state, else a Status. Raises
+        NotFound, Conflict (another UID or version).
         """
         options: Json = {"propagationPolicy": propagation}
         guards = {"uid": uid, "resourceVersion": resource_version}
@@ -214,7 +221,7 @@ class Client:
             options["preconditions"] = preconditions
         if grace_period_seconds is not None:
             options["gracePeriodSeconds"] = grace_period_seconds
-        await self._call("DELETE", resource.path(namespace, name), body=options)
+        return await self._call("DELETE", resource.path(namespace, name), body=options)
 
     async def _call(
         self,
@@ -224,8 +231,9 @@ class Client:
         body: Mapping[str, Any] | Sequence[Json] | None = None,
         params: Mapping[str, str] | None = None,
         content_type: str = _JSON,
+        accept: str = _JSON,
     ) -> Json:
-        headers = {"Accept": _JSON}
+        headers = {"Accept": accept}
         content: bytes | None = None
         if body is not None:
             content = msgspec.json.encode(body)

@@ -42,7 +42,7 @@ class Unavailable(ApiError):
     """No answer, 401, 429 or 5xx: the same request may pass later (the outcome of a write is unknown)."""
 
     def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
-        """`retry_after`: for how many seconds the server wants not to be asked again, at most 30."""
+        """`retry_after`: for how many seconds the server wants not to be asked again."""
         super().__init__(status, reason, message)
         self.retry_after = retry_after
 

@@ -25,6 +25,10 @@ class ApiServer:
         self._objects: dict[Place, Raw] = {}
         self._numbers = itertools.count(1)
         self.version = 0
+        self.ended_pods: list[Raw] = []
+        """What a watch on pods that have ended has shown so far."""
+        self.forced: dict[str, str] = {}
+        """UID and name of the pods that were removed by force."""
 
     def all(self, plural: str) -> list[Raw]:
         return [raw for (kind, _), raw in self._objects.items() if kind == plural]
@@ -49,6 +53,8 @@ class ApiServer:
             "generation": 1,
             "creationTimestamp": rfc3339(T),
         }
+        if plural == "pods":
+            made["spec"] = made.get("spec", {}) | {"nodeName": "local"}
         if not dry_run:
             self._store(place, made)
         return made
@@ -108,12 +114,14 @@ class ApiServer:
         """Change the status as an engine or the node does, who write their own fields only."""
         raw = self._copy(plural, name)
         raw["status"] = raw.get("status", {}) | status
-        self._store((plural, name), raw)
+        stored = self._store((plural, name), raw)
+        if plural == "pods" and stored["status"].get("phase") in ("Succeeded", "Failed"):
+            self.ended_pods.append(stored)
 
     def delete(
         self, plural: str, name: str, uid: str | None = None, resource_version: str | None = None
-    ) -> None:
-        """Delete an object: at once, or only marked where finalizers or a grace period hold it."""
+    ) -> Raw:
+        """Delete an object and return it: at once, or marked, where finalizers or a grace period hold it."""
         raw = self._copy(plural, name)
         guards = {"uid": uid, "resourceVersion": resource_version}
         self._expect(raw, {key: value for key, value in guards.items() if value is not None})
@@ -122,11 +130,17 @@ class ApiServer:
             self._store((plural, name), raw)
         else:
             self.remove(plural, name)
+        return raw | {"kind": "Pod"} if plural == "pods" else raw
 
     def remove(self, plural: str, name: str) -> None:
         """Take an object away, as the kubelet does with a pod that has ended."""
         self.version += 1
         del self._objects[plural, name]
+
+    def remove_by_force(self, name: str) -> None:
+        """Remove a pod as `kubectl delete --force` does: the object goes, and what it ran goes on."""
+        self.forced[uid_of(self.get("pods", name))] = name
+        self.remove("pods", name)
 
     def collect_garbage(self) -> bool:
         """Delete what belongs to an owner that is gone; return whether there was something."""

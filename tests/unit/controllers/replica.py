@@ -1,6 +1,6 @@
 """One process of the operator, without an event loop: Store, Apply and decide, driven step by step."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,8 @@ from tests.unit.controllers.api_server import ApiServer, Raw, uid_of
 
 from lcm_operator.controllers.apply import Apply
 from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.lease_monitor import LeaseMonitor
+from lcm_operator.controllers.pod_monitor import PodMonitor
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.decide import decide
@@ -17,6 +19,7 @@ from lcm_operator.kube.errors import ApiError, Unavailable
 from lcm_operator.kube.resources import Resource
 
 KEY = Key("lab", "example")
+_ENDED = ("Succeeded", "Failed")
 _WATCHED = ("trials", "trialengines", "trialplans")
 
 
@@ -27,9 +30,12 @@ class KilledError(BaseException):
 class Client:
     """The operator's way to the API server; `point` is called before and after each write."""
 
-    def __init__(self, api: ApiServer, point: Callable[[], None]) -> None:
+    def __init__(
+        self, api: ApiServer, point: Callable[[], None], renewed: Callable[[Raw], Raw] = lambda lease: lease
+    ) -> None:
         self._api = api
         self._point = point
+        self._renewed = renewed
 
     async def get(self, resource: Resource, _namespace: str, name: str) -> Raw:
         if resource.plural in ("serviceaccounts", "rolebindings"):
@@ -60,15 +66,25 @@ class Client:
         *,
         uid: str,
         resource_version: str | None = None,
-    ) -> None:
-        self._write(lambda: self._api.delete(resource.plural, name, uid, resource_version))
+    ) -> Raw:
+        deleted: Raw = self._write(lambda: self._api.delete(resource.plural, name, uid, resource_version))
+        return deleted
+
+    async def pages(self, resource: Resource, **_: Any) -> AsyncGenerator[tuple[list[Raw], str], None]:
+        """Yield the pods that have not ended."""
+        assert resource.plural == "pods"
+        left = [raw for raw in self._api.all("pods") if raw.get("status", {}).get("phase") not in _ENDED]
+        yield left, str(self._api.version)
 
     async def list(
-        self, resource: Resource, _namespace: str, *, label_selector: str
+        self, resource: Resource, _namespace: str | None = None, *, label_selector: str
     ) -> tuple[Sequence[Raw], str]:
+        """Return objects by their label; Leases as their engines have renewed them."""
         label, _, value = label_selector.partition("=")
-        found = self._api.all(resource.plural)
-        return [raw for raw in found if raw["metadata"].get("labels", {}).get(label) == value], "1"
+        labels = ((raw, raw["metadata"].get("labels", {})) for raw in self._api.all(resource.plural))
+        found = [raw for raw, own in labels if label in own and value in ("", own[label])]
+        leases = resource.plural == "leases"
+        return [self._renewed(raw) if leases else raw for raw in found], str(self._api.version)
 
     def _write(self, write: Callable[[], Any]) -> Any:
         self._point()
@@ -80,13 +96,22 @@ class Client:
 class Replica:
     """One process: all that it knows is lost with it."""
 
-    def __init__(self, api: ApiServer, point: Callable[[], None], clock: Clock) -> None:
-        client: Any = Client(api, point)
+    def __init__(
+        self,
+        api: ApiServer,
+        point: Callable[[], None],
+        clock: Clock,
+        renewed: Callable[[Raw], Raw] = lambda lease: lease,
+    ) -> None:
+        client: Any = Client(api, point, renewed)
         self.api = api
         self.store = Store(Settings(), clock)
         self._told: dict[str, Raw] = {}
         self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False, clock=clock), clock)
-        self._heard = self._doubted = -1
+        self._leases = LeaseMonitor(client, self.store, lambda _: None, clock)
+        self._pods = PodMonitor(client, self.store, lambda _: None)
+        self._heard = -1
+        self._heard_of_pods = len(api.ended_pods)
         self.was_frozen = False
         self.listen()
 
@@ -105,9 +130,10 @@ class Replica:
                 if self._told.get(uid_of(raw)) is not raw:
                     self._told[uid_of(raw)] = raw
                     put(raw)
-        for raw in self.api.all("pods"):
-            if raw.get("status", {}).get("phase") in ("Succeeded", "Failed"):
-                self.store.put_pod(raw)
+        ended = [raw for raw in self.api.all("pods") if raw.get("status", {}).get("phase") in _ENDED]
+        for raw in (*self.api.ended_pods[self._heard_of_pods :], *ended):
+            self.store.put_pod(raw)
+        self._heard_of_pods = len(self.api.ended_pods)
 
     def _forget(self) -> None:
         stands = {uid_of(raw) for plural in _WATCHED for raw in self.api.all(plural)}
@@ -139,12 +165,12 @@ class Replica:
         """Return when the alarm rings."""
         return decide(self.store.snapshot(KEY), now).wake_at
 
-    def doubt(self) -> bool:
-        """Ring the timer that looks after engines; once is enough as long as nothing changes."""
-        if self._doubted == self.api.version:
-            return False
-        self._doubted = self.api.version
-        return self.store.doubt_pod("lab", "example") is not None
+    def monitor(self) -> bool:
+        """Let the monitors of pods and Leases read once; return whether a pod is in doubt by that."""
+        known = self.store.slot(KEY).pod
+        finish(self._pods.read())
+        finish(self._leases.read())
+        return known is not None and self.store.slot(KEY).pod is None
 
 
 def finish(work: Coroutine[Any, Any, None]) -> None:

@@ -31,8 +31,11 @@ class Replica:
         self.clock = clock
         self.heartbeat = Heartbeat(clock)
         self.elector = Elector(None, "lcm", "one", clock=clock)
+        self.leases_failing = 0.0
         self.reconciler = SimpleNamespace(
-            alarm=Alarm(lambda *_: None, clock), queue=WorkQueue(hold=lambda: False, clock=clock)
+            alarm=Alarm(lambda *_: None, clock),
+            queue=WorkQueue(hold=lambda: False, clock=clock),
+            leases=SimpleNamespace(failing_seconds=lambda: self.leases_failing),
         )
         self.health = Health(self.heartbeat, self.elector, self.reconciler, clock)
 
@@ -168,3 +171,19 @@ def test_probes_and_scrapes_are_answered_by_http(replica):
             assert (await answer("/readyz"))[0] == 200
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("leads", "seconds", "told"),
+    [
+        pytest.param(True, 29, False, id="for a while: no"),
+        pytest.param(True, 31, True, id="for long: yes"),
+        pytest.param(False, 31, False, id="for long, by a standby: no"),
+    ],
+)
+def test_leases_of_engines_that_can_not_be_read_are_a_fault(replica, leads, seconds, told):
+    if leads:
+        replica.lead()
+    replica.passes(60)
+    replica.leases_failing = float(seconds)
+    assert any(fault.startswith("engines:") for fault in replica.health.faults()) is told

@@ -75,7 +75,10 @@ def filled(trials):
         subject = trial(uid=f"uid-{number}", name=f"flight-{number}")
         status = serialise(subject.status) | {"phase": "Armed"}
         store.put_trial(serialise(subject) | {"status": status})
-    return SimpleNamespace(store=store, alarm=range(7), queue=range(3), events_waiting=4, clock=HandClock())
+    leases = SimpleNamespace(failing_seconds=lambda: 12.0)
+    return SimpleNamespace(
+        store=store, alarm=range(7), queue=range(3), events_waiting=4, leases=leases, clock=HandClock()
+    )
 
 
 def test_gauges_are_taken_at_the_scrape():
@@ -88,6 +91,7 @@ def test_gauges_are_taken_at_the_scrape():
     assert found["lcm_heap_size",] == 7
     assert found["lcm_queue_size",] == 3
     assert found["lcm_events_waiting",] == 4
+    assert found["lcm_lease_reads_failing_seconds",] == 12
     assert found["lcm_leader",] == 1
     leading[0] = False
     assert read(registry)["lcm_leader",] == 0

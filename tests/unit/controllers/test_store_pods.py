@@ -140,27 +140,24 @@ def test_a_pod_found_to_be_gone_again_asks_for_nothing():
     assert not known.snapshot(KEY).engine_read_after_end
 
 
-def test_a_pod_that_was_not_granted_is_not_doubted():
-    assert store(raw_trial(), engine=raw_engine(), pod=pod()).doubt_pod("lab", "example") is None
-
-
 @pytest.mark.parametrize(
-    ("known_pod", "doubted"),
+    ("known_pod", "uid", "doubted"),
     [
-        pytest.param(pod(), True, id="seems to run: yes"),
-        pytest.param(pod(ended=True), False, id="has ended: no"),
-        pytest.param(None, False, id="is not known anyway: no"),
+        pytest.param(pod(), "pod-1", True, id="seems to run: yes"),
+        pytest.param(pod(), "pod-0", False, id="is another: no"),
+        pytest.param(pod(ended=True), "pod-1", False, id="has ended: no"),
+        pytest.param(None, "pod-1", False, id="is not known anyway: no"),
     ],
 )
-def test_a_pod_is_doubted_that(known_pod, doubted):
+def test_a_pod_is_doubted_that(known_pod, uid, doubted):
     granted = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
     known = store(raw_trial(), engine=raw_engine(podRef=granted), pod=known_pod)
-    assert (known.doubt_pod("lab", "example") == KEY) is doubted
+    assert known.doubt_pod(KEY, uid) is doubted
     assert (known.snapshot(KEY).pod is None) is (doubted or known_pod is None)
 
 
 def test_a_pod_of_a_slot_that_is_not_known_is_not_doubted():
-    assert store().doubt_pod("lab", "example") is None
+    assert not store().doubt_pod(KEY, "pod-1")
 
 
 @pytest.mark.parametrize(

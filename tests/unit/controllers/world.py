@@ -3,12 +3,13 @@
 It is driven by hand and without an event loop: nothing in it waits, so a whole life of a trial takes some
 milliseconds, and each of its points can be the one at which the operator is killed or somebody interferes.
 
-The engine in it is as reckless as it may be: once granted it acts until its pod is told to end.
+The engine in it is as reckless as it may be: once granted it acts until its pod is told to end. One whose pod
+is removed by force goes on with what it does, for as long as an engine may that has lost the API server.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tests.unit.controllers.api_server import ApiServer, Raw, uid_of
@@ -23,6 +24,8 @@ from lcm_operator.kube.errors import Unavailable
 
 _MOST_TURNS = 500
 _HORIZON = at(3600)
+LONGEST_SILENCE = timedelta(seconds=60)
+"""The time-out of an engine whose longest act is a sleep."""
 _LISTS = ("activities", "onFailure", "finally")
 
 
@@ -75,6 +78,8 @@ class World:
         self.pods: dict[str, str] = {}
         """Every pod there ever was: UID and name."""
         self._granted: set[str] = set()
+        self._ghosts: dict[str, datetime] = {}
+        """UIDs of pods that were removed by force, and until when their engine goes on."""
         plan: Raw = {
             "activities": [nap(name) for name in self.activities],
             "onFailure": [nap(name) for name in self.on_failure],
@@ -85,7 +90,19 @@ class World:
             plan = {"planRef": {"name": self.plan}}
         spec = {"startTime": rfc3339(T), "engine": self.engine} | plan
         self.api.create("trials", {"metadata": {"name": "example"}, "spec": spec, "status": {}})
-        self.operator = Replica(self.api, self._point, self._clock)
+        self.operator = self._replica()
+
+    def _replica(self) -> Replica:
+        return Replica(self.api, self._point, self._clock, self._renewed)
+
+    def _renewed(self, lease: Raw) -> Raw:
+        """Return a Lease as its engine has renewed it: just now, if that still runs."""
+        owner = lease["metadata"]["ownerReferences"][0]["uid"]
+        runs = any(
+            uid_of(pod) == owner and pod.get("status", {}).get("phase") == "Running"
+            for pod in self.api.all("pods")
+        )
+        return lease | {"spec": lease["spec"] | {"renewTime": rfc3339(self.now)}} if runs else lease
 
     def _point(self) -> None:
         self.points += 1
@@ -123,7 +140,7 @@ class World:
             return True
         before = self.api.version
         self.operator.listen()
-        if self.operator.doubt() or self.api.version != before or self._operator_has_work():
+        if self.operator.monitor() or self.api.version != before or self._operator_has_work():
             return True
         return self._sleep()
 
@@ -132,11 +149,11 @@ class World:
             while self._others():
                 pass
             self.now = max(self.now, self.away)
-        self.operator = Replica(self.api, self._point, self._clock)
+        self.operator = self._replica()
         return True
 
     def _frozen(self) -> None:
-        frozen, self.operator = self.operator, Replica(self.api, self._point, self._clock)
+        frozen, self.operator = self.operator, self._replica()
         for _ in range(_MOST_TURNS):
             if not self._turn():
                 break
@@ -156,6 +173,8 @@ class World:
 
     def _observe(self) -> None:
         """Note what can be seen from outside."""
+        for uid in self._granted & self.api.forced.keys():
+            self._ghosts.setdefault(uid, self.now + LONGEST_SILENCE)
         if self._observed == self.api.version:
             return
         self._observed = self.api.version
@@ -231,6 +250,8 @@ class World:
         return True
 
     def _act(self, pod: Raw, activity: str, run: int, attempt: int) -> None:
+        ghosts = [self.api.forced[uid] for uid, until in self._ghosts.items() if self.now < until]
+        assert not ghosts, f"{pod['metadata']['name']} acts while these go on: {ghosts}"
         acting = [
             other["metadata"]["name"]
             for other in self.api.all("pods")

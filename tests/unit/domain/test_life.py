@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from tests.unit.domain.builders import (
     T,
-    absent,
     asking,
     at,
     nap,
@@ -89,29 +88,18 @@ def test_a_checkpoint_that_tells_the_outcome_counts_more_than_silence():
         pytest.param({"sleep": {"seconds": 1000}}, 0, id="nothing, for it waits only"),
         pytest.param({"http": {"url": "http://x", "timeoutSeconds": 40}}, 40, id="its longest request"),
         pytest.param({"exec": {"command": ["x"], "timeoutSeconds": 50}}, 50, id="its longest program"),
+        pytest.param({"exec": {"command": ["x"]}}, 10, id="the end of a program without limit"),
     ],
 )
 def test_a_silent_pod_that_does_not_end_is_waited_for_as_long_as(act, longest):
     this = trial(activities=[{"name": "one"} | act], engine={"maxRestores": 1})
     stuck = replace(running(this, one="Running"), pod=pod(deleting=True, seen=199.5))
-    too_early = beating(stuck, silent=60 + longest)
-    assert "WriteEngine" not in steps(decide(settle(too_early, at(200)), at(200)))
-    assert "WriteEngine" in steps(decide(beating(stuck, silent=60.5 + longest), at(200)))
-
-
-@pytest.mark.parametrize(
-    "beat",
-    [
-        pytest.param({"silent": 10_000}, id="its program has no time-out"),
-        pytest.param({"silent": 10_000, "uid": "pod-0"}, id="another pod is silent"),
-        pytest.param({"silent": 10_000, "begun": False}, id="it never began to beat"),
-    ],
-)
-def test_a_pod_is_never_assumed_to_have_ended_if(beat):
-    program = trial(activities=[{"name": "one", "exec": {"command": ["x"]}}])
-    stuck = replace(running(program, one="Running"), pod=pod(deleting=True, seen=199.5))
-    before = asking(beating(stuck, **beat), restore="r1")
-    assert steps(decide(settle(before, at(200)), at(200))) == []
+    too_early = settle(asking(beating(stuck, silent=60 + longest), restore="r1"), at(200))
+    assert too_early.engine is not None
+    assert too_early.engine.status.attempt == 1
+    late = settle(asking(beating(stuck, silent=60.5 + longest), restore="r1"), at(200))
+    assert late.engine is not None
+    assert late.engine.status.attempt == 2
 
 
 # --- deadlines
@@ -163,23 +151,26 @@ def test_a_failed_engine_waits_for_a_person_by_default():
 
 
 def test_a_failed_engine_is_restored_by_itself_as_often_as_it_may():
-    once = failed(maxRestores=1)
-    (action, _) = decide(once, at(9)).actions
+    once = settle(failed(maxRestores=1), at(9))
+    (action, _) = decide(once, at(19)).actions
     assert isinstance(action, WriteEngine)
     assert action.status.attempt == 2
     assert (action.status.attempts[0].outcome, action.status.attempts[1].reason) == ("Failed", "Automatic")
-    granted = settle(replace(written(once, decide(once, at(9))), pod=pod(2)), at(10))
+    granted = settle(replace(written(once, decide(once, at(19))), pod=pod(2)), at(20))
     again = replace(
         with_activities(granted, one="Succeeded", two="Failed"),
         pod=pod(2, ended=True, exit_code=1),
         engine_read_after_end=True,
     )
-    assert shown(decide(again, at(20)), "Succeeded") == ("False", "ActivityFailed")
+    assert shown(decide(again, at(40)), "Succeeded") == ("False", "ActivityFailed")
 
 
 def test_its_old_pod_has_ended_first():
-    still = replace(failed(maxRestores=1), pod=pod())
+    still = settle(replace(failed(maxRestores=1), pod=pod()), at(9))
     assert steps(decide(still, at(9))) == ["DeletePod"]
+    ending = settle(replace(still, pod=pod(deleting=True, seen=59.5)), at(60))
+    assert ending.engine is not None
+    assert ending.engine.status.attempt == 1
 
 
 def test_a_disrupted_pod_is_restored_by_itself_and_does_not_count():
@@ -194,17 +185,15 @@ def test_an_activity_that_failed_before_the_drain_has_failed():
     assert shown(decide(drained, at(9)), "Succeeded") == ("False", "ActivityFailed")
 
 
-def test_a_pod_that_is_gone_is_not_taken_for_disrupted():
-    lost = replace(running(one="Running"), pod=absent(), engine_read_after_end=True)
-    assert shown(decide(lost, at(9)), "Succeeded") == ("False", "EngineEnded")
-
-
 def test_a_silent_pod_that_can_not_be_seen_to_end_is_given_up_after_its_longest_request():
     plan = [nap("one"), {"name": "two", "http": {"url": "http://x", "timeoutSeconds": 40}}]
     silent = replace(
         running(trial(activities=plan, engine={"maxRestores": 1}), one="Running"),
         pod=pod(deleting=True, seen=90),
     )
-    assert "WriteEngine" not in steps(decide(beating(silent, silent=99), at(200)))
-    given_up = decide(beating(silent, silent=101), at(200))
-    assert "WriteEngine" in steps(given_up)
+    early = settle(beating(silent, silent=99), at(200))
+    assert early.engine is not None
+    assert early.engine.status.attempt == 1
+    late = settle(beating(early, silent=101), at(211))
+    assert late.engine is not None
+    assert late.engine.status.attempt == 2

@@ -192,18 +192,20 @@ def test_an_outcome_that_is_recorded_and_shown_stays(states):
 
 
 @pytest.mark.parametrize(
-    "over",
+    ("over", "outcome"),
     [
-        pytest.param(lambda before: replace(before, pod=pod(ended=True)), id="has ended"),
-        pytest.param(gone, id="is gone"),
+        pytest.param(
+            lambda before: replace(before, pod=pod(ended=True)), ("False", "EngineEnded"), id="has ended"
+        ),
+        pytest.param(gone, ("Unknown", "Restoring"), id="is gone"),
     ],
 )
-def test_the_engine_is_read_once_more_when_its_pod(over):
+def test_the_engine_is_read_once_more_when_its_pod(over, outcome):
     before = over(settle(running(one="Succeeded"), at(5)))
     assert decide(before, at(9)).actions == (LookUpEngine("lab", "example"),)
     read = replace(before, engine_read_after_end=True)
     decision = decide(read, at(9))
-    assert shown(decision, "Succeeded") == ("False", "EngineEnded")
+    assert shown(decision, "Succeeded") == outcome
 
 
 def test_a_last_checkpoint_that_came_with_the_end_counts_more_than_the_end():

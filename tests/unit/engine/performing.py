@@ -21,12 +21,18 @@ async def at_once():
     """Anything may be done."""
 
 
+async def never():
+    """Contact is never lost."""
+    await asyncio.Event().wait()
+
+
 def performer(secrets=(), **more):
     means = {
         "engine_uid": UID,
         "start_time": NOW,
         "now": lambda: datetime.now(UTC),
         "may_act": at_once,
+        "lost": never,
         "redactor": Redactor(secrets),
         "environment": {"PATH": os.environ["PATH"]},
     }

@@ -197,3 +197,45 @@ def test_a_beat_that_hangs_is_given_up_and_sent_again():
 
     beating(scenario, lease)
     assert len(calls) == 2
+
+
+def test_a_lease_that_was_deleted_is_renewed_again_once_it_is_there():
+    lease, seen = Lease(), []
+
+    async def scenario(the_beats):
+        await the_beats.recent()
+        lease.troubles = [MISSING] * 5 + [ANOTHER_S] * 3
+        await until(lambda: not lease.troubles)
+        seen.append(len(lease.patches))
+        await until(lambda: len(lease.patches) > seen[0])
+
+    beating(scenario, lease)
+
+
+def test_contact_is_lost_once_the_last_renewal_is_older_than_the_time_out(time):
+    lease = Lease()
+
+    async def scenario(the_beats):
+        await the_beats.recent()
+        lease.away = True
+        lost = asyncio.create_task(the_beats.lost())
+        time.now += 0.059
+        await asyncio.sleep(0.01)
+        assert not lost.done()
+        time.now += 0.002
+        await asyncio.wait_for(lost, 1)
+
+    beating(scenario, lease)
+
+
+def test_contact_that_is_kept_is_not_lost(time):
+    async def scenario(the_beats):
+        await the_beats.recent()
+        lost = asyncio.create_task(the_beats.lost())
+        for _ in range(5):
+            time.now += 0.02
+            await asyncio.sleep(0.04)
+        assert not lost.done()
+        lost.cancel()
+
+    beating(scenario, Lease())

@@ -109,3 +109,55 @@ def test_what_a_program_leaves_behind_ends_with_it(tmp_path):
     program("sh", "-c", f"cd {tmp_path}; sleep 600 & echo $! > pids")
 
     asyncio.run(until(lambda: not any(alive(pid) for pid in pids(tmp_path))))
+
+
+@pytest.fixture
+def contact():
+    """Contact that is lost the first time that somebody waits for it, and may be back later."""
+
+    class Contact:
+        def __init__(self):
+            self.back = asyncio.Event()
+            self.back.set()
+            self.losses = 0
+
+        async def lost(self):
+            self.losses += 1
+            if self.losses > 1:
+                await asyncio.Event().wait()
+            await asyncio.sleep(0.3)
+            self.back.clear()
+
+        async def may_act(self):
+            await self.back.wait()
+
+    return Contact()
+
+
+def outlasting(file):
+    """Return a program that notes its start, then takes its time unless it was started before."""
+    return ["sh", "-c", f"test -s {file} && exec echo again >> {file}; echo $$ > {file}; exec sleep 60"]
+
+
+def test_a_program_without_limit_ends_when_contact_is_lost_and_runs_again(tmp_path, contact):
+    file = tmp_path / "started"
+    activity = {"name": "run", "exec": {"command": outlasting(file)}}
+
+    async def scenario():
+        running = asyncio.create_task(perform(activity, may_act=contact.may_act, lost=contact.lost))
+        await until(lambda: not contact.back.is_set())
+        pid = file.read_text().strip()
+        await until(lambda: not Path(f"/proc/{pid}").exists())
+        assert not running.done()
+        contact.back.set()
+        return await running
+
+    assert asyncio.run(scenario()) == Performed({"exitCode": 0})
+    assert file.read_text().endswith("again\n")
+
+
+def test_a_program_with_a_limit_goes_on_when_contact_is_lost(contact):
+    activity = {"name": "run", "exec": {"command": ["sleep", "0.5"], "timeoutSeconds": 30}}
+    result = asyncio.run(perform(activity, may_act=contact.may_act, lost=contact.lost))
+    assert result == Performed({"exitCode": 0})
+    assert contact.losses == 0

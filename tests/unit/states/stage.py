@@ -80,7 +80,16 @@ class Stage:
         self.latches: set[str] = set()
         self._forgets = 0
         self.create_trial(name, **spec)
-        self.operator = Replica(self.api, lambda: None, self._clock)
+        self.operator = self._replica()
+
+    def _replica(self) -> Replica:
+        return Replica(self.api, lambda: None, self._clock, self._renewed)
+
+    def _renewed(self, lease: Raw) -> Raw:
+        """Return a Lease as its engine has renewed it: just now, if its pod runs."""
+        owner = lease["metadata"]["ownerReferences"][0]["uid"]
+        runs = any(pod["metadata"]["uid"] == owner and not _over(pod) for pod in self.api.all("pods"))
+        return lease | {"spec": lease["spec"] | {"renewTime": rfc3339(self.now)}} if runs else lease
 
     def create_trial(self, name: str, **spec: Any) -> None:
         """Create a Trial of three activities and `finally`; None takes a field away."""
@@ -140,7 +149,7 @@ class Stage:
 
     def restart(self) -> None:
         """Kill the operator and start another one: all that was in memory is lost."""
-        self.operator = Replica(self.api, lambda: None, self._clock)
+        self.operator = self._replica()
 
     def settle(self) -> "Stage":
         """Let everybody work until all wait."""
@@ -218,13 +227,18 @@ class Stage:
         for plan in self.plans:
             self.operator.store.put_plan(plan)
         slot = self.operator.store.slot(KEY)
-        if self.beat is not None:
+        lives = self.pod is not None and not _over(self.pod)
+        if self.beat is not None and (lives or self.beat.silent):
             slot.beat = self.operator.store.observed(self.beat)
 
     def _notice(self) -> bool:
         before = self.api.version
         self._listen()
-        return self.operator.doubt() or self.api.version != before
+        if not self.api.away and self.operator.monitor():
+            return True
+        self._listen()
+        self.wait = decide(self.operator.store.snapshot(KEY), self.now)
+        return bool(self.wait.actions) or self.api.version != before
 
     def _note(self, action: act.Action) -> None:
         name = type(action).__name__

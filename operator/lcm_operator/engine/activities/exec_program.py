@@ -2,6 +2,9 @@
 
 The program leads a process group of its own (in the engine's session); when it ends or is ended, what is left
 of the group is killed: nothing that a restore could not bring back outlives the activity.
+
+A program without a limit is ended when contact to the API server is lost for so long that the next attempt
+may begin. One with a limit goes on: the next attempt waits for as long as that.
 """
 
 import asyncio
@@ -9,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -26,22 +29,38 @@ _LAST_CHUNKS = 16  # more than a pipe holds
 _GRACE_SECONDS = 0.8
 
 
+class ContactLostError(Exception):
+    """The program was ended, because the engine could not renew its Lease for too long."""
+
+
 async def perform(
-    program: Exec, scope: Scope, environment: Mapping[str, str], redactor: Redactor
+    program: Exec,
+    scope: Scope,
+    environment: Mapping[str, str],
+    redactor: Redactor,
+    lost: Callable[[], Awaitable[None]],
 ) -> Performed:
-    """Run `program.command` with `environment` and the rendered `program.env`; exit code 0 is success."""
+    """Run `program.command` with `environment` and the rendered `program.env`; exit code 0 is success.
+
+    `lost` returns once another attempt may begin. Raises ContactLostError, ActivityFailedError.
+    """
     extra = {name: scope.text(source) for name, source in program.env.items()}
     name = program.command[0]
     with _Pipe(sys.stdout.buffer, redactor) as stdout, _Pipe(sys.stderr.buffer, redactor) as stderr:
         process = _start(program, {**environment, **extra}, stdout.write_end, stderr.write_end)
         ended = asyncio.ensure_future(asyncio.to_thread(process.wait))
+        fence = asyncio.ensure_future(lost() if program.timeout_seconds is None else asyncio.Event().wait())
         try:
-            await asyncio.wait([ended], timeout=program.timeout_seconds)
+            first = asyncio.FIRST_COMPLETED
+            await asyncio.wait([ended, fence], timeout=program.timeout_seconds, return_when=first)
+            if not ended.done() and fence.done():
+                raise ContactLostError(f"{name}: ended, as the Lease could not be renewed")
             if not ended.done():
                 raise ActivityFailedError(
                     f"{name}: expected its end within {program.timeout_seconds:g} s, it still ran"
                 )
         finally:
+            fence.cancel()
             await _end(process, ended)
         code = ended.result()
     if code != 0:

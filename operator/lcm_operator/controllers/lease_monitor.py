@@ -1,0 +1,189 @@
+"""Follows the Leases that engines renew: one list of all of them every few seconds, by the leader.
+
+A Lease is judged by when we saw it change, not by the engine's clock, and from zero after this process became
+the leader. What two reads show alike was not renewed in between. How much of that time counts as silence:
+
+- all of it, if no read failed between them, however long the two themselves took;
+- at most a renewal period (a sixth of the time-out), if reads failed between them or this process was held
+  up: the API server may not have taken renewals either, and a healthy engine comes back within such a period.
+
+So an outage fails nobody, and lists that are slow, or fail every second time, delay a verdict but never
+prevent it. A Lease that is missing, or that its pod can't renew, is silent from when it was seen to be so.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from lcm_operator.api import names
+from lcm_operator.api.engine import PodRef, TrialEngine
+from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.store import Store
+from lcm_operator.domain.attempt_end import heartbeat_timeout, longest_silence
+from lcm_operator.domain.observation import value_of
+from lcm_operator.domain.snapshot import Beat
+from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.clock import Clock
+from lcm_operator.kube.errors import ApiError
+from lcm_operator.kube.resources import LEASES
+
+_EVERY_SECONDS = 2.0
+_LONGEST_PAUSE_SECONDS = 3 * _EVERY_SECONDS
+_RENEWALS_IN_TIMEOUT = 6
+_COMPLAIN_AGAIN_SECONDS = 30.0
+Granted = tuple[Key, TrialEngine, PodRef]
+Renewal = tuple[str, str | None]
+"""UID of a Lease and its renewTime; a missing one has neither."""
+_MISSING: Renewal = ("", None)
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """When a list of all Leases was asked for and answered, by a clock that doesn't go back."""
+
+    began: float
+    ended: float
+
+
+class LeaseMonitor:
+    """Keeps the store's knowledge of each granted pod's Lease; `look(key)` when that may matter."""
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        look: Callable[[Key], None],
+        clock: Clock,
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._look = look
+        self._clock = clock
+        self._renewals: dict[str, Renewal] = {}
+        self._last: Reading | None = None
+        self._failing_since: float | None = None
+        self._complained = 0.0
+
+    async def run(self) -> None:
+        """Read until cancelled, beginning anew: what an earlier term has seen says nothing."""
+        self._last, self._failing_since = None, None
+        self._renewals.clear()
+        while True:
+            await self.read()
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    def failing_seconds(self) -> float:
+        """Return for how long the Leases can't be read; 0 if they can."""
+        return 0.0 if self._failing_since is None else self._clock.elapsed() - self._failing_since
+
+    async def read(self) -> None:
+        """Read all Leases once."""
+        granted, began = self._store.granted(), self._clock.elapsed()
+        try:
+            leases, _ = await self._client.list(LEASES, label_selector=names.LABEL_TRIAL)
+        except ApiError as error:
+            self._failed(error, began)
+            return
+        reading = Reading(began, self._clock.elapsed())
+        disturbed = self._is_disturbed(reading)
+        self._take(granted, leases, reading, disturbed=disturbed)
+        if self._failing_since is not None:
+            log.info("the engines' Leases can be read again, after %.0f s", self.failing_seconds())
+        self._last, self._failing_since = reading, None
+
+    def _failed(self, error: ApiError, began: float) -> None:
+        """Say that nothing is known of the engines: at once, and again as long as that lasts."""
+        first = self._failing_since is None
+        if self._failing_since is None:
+            self._failing_since = began
+        if first or self._clock.elapsed() - self._complained >= _COMPLAIN_AGAIN_SECONDS:
+            self._complained = self._clock.elapsed()
+            log.warning(
+                "the engines' Leases can't be read (for %.0f s), so no engine's silence is counted: %s",
+                self.failing_seconds(),
+                error,
+            )
+
+    def _is_disturbed(self, reading: Reading) -> bool:
+        """Return whether something has come between this reading and the one before."""
+        if self._last is None or self._failing_since is not None:
+            return True
+        return reading.began - self._last.ended > _LONGEST_PAUSE_SECONDS
+
+    def _take(
+        self, granted: Iterable[Granted], leases: Iterable[Json], reading: Reading, *, disturbed: bool
+    ) -> None:
+        found = {_place(lease): lease for lease in leases}
+        renewals: dict[str, Renewal] = {}
+        for key, engine, pod in granted:
+            renewal = _renewal(found.get((key.namespace, pod.name)), key, pod.uid)
+            renewals[pod.uid] = renewal
+            self._follow(key, engine, pod, renewal, reading, disturbed=disturbed)
+        self._renewals = renewals
+
+    def _follow(
+        self,
+        key: Key,
+        engine: TrialEngine,
+        pod: PodRef,
+        renewal: Renewal,
+        reading: Reading,
+        *,
+        disturbed: bool,
+    ) -> None:
+        slot = self._store.slot(key)
+        before = value_of(slot.beat)
+        if before is not None and before.pod_uid != pod.uid:
+            before = None
+        # A renewal may have come while the list was under way: what is new is silent from its end on.
+        silent = timedelta(seconds=reading.began - reading.ended)
+        if before is not None and self._last is not None and self._renewals.get(pod.uid) == renewal:
+            silent = before.silent + self._counted(reading, self._last, engine, disturbed=disturbed)
+        begun = renewal[1] is not None or (before is not None and before.begun) or _has_worked(engine)
+        beat = Beat(pod_uid=pod.uid, begun=begun, silent=silent, missing=renewal == _MISSING)
+        slot.beat = self._store.observed(beat)
+        if beat.missing and (before is None or not before.missing):
+            self._store.doubt_pod(key, pod.uid)
+            self._look(key)
+        elif _just_passed(before, beat, engine):
+            self._look(key)
+
+    def _counted(self, reading: Reading, last: Reading, engine: TrialEngine, *, disturbed: bool) -> timedelta:
+        """Return how much of the time since the last reading counts as silence."""
+        passed = reading.began - last.began
+        if disturbed:
+            period = heartbeat_timeout(engine).total_seconds() / _RENEWALS_IN_TIMEOUT
+            passed = min(passed, max(period, _EVERY_SECONDS))
+        return timedelta(seconds=passed)
+
+
+def _place(lease: Mapping[str, Any]) -> tuple[str, str]:
+    metadata = lease.get("metadata") or {}
+    return str(metadata.get("namespace")), str(metadata.get("name"))
+
+
+def _renewal(lease: Mapping[str, Any] | None, key: Key, uid: str) -> Renewal:
+    """Return what tells one renewal from the next; a Lease that this pod can't renew is none."""
+    spec = (lease or {}).get("spec") or {}
+    if lease is None or spec.get("holderIdentity") != uid:
+        return _MISSING
+    if (lease["metadata"].get("labels") or {}).get(names.LABEL_TRIAL) != key.engine:
+        return _MISSING
+    renewed = spec.get("renewTime")
+    return str(lease["metadata"].get("uid")), None if renewed is None else str(renewed)
+
+
+def _has_worked(engine: TrialEngine) -> bool:
+    """Return whether the engine has saved anything in this attempt: it had renewed its Lease before."""
+    saved, granted = engine.status.checkpoint, engine.status.pod_ref
+    return saved is not None and granted is not None and saved.saved_time >= granted.not_before
+
+
+def _just_passed(before: Beat | None, beat: Beat, engine: TrialEngine) -> bool:
+    """Return whether a limit of silence lies between two observations."""
+    known = before.silent if before is not None else timedelta(0)
+    return any(known <= limit < beat.silent for limit in (heartbeat_timeout(engine), longest_silence(engine)))

@@ -1,0 +1,81 @@
+"""Notices that a granted pod has ended or is gone, whatever event was lost: one list for all, by the leader.
+
+The list holds the pods that have not ended, and of them their metadata only. A granted pod that is missing
+from a list that was begun after its grant has ended or no longer exists; one whose deletion has begun may
+have been evicted. Each of these is looked up once, so a running engine costs no request of its own.
+
+It is no place for why a pod doesn't come up: that would take its status.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from lcm_operator.api import conditions, names, reasons
+from lcm_operator.api.engine import PodRef, TrialEngine
+from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.store import Store
+from lcm_operator.domain.outcome import is_over
+from lcm_operator.kube.client import Client
+from lcm_operator.kube.errors import ApiError
+from lcm_operator.kube.resources import PODS
+
+_EVERY_SECONDS = 5.0
+_NOT_ENDED = "status.phase!=Succeeded,status.phase!=Failed"
+log = logging.getLogger(__name__)
+
+
+class PodMonitor:
+    """Puts granted pods of which nothing is certain any more in doubt; `look(key)` has them looked up."""
+
+    def __init__(self, client: Client, store: Store, look: Callable[[Key], None]) -> None:
+        self._client = client
+        self._store = store
+        self._look = look
+        self._deleted: set[str] = set()
+        self._complaint = ""
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while True:
+            await self.read()
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def read(self) -> None:
+        """Read the metadata of all pods that have not ended."""
+        granted = [each for each in self._store.granted() if _matters(each[1])]
+        there: set[str] = set()
+        deleted: set[str] = set()
+        try:
+            async for page, _ in self._client.pages(
+                PODS, label_selector=names.LABEL_TRIAL, field_selector=_NOT_ENDED, metadata_only=True
+            ):
+                there.update(item["metadata"]["uid"] for item in page)
+                deleted.update(
+                    item["metadata"]["uid"] for item in page if "deletionTimestamp" in item["metadata"]
+                )
+        except ApiError as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                log.warning("the engines' pods can't be listed: %s", error)
+            return
+        self._complaint = ""
+        for key, _, pod in granted:
+            self._compare(key, pod, there, deleted)
+        self._deleted = deleted
+
+    def _compare(self, key: Key, pod: PodRef, there: set[str], deleted: set[str]) -> None:
+        ended = pod.uid not in there
+        news = pod.uid in deleted and pod.uid not in self._deleted
+        if (ended or news) and self._store.doubt_pod(key, pod.uid):
+            self._look(key)
+
+
+def _matters(engine: TrialEngine) -> bool:
+    """Return whether the end of the pod brings something to do; not after outcome and report."""
+    reason = conditions.reason(engine.status.conditions, reasons.SUCCEEDED)
+    if not conditions.decided(engine.status.conditions, reasons.SUCCEEDED) or engine.status.stop is not None:
+        return True
+    if reason == reasons.ACTIVITY_FAILED:
+        return not is_over(engine, engine.spec.on_failure)
+    return reason in (reasons.ENGINE_SILENT, reasons.ENGINE_NOT_READY)

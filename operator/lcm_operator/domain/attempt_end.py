@@ -1,0 +1,106 @@
+"""May the next attempt begin? The one rule about the end of an attempt, by its pod and its Lease. Pure.
+
+Nothing of an attempt can act any more, and so the next one may begin, if one of these is known:
+
+- it was never granted: an engine acts only while it finds its pod's UID in `podRef`;
+- its container was seen to end, in this process's time or earlier (`podRef.endTime`);
+- its pod was removed before any node had it;
+- its Lease was not renewed, or was missing, for the time-out plus the plan's longest act. The engine begins
+  nothing when its last acknowledged renewal is older than half the time-out, and ends a program that has no
+  limit of its own when it is older than the time-out.
+
+That an object no longer exists is no sign of an end: `kubectl delete --force` and the pod garbage collector
+remove pods whose containers go on. Whoever begins an attempt asks here; nobody may look at the pod alone.
+"""
+
+from datetime import datetime, timedelta
+
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.plan import Activity
+from lcm_operator.domain.observation import value_of
+from lcm_operator.domain.snapshot import Absent, Beat, Pod, Snapshot
+
+_KILL_GRACE = timedelta(seconds=10)
+"""What an engine needs at most to end a program, from when it knows that it has to."""
+_LOOK_AGAIN = timedelta(seconds=2)
+
+
+def has_ended(snapshot: Snapshot, engine: TrialEngine) -> bool:
+    """Return whether nothing of the current attempt can act any more."""
+    granted = engine.status.pod_ref
+    if granted is None or granted.end_time is not None or is_seen_to_end(snapshot):
+        return True
+    beat = _beat(snapshot, engine)
+    return beat is not None and beat.silent > longest_silence(engine)
+
+
+def is_seen_to_end(snapshot: Snapshot) -> bool:
+    """Return whether it was seen that the pod's container has ended, or never ran."""
+    pod = value_of(snapshot.pod)
+    last = pod.last if isinstance(pod, Absent) else pod
+    return last is not None and (last.ended or last.never_ran)
+
+
+def is_silent(snapshot: Snapshot, engine: TrialEngine) -> bool:
+    """Return whether the granted pod has renewed its Lease, but not for longer than its time-out."""
+    beat = _beat(snapshot, engine)
+    return beat is not None and beat.begun and beat.silent > heartbeat_timeout(engine)
+
+
+def is_disrupted(snapshot: Snapshot) -> bool:
+    """Return whether the pod was taken away: evicted, or it no longer exists and was not seen to end.
+
+    Only for a pod that nobody on our side has deleted.
+    """
+    pod = value_of(snapshot.pod)
+    if isinstance(pod, Pod):
+        return pod.disrupted
+    return pod is not None and (pod.last is None or pod.last.disrupted or not pod.last.ended)
+
+
+def awaited_end(snapshot: Snapshot, engine: TrialEngine) -> str:
+    """Return what the next attempt waits for; empty if that is nothing, or about to come."""
+    pod = value_of(snapshot.pod)
+    unseen = isinstance(pod, Absent) or (pod is not None and is_silent(snapshot, engine))
+    if not unseen or has_ended(snapshot, engine) or engine.status.pod_ref is None:
+        return ""
+    name, seconds = engine.status.pod_ref.name, longest_silence(engine).total_seconds()
+    how = "no longer exists and" if isinstance(pod, Absent) else "does not renew its Lease and"
+    return (
+        f"pod {name} {how} was not seen to end: the next attempt begins"
+        f" once the pod has not renewed its Lease for {seconds:.0f} s"
+    )
+
+
+def expected_end(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> datetime:
+    """Return when to look again whether an attempt has ended that can't be seen to end."""
+    beat = _beat(snapshot, engine)
+    left = longest_silence(engine) - beat.silent if beat is not None else timedelta(0)
+    return now + max(left, _LOOK_AGAIN)
+
+
+def longest_silence(engine: TrialEngine) -> timedelta:
+    """Return for how long an engine may be silent and still act."""
+    plan = (*engine.spec.activities, *engine.spec.on_failure, *engine.spec.finally_)
+    return heartbeat_timeout(engine) + max(map(_longest_act, plan), default=timedelta(0))
+
+
+def heartbeat_timeout(engine: TrialEngine) -> timedelta:
+    """Return after how long a silent engine is given up."""
+    return timedelta(seconds=engine.spec.engine.heartbeat_timeout_seconds)
+
+
+def _longest_act(activity: Activity) -> timedelta:
+    """Return for how long an activity may act after the engine has lost sight of the API server."""
+    if activity.http is not None:
+        return timedelta(seconds=activity.http.timeout_seconds)
+    if activity.exec is not None:
+        limit = activity.exec.timeout_seconds
+        return _KILL_GRACE if limit is None else timedelta(seconds=limit)
+    return timedelta(0)
+
+
+def _beat(snapshot: Snapshot, engine: TrialEngine) -> Beat | None:
+    """Return what is known of the granted pod's Lease."""
+    granted, beat = engine.status.pod_ref, value_of(snapshot.beat)
+    return beat if granted is not None and beat is not None and beat.pod_uid == granted.uid else None

@@ -1,0 +1,100 @@
+"""Attempts that follow by themselves: why one does, and after which pause. Pure.
+
+    attempt n failed ──> nextAttempt {reason, notBefore} ──its end is known, and it is time──> attempt n+1
+
+Each waits longer than the one before. All is computed from the lineage, so a restart of the operator changes
+nothing, and a person's restore does not wait.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from lcm_operator.api import conditions, reasons
+from lcm_operator.api.engine import Attempt, NextAttempt, TrialEngine, TrialEngineStatus
+from lcm_operator.domain.attempt_end import is_disrupted
+from lcm_operator.domain.outcome import Outcome
+from lcm_operator.domain.restoring import AUTOMATIC, DISRUPTION, ended
+from lcm_operator.domain.snapshot import Snapshot
+
+_FIRST_PAUSE = timedelta(seconds=10)
+_LONGEST_PAUSE = timedelta(minutes=5)
+_UNDISTURBED = timedelta(minutes=5)
+"""An attempt that lasted so long before it was disrupted was not disrupted at once."""
+_POD_FAILED = (reasons.ENGINE_ENDED, reasons.ENGINE_SILENT, reasons.ENGINE_NOT_READY)
+
+
+def follows_itself(
+    snapshot: Snapshot, engine: TrialEngine, found: Outcome, now: datetime
+) -> NextAttempt | None:
+    """Return the attempt that follows a failed one without anybody asking; None if a person has to ask."""
+    if found.succeeded:
+        return None
+    if found.reason in _POD_FAILED and is_disrupted(snapshot):
+        return after_disruption(engine, now)
+    if engine.status.automatic_restores < engine.spec.engine.max_restores:
+        return NextAttempt(
+            reason="Automatic", not_before=_later(now, _automatic_pause(engine.status.attempts))
+        )
+    return None
+
+
+def after_disruption(engine: TrialEngine, now: datetime) -> NextAttempt:
+    """Return the attempt that follows one whose pod was taken away: at once, unless that repeats itself."""
+    return NextAttempt(
+        reason="Disruption", not_before=_later(now, _disruption_pause(engine.status.attempts, now))
+    )
+
+
+def announced(engine: TrialEngine, following: NextAttempt, why: str, now: datetime) -> TrialEngineStatus:
+    """Return the status that records how the attempt failed, and which one follows."""
+    moment, status = now.astimezone(UTC), engine.status
+    return msgspec.structs.replace(
+        status,
+        phase="Pending",
+        next_attempt=following,
+        attempts=ended(status.attempts, "Failed", why, moment),
+        conditions=conditions.with_condition(
+            status.conditions,
+            reasons.SUCCEEDED,
+            "Unknown",
+            reasons.RESTORING,
+            now=moment,
+            generation=engine.metadata.generation,
+            message=message_of(engine, following, why),
+        ),
+    )
+
+
+def message_of(engine: TrialEngine, following: NextAttempt, why: str) -> str:
+    """Return what people are told about an attempt that follows by itself."""
+    number, moment = engine.status.attempt + 1, following.not_before.astimezone(UTC)
+    return f"attempt {number} ({following.reason}) begins at {moment:%H:%M:%S} UTC or later: {why}"
+
+
+def _automatic_pause(attempts: tuple[Attempt, ...]) -> timedelta:
+    """Return the pause before the next try: doubled with each one since a person began an attempt."""
+    count = 0
+    for attempt in reversed(attempts):
+        if attempt.reason not in (AUTOMATIC, DISRUPTION):
+            break
+        count += attempt.reason == AUTOMATIC
+    return _doubled(count)
+
+
+def _disruption_pause(attempts: tuple[Attempt, ...], now: datetime) -> timedelta:
+    count = 0
+    for attempt in reversed(attempts):
+        begun, over = attempt.start_time or now, attempt.completion_time or now
+        if attempt.reason != DISRUPTION or over - begun >= _UNDISTURBED:
+            break
+        count += 1
+    return _doubled(count - 1) if count else timedelta(0)
+
+
+def _doubled(times: int) -> timedelta:
+    return min(_FIRST_PAUSE * (1 << min(times, 10)), _LONGEST_PAUSE)
+
+
+def _later(now: datetime, pause: timedelta) -> datetime:
+    return now.astimezone(UTC) + pause
