@@ -21,6 +21,7 @@ from lcm_operator.kube.resources import Resource
 KEY = Key("lab", "example")
 _ENDED = ("Succeeded", "Failed")
 _WATCHED = ("trials", "trialengines", "trialplans")
+_ENDED = ("Succeeded", "Failed")
 
 
 class KilledError(BaseException):

@@ -27,6 +27,8 @@ _HORIZON = at(3600)
 LONGEST_SILENCE = timedelta(seconds=60)
 """The time-out of an engine whose longest act is a sleep."""
 _LISTS = ("activities", "onFailure", "finally")
+LONGEST_SILENCE = timedelta(seconds=60)
+"""The time-out of an engine whose longest act is a sleep."""
 
 
 @dataclass

@@ -1,0 +1,263 @@
+"""How long an engine counts as silent, whatever becomes of the lists of Leases in between."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+import pytest
+from tests.unit.controllers.clock import HandClock
+from tests.unit.controllers.objects import KEY, raw_engine, raw_trial
+from tests.unit.domain.builders import pod
+
+from lcm_operator.controllers.lease_monitor import LeaseMonitor
+from lcm_operator.controllers.store import Store
+from lcm_operator.domain.observation import value_of
+from lcm_operator.domain.snapshot import Settings
+from lcm_operator.kube.errors import Unavailable
+
+GRANT = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
+AWAY = Unavailable(0, "Unreachable", "connection refused")
+
+
+def engine_with(timeout):
+    raw = raw_engine(podRef=GRANT)
+    return raw | {"spec": raw["spec"] | {"engine": {"heartbeatTimeoutSeconds": timeout}}}
+
+
+def lease(renewed="10:00:00", *, uid="lease-1", **changes):
+    spec = {"holderIdentity": "pod-1", "renewTime": renewed}
+    metadata = {
+        "namespace": "lab",
+        "name": "example-1",
+        "uid": uid,
+        "labels": {"lcm.5gdrones.eu/trial": "example"},
+    }
+    return {"metadata": metadata, "spec": spec} | changes
+
+
+class Leases:
+    """An API server with at most one Lease; each list takes its time, or fails."""
+
+    def __init__(self, *, timeout=60):
+        self.clock = HandClock()
+        self.leases = [lease()]
+        self.takes = 0.0
+        self.error = None
+        self.looked = []
+        self.store = Store(Settings(), self.clock)
+        self.store.put_trial(raw_trial())
+        self.store.put_engine(engine_with(timeout))
+        self.monitor = LeaseMonitor(self, self.store, self.looked.append, self.clock)
+
+    async def list(self, resource, *, label_selector):
+        assert (resource.plural, label_selector) == ("leases", "lcm.5gdrones.eu/trial")
+        self.clock.advance(self.takes)
+        if self.error is not None:
+            raise self.error
+        return self.leases, "1"
+
+    def read(self, *, after=2.0, fails=False):
+        """Read once, after a pause; return what is known of the engine's Lease."""
+        self.clock.advance(after)
+        self.error = AWAY if fails else None
+        asyncio.run(self.monitor.read())
+        return value_of(self.store.slot(KEY).beat)
+
+    def reads(self, seconds, *, after=2.0):
+        """Read for so long."""
+        for _ in range(int(seconds / (after + self.takes))):
+            self.read(after=after)
+        return self.silent
+
+    @property
+    def silent(self):
+        return value_of(self.store.slot(KEY).beat).silent.total_seconds()
+
+
+def test_silence_is_the_time_over_which_the_lease_stays_as_it_is():
+    api = Leases()
+    assert not api.read().missing
+    assert api.reads(30) == 30
+    api.leases = [lease("10:00:30")]
+    api.read()
+    assert api.silent == 0
+    assert api.reads(10) == 10
+
+
+def test_slow_lists_do_not_stop_the_count():
+    api = Leases()
+    api.takes = 10.0
+    api.read()
+    api.reads(72)
+    assert api.silent > 50
+    api.reads(24)
+    assert api.silent > 60
+
+
+def test_lists_that_fail_every_second_time_do_not_stop_the_count():
+    api = Leases()
+    api.read()
+    for _ in range(30):
+        api.read(fails=True)
+        api.read()
+    assert api.silent == 120
+
+
+def test_lists_that_hang_and_fail_every_second_time_delay_a_verdict_only():
+    api = Leases()
+    api.read()
+    for _ in range(7):
+        api.takes = 15.0
+        api.read(fails=True)
+        api.takes = 0.0
+        api.read()
+    assert api.silent == 70
+
+
+@pytest.mark.parametrize("timeout", [15, 60, 600])
+def test_an_outage_adds_at_most_a_renewal_period(timeout):
+    api = Leases(timeout=timeout)
+    api.read()
+    before = api.reads(4)
+    for _ in range(100):
+        api.read(fails=True)
+    api.read()
+    assert api.silent - before == timeout / 6
+    assert api.silent < timeout
+
+
+def test_a_process_that_was_held_up_counts_no_more_than_an_outage():
+    api = Leases()
+    api.read()
+    api.read(after=3600)
+    assert api.silent == 10
+
+
+def test_what_is_new_is_silent_from_the_end_of_the_list_that_showed_it():
+    api = Leases()
+    api.takes = 3.0
+    api.read()
+    assert api.silent == -3
+    api.read()
+    assert api.silent == 2
+
+
+def test_a_new_term_counts_from_zero():
+    api = Leases()
+    api.read()
+    api.reads(40)
+    api.store.begin_term()
+
+    async def one_reading():
+        running = asyncio.create_task(api.monitor.run())
+        await asyncio.sleep(0)
+        running.cancel()
+
+    asyncio.run(one_reading())
+    assert api.silent == 0
+
+
+# --- Leases that are missing or no good
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param([], id="it was deleted"),
+        pytest.param([lease(spec={"holderIdentity": "pod-0"})], id="another holds it"),
+        pytest.param([lease(spec={})], id="nobody holds it"),
+        pytest.param([lease(spec=None)], id="no spec"),
+        pytest.param([lease(spec={"holderIdentity": ["pod-1"]})], id="a holder that is no text"),
+        pytest.param([{"metadata": {"namespace": "lab", "name": "example-1"}}], id="metadata only"),
+        pytest.param([{"metadata": None}, {}], id="no metadata"),
+    ],
+)
+def test_a_lease_that_the_pod_can_not_renew_is_missing_and_silent(found):
+    api = Leases()
+    api.read()
+    api.reads(20)
+    api.leases = found
+    beat = api.read()
+    assert (beat.missing, beat.begun, beat.silent) == (True, True, timedelta(0))
+    assert api.reads(62) == 62
+
+
+def test_of_a_missing_lease_the_pod_is_looked_up_first():
+    api = Leases()
+    api.read()
+    slot = api.store.slot(KEY)
+    slot.set_pod(pod(uid="pod-1"))
+    api.looked.clear()
+    api.leases = []
+    api.read()
+    assert (slot.pod, api.looked) == (None, [KEY])
+
+
+def test_a_lease_that_was_made_again_is_silent_from_then_on():
+    api = Leases()
+    api.leases = []
+    api.read()
+    api.reads(20)
+    api.leases = [lease(uid="lease-2")]
+    beat = api.read()
+    assert (beat.missing, beat.begun, beat.silent) == (False, True, timedelta(0))
+
+
+def test_a_renew_time_in_the_future_that_does_not_change_is_silence():
+    api = Leases()
+    api.leases = [lease("2099-01-01T00:00:00.000000Z")]
+    api.read()
+    assert api.reads(62) == 62
+
+
+def test_a_lease_without_renew_time_has_not_been_renewed():
+    api = Leases()
+    api.leases = [lease(spec={"holderIdentity": "pod-1"})]
+    assert not api.read().begun
+
+
+def test_an_engine_that_has_saved_something_had_renewed_its_lease():
+    saved = {"version": 1, "sequence": 1, "savedTime": "2026-11-24T10:00:01Z"}
+    api = Leases()
+    api.store.put_engine(raw_engine(version=2, podRef=GRANT, checkpoint=saved))
+    api.leases = []
+    assert api.read().begun
+
+
+@pytest.mark.parametrize(
+    ("passed", "looked"),
+    [
+        pytest.param(58, False, id="before its time-out: no"),
+        pytest.param(62, True, id="after its time-out: yes"),
+    ],
+)
+def test_a_slot_is_looked_at_once_its_engine_is_silent(passed, looked):
+    api = Leases()
+    api.read()
+    api.looked.clear()
+    api.reads(passed)
+    assert api.looked == ([KEY] if looked else [])
+
+
+def test_the_lease_of_a_pod_whose_end_is_known_is_not_followed():
+    api = Leases()
+    ended = GRANT | {"endTime": "2026-11-24T10:05:00Z"}
+    api.store.put_engine(raw_engine(version=2, podRef=ended))
+    assert api.read() is None
+
+
+# --- what is said
+
+
+def test_reads_that_fail_are_said_at_once_and_every_half_minute(caplog):
+    api = Leases()
+    api.read()
+    with caplog.at_level(logging.INFO):
+        for _ in range(40):
+            api.read(fails=True)
+    assert len([r for r in caplog.records if "no engine's silence is counted" in r.getMessage()]) == 3
+    assert api.monitor.failing_seconds() == 78
+    with caplog.at_level(logging.INFO):
+        api.read()
+    assert "can be read again" in caplog.records[-1].getMessage()
+    assert api.monitor.failing_seconds() == 0
