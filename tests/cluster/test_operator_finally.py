@@ -124,7 +124,7 @@ def test_finally_runs_after_the_active_deadline(stage: Stage, partner: Partner):
 
 def test_after_a_failure_on_failure_reports_and_only_a_delete_releases(stage: Stage, partner: Partner):
     partner.answer["/one"] = 503
-    trial = begin(stage, partner, http("one"))
+    trial = begin(stage, partner, http("one"), engine={"heartbeatTimeoutSeconds": 4})
     stage.until_condition(trial, "Succeeded", "False", "ActivityFailed")
     stage.wait(lambda: states(stage).get("tell") == "Succeeded")
     assert partner.lines == ["POST /one", "POST /tell"]
@@ -163,7 +163,7 @@ def test_an_engine_killed_while_it_stops_is_followed_by_one_attempt_that_only_re
         return 200
 
     partner.answer["/free"] = kill
-    trial = busy(stage, partner)
+    trial = busy(stage, partner, engine={"heartbeatTimeoutSeconds": 4})
     stage.annotate(trial, delete="d-1")
     stage.until_condition(trial, "Succeeded", "False", "Cancelled")
     stage.wait(lambda: nothing_left(stage))

@@ -20,7 +20,7 @@ def seen_pod(raw: Mapping[str, Any], created: datetime | None = None, *, removed
     terminated: dict[str, Any] = next(
         (
             container["state"]["terminated"]
-            for container in status.get("containerStatuses", [])
+            for container in status.get("containerStatuses") or []
             if container["name"] == names.ENGINE_CONTAINER and "terminated" in container.get("state", {})
         ),
         {},

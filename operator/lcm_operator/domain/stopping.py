@@ -71,13 +71,16 @@ def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool
 
     `ask`: delete its pod; otherwise it is expected to end by itself.
     """
+    granted = engine.status.pod_ref
+    if granted is not None and granted.end_time is not None:
+        return None
     if snapshot.pod is None:
         return look_up_pod(engine)
     pod = snapshot.pod.value
     if isinstance(pod, Pod) and ask and not pod.ended and not pod.deleting:
         return act(DeletePod(engine.metadata.namespace, pod.name, pod.uid))
-    never_acted = engine.status.pod_ref is None and (isinstance(pod, Absent) or pod.ended)
-    if never_acted or (engine.status.pod_ref is not None and has_ended(snapshot, engine)):
+    never_acted = granted is None and (isinstance(pod, Absent) or pod.ended)
+    if never_acted or (granted is not None and has_ended(snapshot, engine)):
         return None
     if isinstance(pod, Absent):
         return wait(awaited_end(snapshot, engine), expected_end(snapshot, engine, now))

@@ -202,6 +202,29 @@ def test_a_lease_that_an_earlier_pod_has_left_is_replaced(stage):
     assert owner["uid"] == "pod-1"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"spec": {"holderIdentity": "somebody"}}, id="another holder"),
+        pytest.param({"spec": {}}, id="nobody holds it"),
+        pytest.param({"labels": {}}, id="no label"),
+    ],
+)
+def test_a_lease_that_its_pod_can_not_renew_is_made_again(stage, change):
+    engine = stage.with_pod()
+    pod = stage.api.get("pods", "example-1")["metadata"]["uid"]
+    lease = engine_lease(engine, "example-1", pod)
+    stage.does(CreateLease("lab", lease))
+    raw = stage.api.get("leases", "example-1")
+    raw["spec"] = change.get("spec", raw["spec"])
+    raw["metadata"]["labels"] = change.get("labels", raw["metadata"]["labels"])
+    with pytest.raises(Conflict):
+        stage.does(CreateLease("lab", lease))
+    stage.does(CreateLease("lab", lease))
+    made = stage.api.get("leases", "example-1")
+    assert (made["spec"]["holderIdentity"], made["metadata"]["labels"]) == (pod, lease["metadata"]["labels"])
+
+
 # --- looking
 
 
@@ -224,6 +247,35 @@ def test_a_pod_in_the_place_of_the_granted_one_is_deleted_and_counts_as_absent(s
     stage.api.create("pods", a_pod(owned_by(engine.metadata.uid)))
     assert stage.does(LookUpPod("lab", "example-1")).pod.value == Absent("example-1")
     assert "deletionTimestamp" in stage.api.get("pods", "example-1")["metadata"]
+
+
+def without_node(stage):
+    """Let the pod of the engine be one that no node has."""
+    engine = stage.with_pod()
+    pod = stage.api.get("pods", "example-1")
+    pod["spec"].pop("nodeName")
+    return engine, pod["metadata"]["uid"]
+
+
+def test_a_pod_that_no_node_had_is_known_to_have_never_run_once_it_is_deleted(stage):
+    engine, uid = without_node(stage)
+    granted = {"attempt": 1, "podRef": {"name": "example-1", "uid": uid, "notBefore": rfc3339(T)}}
+    stage.api.set_status("trialengines", "example", **granted)
+    stage.store.put_engine(stage.api.get("trialengines", "example"))
+    gone = stage.does(DeletePod("lab", "example-1", uid)).pod.value
+    assert isinstance(gone, Absent)
+    assert gone.last is not None
+    assert gone.last.never_ran
+    assert engine.metadata.name == "example"
+
+
+def test_a_pod_that_a_node_had_is_looked_up_once_it_is_deleted(stage):
+    stage.with_pod()
+    uid = stage.api.get("pods", "example-1")["metadata"]["uid"]
+    seen = stage.does(DeletePod("lab", "example-1", uid)).pod.value
+    assert isinstance(seen, Pod)
+    assert seen.deleting
+    assert not seen.never_ran
 
 
 def test_an_engine_that_is_gone_is_known_to_be(stage):

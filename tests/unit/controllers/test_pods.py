@@ -64,3 +64,46 @@ def test_a_pod_was_created_when_its_create_was_acknowledged_else_when_the_api_se
     told = datetime(2026, 11, 24, 10, 0, 0, 250_000, tzinfo=UTC)
     assert seen_pod(raw(), created=told).created == told
     assert seen_pod(raw()).created == datetime(2026, 11, 24, 10, tzinfo=UTC)
+
+
+RUNS = {
+    "containerStatuses": [{"name": "engine", "state": {"running": {"startedAt": "2026-11-24T10:00:00Z"}}}]
+}
+WAITS = {"containerStatuses": [{"name": "engine", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
+
+
+def evicted(reason):
+    return {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": reason}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "ended"),
+    [
+        pytest.param(RUNS | evicted("DeletionByPodGC"), False, id="collected while its container runs: no"),
+        pytest.param(RUNS, False, id="collected without a word while its container runs: no"),
+        pytest.param(evicted("DeletionByPodGC"), False, id="collected before its node said anything: no"),
+        pytest.param(WAITS | evicted("EvictionByEvictionAPI"), True, id="evicted before it ran: yes"),
+        pytest.param({"reason": "OutOfcpu"}, True, id="not admitted by its node: yes"),
+        pytest.param({"containerStatuses": None, "conditions": None}, True, id="nothing said: yes"),
+    ],
+)
+def test_a_pod_of_phase_failed_has_ended(status, ended):
+    of = raw("Failed")
+    assert seen_pod(of | {"status": of["status"] | status}).ended is ended
+
+
+@pytest.mark.parametrize(
+    ("node", "removed", "never_ran"),
+    [
+        pytest.param({}, True, True, id="removed before a node had it: it never ran"),
+        pytest.param({"nodeName": "local"}, True, False, id="removed from a node: nobody knows"),
+        pytest.param({}, False, False, id="it waits for a node: it may run yet"),
+    ],
+)
+def test_of_a_pod_it_is_known_that_it_never_ran(node, removed, never_ran):
+    assert seen_pod(raw("Pending") | {"spec": node}, removed=removed).never_ran is never_ran
+
+
+def test_a_pod_that_is_being_deleted_says_until_when_it_may_take():
+    seen = seen_pod(raw(deletionTimestamp="2026-11-24T10:00:31Z"))
+    assert seen.killed_by == datetime(2026, 11, 24, 10, 0, 31, tzinfo=UTC)

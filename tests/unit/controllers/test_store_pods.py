@@ -6,7 +6,8 @@ from tests.unit.domain.builders import absent, admitted, engine, nap, pod, refus
 
 from lcm_operator.api.plan import TrialPlan
 from lcm_operator.controllers.key import Key
-from lcm_operator.domain.snapshot import Pod, Problem
+from lcm_operator.domain.observation import value_of
+from lcm_operator.domain.snapshot import Absent, Pod, Problem
 
 # --- plans
 
@@ -189,6 +190,48 @@ def test_a_new_term_drops_what_earlier_terms_observed():
 
 def test_the_end_of_a_pod_of_a_slot_that_is_not_known_is_no_news():
     assert store().put_pod(raw_pod()) is None
+
+
+GRANT = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
+
+
+def test_the_end_of_a_granted_pod_is_seen_by_a_standby_that_knew_no_pod():
+    known = store(raw_trial(), engine=raw_engine(podRef=GRANT))
+    assert known.put_pod(raw_pod()) == KEY
+    seen = value_of(known.snapshot(KEY).pod)
+    assert isinstance(seen, Pod)
+    assert seen.ended
+
+
+def test_an_end_that_comes_between_doubt_and_look_up_is_seen():
+    known = store(raw_trial(), engine=raw_engine(podRef=GRANT), pod=pod())
+    assert known.doubt_pod(KEY, "pod-1")
+    known.put_pod(raw_pod())
+    known.slot(KEY).set_pod(absent())
+    gone = value_of(known.snapshot(KEY).pod)
+    assert isinstance(gone, Absent)
+    assert gone.last is not None
+    assert gone.last.ended
+
+
+def test_an_end_that_was_seen_stays_seen_in_the_next_term():
+    known = store(raw_trial(), engine=raw_engine(podRef=GRANT))
+    known.put_pod(raw_pod())
+    known.begin_term()
+    assert known.snapshot(KEY).pod is None
+    known.slot(KEY).set_pod(absent())
+    gone = value_of(known.snapshot(KEY).pod)
+    assert isinstance(gone, Absent)
+    assert gone.last is not None
+    assert gone.last.ended
+
+
+def test_the_end_of_another_pod_says_nothing_of_one_that_is_gone():
+    known = store(raw_trial(), engine=raw_engine(podRef=GRANT | {"uid": "pod-2"}))
+    known.slot(KEY).set_pod(pod(ended=True))
+    known.slot(KEY).set_pod(absent())
+    gone = value_of(known.snapshot(KEY).pod)
+    assert gone == Absent("example-1")
 
 
 # --- slots

@@ -50,9 +50,13 @@ def test_a_restore_waits_for_the_old_pod_to_end():
 
 
 def test_a_pod_that_nobody_knows_of_is_looked_up_first():
-    assert decide(replace(failed_and_asked(restore="r1"), pod=None), at(20)).actions == (
-        LookUpPod("lab", "example-1"),
-    )
+    before = asking(settle(running(one="Succeeded", two="Running"), at(3)), restore="r1")
+    decision = decide(replace(before, pod=None), at(20))
+    assert decision.actions == (LookUpPod("lab", "example-1"),)
+
+
+def test_a_pod_whose_end_was_noted_need_not_be_looked_up():
+    assert steps(decide(replace(failed_and_asked(restore="r1"), pod=None), at(20)))[0] == "WriteEngine"
 
 
 @pytest.mark.parametrize(

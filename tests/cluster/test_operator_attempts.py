@@ -1,0 +1,171 @@
+"""When the next attempt begins: pods and Leases that are removed, with real engines on the local node."""
+
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cluster.operator_stage import OPERATOR_USER, Stage, Trial, condition, in_seconds, nap
+
+from lcm_operator.local.components import NODE, OPERATOR
+
+ENGINE = {"heartbeatTimeoutSeconds": 4}
+
+
+def at_work(stage: Stage, *activities: dict[str, Any], **spec: Any) -> Trial:
+    """Start a trial, and wait until its engine works on the last of its activities."""
+    trial = stage.trial("example", start=in_seconds(1), activities=list(activities), engine=ENGINE, **spec)
+    last = activities[-1]["name"]
+    stage.wait(lambda: state_of(stage, last) == "Running")
+    return trial
+
+
+def state_of(stage: Stage, activity: str) -> str:
+    engines = stage.engines()
+    saved = engines[0].obj.get("status", {}).get("activities", []) if engines else []
+    return next((each["state"] for each in saved if each["name"] == activity), "")
+
+
+def attempts(stage: Stage) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = stage.engine("example").obj["status"]["attempts"]
+    return found
+
+
+def remove_by_force(stage: Stage, pod: str) -> None:
+    stage.cluster.kubectl(
+        "delete", "pod", pod, f"--namespace={stage.namespace}", "--force", "--grace-period=0"
+    )
+
+
+def ticking(file: Path, **more: Any) -> dict[str, Any]:
+    """Return a program that writes the time into a file as long as it runs."""
+    command = f"while :; do date +%s.%N >> {file}; sleep 0.1; done"
+    return {"name": "tick", "exec": {"command": ["sh", "-c", command]} | more}
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        pytest.param({}, id="a program without a limit"),
+        pytest.param({"timeoutSeconds": 12}, id="a program with a limit"),
+    ],
+)
+def test_a_pod_removed_by_force_whose_program_goes_on_is_waited_for(stage: Stage, tmp_path: Path, limit):
+    file = tmp_path / "ticks"
+    trial = at_work(stage, ticking(file, **limit))
+    stage.cluster.stop(NODE, signal.SIGKILL)  # as if the node were cut off: what runs there goes on
+    removed = time.time()
+    remove_by_force(stage, "example-1")
+    stage.annotate(trial, restore="r-1")
+    stage.until(trial, lambda _: "was not seen to end" in message(trial))
+    stage.until(trial, lambda status: status.get("lastHandledRestore", {}).get("result") == "Done")
+    stage.wait(lambda: "startTime" in attempts(stage)[-1])
+
+    ticks = [float(line) for line in file.read_text().split()]
+    assert max(ticks) > removed + 2, "the program has ended with its pod: this proves nothing"
+    begun = datetime.fromisoformat(attempts(stage)[1]["startTime"]).timestamp()
+    assert max(ticks) < begun, "two attempts have acted at a time"
+    assert attempts(stage)[1]["reason"] == "Restore"
+
+
+def message(trial: Trial) -> str:
+    found = trial.obj.get("status", {}).get("conditions", [])
+    return next((each["message"] for each in found if each["type"] == "Succeeded"), "")
+
+
+def test_a_pod_that_was_taken_away_is_restored_by_itself(stage: Stage):
+    trial = at_work(stage, nap("one"), nap("long", 20))
+    remove_by_force(stage, "example-1")
+    stage.until_condition(trial, "Succeeded", "Unknown", "Restoring")
+    stage.until_condition(trial, "Succeeded", "True", "Completed")
+    assert [each["reason"] for each in attempts(stage)] == ["Start", "Disruption"]
+    assert stage.pods_created() == {"example-1": 1, "example-2": 1}
+
+
+def test_a_pod_taken_away_while_no_operator_runs_is_restored_by_itself(stage: Stage):
+    trial = at_work(stage, nap("one"), nap("long", 20))
+    stage.cluster.stop(OPERATOR, signal.SIGKILL)
+    remove_by_force(stage, "example-1")
+    stage.cluster.start(OPERATOR)
+    stage.until_condition(trial, "Succeeded", "True", "Completed")
+    assert [each["reason"] for each in attempts(stage)] == ["Start", "Disruption"]
+
+
+def test_a_lease_that_is_deleted_is_made_again_and_renewed(stage: Stage):
+    trial = at_work(stage, nap("long", 25))
+    place = f"--namespace={stage.namespace}"
+    first = stage.cluster.kubectl.get("lease", "example-1", place)["metadata"]["uid"]
+    stage.cluster.kubectl("delete", "lease", "example-1", place)
+
+    def renewed_again() -> bool:
+        [lease] = stage.cluster.kubectl.get("leases", place)["items"] or [{}]
+        spec = lease.get("spec", {})
+        made = lease.get("metadata", {}).get("uid") not in (None, first)
+        return made and spec.get("renewTime", "") > datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")[:-1]
+
+    stage.wait(renewed_again)
+    stage.until_condition(trial, "Succeeded", "True", "Completed")
+    assert len(attempts(stage)) == 1
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        pytest.param('{"spec":{"holderIdentity":"somebody"}}', id="another holder"),
+        pytest.param('{"spec":null}', id="no spec"),
+        pytest.param('{"metadata":{"labels":null}}', id="no label"),
+        pytest.param('{"metadata":{"ownerReferences":null},"spec":{"holderIdentity":""}}', id="no owner"),
+    ],
+)
+def test_a_lease_that_somebody_has_rewritten_is_made_again(stage: Stage, patch):
+    trial = at_work(stage, nap("long", 20))
+    place = f"--namespace={stage.namespace}"
+    holder = stage.cluster.kubectl.get("lease", "example-1", place)["spec"]["holderIdentity"]
+    stage.cluster.kubectl("patch", "lease", "example-1", place, "--type=merge", f"--patch={patch}")
+
+    def is_whole() -> bool:
+        [lease] = stage.cluster.kubectl.get("leases", place)["items"] or [{}]
+        spec, labels = lease.get("spec", {}), lease.get("metadata", {}).get("labels", {})
+        return spec.get("holderIdentity") == holder and "lcm.5gdrones.eu/trial" in labels
+
+    stage.wait(is_whole)
+    stage.until_condition(trial, "Succeeded", "True", "Completed")
+    assert len(attempts(stage)) == 1
+
+
+def test_an_attempt_that_follows_by_itself_waits_and_says_until_when(stage: Stage):
+    wrong = {"name": "wrong", "exec": {"command": ["false"]}}
+    trial = stage.trial(
+        "example", start=in_seconds(1), activities=[wrong], engine=ENGINE | {"maxRestores": 2}
+    )
+    stage.until(trial, lambda _: "attempt 2 (Automatic) begins at" in message(trial))
+    stage.until_condition(trial, "Succeeded", "False", "ActivityFailed")
+    times = [datetime.fromisoformat(each["startTime"]) for each in attempts(stage)]
+    ends = [datetime.fromisoformat(each["completionTime"]) for each in attempts(stage)]
+    pauses = [(begun - ended).total_seconds() for ended, begun in zip(ends, times[1:], strict=False)]
+    assert [each["reason"] for each in attempts(stage)] == ["Start", "Automatic", "Automatic"]
+    assert pauses[0] >= 10
+    assert pauses[1] >= 20
+
+
+def test_a_running_engine_costs_no_request_of_its_own_and_no_finalizer_of_kopf(stage: Stage):
+    at_work(stage, nap("long", 40))
+    finalizers = stage.engine("example").obj["metadata"].get("finalizers", [])
+    assert "lcm.5gdrones.eu/timer" not in finalizers
+    before = len(gets_of_pods(stage))
+    time.sleep(12)  # the span that is looked at: longer than the timer of former releases
+    assert len(gets_of_pods(stage)) == before
+    assert condition(stage.trials()[0], "Succeeded") == ("Unknown", "Running")
+
+
+def gets_of_pods(stage: Stage) -> list[dict[str, Any]]:
+    return [
+        event
+        for event in stage.cluster.audit()
+        if event["verb"] == "get"
+        and event["objectRef"].get("resource") == "pods"
+        and event["objectRef"].get("namespace") == stage.namespace
+        and event["user"]["username"] == OPERATOR_USER
+    ]
