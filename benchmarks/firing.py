@@ -33,7 +33,8 @@ from lcm_operator.local.programs import find_programs
 AT_ONCE = 48
 GROUP = "/apis/lcm.5gdrones.eu/v1alpha1/namespaces/default"
 PODS = "/api/v1/namespaces/default/pods"
-ARMED_SECONDS = 100
+# Trials are armed from 60 s before their start on, by a few requests each, after they were created.
+ARM_SECONDS, ARM_PER_CREATE = 80, 15
 PATIENCE = 600
 POD = {
     "metadata": {"labels": {"example": "bare"}},
@@ -131,9 +132,9 @@ async def bare(api: Api, count: int, number: int) -> list[float]:
     return [1000 * (moment - began) for moment in acknowledged]
 
 
-async def fire(api: Api, count: int, number: int) -> list[float]:
+async def fire(api: Api, count: int, number: int, ahead: float) -> list[float]:
     """Have so many trials due at one instant; return by how many milliseconds each was late."""
-    start = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=ARMED_SECONDS)
+    start = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=int(ahead))
     trials, label = f"{GROUP}/trials", str(number)
     await api.create_all(trials, [trial(f"due-{number}-{one}", start, example=label) for one in range(count)])
 
@@ -141,18 +142,18 @@ async def fire(api: Api, count: int, number: int) -> list[float]:
         found = await api.call("GET", trials, resourceVersion="0", labelSelector=f"example={label}")
         return [each.get("status", {}) for each in found["items"]]
 
-    async def all_armed() -> bool:
-        return all(status.get("phase") == "Armed" for status in await seen())
-
     async def all_started() -> bool:
         return all("startLagMilliseconds" in status for status in await seen())
 
     async def all_gone() -> bool:
         return not (await api.call("GET", f"{GROUP}/trialengines", limit="1"))["items"]
 
+    async def all_armed() -> bool:
+        if datetime.now(UTC) > start - timedelta(seconds=3):
+            raise RuntimeError("arming took too long: the figure would be of something else")
+        return all(status.get("phase") == "Armed" for status in await seen())
+
     await until("all trials are armed", all_armed)
-    if datetime.now(UTC) > start - timedelta(seconds=3):
-        raise RuntimeError("arming took too long: the figure would be of something else")
     await asyncio.sleep((start - datetime.now(UTC)).total_seconds() + 2)
     await until("all trials are started", all_started)
     lags = [float(status["startLagMilliseconds"]) for status in await seen()]
@@ -186,7 +187,8 @@ async def measure(server: str, trust: ssl.SSLContext, pending: int, due: int, ro
         await bare(api, due, 0)  # connections and caches are warm from here on
         found = []
         for number in range(1, rounds + 1):
-            floor, ours = await bare(api, due, number), await fire(api, due, number)
+            floor = await bare(api, due, number)
+            ours = await fire(api, due, number, ARM_SECONDS + ARM_PER_CREATE * max(floor) / 1000)
             found.append(Round(p99(floor), p99(ours), statistics.median(floor), statistics.median(ours)))
             show(str(number), found[-1])
         return found

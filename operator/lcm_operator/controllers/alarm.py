@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.time_slice import TimeSlice
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.clock import Clock
 
@@ -55,6 +56,7 @@ class Alarm:
 
     async def run(self) -> None:
         """Ring until cancelled."""
+        slice_ = TimeSlice()
         while True:
             self._earlier.clear()
             now = self._clock.now().timestamp()
@@ -63,6 +65,7 @@ class Alarm:
                     key = heapq.heappop(heap)[2]
                     del self._current[key]
                     self._ring(key, urgency)
+                    await slice_.rest()
             heads = [head for urgency in Urgency if (head := self.next(urgency)) is not None]
             pause = min([_LONGEST_SLEEP_SECONDS, *(head - now for head in heads)])
             try:

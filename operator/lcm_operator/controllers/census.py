@@ -1,8 +1,7 @@
-"""How many Trials stand where: what a new leader looks at first, and what the gauges show. Pure."""
+"""How many Trials are in which phase: what the gauges show. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from lcm_operator.api import conditions, reasons
@@ -10,22 +9,17 @@ from lcm_operator.api.trial import Trial
 from lcm_operator.domain.trial_status import outcome, start_time
 
 
-@dataclass(frozen=True)
+@dataclass
 class Census:
     """One count. `phases`: Trials by what `kubectl get trials` shows; `due`: to be started by now."""
 
-    phases: Counter[str]
-    due: int
+    phases: Counter[str] = field(default_factory=Counter)
+    due: int = 0
 
-
-def count(trials: Iterable[Trial], now: datetime) -> Census:
-    """Count Trials. Cheap: it is done at each scrape, in the loop that starts trials."""
-    phases: Counter[str] = Counter()
-    due = 0
-    for trial in trials:
-        phases[trial.status.phase or "Pending"] += 1
-        due += is_due(trial, now)
-    return Census(phases, due)
+    def add(self, trial: Trial, now: datetime) -> None:
+        """Count a Trial."""
+        self.phases[trial.status.phase or "Pending"] += 1
+        self.due += is_due(trial, now)
 
 
 def is_due(trial: Trial, now: datetime) -> bool:

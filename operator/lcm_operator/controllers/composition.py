@@ -13,7 +13,7 @@ import kopf
 
 from lcm_operator.controllers import handlers, health, metrics
 from lcm_operator.controllers.heartbeat import Heartbeat
-from lcm_operator.controllers.kopf_session import ReadableResponse
+from lcm_operator.controllers.kopf_session import response_class
 from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
@@ -28,6 +28,7 @@ from lcm_operator.kube.session import open_session, pooled
 from lcm_operator.process import Stopping
 
 _LEASE_CONNECTIONS = 4
+_FIRST_LIST_LOOK_SECONDS = 0.1
 _WORK_ENDS_SECONDS = 4.0
 _KOPF_ENDS_SECONDS = 3.0
 log = logging.getLogger(__name__)
@@ -54,17 +55,23 @@ async def run(settings: Settings, stopping: Stopping) -> int:
             clock=clock,
         )
         registries = Registries(client, reconciler, elector.is_leader)
-        registry.register(metrics.Gauges(reconciler, elector.is_leader))
+        gauges = metrics.Gauges(reconciler, elector.is_leader)
+        registry.register(gauges)
+
+        async def watching(stop_kopf: asyncio.Event) -> None:
+            await _until_listed(ready, heartbeat, stop_kopf)
+            await _watch(client, reconciler, registries, heartbeat, stopping, stop_kopf)
+
         async with health.serve(
             settings.health,
             health.Health(heartbeat, elector, reconciler, clock),
             ready.is_set,
-            lambda: (metrics.page(registry), metrics.CONTENT_TYPE),
+            lambda: metrics.scrape(registry, gauges),
         ):
             await _run_until(
                 stopping,
                 _work(client, elector, reconciler, heartbeat, ready),
-                lambda stop_kopf: _watch(client, reconciler, registries, heartbeat, stopping, stop_kopf),
+                watching,
                 reconciler.settle,
             )
     return 0
@@ -112,9 +119,16 @@ async def _work(
         await relist_until_done(client, reconciler)
         _settle_memory()
         ready.set()
-        log.info("ready: %d trials known", len(reconciler.store.trial_identities()))
+        log.info("ready: %d trials known", len(reconciler.store.known_trials))
         tasks.create_task(elector.run(reconciler.follow, reconciler.lead), name="elector")
         tasks.create_task(keep_relisting(client, reconciler, heartbeat.is_deaf), name="relist")
+
+
+async def _until_listed(ready: asyncio.Event, heartbeat: Heartbeat, stop: asyncio.Event) -> None:
+    """Wait for our own first list: what kopf lists is compared with it. Meanwhile its silence is no fault."""
+    while not (ready.is_set() or stop.is_set()):
+        heartbeat.heard()
+        await asyncio.sleep(_FIRST_LIST_LOOK_SECONDS)
 
 
 async def _watch(
@@ -129,6 +143,8 @@ async def _watch(
     await discovered(client, stop_kopf)
     if stop_kopf.is_set():
         return
+    store = reconciler.store
+    responses = response_class({"trials": store.known_trials, "trialplans": store.known_plans})
     access = client.access
     registry = kopf.OperatorRegistry()
     settings = kopf.OperatorSettings()
@@ -143,7 +159,7 @@ async def _watch(
     async def login(**_: Any) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(
             server=access.server,
-            aiohttp_session=open_session(access, connections=0, response_class=ReadableResponse),
+            aiohttp_session=open_session(access, connections=0, response_class=responses),
             default_namespace=access.namespace,
         )
 

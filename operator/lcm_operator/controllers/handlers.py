@@ -38,23 +38,23 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries
         if event["type"] == _GONE:
             reconciler.lose_trial(metadata["namespace"], metadata["name"], metadata["uid"])
         else:
-            reconciler.take(store.put_trial, raw)
+            reconciler.take_trial(raw)
 
     @kopf.on.event(names.GROUP, names.VERSION, "trialengines", registry=registry)
     async def engine_changed(event: kopf.RawEvent, **_: Any) -> None:
         raw, metadata = event["object"], event["object"]["metadata"]
         if event["type"] == _GONE:
-            look_at(store.drop_engine(metadata["namespace"], metadata["name"], metadata["uid"]))
+            reconciler.lose_engine(metadata["namespace"], metadata["name"], metadata["uid"])
         else:
-            reconciler.take(store.put_engine, raw)
+            reconciler.take_engine(raw)
 
     @kopf.on.event(names.GROUP, names.VERSION, "trialplans", registry=registry)
     async def plan_changed(event: kopf.RawEvent, **_: Any) -> None:
         metadata = event["object"]["metadata"]
         if event["type"] == _GONE:
-            store.drop_plan(metadata["namespace"], metadata["name"], metadata["uid"])
+            await reconciler.lose_plan(metadata["namespace"], metadata["name"], metadata["uid"])
         else:
-            reconciler.take(store.put_plan, event["object"])
+            await reconciler.take_plan(event["object"])
 
     @kopf.on.event("v1", "pods", registry=registry)
     async def pod_ended(event: kopf.RawEvent, **_: Any) -> None:
@@ -129,7 +129,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.persistence.finalizer = names.FINALIZER_TIMER
     settings.persistence.diffbase_storage = _NoDifferences()
     settings.queueing.idle_timeout = 0.5
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = 200
     settings.watching.field_selectors["v1", "pods"] = "status.phase!=Pending,status.phase!=Running"
     settings.watching.label_selectors["v1", "pods"] = names.LABEL_TRIAL
     settings.networking.request_timeout = 15

@@ -4,7 +4,7 @@
 docs/operations.md. It must not ask the API server: a probe has to be answered at once.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -66,7 +66,10 @@ class Health:
 
 @asynccontextmanager
 async def serve(
-    address: Address, health: Health, ready: Callable[[], bool], metrics: Callable[[], tuple[bytes, str]]
+    address: Address,
+    health: Health,
+    ready: Callable[[], bool],
+    metrics: Callable[[], Awaitable[tuple[bytes, str]]],
 ) -> AsyncIterator[None]:
     """Answer while the context is open. `ready`: the store is filled; `metrics`: the page and its type."""
 
@@ -80,7 +83,7 @@ async def serve(
         return web.Response(status=503, text="".join(f"{fault}\n" for fault in faults)) if faults else _ok()
 
     async def scrape(_: web.Request) -> web.Response:
-        body, content_type = metrics()
+        body, content_type = await metrics()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     app = web.Application()

@@ -8,16 +8,52 @@ An error within a watch, other than that it is too old, would end the operator a
 "too old", upon which kopf lists again.
 """
 
+import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self, cast
 
 import aiohttp
 
+from lcm_operator.controllers.known import Known
+from lcm_operator.controllers.time_slice import TimeSlice
 from lcm_operator.kube import decoding
+from lcm_operator.kube.errors import ApiError
+from lcm_operator.kube.listing import read_page
 
 _TOO_OLD = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"list again"}}'
 log = logging.getLogger(__name__)
+
+
+def response_class(lists: Mapping[str, Known]) -> type[aiohttp.ClientResponse]:
+    """Return the class of responses for kopf. `lists`: what is known of kinds, by their plurals.
+
+    Of a list of such a kind kopf gets what is not known yet: it would keep a task and a decoded copy of each
+    object for a while, and hand all of them to handlers that have nothing to do with them.
+    """
+
+    class Response(ReadableResponse):
+        async def json(self, **_: Any) -> Any:
+            known = lists.get(self.url.name) if self.method == "GET" and self.ok else None
+            return await super().json() if known is None else await _unknown(await self.read(), known)
+
+    return Response
+
+
+async def _unknown(content: bytes, known: Known) -> dict[str, Any]:
+    """Return a page of a list with what is not `known` of it. Raises NoJsonError."""
+    try:
+        page = await read_page(content)
+    except ApiError as error:
+        raise NoJsonError(str(error)) from error
+    slice_, items = TimeSlice(), []
+    for listed in page:
+        if not known.has(listed.head):
+            with contextlib.suppress(ApiError):  # our own list says so of it
+                items.append(await listed.read())
+        await slice_.rest()
+    metadata = {"resourceVersion": page.resource_version, "continue": page.continue_token}
+    return {"metadata": metadata, "items": items}
 
 
 class ReadableResponse(aiohttp.ClientResponse):

@@ -11,8 +11,9 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from lcm_operator.controllers.census import count
+from lcm_operator.controllers.census import Census
 from lcm_operator.controllers.reconciler import Reconciler
+from lcm_operator.controllers.time_slice import TimeSlice
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 PHASES = (
@@ -42,12 +43,27 @@ def page(registry: CollectorRegistry) -> bytes:
     return generate_latest(registry)
 
 
+async def scrape(registry: CollectorRegistry, gauges: "Gauges") -> tuple[bytes, str]:
+    """Return all metrics and their type, without keeping the loop from what is due."""
+    await gauges.prepare()
+    return page(registry), CONTENT_TYPE
+
+
 class Gauges(Collector):
     """Everything that is so at the moment of the scrape."""
 
     def __init__(self, reconciler: Reconciler, is_leader: Callable[[], bool]) -> None:
         self._reconciler = reconciler
         self._is_leader = is_leader
+        self._census: Census | None = None
+
+    async def prepare(self) -> None:
+        """Count the Trials for the next scrape: in steps, as there may be very many."""
+        census, slice_, now = Census(), TimeSlice(), self._reconciler.clock.now()
+        for trial in self._reconciler.store.trials():
+            census.add(trial, now)
+            await slice_.rest()
+        self._census = census
 
     def describe(self) -> Iterator[Metric]:
         """Return nothing: registering must not take a census."""
@@ -55,9 +71,12 @@ class Gauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Take every gauge now."""
-        store = self._reconciler.store
-        trials_known = (trial for key in store.all_keys() for trial in store.slot(key).trials.values())
-        census = count(trials_known, self._reconciler.clock.now())
+        counted, self._census = self._census, None
+        census = counted or Census()
+        if counted is None:
+            now = self._reconciler.clock.now()
+            for trial in self._reconciler.store.trials():
+                census.add(trial, now)
         trials = GaugeMetricFamily(
             "lcm_trials", "Trials by phase, as this replica sees them.", labels=["phase"]
         )

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.pod_monitor import PodMonitor
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.time_slice import TimeSlice
 from lcm_operator.controllers.work import WORKERS, WorkQueue
 from lcm_operator.domain.actions import CreateEngine, CreatePod, Decision, Urgency
 from lcm_operator.domain.decide import decide
@@ -67,6 +68,9 @@ class Reconciler:
         self._retries: dict[Key, float] = {}
         self.leases = LeaseMonitor(client, store, self.enqueue, clock)
         self._pods = PodMonitor(client, store, self.enqueue)
+        self._slice = TimeSlice()
+        self._left: dict[Key, None] = {}
+        """Slots in which a standby has left something urgent to its leader."""
         self._lost: deque[tuple[float, Trial]] = deque(maxlen=_MOST_LOST)
 
     def enqueue(self, key: Key, urgency: Urgency = Urgency.ROUTINE) -> None:
@@ -75,21 +79,52 @@ class Reconciler:
         What has failed more than once is tried again beside the starts of others, never before them.
         """
         now = self._clock.now()
-        urgency = min(urgency, self.store.urgency(key, now))
+        due, begin = self.store.due(key, now)
+        urgency = min(urgency, due)
         if urgency < Urgency.RETRY and self._retries.get(key, 0.0) > _FIRST_RETRY_SECONDS:
             urgency = Urgency.RETRY
-        begin = self.store.begin(key) if urgency is Urgency.START else None
-        self.queue.add(key, urgency, ahead=(begin - now).total_seconds() if begin is not None else 0.0)
+        ahead = (begin - now).total_seconds() if begin is not None and urgency is Urgency.START else 0.0
+        self.queue.add(key, urgency, ahead)
 
-    def enqueue_all(self) -> None:
-        """Have a look at every slot."""
-        for key in self.store.all_keys():
+    async def enqueue_each(self, keys: Iterable[Key]) -> None:
+        """Have a look at many slots, without keeping the loop from what is due."""
+        for key in keys:
+            self.enqueue(key)
+            await self._slice.rest()
+
+    def take_trial(self, raw: Mapping[str, Any]) -> None:
+        """Put a Trial into the store and have a look at its slot."""
+        self.take(self.store.put_trial, raw)
+
+    def take_engine(self, raw: Mapping[str, Any]) -> None:
+        """Put a TrialEngine into the store and have a look at its slot."""
+        self.take(self.store.put_engine, raw)
+
+    async def take_plan(self, raw: Mapping[str, Any]) -> None:
+        """Put a TrialPlan into the store and have a look at the slots that may wait for it."""
+        keys = self.store.put_plan(raw)
+        self._report()
+        await self.enqueue_each(keys)
+
+    async def lose_plan(self, namespace: str, name: str, uid: str) -> None:
+        """Forget a TrialPlan that is gone and have a look at the slots that may have used it."""
+        if self.store.drop_plan(namespace, name, uid):
+            await self.enqueue_each(self.store.keys_in(namespace))
+
+    def lose_engine(self, namespace: str, name: str, uid: str) -> None:
+        """Forget a TrialEngine that is gone and have a look at its slot."""
+        key = self.store.drop_engine(namespace, name, uid)
+        if key is not None:
             self.enqueue(key)
 
     def take(self, put: Callable[[Mapping[str, Any]], list[Key]], raw: Mapping[str, Any]) -> None:
         """Put an object into the store and have a look at its slot; one that can't be read stops no other."""
         for key in put(raw):
             self.enqueue(key)
+        self._report()
+
+    def _report(self) -> None:
+        """Have people told what the store has come across."""
         while self.store.replaced:
             self._tell_lost(self.store.replaced.popleft())
         if self._may_act():
@@ -138,9 +173,10 @@ class Reconciler:
             tasks.create_task(self._work(), name="worker")
 
     async def lead(self) -> None:
-        """Take over, then work until cancelled; a fault in the loop itself ends it (and so the process)."""
+        """Take over and work until cancelled; a fault in the loop itself ends it (and so the process)."""
         self._take_over()
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.enqueue_each(self._due_first()), name="take-over")
             tasks.create_task(self.alarm.run(), name="alarm")
             tasks.create_task(self.leases.run(), name="leases")
             tasks.create_task(self._pods.run(), name="pods")
@@ -159,7 +195,7 @@ class Reconciler:
                     await asyncio.sleep(_SETTLING_LOOK_SECONDS)
 
     def _take_over(self) -> None:
-        """Have a look at every slot, what is due first; what another leader may have changed is in doubt."""
+        """Begin a term: what another leader may have changed is in doubt."""
         self.store.begin_term()
         self.store.complaints.begin_term()
         self.store.complaints.report(self._recorder.tell)
@@ -168,7 +204,11 @@ class Reconciler:
         for since, trial in lost:
             if self._clock.elapsed() - since < _LOST_SECONDS:
                 self._tell_lost(trial)
-        self.enqueue_all()
+
+    def _due_first(self) -> list[Key]:
+        """Return all keys, those first for which a leader would have done something urgent by now."""
+        left, self._left = self._left, {}
+        return [*left, *self.store.all_keys()]
 
     def _start_is_near(self) -> bool:
         head = self.alarm.next(Urgency.START)
@@ -176,6 +216,7 @@ class Reconciler:
 
     async def _work(self) -> None:
         while True:
+            await self._slice.rest()
             key, urgency = await self.queue.take()
             try:
                 await self._step(key, urgency)
@@ -190,6 +231,7 @@ class Reconciler:
     async def _step(self, key: Key, urgency: Urgency) -> None:
         """Do the next step of a slot, unless it is less urgent than what the worker was given it for."""
         decision = decide(self.store.snapshot(key), self._clock.now())
+        self._left.pop(key, None)
         if not decision.actions:
             self._rest(key, decision)
             return
@@ -199,7 +241,7 @@ class Reconciler:
         try:
             for action in decision.actions:
                 if not self._may_act():
-                    self._ring_at_start(key)
+                    self._leave(key, decision)
                     return
                 await self._apply(key, action)
                 self._observer.applied(action)
@@ -212,6 +254,12 @@ class Reconciler:
             await self._read_again(key, Urgency.ROUTINE)
         else:
             self._go_on(key, decision)
+
+    def _leave(self, key: Key, decision: Decision) -> None:
+        """Leave a step to the leader; this process may be that by the start time."""
+        if decision.urgency is not Urgency.ROUTINE:
+            self._left[key] = None
+        self._ring_at_start(key)
 
     def _go_on(self, key: Key, decision: Decision) -> None:
         self._retries.pop(key, None)

@@ -6,42 +6,102 @@ only be missing from the second list if it is gone.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec
 
+from lcm_operator.controllers.known import Known
 from lcm_operator.controllers.reconciler import Reconciler
+from lcm_operator.controllers.time_slice import TimeSlice
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import ApiError
-from lcm_operator.kube.resources import LEASES, TRIAL_ENGINES, TRIAL_PLANS, TRIAL_REGISTRIES, TRIALS
+from lcm_operator.kube.errors import ApiError, Gone
+from lcm_operator.kube.listing import Listed
+from lcm_operator.kube.resources import (
+    LEASES,
+    TRIAL_ENGINES,
+    TRIAL_PLANS,
+    TRIAL_REGISTRIES,
+    TRIALS,
+    Resource,
+)
 
 _KINDS = (TRIALS, TRIAL_ENGINES, TRIAL_PLANS, TRIAL_REGISTRIES, LEASES)
+_PAGE = 200
+_MOST_BEGINNINGS = 3
 _EVERY_SECONDS = 300.0
 _DEAF_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
+P = ParamSpec("P")
 log = logging.getLogger(__name__)
 
 
 async def relist(client: Client, reconciler: Reconciler) -> None:
-    """List plans, Trials and TrialEngines and make the store agree with them. Raises ApiError."""
+    """List plans, Trials and TrialEngines and make the store agree with them. Raises ApiError.
+
+    One page is in memory at a time, and of an object that is known in this version only its head is read.
+    Only what differs is looked at.
+    """
     store = reconciler.store
-    before = store.plan_identities()
-    plans = (await client.list(TRIAL_PLANS))[0]
-    for raw in plans:
-        reconciler.take(store.put_plan, raw)
-    for namespace, name, uid in before - _identities(plans):
-        store.drop_plan(namespace, name, uid)
-    before = store.trial_identities()
-    trials = (await client.list(TRIALS))[0]
-    for raw in trials:
-        reconciler.take(store.put_trial, raw)
-    for namespace, name, uid in before - _identities(trials):
-        reconciler.lose_trial(namespace, name, uid)
-    before = store.engine_identities()
-    engines = (await client.list(TRIAL_ENGINES))[0]
-    for raw in engines:
-        reconciler.take(store.put_engine, raw)
-    for namespace, name, uid in before - _identities(engines):
-        store.drop_engine(namespace, name, uid)
-    reconciler.enqueue_all()
+    await _compare(client, TRIAL_PLANS, store.known_plans, reconciler.take_plan, reconciler.lose_plan)
+    take, lose = _at_once(reconciler.take_trial), _at_once(reconciler.lose_trial)
+    await _compare(client, TRIALS, store.known_trials, take, lose)
+    take, lose = _at_once(reconciler.take_engine), _at_once(reconciler.lose_engine)
+    await _compare(client, TRIAL_ENGINES, store.known_engines, take, lose)
+
+
+def _at_once(do: Callable[P, None]) -> Callable[P, Awaitable[None]]:
+    async def done(*args: P.args, **kwargs: P.kwargs) -> None:
+        do(*args, **kwargs)
+
+    return done
+
+
+async def _compare(
+    client: Client,
+    resource: Resource,
+    known: Known,
+    take: Callable[[Json], Awaitable[None]],
+    lose: Callable[[str, str, str], Awaitable[None]],
+) -> None:
+    """`take` what of a kind is new, `lose` what is gone; begin again if the list can't be continued."""
+    for beginning in range(1, _MOST_BEGINNINGS + 1):
+        try:
+            await _compare_once(client, resource, known, take, lose)
+        except Gone:
+            if beginning == _MOST_BEGINNINGS:
+                raise
+        else:
+            return
+
+
+async def _take_one(listed: Listed, take: Callable[[Json], Awaitable[None]]) -> None:
+    try:
+        raw = await listed.read()
+    except ApiError as error:
+        log.warning("%s/%s can't be read: %s", listed.head.namespace, listed.head.name, error)
+    else:
+        await take(raw)
+
+
+async def _compare_once(
+    client: Client,
+    resource: Resource,
+    known: Known,
+    take: Callable[[Json], Awaitable[None]],
+    lose: Callable[[str, str, str], Awaitable[None]],
+) -> None:
+    slice_, left = TimeSlice(), known.all()
+    async for page in client.listed(resource, limit=_PAGE):
+        for listed in page:
+            head = listed.head
+            place = head.namespace, head.name
+            if left.get(place, ("", 0))[0] == head.uid:
+                del left[place]
+            if not known.has(head):
+                await _take_one(listed, take)
+            await slice_.rest()
+    for (namespace, name), (uid, _) in left.items():
+        await lose(namespace, name, uid)
+        await slice_.rest()
 
 
 async def relist_until_done(client: Client, reconciler: Reconciler) -> None:
@@ -80,8 +140,3 @@ async def keep_relisting(client: Client, reconciler: Reconciler, deaf: Callable[
             await relist(client, reconciler)
         except ApiError as error:
             log.warning("a list failed, it is tried again: %s", error)
-
-
-def _identities(items: list[Json]) -> set[tuple[str, str, str]]:
-    metadata = [item["metadata"] for item in items]
-    return {(entry["namespace"], entry["name"], entry["uid"]) for entry in metadata}

@@ -5,7 +5,7 @@ and gives `domain` its frozen snapshots.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
@@ -19,6 +19,7 @@ from lcm_operator.api.trial import Trial
 from lcm_operator.api.unread import unread
 from lcm_operator.controllers.complaints import Complaints, unreadable_text
 from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.known import Known
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.registry_times import Place, RegistryTimes, registry_of
 from lcm_operator.domain.actions import Urgency
@@ -63,6 +64,16 @@ class Slot:
     engine_read_after_end: bool = False
     last_pod: Pod | None = None
     """The last one that was seen, in whichever term: that a container has ended stays true."""
+    term: int = 0
+    """In which term what is not in API objects was learnt."""
+
+    def begin_term(self, term: int) -> None:
+        """Drop what an earlier term learnt."""
+        self.term = term
+        self.set_pod(None)
+        self.admission = self.refusal = self.beat = None
+        self.unreadable_runs = self.plan_read = None
+        self.engine_gone = False
 
     def set_pod(self, pod: Observation[Pod | Absent] | None) -> None:
         """Remember what is known of the current attempt's pod."""
@@ -108,10 +119,10 @@ class Store:
         self.term = 0
         """How often this process has become the leader."""
         self._slots: dict[Key, Slot] = {}
+        self._namespaces: dict[str, dict[Key, None]] = {}
+        self.known_trials, self.known_engines, self.known_plans = Known(), Known(), Known()
         self._keys: dict[ObjectName, Key] = {}
         self._plans: dict[ObjectName, TrialPlan | Problem] = {}
-        self._plan_versions: dict[ObjectName, tuple[str, int]] = {}
-        """UID and resourceVersion of each TrialPlan."""
         self._dead: OrderedDict[str, None] = OrderedDict()
         self.registries = RegistryTimes()
         self.complaints = Complaints()
@@ -130,7 +141,18 @@ class Store:
 
     def slot(self, key: Key) -> Slot:
         """Return the slot of `key`, made if need be."""
-        return self._slots.setdefault(key, Slot())
+        if (slot := self._find(key)) is not None:
+            return slot
+        slot = self._slots[key] = Slot(term=self.term)
+        self._namespaces.setdefault(key.namespace, {})[key] = None
+        return slot
+
+    def _find(self, key: Key) -> Slot | None:
+        """Return the slot of `key` as it is known in this term, None if there is none."""
+        slot = self._slots.get(key)
+        if slot is not None and slot.term != self.term:
+            slot.begin_term(self.term)
+        return slot
 
     def trial(self, namespace: str, name: str) -> Trial | None:
         """Return a Trial by its name, if it is known."""
@@ -141,9 +163,15 @@ class Store:
         """Return the key of the slot that a Trial belongs to."""
         return Key(trial.metadata.namespace, names.engine_name(trial.trial_id))
 
+    def trials(self) -> Iterator[Trial]:
+        """Go through all Trials that can be read; what changes meanwhile may be seen or not."""
+        for key in self.all_keys():
+            slot = self._slots.get(key)
+            yield from list(slot.trials.values()) if slot is not None else ()
+
     def trials_in(self, namespace: str) -> list[Trial]:
         """Return the Trials of a namespace that can be read."""
-        slots = (slot for key, slot in self._slots.items() if key.namespace == namespace)
+        slots = (self._slots[key] for key in self._namespaces.get(namespace, ()))
         return [trial for slot in slots for trial in slot.trials.values()]
 
     def trials_by(self, registry: Place) -> list[Trial]:
@@ -152,12 +180,12 @@ class Store:
 
     def engine(self, key: Key) -> TrialEngine | None:
         """Return the TrialEngine of `key`, if it is known."""
-        slot = self._slots.get(key)
+        slot = self._find(key)
         return slot.engine if slot else None
 
     def snapshot(self, key: Key) -> Snapshot:
         """Return what `domain` decides from."""
-        slot = self._slots.get(key, Slot())
+        slot = self._find(key) or Slot()
         trials = tuple(slot.trials.values())
         chosen = holder(trials, slot.engine)
         return Snapshot(
@@ -181,25 +209,28 @@ class Store:
             settings=self._settings,
         )
 
-    def urgency(self, key: Key, now: datetime) -> Urgency:
-        """Return how urgent a look at a slot is, by what is due in it."""
-        slot = self._slots.get(key)
+    def due(self, key: Key, now: datetime) -> tuple[Urgency, datetime | None]:
+        """Return how urgent a look at a slot is, by what is due in it, and the start time that counts."""
+        slot = self._find(key)
         if slot is None:
-            return Urgency.ROUTINE
-        return urgency_of(self.holder(key), slot.engine, self.begin(key), slot.refusal, now)
+            return Urgency.ROUTINE, None
+        chosen = self.holder(key)
+        begin = self._begin(chosen)
+        return urgency_of(chosen, slot.engine, begin, slot.refusal, now), begin
 
     def holder(self, key: Key) -> Trial | None:
         """Return the Trial that holds the ID of a slot."""
-        slot = self._slots.get(key)
+        slot = self._find(key)
         return holder(tuple(slot.trials.values()), slot.engine) if slot is not None else None
 
     def begin(self, key: Key) -> datetime | None:
         """Return the start time that counts for the holder of a slot."""
-        chosen = self.holder(key)
+        return self._begin(self.holder(key))
+
+    def _begin(self, chosen: Trial | None) -> datetime | None:
         if chosen is None:
             return None
-        reported = self.registries.reported((chosen,))
-        return begin_of(Snapshot(name=key.engine, reported=reported), chosen)
+        return begin_of(Snapshot(name="", reported=self.registries.reported((chosen,))), chosen)
 
     def put_trial(self, raw: Mapping[str, Any]) -> list[Key]:
         """Take in a Trial; return the keys that are concerned, none if nothing is new."""
@@ -220,6 +251,7 @@ class Store:
         if before is not None and before != key:  # re-created with another ID
             self._slots[before].trials.pop(trial.metadata.name, None)
         self._keys[place] = key
+        self.known_trials.put(trial.metadata)
         slot = self.slot(key)
         slot.trials[trial.metadata.name] = trial
         slot.unreadable.pop(Thing("Trial", _identity(trial.metadata)), None)
@@ -232,10 +264,11 @@ class Store:
     def drop_trial(self, namespace: str, name: str, uid: str) -> Key | None:
         """Forget a Trial that is gone; return its key if it was known."""
         self._bury(uid)
+        self.known_trials.drop(namespace, name, uid)
         key = self._keys.get((namespace, name))
         if key is None:
             return None
-        slot = self._slots[key]
+        slot = self.slot(key)
         slot.unreadable.pop(Thing("Trial", (namespace, name, uid)), None)
         known = slot.trials.get(name)
         if known is not None and known.metadata.uid != uid:
@@ -258,10 +291,12 @@ class Store:
         slot = self.slot(key)
         known = slot.engine is not None and slot.engine.metadata.uid == engine.metadata.uid
         if not known and not is_ours(engine):
+            self.known_engines.put(engine.metadata)
             slot.stranger = engine.metadata.uid
             return [key]
         if not self._newer(engine.metadata, slot.engine.metadata if slot.engine else None):
             return []
+        self.known_engines.put(engine.metadata)
         if slot.engine is None or slot.engine.metadata.uid != engine.metadata.uid:
             slot.set_pod(None)
             slot.admission = slot.refusal = slot.beat = None
@@ -274,8 +309,9 @@ class Store:
     def drop_engine(self, namespace: str, name: str, uid: str) -> Key | None:
         """Forget a TrialEngine that is gone; return its key if it was known."""
         self._bury(uid)
+        self.known_engines.drop(namespace, name, uid)
         key = Key(namespace, name)
-        slot = self._slots.get(key)
+        slot = self._find(key)
         if slot is None:
             return None
         if slot.stranger == uid:
@@ -293,10 +329,9 @@ class Store:
         """Take in a TrialPlan and return the keys of the namespace that may wait for it."""
         metadata = metadata_of(raw)
         place = (metadata.namespace, metadata.name)
-        uid, version = metadata.uid, int(metadata.resource_version)
-        if uid in self._dead or version <= self._plan_versions.get(place, ("", 0))[1]:
+        if metadata.uid in self._dead or int(metadata.resource_version) <= self.known_plans.version(*place):
             return []
-        self._plan_versions[place] = uid, version
+        self.known_plans.put(metadata)
         try:
             self._plans[place] = plan = parse(raw, TrialPlan)
         except Malformed as error:
@@ -304,7 +339,11 @@ class Store:
             self.complaints.note("TrialPlan", metadata, unreadable_text(error))
         else:
             self.complaints.note("TrialPlan", metadata, unread(plan))
-        return [key for key in self._slots if key.namespace == place[0]]
+        return self.keys_in(place[0])
+
+    def keys_in(self, namespace: str) -> list[Key]:
+        """Return the keys of a namespace."""
+        return list(self._namespaces.get(namespace, ()))
 
     def put_pod(self, raw: Mapping[str, Any]) -> Key | None:
         """Take in what a watch shows of a pod, if it is the one of a current attempt; return its key.
@@ -314,7 +353,7 @@ class Store:
         """
         metadata = metadata_of(raw)
         key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
-        slot = self._slots.get(key)
+        slot = self._find(key)
         if slot is None or metadata.uid not in _uids_of_pod(slot):
             return None
         slot.set_pod(self.observed(seen_pod(raw)))
@@ -325,7 +364,7 @@ class Store:
 
         Return whether there was something to forget.
         """
-        slot = self._slots.get(key)
+        slot = self._find(key)
         pod = value_of(slot.pod) if slot is not None else None
         if slot is None or not isinstance(pod, Pod) or pod.ended or pod.uid != uid:
             return False
@@ -336,11 +375,17 @@ class Store:
         """Return every TrialEngine that has a grant whose end is not known."""
         return [
             (key, slot.engine, slot.engine.status.pod_ref)
-            for key, slot in self._slots.items()
+            for key, slot in self._with_engine()
             if slot.engine is not None
             and slot.engine.status.pod_ref is not None
             and slot.engine.status.pod_ref.end_time is None
         ]
+
+    def _with_engine(self) -> Iterator[tuple[Key, Slot]]:
+        for place in self.known_engines.all():
+            slot = self._find(key := Key(*place))
+            if slot is not None:
+                yield key, slot
 
     def observed(self, value: T) -> Observation[T]:
         """Return what was learnt just now, in the current term."""
@@ -350,29 +395,23 @@ class Store:
         """Drop what earlier terms learnt: another leader may have changed it without our seeing it."""
         self.term += 1
         self.registries.begin_term(self.term)
-        for slot in self._slots.values():
-            slot.set_pod(None)
-            slot.admission = slot.refusal = slot.beat = None
-            slot.unreadable_runs = slot.plan_read = None
-            slot.engine_gone = False
 
     def trial_identities(self) -> set[Identity]:
         """Return namespace, name and UID of every Trial, those that can't be read included."""
-        known = {_identity(trial.metadata) for slot in self._slots.values() for trial in slot.trials.values()}
-        return known | self._unreadable("Trial")
+        return self.known_trials.identities()
 
     def engine_identities(self) -> set[Identity]:
         """Return namespace, name and UID of every TrialEngine, those that can't be read included."""
-        known = {_identity(slot.engine.metadata) for slot in self._slots.values() if slot.engine}
-        return known | self._unreadable("TrialEngine")
+        return self.known_engines.identities()
 
-    def drop_plan(self, namespace: str, name: str, uid: str) -> None:
-        """Forget a TrialPlan that is gone, but not the one that was made under its name since."""
+    def drop_plan(self, namespace: str, name: str, uid: str) -> bool:
+        """Forget a TrialPlan that is gone; return whether it was known, and not replaced since."""
         self._bury(uid)
-        place = namespace, name
-        if self._plan_versions.get(place, ("", 0))[0] == uid:
-            del self._plans[place], self._plan_versions[place]
+        known = self.known_plans.drop(namespace, name, uid)
+        if known:
+            del self._plans[namespace, name]
             self.complaints.forget("TrialPlan", namespace, name)
+        return known
 
     def plan_name(self, trial: Trial) -> str | None:
         """Return the name of the TrialPlan that a Trial uses; None if its plan is inline."""
@@ -382,17 +421,20 @@ class Store:
 
     def plan_uid(self, namespace: str, name: str) -> str | None:
         """Return the UID of a TrialPlan as far as it is known."""
-        return self._plan_versions[namespace, name][0] if (namespace, name) in self._plan_versions else None
+        return self.known_plans.uid(namespace, name)
 
     def plan_identities(self) -> set[Identity]:
         """Return namespace, name and UID of every TrialPlan, those that can't be read included."""
-        return {(*place, uid) for place, (uid, _) in self._plan_versions.items()}
+        return self.known_plans.identities()
 
     def forget_if_empty(self, key: Key) -> bool:
         """Remove a slot in which nothing is left; return whether it is gone."""
         slot = self._slots.get(key)
         if slot is not None and not (slot.trials or slot.engine or slot.stranger or slot.unreadable):
             del self._slots[key]
+            del self._namespaces[key.namespace][key]
+            if not self._namespaces[key.namespace]:
+                del self._namespaces[key.namespace]
         return key not in self._slots
 
     def _put_unreadable(self, kind: str, raw: Mapping[str, Any], why: Malformed) -> list[Key]:
@@ -407,16 +449,13 @@ class Store:
         slot, thing = self.slot(key), Thing(kind, _identity(metadata))
         slot.unreadable[thing] = f"{kind} {metadata.name}: {why}"
         self.complaints.note(kind, metadata, unreadable_text(why))
+        (self.known_trials if kind == "Trial" else self.known_engines).put(metadata)
         if kind == "Trial":
             slot.trials.pop(metadata.name, None)
             self._keys[(metadata.namespace, metadata.name)] = key
         else:
             slot.engine, slot.unreadable_engine = None, metadata
         return [key]
-
-    def _unreadable(self, kind: str) -> set[Identity]:
-        things = (thing for slot in self._slots.values() for thing in slot.unreadable)
-        return {thing.identity for thing in things if thing.kind == kind}
 
     def _plan_of(self, trial: Trial) -> TrialPlan | Problem | None:
         name = self.plan_name(trial)

@@ -14,6 +14,7 @@ import msgspec
 
 from lcm_operator.kube import decoding, errors
 from lcm_operator.kube.access import Access
+from lcm_operator.kube.listing import Page, read_page
 from lcm_operator.kube.resources import Resource
 from lcm_operator.kube.transport import Stream, Transport
 
@@ -92,6 +93,25 @@ class Client:
                 if not more:
                     break
                 params = selectors | {"continue": more}
+
+    async def listed(
+        self, resource: Resource, namespace: str | None = None, *, limit: int = _PAGE
+    ) -> AsyncGenerator[Page, None]:
+        """Yield all objects in pages of `limit`, undecoded but for their heads. Raises ApiError.
+
+        Gone: the list took so long that it can't be continued; begin again.
+        """
+        for place in (self.namespaces if namespace is None else ()) or (namespace,):
+            params = {"limit": str(limit)}
+            while True:
+                answer = await self._answer("GET", resource.path(place), params=params)
+                page = await read_page(answer)
+                del answer
+                yield page
+                if not page.continue_token:
+                    break
+                params = {"limit": str(limit), "continue": page.continue_token}
+                del page
 
     async def watch(
         self,
@@ -233,6 +253,21 @@ class Client:
         content_type: str = _JSON,
         accept: str = _JSON,
     ) -> Json:
+        answer = await self._answer(
+            method, path, body=body, params=params, content_type=content_type, accept=accept
+        )
+        return await _read(answer)
+
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | Sequence[Json] | None = None,
+        params: Mapping[str, str] | None = None,
+        content_type: str = _JSON,
+        accept: str = _JSON,
+    ) -> bytes:
         headers = {"Accept": accept}
         content: bytes | None = None
         if body is not None:
@@ -241,7 +276,7 @@ class Client:
         answer = await self._transport.request(method, _target(path, params), headers, content)
         if answer.status >= 400:  # noqa: PLR2004
             raise _error(answer.status, answer.content, answer.retry_after)
-        return await _read(answer.content)
+        return answer.content
 
 
 async def _read(content: bytes) -> Json:

@@ -156,9 +156,11 @@ def test_probes_and_scrapes_are_answered_by_http(replica):
             async with session.get(base + path) as response:
                 return response.status, await response.text()
 
-        page = (b"lcm_leader 1.0\n", "text/plain; version=0.0.4; charset=utf-8")
+        async def scrape():
+            return b"lcm_leader 1.0\n", "text/plain; version=0.0.4; charset=utf-8"
+
         async with (
-            serve(address, replica.health, lambda: bool(ready), lambda: page),
+            serve(address, replica.health, lambda: bool(ready), scrape),
             aiohttp.ClientSession() as session,
         ):
             assert await answer("/readyz") == (503, "the first list is not complete\n")

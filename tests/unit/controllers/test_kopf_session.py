@@ -9,7 +9,9 @@ from kopf._cogs.clients import api
 from tests.unit.kube.answering import answering
 from tests.unit.kube.test_hostile_answers import nested, trial
 
-from lcm_operator.controllers.kopf_session import ReadableResponse
+from lcm_operator.api.metadata import Metadata
+from lcm_operator.controllers.known import Known
+from lcm_operator.controllers.kopf_session import ReadableResponse, response_class
 from lcm_operator.kube.session import open_session
 
 DEPTHS = (50, 500, 980, 1_500, 9_000)
@@ -86,3 +88,26 @@ def test_list_that_is_no_json_is_an_error_that_kopf_outlives():
     with pytest.raises(aiohttp.ClientPayloadError) as raised:
         read_as_kopf_does(b"<html>", watch=False)
     assert isinstance(raised.value, aiohttp.ClientConnectionError)
+
+
+def test_kopf_is_given_what_is_not_known_yet_of_a_list():
+    known = Known()
+    known.put(Metadata(name="a", namespace="n", uid="u-a", resource_version="7"))
+    known.put(Metadata(name="b", namespace="n", uid="u-b", resource_version="6"))
+    items = b",".join(map(trial, ("a", "b", "c")))
+    body = b'{"metadata":{"resourceVersion":"9","continue":"next"},"items":[' + items + b"]}"
+
+    async def asked(path, status=200):
+        responses = response_class({"trials": known})
+        async with (
+            answering(lambda _: (status, body)) as access,
+            open_session(access, connections=0, response_class=responses) as session,
+            session.get(access.server + path) as response,
+        ):
+            return await response.json()
+
+    found = asyncio.run(asked("/apis/lcm/trials"))
+    assert [item["metadata"]["name"] for item in found["items"]] == ["b", "c"]
+    assert found["metadata"] == {"resourceVersion": "9", "continue": "next"}
+    for path, status in (("/apis/lcm/others", 200), ("/apis/lcm/trials", 403)):
+        assert len(asyncio.run(asked(path, status))["items"]) == 3

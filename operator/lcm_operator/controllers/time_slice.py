@@ -1,0 +1,33 @@
+"""A share of the event loop's time for work that nobody waits for."""
+
+import asyncio
+import time
+
+SLICE_SECONDS = 0.005
+
+
+class TimeSlice:
+    """How long such work may run in one turn of the loop, whoever does it: they share one slice.
+
+    `rest` returns at once as long as the slice lasts. Then everybody who calls it waits for the next turn, in
+    which what is due has been heard of and started.
+    """
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+
+    async def rest(self) -> None:
+        """Give way to the loop while the slice of this turn is used up."""
+        while self._is_used_up():  # noqa: ASYNC110 - the next turn is what it waits for
+            await asyncio.sleep(0)
+
+    def _is_used_up(self) -> bool:
+        now = time.perf_counter()
+        if self._began is None:
+            self._began = now
+            asyncio.get_running_loop().call_soon(self._new_turn)
+            return False
+        return now - self._began >= SLICE_SECONDS
+
+    def _new_turn(self) -> None:
+        self._began = None

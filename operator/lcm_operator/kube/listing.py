@@ -1,0 +1,110 @@
+"""One page of a list, of which only the heads are decoded: most objects of a re-list are known already.
+
+An object is decoded one by one, when somebody wants it. So a page costs about its own bytes, whatever its
+objects become as Python values. Pure.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from lcm_operator.kube import decoding, errors
+
+Json = dict[str, Any]
+
+
+class Head(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What tells one object and its version from all others."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = "0"
+
+
+class _Headed(msgspec.Struct, frozen=True, gc=False):
+    metadata: Head
+
+
+class _ListMetadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    resource_version: str
+    continue_: str = msgspec.field(name="continue", default="")
+
+
+class _Page(msgspec.Struct, frozen=True, gc=False):
+    metadata: _ListMetadata
+    items: list[msgspec.Raw] | None = None
+
+
+_PAGE = msgspec.json.Decoder(_Page)
+_HEAD = msgspec.json.Decoder(_Headed)
+
+
+class Listed:
+    """One object of a page."""
+
+    __slots__ = ("_content", "head")
+
+    def __init__(self, content: msgspec.Raw | Json) -> None:
+        self._content = content
+        self.head = _head(content)
+
+    async def read(self) -> Json:
+        """Return the object. Raises ApiError if it is no JSON object."""
+        if isinstance(self._content, dict):
+            return self._content
+        try:
+            value: object = await decoding.read(bytes(self._content))
+        except decoding.UndecodableError as error:
+            raise errors.unreadable(str(error)) from error
+        if not isinstance(value, dict):
+            raise errors.unreadable("no JSON object")
+        return value
+
+
+class Page:
+    """A page: its objects are decoded as they are gone through."""
+
+    def __init__(
+        self, contents: Sequence[msgspec.Raw | Json], resource_version: str, continue_token: str
+    ) -> None:
+        self._contents = contents
+        self.resource_version = resource_version
+        self.continue_token = continue_token
+
+    def __len__(self) -> int:
+        return len(self._contents)
+
+    def __iter__(self) -> Iterator[Listed]:
+        return map(Listed, self._contents)
+
+
+async def read_page(content: bytes) -> Page:
+    """Return the page that an answer holds. Raises ApiError if it is none."""
+    try:
+        page = _PAGE.decode(content)
+    except (ValueError, RecursionError):
+        return await _read_leniently(content)
+    return Page(page.items or (), page.metadata.resource_version, page.metadata.continue_)
+
+
+async def _read_leniently(content: bytes) -> Page:
+    """Read a page that holds what a strict decoder refuses."""
+    try:
+        value = await decoding.read(content)
+        metadata = msgspec.convert(value["metadata"], _ListMetadata)
+        contents = [item for item in value.get("items") or () if isinstance(item, dict)]
+    except (decoding.UndecodableError, msgspec.ValidationError, KeyError, TypeError, AttributeError) as error:
+        raise errors.unreadable(f"no list: {error}") from error
+    return Page(contents, metadata.resource_version, metadata.continue_)
+
+
+def _head(content: msgspec.Raw | Json) -> Head:
+    try:
+        if isinstance(content, dict):
+            return msgspec.convert(content, _Headed).metadata
+        return _HEAD.decode(content).metadata
+    except (ValueError, RecursionError):
+        value = content if isinstance(content, dict) else decoding.decode(bytes(content))
+        return msgspec.convert(value, _Headed).metadata
