@@ -33,7 +33,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test verify verify-chart programs crds chart image sbom e2e lock
+.PHONY: help run up down test verify verify-chart programs crds settings chart image sbom e2e lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ programs: .venv/ready ## Build the control plane's programs (once; up, run and t
 crds: .venv/ready ## Make deploy/crds and their reference from tools/crds
 	@$(BIN)/python tools/crds/generate.py
 	@$(BIN)/python tools/crds/reference.py
+
+settings: .venv/ready ## Make the reference of all environment variables from the code
+	@$(BIN)/python -m tools.settings.reference
 
 chart: .venv/ready ## Copy CRDs, roles and plans into the chart; make its reference and deploy/install.yaml
 	@$(BIN)/python -m tools.chart.generate

@@ -4,6 +4,7 @@
                   │               └─ not within `grace_seconds` ──────> exit 1, whatever hangs
                   └─ another signal ──────────────────────────────────> exit 128 + its number, at once
     fault ──> the work raises ──> logged ─────────────────────────────> exit 1
+    fault of the settings, before the work or in it ──> printed ──────> exit 2
 
 Nothing is waited for after the work has ended: a thread that hangs in a request or a look-up of a name would
 keep the interpreter for ever. Whatever has to be closed is closed by the work.
@@ -20,12 +21,16 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, TypeVar
+
+from lcm_operator import logs
+from lcm_operator.settings import EXIT_STATUS, LogSettings, Reading, SettingsError, print_faults
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAST_TASKS_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 0.5
-log = logging.getLogger(__name__)
+S = TypeVar("S", bound=LogSettings)
+log = logs.get(__name__)
 
 
 class Stopping:
@@ -75,24 +80,42 @@ class Stopping:
         self._orders.get()
         time.sleep(self._grace_seconds)
         # The loop may hang in writing a log: no lock of its is waited for.
-        message = f"not ended within {self._grace_seconds:g} s, exits at once"
-        threading.Thread(target=_write_out, args=(message,), daemon=True).start()
+        threading.Thread(target=_write_out, args=(self._grace_seconds,), daemon=True).start()
         time.sleep(_LAST_WORDS_SECONDS)
         os._exit(1)
 
 
-def run(work: Callable[[Stopping], Coroutine[Any, Any, int]], *, grace_seconds: float) -> NoReturn:
+def prepare(program: str, reading: Reading[S], *, stream: TextIO | None = None) -> S:
+    """Set up the log on `stream`, by default standard error, and return the settings.
+
+    Exits with EXIT_STATUS and a line for each fault if there are any. `program` begins these lines.
+    """
+    logs.configure(reading.settings, stream=stream)
+    if reading.faults:
+        print_faults(program, reading.faults)
+        raise SystemExit(EXIT_STATUS)
+    logs.report_unknown(reading)
+    return reading.settings
+
+
+def run(
+    program: str, work: Callable[[Stopping], Coroutine[Any, Any, int]], *, grace_seconds: float
+) -> NoReturn:
     """Do `work` in a new loop and exit with the status that it returns, or 1 if it raises.
 
-    `grace_seconds` is how long it may take to end after the first signal.
+    If it raises SettingsError, the faults are printed as `prepare` does. `grace_seconds` is how long it may
+    take to end after the first signal.
     """
     stopping = Stopping(grace_seconds)
     stopping.listen()
     with asyncio.Runner() as runner:
         try:
             status = runner.run(_attached(work, stopping))
+        except SettingsError as error:
+            print_faults(program, error.faults)
+            status = EXIT_STATUS
         except BaseException:
-            log.exception("the process ends by a fault")
+            log.exception("process failed")
             status = 1
         leave(status)
 
@@ -121,10 +144,10 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _write_out(message: str = "") -> None:
+def _write_out(exceeded_seconds: float | None = None) -> None:
     with contextlib.suppress(Exception):
-        if message:
-            log.error(message)
+        if exceeded_seconds is not None:
+            log.error("process did not end in time and exits now", grace_seconds=exceeded_seconds)
         logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):

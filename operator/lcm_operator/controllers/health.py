@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from lcm_operator.addresses import Address, listening
 from lcm_operator.controllers.heartbeat import Heartbeat
 from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.reconciler import Reconciler
-from lcm_operator.controllers.settings import Address
+from lcm_operator.controllers.settings import HEALTH_ADDRESS
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.clock import Clock
 
@@ -71,7 +72,10 @@ async def serve(
     ready: Callable[[], bool],
     metrics: Callable[[], Awaitable[tuple[bytes, str]]],
 ) -> AsyncIterator[None]:
-    """Answer while the context is open. `ready`: the store is filled; `metrics`: the page and its type."""
+    """Answer while the context is open. `ready`: the store is filled; `metrics`: the page and its type.
+
+    Raises SettingsError where it can't listen.
+    """
 
     async def readyz(_: web.Request) -> web.Response:
         if not ready():
@@ -93,7 +97,8 @@ async def serve(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, address.host, address.port).start()
+        with listening(HEALTH_ADDRESS, address):
+            await web.TCPSite(runner, address.host, address.port).start()
         yield
     finally:
         await runner.cleanup()

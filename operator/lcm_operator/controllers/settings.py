@@ -1,47 +1,57 @@
-"""The operator's settings: read once, in `__main__`, from the environment; all faults reported together."""
+"""The operator's settings, read once by its processes from the environment."""
 
-import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
+from lcm_operator import addresses, kinds, settings
+from lcm_operator.addresses import Address
 from lcm_operator.domain.snapshot import Settings as DomainSettings
+from lcm_operator.kube.settings import ClusterSettings
+from lcm_operator.settings import Reading, setting
 
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a server listens."""
-
-    host: str
-    port: int
+ENGINE_IMAGE = "LCM_ENGINE_IMAGE"
+HEALTH_ADDRESS = "LCM_HEALTH_ADDRESS"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What the process depends on.
+class Settings(ClusterSettings):
+    """What the operator depends on."""
 
-    LCM_KUBECONFIG: a kubeconfig; default: the pod's own ServiceAccount.
-    LCM_CONTEXT: the context of that kubeconfig; default: its current one.
-    LCM_ENGINE_IMAGE: the image of engine pods; default `lcm-operator`.
-    LCM_HEALTH_ADDRESS: host:port of /healthz, /readyz and /metrics; default 0.0.0.0:8080.
-    LCM_LEASE_NAMESPACE: where the Lease lies that elects the leader; default: the namespace
-        of the kubeconfig's context, or the pod's own.
-    LCM_POD_NAME: the pod in which no other process than this one leads: after a restart in there the Lease
-        need not run out first. Default: none is known.
-    LCM_WATCH_NAMESPACES: the namespaces that are watched, separated by commas, besides that of the Lease, and
-        no right on any other is asked for; default: all.
-    """
+    health: Address = setting(
+        HEALTH_ADDRESS,
+        addresses.ADDRESS,
+        Address("0.0.0.0", 8080),  # noqa: S104 - probes come from outside the pod
+        "Where `/healthz`, `/readyz` and `/metrics` are served.",
+    )
+    engine_image: str = setting(
+        ENGINE_IMAGE, kinds.TEXT, DomainSettings.engine_image, "The image of engine pods."
+    )
+    watch_namespaces: tuple[str, ...] = setting(
+        "LCM_WATCH_NAMESPACES",
+        kinds.NAMESPACES,
+        (),
+        "The namespaces that the operator watches, besides that of its Lease; it then needs no right on any "
+        "other. Without it, all namespaces are watched.",
+    )
+    lease_namespace: str | None = setting(
+        "LCM_LEASE_NAMESPACE",
+        kinds.NAMESPACE,
+        None,
+        "The namespace of the Lease that elects the leader; without it, that of the kubeconfig's context or "
+        "of the pod.",
+    )
+    pod_name: str | None = setting(
+        settings.POD_NAME,
+        kinds.OBJECT_NAME,
+        None,
+        "The pod of this process, the only one in it that leads: a container that starts again need not wait "
+        "until its Lease has expired.",
+    )
 
-    kubeconfig: Path | None = None
-    context: str | None = None
-    lease_namespace: str | None = None
-    pod_name: str | None = None
-    watch_namespaces: tuple[str, ...] = ()
-    health: Address = Address("0.0.0.0", 8080)  # noqa: S104 - probes come from outside the pod
-    domain: DomainSettings = field(default_factory=DomainSettings)
+    @property
+    def domain(self) -> DomainSettings:
+        """The settings that decisions depend on."""
+        return DomainSettings(engine_image=self.engine_image)
 
     def namespaces(self, own: str) -> tuple[str, ...]:
         """Return the namespaces that are watched, empty for all. `own`: that of the Lease.
@@ -51,40 +61,6 @@ class Settings:
         return tuple(sorted({*self.watch_namespaces, own})) if self.watch_namespaces else ()
 
 
-class BadSettings(ValueError):
-    """One sentence for each variable that does not fit."""
-
-
-def read(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Return the settings. Raises BadSettings."""
-    faults: list[str] = []
-    kubeconfig = environment.get("LCM_KUBECONFIG") or None
-    if kubeconfig is not None and not Path(kubeconfig).is_file():
-        faults.append(f"LCM_KUBECONFIG: no file {kubeconfig!r}")
-    health = Settings.health
-    if address := environment.get("LCM_HEALTH_ADDRESS"):
-        host, _, port = address.rpartition(":")
-        if host and port.isdigit():
-            health = Address(host, int(port))
-        else:
-            faults.append(f"LCM_HEALTH_ADDRESS: {address!r} is not host:port")
-    watched = [name.strip() for name in environment.get("LCM_WATCH_NAMESPACES", "").split(",")]
-    if watched != [""]:
-        faults += [
-            f"LCM_WATCH_NAMESPACES: {name!r} can't be a namespace"
-            for name in watched
-            if not _NAMESPACE.fullmatch(name)
-        ]
-    if faults:
-        raise BadSettings("; ".join(faults))
-    return Settings(
-        kubeconfig=Path(kubeconfig) if kubeconfig else None,
-        context=environment.get("LCM_CONTEXT") or None,
-        lease_namespace=environment.get("LCM_LEASE_NAMESPACE") or None,
-        pod_name=environment.get("LCM_POD_NAME") or None,
-        watch_namespaces=tuple(filter(None, watched)),
-        health=health,
-        domain=DomainSettings(
-            engine_image=environment.get("LCM_ENGINE_IMAGE") or DomainSettings.engine_image
-        ),
-    )
+def read(environment: Mapping[str, str]) -> Reading[Settings]:
+    """Read the operator's variables."""
+    return settings.read(Settings, environment)

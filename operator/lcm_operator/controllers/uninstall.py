@@ -5,9 +5,11 @@ failed doesn't count, it waits for a person; nor do Trials that are yet to start
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterable
 
+from lcm_operator import process
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import Malformed, parse
@@ -51,7 +53,7 @@ async def look(settings: Settings) -> str:
 
 def main() -> int:
     """Look; return the exit status."""
-    reason = asyncio.run(look(read()))
+    reason = asyncio.run(look(process.prepare("lcm-operator", read(os.environ))))
     if reason:
         sys.stderr.write(f"{reason}\n")
         return 1

@@ -11,10 +11,9 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from lcm_operator import process
+from lcm_operator import logs, process
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.support import unsupported
 from lcm_operator.engine.beats import Beats
@@ -23,15 +22,16 @@ from lcm_operator.engine.follower import Follower
 from lcm_operator.engine.halt import Heeds, Wishes
 from lcm_operator.engine.outcome import Ending, EngineEnded, Report
 from lcm_operator.engine.performer import Means, Performer
-from lcm_operator.engine.redactor import MaskingFormatter, Redactor
+from lcm_operator.engine.redactor import Redactor
 from lcm_operator.engine.runner import Runner
-from lcm_operator.engine.settings import PARAMETER_PREFIX, MisconfiguredError, Settings
+from lcm_operator.engine.settings import Settings, read
 from lcm_operator.engine.signals import Inbox
 from lcm_operator.engine.steps import Steps
 from lcm_operator.engine.store import Store
 from lcm_operator.kube.access import in_cluster
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.wired import lean
+from lcm_operator.settings import SettingsError, print_faults
 
 _LOG = logging.getLogger("lcm_operator.engine")
 _LONGEST_LAST_MESSAGE = 4096
@@ -40,22 +40,22 @@ _Start = Callable[[Coroutine[Any, Any, None]], None]
 
 def main() -> int:
     """Run the engine and return its exit code."""
-    redactor = Redactor(value for name, value in os.environ.items() if name.startswith(PARAMETER_PREFIX))
-    log = logging.StreamHandler(sys.stdout)
-    log.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(message)s", redactor))
-    logging.basicConfig(handlers=[log], level=logging.INFO, force=True)
-    termination_log = os.environ.get("LCM_TERMINATION_LOG")
+    reading = read(os.environ)
+    redactor = Redactor(reading.settings.secrets.values())
+    logs.configure(reading.settings, stream=sys.stdout, mask=redactor.tree)
+    logs.report_unknown(reading)
     try:
         # Never closed: that would wait for threads, and one may hang in the look-up of a name.
-        report = asyncio.Runner().run(_engine(Settings.read(os.environ), redactor))
-    except MisconfiguredError as error:
+        report = asyncio.Runner().run(_engine(reading.checked(), redactor))
+    except SettingsError as error:
+        print_faults("lcm-engine", map(redactor.text, error.faults))
         report = Report(Ending.PLAN_REFUSED, str(error))
     except Exception as error:  # noqa: BLE001 - a bug must still leave its last message
         _LOG.exception("the engine has crashed")
         report = Report(Ending.CRASHED, f"{type(error).__name__}: {error}")
     _LOG.info("ends: %s%s", report.ending.name, f": {report.message}" if report.message else "")
-    if termination_log and report.message:
-        Path(termination_log).write_bytes(redactor.text(report.message).encode()[:_LONGEST_LAST_MESSAGE])
+    if (file := reading.settings.termination_log) and report.message:
+        file.write_bytes(redactor.text(report.message).encode()[:_LONGEST_LAST_MESSAGE])
     return report.ending
 
 
@@ -102,7 +102,7 @@ async def _attempt(
         return await _runner(settings, redactor, client, follower, wishes, engine, start=start).run()
     except EngineEnded as ended:
         return Report(ended.ending, str(ended))
-    except (MisconfiguredError, UnknownVersionError) as error:
+    except (SettingsError, UnknownVersionError) as error:
         return Report(Ending.PLAN_REFUSED, str(error))
 
 

@@ -4,7 +4,6 @@ Made in `__main__` with the parameters that come from Secrets; `secretCapture` a
 goes by value: also where a partner echoes a secret, percent-encoded, as JSON or in base64, it is masked.
 """
 
-import logging
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
@@ -57,18 +56,6 @@ class Redactor:
                 return MASK
             case _:
                 return tree
-
-
-class MaskingFormatter(logging.Formatter):
-    """Formats records for the engine's log, tracebacks included, without secrets."""
-
-    def __init__(self, form: str, redactor: Redactor) -> None:
-        super().__init__(form)
-        self._redactor = redactor
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the masked line or lines of a record."""
-        return self._redactor.text(super().format(record))
 
 
 def _leaves(secret: Any) -> Iterator[str]:

@@ -1,65 +1,87 @@
-"""What the operator tells the engine by its environment. Read once, in `__main__`."""
+"""The engine's settings, read once by its process from what the operator wrote into the pod."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from msgspec import Struct
-
+from lcm_operator import kinds, settings
 from lcm_operator.api.engine import Parameter
+from lcm_operator.settings import LogSettings, Reading, SettingsError, family, setting
 
 PARAMETER_PREFIX = "LCM_PARAMETER_"
-_NEEDED = (
-    "LCM_TRIAL_ENGINE",
-    "LCM_POD_NAME",
-    "LCM_POD_UID",
-    "LCM_SERVICE_ACCOUNT_DIRECTORY",
-    "KUBERNETES_SERVICE_HOST",
-    "KUBERNETES_SERVICE_PORT",
-)
 
 
-class MisconfiguredError(Exception):
-    """The environment lacks what the engine needs; names every variable."""
+@dataclass(frozen=True)
+class Settings(LogSettings):
+    """Which TrialEngine is run, by which pod, and what it has there."""
 
-
-class Settings(Struct, frozen=True):
-    """Which TrialEngine is run, by which pod."""
-
-    trial_engine: str
-    pod_name: str
-    pod_uid: str
-    service_account_directory: Path
-    rest_token: Path | None
-    secrets: Mapping[str, str]
-    environment: Mapping[str, str]
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str]) -> "Settings":
-        """Return the settings in `environment`. What `exec` hands on is that without the parameters."""
-        if missing := [name for name in _NEEDED if not environment.get(name)]:
-            raise MisconfiguredError(f"not in the environment: {', '.join(missing)}")
-        rest_token = environment.get("LCM_REST_TOKEN_FILE")
-        return cls(
-            trial_engine=environment["LCM_TRIAL_ENGINE"],
-            pod_name=environment["LCM_POD_NAME"],
-            pod_uid=environment["LCM_POD_UID"],
-            service_account_directory=Path(environment["LCM_SERVICE_ACCOUNT_DIRECTORY"]),
-            rest_token=Path(rest_token) if rest_token else None,
-            secrets={k: v for k, v in environment.items() if k.startswith(PARAMETER_PREFIX)},
-            environment={k: v for k, v in environment.items() if not k.startswith(PARAMETER_PREFIX)},
-        )
+    trial_engine: str = setting(
+        "LCM_TRIAL_ENGINE", kinds.OBJECT_NAME, "", "The TrialEngine that is run.", required=True
+    )
+    pod_name: str = setting(settings.POD_NAME, kinds.OBJECT_NAME, "", "The engine's own pod.", required=True)
+    pod_uid: str = setting(
+        "LCM_POD_UID", kinds.TEXT, "", "The UID of that pod, by which the operator grants.", required=True
+    )
+    service_account_directory: Path = setting(
+        "LCM_SERVICE_ACCOUNT_DIRECTORY",
+        kinds.PATH,
+        Path(),
+        "The folder with `token`, `ca.crt` and `namespace`.",
+        required=True,
+    )
+    rest_token: Path | None = setting(
+        "LCM_REST_TOKEN_FILE",
+        kinds.PATH,
+        None,
+        "The token that the engine shows to the REST sidecar, if the plan sends requests there.",
+    )
+    termination_log: Path | None = setting(
+        "LCM_TERMINATION_LOG", kinds.PATH, None, "The file for the last message, of at most 4 KiB."
+    )
+    secrets: Mapping[str, str] = family(
+        PARAMETER_PREFIX,
+        "The value of the parameter at this place in `spec.parameters`, counted from 0, if it comes from a "
+        "Secret. Programs of `exec` don't inherit it.",
+    )
+    api_host: str = setting(
+        "KUBERNETES_SERVICE_HOST",
+        kinds.TEXT,
+        "",
+        "The API server; set by Kubernetes in every pod.",
+        required=True,
+    )
+    api_port: str = setting(
+        "KUBERNETES_SERVICE_PORT",
+        kinds.TEXT,
+        "",
+        "The API server's port; set by Kubernetes.",
+        required=True,
+    )
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What programs of `exec` inherit."""
 
     def parameters(self, declared: tuple[Parameter, ...]) -> dict[str, str]:
-        """Return the values of the parameters; the node has put those of Secrets into the environment."""
+        """Return the values of the parameters; the node has put those of Secrets into the environment.
+
+        Raises SettingsError.
+        """
         values: dict[str, str] = {}
         missing: list[str] = []
         for index, parameter in enumerate(declared):
             name = f"{PARAMETER_PREFIX}{index}"
             value = self.secrets.get(name) if parameter.secret_key_ref else parameter.value
             if value is None:
-                missing.append(f"{name} (parameter {parameter.name})")
+                missing.append(f"{name}: expected the value of parameter {parameter.name}, it is not set")
             else:
                 values[parameter.name] = value
         if missing:
-            raise MisconfiguredError(f"not in the environment: {', '.join(missing)}")
+            raise SettingsError(*missing)
         return values
+
+
+def read(environment: Mapping[str, str]) -> Reading[Settings]:
+    """Read the engine's variables."""
+    reading = settings.read(Settings, environment)
+    inherited = {name: text for name, text in environment.items() if not name.startswith(PARAMETER_PREFIX)}
+    reading.settings = replace(reading.settings, environment=inherited)
+    return reading

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lcm_operator.local import settings
 from lcm_operator.local.cluster import Cluster
 from lcm_operator.local.components import OPERATORS, SERVICES, STANDARD
 from lcm_operator.local.demo import Demo
@@ -26,7 +27,6 @@ from lcm_operator.local.ports import CONTRACT
 from lcm_operator.local.programs import find_kubectl, find_programs
 from lcm_operator.local.services import REST, USUAL_PORTS, address
 from lcm_operator.local.show import Show
-from lcm_operator.rest import settings
 
 NEXT = """
 It all stays up until you press Ctrl-C. Meanwhile, in another terminal:
@@ -49,8 +49,6 @@ PLAN = REPOSITORY / "examples" / "plan-default.yaml"
 LOCAL_REGISTRY = REPOSITORY / "examples" / "registry-default.yaml"
 # What `run` can play.
 SHOWS: Mapping[str, type[Show]] = {"demo": Demo, "5gdrones": Flight}
-# What callers choose for the REST sidecar by their environment.
-REST_VARIABLES = ("LCM_API_LEVEL", "LCM_TIMEZONE")
 
 
 def _progress() -> Callable[[str], None]:
@@ -63,6 +61,7 @@ def _progress() -> Callable[[str], None]:
 
 
 def _up(cluster: Cluster, asked: argparse.Namespace) -> None:
+    chosen = _chosen()
     operators = OPERATORS[: getattr(asked, "replicas", 1)]
     if asked.context:
         started = cluster.up(find_kubectl(), operators, examples=[PLAN], context=asked.context)
@@ -72,7 +71,7 @@ def _up(cluster: Cluster, asked: argparse.Namespace) -> None:
             tuple(dict.fromkeys((*STANDARD, *operators, *SERVICES))),
             examples=[PLAN, LOCAL_REGISTRY],
             wanted_ports=_ports(cluster, asked),
-            rest=_rest_variables(),
+            rest=chosen.rest,
         )
     cluster.progress("ready" if started else "everything was running already")
 
@@ -86,13 +85,14 @@ def _ports(cluster: Cluster, asked: argparse.Namespace) -> dict[str, int]:
     }
 
 
-def _rest_variables(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    chosen = {name: environment[name] for name in REST_VARIABLES if environment.get(name)}
-    try:
-        settings.read(chosen)
-    except settings.BadSettings as error:
-        raise LocalClusterError(str(error)) from error
-    return chosen
+def _chosen() -> settings.Settings:
+    reading = settings.read(os.environ)
+    if reading.faults:
+        raise LocalClusterError("\n".join(reading.faults))
+    for name, nearest in reading.unknown.items():
+        hint = f"; did you mean {nearest}?" if nearest else ""
+        print(f"warning: {name} is not a setting of the local cluster{hint}", file=sys.stderr)
+    return reading.settings
 
 
 def _run(cluster: Cluster, asked: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime
 
 import requests
 
-from lcm_operator.local import controlplane, services
+from lcm_operator.local import controlplane, services, settings
 from lcm_operator.local.failure import LocalClusterError
 from lcm_operator.local.kubectl import Kubectl
 from lcm_operator.local.layout import LOOPBACK, Layout
@@ -28,7 +28,6 @@ OPERATOR = "operator"
 STANDBY = "operator-2"
 CONTROL_PLANE = (ETCD, API_SERVER, CONTROLLER_MANAGER)
 
-ENGINE_IMAGE = "lcm-operator:local"
 # The rest of the caller's environment must not decide how a process behaves that outlives the caller.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
 
@@ -56,7 +55,8 @@ class Component:
     def environment(self, layout: Layout) -> dict[str, str]:
         """Return its whole environment."""
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        return {**inherited, "PYTHONUNBUFFERED": "1", **self.variables(layout)}
+        log = settings.read(os.environ).settings.log
+        return {**inherited, "PYTHONUNBUFFERED": "1", **log, **self.variables(layout)}
 
 
 def _answers(layout: Layout, url: str, client: str | None = None) -> bool:
@@ -100,7 +100,7 @@ def _operator(name: str) -> Component:
         return {
             "LCM_KUBECONFIG": str(layout.service_kubeconfig(name)),
             "LCM_HEALTH_ADDRESS": f"{LOOPBACK}:{layout.ports[name]}",
-            "LCM_ENGINE_IMAGE": os.environ.get("LCM_ENGINE_IMAGE", ENGINE_IMAGE),
+            "LCM_ENGINE_IMAGE": settings.read(os.environ).settings.engine_image,
         }
 
     return Component(

@@ -1,21 +1,20 @@
-"""The dummy registry as a process: `python -m lcm_operator.registry`, for trying out and for tests.
-
-LCM_REGISTRY_ADDRESS: host:port where it listens; default 127.0.0.1:5001.
-LCM_REGISTRY_SEED: a JSON file with the list of trials that it begins with; default none.
-LCM_REGISTRY_CREDENTIALS: the user:password that it asks for at trials; default none.
-"""
+"""The dummy registry as a process: `python -m lcm_operator.registry`, for trying out and for tests."""
 
 import os
 import sys
 
+from lcm_operator import process
+from lcm_operator.registry import settings
 from lcm_operator.registry.dummy import application
 from lcm_operator.registry.serving import serve
 
+_PROGRAM = "lcm-registry"
+
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT; 2 if the settings don't fit."""
-    credentials = os.environ.get("LCM_REGISTRY_CREDENTIALS") or None
-    return serve("LCM_REGISTRY", "127.0.0.1:5001", lambda seed: application(seed, credentials))
+    """Serve until SIGTERM or SIGINT; return the exit status."""
+    found = process.prepare(_PROGRAM, settings.read(os.environ), stream=sys.stdout)
+    return serve(_PROGRAM, settings.ADDRESS, found.address, application(found.trials, found.credentials))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`python -m lcm_operator.rest`: the sidecar. With `hash-key`: make a line of the file of API keys."""
 
 import argparse
-import logging
+import os
 import sys
 
 from lcm_operator import process
@@ -9,6 +9,7 @@ from lcm_operator.rest import settings
 from lcm_operator.rest.composition import run
 from lcm_operator.rest.keys import Scope, line_of
 
+_PROGRAM = "lcm-rest"
 _GRACE_SECONDS = 15.0
 """Requests under way have 10 s."""
 
@@ -23,16 +24,12 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.command == "hash-key":
         return _hash_key(Scope(arguments.scope), arguments.name)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    return process.run(_serve, grace_seconds=_GRACE_SECONDS)
+    found = process.prepare(_PROGRAM, settings.read(os.environ))
+    return process.run(_PROGRAM, lambda stopping: _serve(found, stopping), grace_seconds=_GRACE_SECONDS)
 
 
-async def _serve(stopping: process.Stopping) -> int:
-    try:
-        await run(settings.read(), stopping.requested)
-    except settings.BadSettings as error:
-        print(f"lcm-rest: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
-        return 2
+async def _serve(found: settings.Settings, stopping: process.Stopping) -> int:
+    await run(found, stopping.requested)
     return 0
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from lcm_operator.addresses import listening
 from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.session import pooled
@@ -25,12 +26,13 @@ from lcm_operator.rest.notes import Notes
 from lcm_operator.rest.registry_access import RegistryAccess
 from lcm_operator.rest.routing import Table
 from lcm_operator.rest.scheduling import Scheduling
-from lcm_operator.rest.settings import BadSettings, Settings
+from lcm_operator.rest.settings import ADDRESS, KEYS_FILE, Settings
 from lcm_operator.rest.signals import Signals
 from lcm_operator.rest.status_page import StatusPage
 from lcm_operator.rest.tokens import CallbackTokens
 from lcm_operator.rest.view import View
 from lcm_operator.rest.watching import Watching
+from lcm_operator.settings import SettingsError
 
 SILENT_SECONDS = 180.0
 """The API server sends a bookmark about every minute."""
@@ -39,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the sidecar until `stop`. Raises BadSettings, or what ended one of its parts."""
+    """Run the sidecar until `stop`. Raises SettingsError, or what ended one of its parts."""
     keys, access = _keys(settings), from_settings(settings.kubeconfig, settings.context)
     async with pooled(access) as client:
         namespace = settings.namespace or access.namespace
@@ -69,16 +71,14 @@ class Sidecar:
     async def run(self, stop: asyncio.Event) -> None:
         """Answer until `stop`; then finish what is under way, in bounded time.
 
-        Raises BadSettings where it can't listen, or what ended the watches: nothing may go on without them.
+        Raises SettingsError where it can't listen, or what ended the watches: nothing may go on without them.
         """
         server, address = Server(self._application), self._settings.address
         runner = web.ServerRunner(server, shutdown_timeout=_LAST_SECONDS)
         await runner.setup()
         async with self._metrics.served(self._settings.metrics):
-            try:
+            with listening(ADDRESS, address):
                 await web.TCPSite(runner, address.host, address.port).start()
-            except OSError as error:
-                raise BadSettings(f"LCM_REST_ADDRESS: {error}") from error
             log.info("serves %s at level %s on %s", self._namespace, self._settings.version, address)
             async with asyncio.TaskGroup() as tasks:
                 feeding = [tasks.create_task(work) for work in (self._watching.run(), self._notes.follow())]
@@ -124,7 +124,7 @@ def _keys(settings: Settings) -> ApiKeys | None:
     try:
         return ApiKeys(settings.keys_file)
     except (OSError, BadKeys) as error:
-        raise BadSettings(f"LCM_API_KEYS_FILE: {error}") from error
+        raise SettingsError(f"{KEYS_FILE}: {error}") from error
 
 
 def _now() -> datetime:

@@ -9,8 +9,8 @@ as a key is asked for. Programs send no Origin, and their Host is that of the ad
 import ipaddress
 from collections.abc import Set as AbstractSet
 
+from lcm_operator.addresses import Address
 from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.settings import Address
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 

@@ -17,10 +17,11 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from lcm_operator.addresses import Address, listening
 from lcm_operator.rest import replies
 from lcm_operator.rest.identity import Asks
 from lcm_operator.rest.routing import Call, Route
-from lcm_operator.rest.settings import Address
+from lcm_operator.rest.settings import METRICS_ADDRESS
 
 
 def rows(ready: Callable[[], bool], faults: Callable[[], Sequence[str]]) -> tuple[Route, ...]:
@@ -68,7 +69,7 @@ class Metrics:
 
     @asynccontextmanager
     async def served(self, address: Address) -> AsyncIterator[None]:
-        """Answer /metrics while the context is open."""
+        """Answer /metrics while the context is open. Raises SettingsError where it can't listen."""
 
         async def scrape(_: web.Request) -> web.Response:
             return web.Response(
@@ -80,7 +81,8 @@ class Metrics:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:
-            await web.TCPSite(runner, address.host, address.port).start()
+            with listening(METRICS_ADDRESS, address):
+                await web.TCPSite(runner, address.host, address.port).start()
             yield
         finally:
             await runner.cleanup()

@@ -10,13 +10,13 @@ import aiohttp
 import pytest
 from tests.unit.controllers.clock import HandClock
 
+from lcm_operator.addresses import Address
 from lcm_operator.controllers import heartbeat
 from lcm_operator.controllers.alarm import Alarm
 from lcm_operator.controllers.health import Health, serve
 from lcm_operator.controllers.heartbeat import Heartbeat
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.leader import Elector
-from lcm_operator.controllers.settings import Address
 from lcm_operator.controllers.work import WorkQueue
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.clock import NodeClock

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from lcm_operator.controllers.settings import Address, BadSettings, Settings, read
+from lcm_operator.addresses import Address
+from lcm_operator.controllers import settings
+from lcm_operator.controllers.settings import Settings
+from lcm_operator.settings import SettingsError
+
+
+def read(environment: dict[str, str]) -> Settings:
+    return settings.read(environment).checked()
 
 
 def test_an_empty_environment_gives_the_defaults():
@@ -26,7 +33,7 @@ def test_variables_that_are_empty_count_as_not_set():
 def test_every_variable_is_read(tmp_path: Path):
     kubeconfig = tmp_path / "config"
     kubeconfig.touch()
-    settings = read(
+    found = read(
         {
             "LCM_KUBECONFIG": str(kubeconfig),
             "LCM_CONTEXT": "lab",
@@ -36,12 +43,12 @@ def test_every_variable_is_read(tmp_path: Path):
             "LCM_WATCH_NAMESPACES": "trials-b, trials-a",
         }
     )
-    assert settings.kubeconfig == kubeconfig
-    assert settings.context == "lab"
-    assert settings.domain.engine_image == "registry/lcm:1"
-    assert settings.health == Address("127.0.0.1", 8081)
-    assert settings.pod_name == "operator-1"
-    assert settings.watch_namespaces == ("trials-b", "trials-a")
+    assert found.kubeconfig == kubeconfig
+    assert found.context == "lab"
+    assert found.domain.engine_image == "registry/lcm:1"
+    assert found.health == Address("127.0.0.1", 8081)
+    assert found.pod_name == "operator-1"
+    assert found.watch_namespaces == ("trials-b", "trials-a")
 
 
 def test_all_namespaces_are_watched_unless_some_are_named():
@@ -49,9 +56,9 @@ def test_all_namespaces_are_watched_unless_some_are_named():
 
 
 def test_the_namespace_of_the_lease_is_always_watched_with_those_that_are_named():
-    settings = read({"LCM_WATCH_NAMESPACES": "trials-b,trials-a,trials-b"})
+    found = read({"LCM_WATCH_NAMESPACES": "trials-b,trials-a,trials-b"})
 
-    assert settings.namespaces("lcm") == ("lcm", "trials-a", "trials-b")
+    assert found.namespaces("lcm") == ("lcm", "trials-a", "trials-b")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +71,7 @@ def test_the_namespace_of_the_lease_is_always_watched_with_those_that_are_named(
     ],
 )
 def test_no_namespace_is(names):
-    with pytest.raises(BadSettings, match="LCM_WATCH_NAMESPACES"):
+    with pytest.raises(SettingsError, match="LCM_WATCH_NAMESPACES"):
         read({"LCM_WATCH_NAMESPACES": names})
 
 
@@ -76,20 +83,22 @@ def test_no_namespace_is(names):
         pytest.param("host:", id="no port"),
         pytest.param("host:http", id="a port by name"),
         pytest.param("host:-1", id="a port below zero"),
+        pytest.param("host:0", id="port zero"),
+        pytest.param("host:99999", id="a port beyond the last"),
     ],
 )
 def test_an_address_is_refused_that_is(address):
-    with pytest.raises(BadSettings, match="LCM_HEALTH_ADDRESS"):
+    with pytest.raises(SettingsError, match="LCM_HEALTH_ADDRESS"):
         read({"LCM_HEALTH_ADDRESS": address})
 
 
 def test_a_kubeconfig_that_is_no_file_is_refused(tmp_path: Path):
-    with pytest.raises(BadSettings, match="LCM_KUBECONFIG"):
+    with pytest.raises(SettingsError, match="LCM_KUBECONFIG"):
         read({"LCM_KUBECONFIG": str(tmp_path)})
 
 
 def test_all_faults_are_reported_together():
-    with pytest.raises(BadSettings) as refused:
+    with pytest.raises(SettingsError) as refused:
         read({"LCM_KUBECONFIG": "/nowhere", "LCM_HEALTH_ADDRESS": "nowhere"})
     assert "LCM_KUBECONFIG" in str(refused.value)
     assert "LCM_HEALTH_ADDRESS" in str(refused.value)

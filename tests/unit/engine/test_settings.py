@@ -9,7 +9,9 @@ import pytest
 import lcm_operator
 from lcm_operator.api.engine import Parameter
 from lcm_operator.api.plan import SecretKeyRef
-from lcm_operator.engine.settings import MisconfiguredError, Settings
+from lcm_operator.engine import settings
+from lcm_operator.engine.settings import Settings
+from lcm_operator.settings import SettingsError
 
 ENVIRONMENT = {
     "PATH": "/bin",
@@ -24,26 +26,39 @@ ENVIRONMENT = {
 SECRET = Parameter(name="password", secret_key_ref=SecretKeyRef(name="kpi", key="password"))
 
 
+def read(environment: dict[str, str]) -> Settings:
+    return settings.read(environment).checked()
+
+
 def test_everything_that_is_missing_is_named_at_once():
-    with pytest.raises(MisconfiguredError, match="LCM_TRIAL_ENGINE, LCM_POD_UID"):
-        Settings.read(ENVIRONMENT | {"LCM_TRIAL_ENGINE": "", "LCM_POD_UID": ""})
+    with pytest.raises(SettingsError, match=r"LCM_TRIAL_ENGINE: .* not set; LCM_POD_UID: .* not set"):
+        read(ENVIRONMENT | {"LCM_TRIAL_ENGINE": "", "LCM_POD_UID": ""})
+
+
+def test_the_file_of_the_last_message_is_known_despite_faults():
+    reading = settings.read({"LCM_TERMINATION_LOG": "/dev/termination-log", "LCM_LOG_LEVEL": "LOUD"})
+
+    assert reading.settings.termination_log == Path("/dev/termination-log")
+    assert reading.faults
+
+
+def test_the_values_of_secrets_are_not_in_the_repr():
+    assert "LCM_PARAMETER_1" not in repr(read(ENVIRONMENT))
 
 
 def test_parameters_of_secrets_come_from_the_variable_of_their_place():
-    settings = Settings.read(ENVIRONMENT)
-
-    values = settings.parameters((Parameter(name="url", value="http://a"), SECRET))
+    values = read(ENVIRONMENT).parameters((Parameter(name="url", value="http://a"), SECRET))
 
     assert values == {"url": "http://a", "password": "secret"}
 
 
 def test_a_secret_that_the_node_did_not_provide_is_named():
-    with pytest.raises(MisconfiguredError, match=r"LCM_PARAMETER_0 \(parameter password\)"):
-        Settings.read(ENVIRONMENT).parameters((SECRET,))
+    with pytest.raises(SettingsError, match=r"LCM_PARAMETER_0: .* parameter password"):
+        read(ENVIRONMENT).parameters((SECRET,))
 
 
 def test_programs_do_not_get_the_values_of_secrets():
-    assert "secret" not in Settings.read(ENVIRONMENT).environment.values()
+    assert "secret" not in read(ENVIRONMENT).environment.values()
 
 
 def test_the_engine_loads_nothing_heavy():
@@ -55,4 +70,6 @@ def test_the_engine_loads_nothing_heavy():
 
     loaded = set(done.stdout.split())
     assert "lcm_operator.engine.runner" in loaded
-    assert loaded.isdisjoint({"aiohttp", "kopf", "kubernetes", "requests", "jinja2", "pykube", "yaml"})
+    assert loaded.isdisjoint(
+        {"aiohttp", "kopf", "kubernetes", "requests", "jinja2", "pykube", "yaml", "zoneinfo", "difflib"}
+    )

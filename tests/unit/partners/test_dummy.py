@@ -242,7 +242,7 @@ def test_it_fails_at_a_later_request_if_that_is_asked_for():
 def test_the_process_serves_until_sigterm_whatever_is_still_to_be_reported():
     with begun("partners", LCM_PARTNERS_CALLBACK_SECONDS="600") as process:
         try:
-            told = re.search(r"serving at port (\d+)$", process.stdout.readline())
+            told = re.search(r"serving port=(\d+)$", process.stdout.readline())
             url = f"http://127.0.0.1:{told[1]}"
             made = requests.post(
                 f"{url}/sliceDeployment", params={"callback_url": url}, json=SLICE, timeout=20
@@ -260,4 +260,5 @@ def test_a_time_that_is_none_is_told(seconds: str):
         _, told = process.communicate(timeout=60)
 
     assert process.returncode == 2
-    assert told == "LCM_PARTNERS_CALLBACK_SECONDS must be a number from 0 on\n"
+    expected = "expected a number of seconds from 0 on"
+    assert told == f"lcm-partners: LCM_PARTNERS_CALLBACK_SECONDS: {expected}, got {seconds!r}\n"

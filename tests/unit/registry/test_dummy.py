@@ -187,7 +187,7 @@ def test_the_process_serves_its_seed_until_sigterm(tmp_path):
     seed.write_text(json.dumps([{"id": "a", "start_time": NINE}]))
     with begun("registry", LCM_REGISTRY_SEED=str(seed)) as process:
         try:
-            told = re.search(r"serving at port (\d+)$", process.stdout.readline())
+            told = re.search(r"serving port=(\d+)$", process.stdout.readline())
             url = f"http://127.0.0.1:{told[1]}"
             assert RegistryClient(Connection(url)).list_trials().total == 1
             requests.put(f"{url}/_faults", json={"kind": "endless"}, timeout=20)
@@ -202,9 +202,13 @@ def test_the_process_serves_its_seed_until_sigterm(tmp_path):
     ("environment", "why"),
     [
         pytest.param(
-            {"LCM_REGISTRY_ADDRESS": "5001"}, "LCM_REGISTRY_ADDRESS must be host:port", id="no host"
+            {"LCM_REGISTRY_ADDRESS": "5001"},
+            "lcm-registry: LCM_REGISTRY_ADDRESS: expected host:port",
+            id="no host",
         ),
-        pytest.param({"LCM_REGISTRY_SEED": "nowhere.json"}, "LCM_REGISTRY_SEED: ", id="no file"),
+        pytest.param(
+            {"LCM_REGISTRY_SEED": "nowhere.json"}, "lcm-registry: LCM_REGISTRY_SEED: ", id="no file"
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_told(environment: dict[str, str], why: str):

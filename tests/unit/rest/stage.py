@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from aiohttp import web
 from aiohttp.test_utils import BaseTestServer
 
+from lcm_operator.addresses import Address
 from lcm_operator.rest import description, probes
 from lcm_operator.rest.app import Application
 from lcm_operator.rest.connections import Limits, Server
@@ -17,7 +18,6 @@ from lcm_operator.rest.keys import ApiKeys, Scope, line_of
 from lcm_operator.rest.levels import LEVELS
 from lcm_operator.rest.routes import Services, rows
 from lcm_operator.rest.routing import Table
-from lcm_operator.rest.settings import Address
 
 KEY, READ_KEY = "key-that-operates", "key-that-reads"
 TOKEN = "t" * 43

@@ -2,9 +2,9 @@
 
 import pytest
 
+from lcm_operator.addresses import Address
 from lcm_operator.rest.hosts import Hosts
 from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.settings import Address
 
 LOOPBACK = Address("127.0.0.1", 5000)
 ANYWHERE = Address("0.0.0.0", 5000)  # noqa: S104 - nothing is bound

@@ -4,7 +4,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lcm_operator.rest.settings import Address, BadSettings, Settings, read
+from lcm_operator.addresses import Address
+from lcm_operator.rest import settings
+from lcm_operator.rest.settings import Settings
+from lcm_operator.settings import SettingsError
+
+
+def read(environment: dict[str, str]) -> Settings:
+    return settings.read(environment).checked()
 
 
 @pytest.fixture
@@ -68,15 +75,15 @@ def test_every_variable_is_read(file):
     ],
 )
 def test_an_address_is_host_and_port(address):
-    with pytest.raises(BadSettings, match=r"LCM_REST_ADDRESS.*not host:port"):
+    with pytest.raises(SettingsError, match=r"LCM_REST_ADDRESS: expected host:port"):
         read({"LCM_REST_ADDRESS": address})
 
 
 def test_all_faults_are_told_together():
-    with pytest.raises(BadSettings) as told:
+    with pytest.raises(SettingsError) as told:
         read({"LCM_API_LEVEL": "2", "LCM_TIMEZONE": "Mars/Base", "LCM_KUBECONFIG": "/nowhere"})
 
-    assert [part.split(":")[0] for part in str(told.value).split("; ")] == [
+    assert [fault.split(":")[0] for fault in told.value.faults] == [
         "LCM_KUBECONFIG",
         "LCM_API_LEVEL",
         "LCM_TIMEZONE",
@@ -89,7 +96,7 @@ def test_all_faults_are_told_together():
 )
 @pytest.mark.parametrize("keys", [{}, {"LCM_API_KEYS_FILE": ""}], ids=["no keys", "an empty name"])
 def test_without_keys_it_refuses_to_listen_beyond_loopback(address, keys):
-    with pytest.raises(BadSettings, match="LCM_INSECURE_NO_AUTH"):
+    with pytest.raises(SettingsError, match="LCM_INSECURE_NO_AUTH"):
         read({"LCM_REST_ADDRESS": address} | keys)
 
 
@@ -110,5 +117,12 @@ def test_told_by_name_it_listens_anywhere_without_keys():
 
 @pytest.mark.parametrize("word", ["1", "yes", "True", "TRUE"])
 def test_other_words_for_true_are_refused(word):
-    with pytest.raises(BadSettings, match="LCM_INSECURE_NO_AUTH"):
+    with pytest.raises(SettingsError, match="LCM_INSECURE_NO_AUTH"):
         read({"LCM_INSECURE_NO_AUTH": word})
+
+
+def test_a_keys_file_that_does_not_exist_is_one_fault(tmp_path):
+    with pytest.raises(SettingsError) as refused:
+        read({"LCM_REST_ADDRESS": "0.0.0.0:5000", "LCM_API_KEYS_FILE": str(tmp_path / "none")})
+
+    assert [fault.split(":")[0] for fault in refused.value.faults] == ["LCM_API_KEYS_FILE"]

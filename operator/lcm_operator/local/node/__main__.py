@@ -13,18 +13,18 @@ from lcm_operator import process
 from lcm_operator.kube.kubeconfig import from_kubeconfig
 from lcm_operator.local.node.node import Settings, run
 from lcm_operator.local.node.reaping import reap
+from lcm_operator.settings import LogSettings, read
 
 _REAP_GRACE_SECONDS = 3.0
 _GRACE_SECONDS = 8.0
+_PROGRAM = "lcm-node"
 logger = logging.getLogger(__name__)
 
 
 def main() -> int:
     """Be a node, or reap what one left."""
     arguments = _parser().parse_args()
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    process.prepare(_PROGRAM, read(LogSettings, os.environ))
     root: Path = arguments.root.absolute()
     if arguments.reap:
         logger.info("ended %d containers", reap(root, arguments.grace_seconds))
@@ -37,6 +37,7 @@ def main() -> int:
         logger.error("another node runs on %s", root)
         return 1
     return process.run(
+        _PROGRAM,
         lambda stopping: _until_stopped(arguments.kubeconfig, settings, stopping.requested),
         grace_seconds=_GRACE_SECONDS,
     )

@@ -1,0 +1,100 @@
+"""What an environment variable may hold: how a text is parsed, and how a fault names what is allowed.
+
+The engine loads this module: it must import and compile only what is light.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+T = TypeVar("T")
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_OBJECT_NAME = r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+
+
+class Kind(Generic[T]):
+    """What a variable may hold. `parse` raises ValueError; its text, if any, is added to the fault."""
+
+    __slots__ = ("allowed", "parse")
+
+    def __init__(self, allowed: str, parse: Callable[[str], T]) -> None:
+        self.allowed = allowed
+        self.parse = parse
+
+
+def one_of(choices: Mapping[str, T]) -> Kind[T]:
+    """Return the kind of a variable that holds one of some words."""
+
+    def parse(text: str) -> T:
+        if text not in choices:
+            raise ValueError
+        return choices[text]
+
+    *others, last = choices
+    return Kind(f"{', '.join(others)} or {last}", parse)
+
+
+def seconds(text: str) -> float:
+    """Return a duration. Raises ValueError."""
+    try:
+        found = float(text)
+    except ValueError:
+        raise ValueError from None
+    if not (math.isfinite(found) and found >= 0):
+        raise ValueError
+    return found
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError
+    return path
+
+
+def _matching(pattern: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError
+        return text
+
+    return parse
+
+
+def _namespaces(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if wrong := [name for name in names if not re.fullmatch(_LABEL, name)]:
+        raise ValueError(f"{', '.join(map(ascii, wrong))} can't be a namespace")
+    return names
+
+
+def _host_names(text: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+def _time_zone(text: str) -> "ZoneInfo":
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - the engine needs none
+
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError from None
+
+
+TEXT = Kind("any text", str)
+PATH = Kind("a path", Path)
+FILE = Kind("the path of a file that exists", _file)
+BOOLEAN = one_of({"false": False, "true": True})
+SECONDS = Kind("a number of seconds from 0 on", seconds)
+NAMESPACE = Kind("the name of a namespace", _matching(_LABEL))
+NAMESPACES = Kind("names of namespaces, separated by commas", _namespaces)
+OBJECT_NAME = Kind("the name of an object", _matching(_OBJECT_NAME))
+HOST_NAMES = Kind("names of hosts, separated by commas", _host_names)
+TIME_ZONE = Kind("a time zone such as Europe/Helsinki", _time_zone)
+LOG_LEVELS = one_of({level: level for level in ("DEBUG", "INFO", "WARNING", "ERROR")})
+LOG_FORMATS = one_of({form: form for form in ("text", "json")})

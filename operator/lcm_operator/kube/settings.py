@@ -1,0 +1,22 @@
+"""The settings of every process that reaches Kubernetes otherwise than as a pod."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lcm_operator import kinds
+from lcm_operator.settings import LogSettings, setting
+
+
+@dataclass(frozen=True)
+class ClusterSettings(LogSettings):
+    """How a process reaches Kubernetes."""
+
+    kubeconfig: Path | None = setting(
+        "LCM_KUBECONFIG",
+        kinds.FILE,
+        None,
+        "A kubeconfig; without one, the ServiceAccount of the pod is used.",
+    )
+    context: str | None = setting(
+        "LCM_CONTEXT", kinds.TEXT, None, "The context of the kubeconfig; without one, its current context."
+    )

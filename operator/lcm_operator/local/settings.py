@@ -1,0 +1,44 @@
+"""What the environment of `make up` and `make run` chooses for the processes that they start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from lcm_operator import kinds, settings
+from lcm_operator.controllers.settings import ENGINE_IMAGE
+from lcm_operator.rest.settings import API_LEVEL, API_LEVELS, TIME_ZONE
+from lcm_operator.settings import LOG_FORMAT, LOG_LEVEL, LogSettings, Reading, setting
+
+
+@dataclass(frozen=True)
+class Settings(LogSettings):
+    """What a caller can choose."""
+
+    engine_image: str = setting(
+        ENGINE_IMAGE, kinds.TEXT, "lcm-operator:local", "The image of engine pods, for the operator."
+    )
+    api_level: str | None = setting(
+        API_LEVEL, API_LEVELS, None, "The level of the REST sidecar; without it, it stays as it is."
+    )
+    time_zone: ZoneInfo | None = setting(
+        TIME_ZONE,
+        kinds.TIME_ZONE,
+        None,
+        "The time zone of the REST sidecar; without it, it stays as it is.",
+    )
+
+    @property
+    def rest(self) -> dict[str, str]:
+        """The variables of the REST sidecar that were chosen."""
+        chosen = {API_LEVEL: self.api_level, TIME_ZONE: self.time_zone}
+        return {name: str(value) for name, value in chosen.items() if value is not None}
+
+    @property
+    def log(self) -> dict[str, str]:
+        """The variables of every process."""
+        return {LOG_LEVEL: self.log_level, LOG_FORMAT: self.log_format}
+
+
+def read(environment: Mapping[str, str]) -> Reading[Settings]:
+    """Read the caller's variables."""
+    return settings.read(Settings, environment)

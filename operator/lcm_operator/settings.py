@@ -1,0 +1,191 @@
+"""The one reader of environment variables: a process declares its settings as a dataclass, read once.
+
+    @dataclass(frozen=True)
+    class Settings(LogSettings):
+        registry: str = setting("LCM_REGISTRY", kinds.OBJECT_NAME, "default", "Which one is asked.")
+
+    found = read(Settings, os.environ)
+
+All faults are reported together; an empty variable counts as not set. docs/reference/settings.md is made from
+the declarations. The engine loads this module: it must import and compile only what is light.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Generic, TypeVar
+
+from lcm_operator import kinds
+from lcm_operator.kinds import Kind
+
+T = TypeVar("T")
+D = TypeVar("D")
+S = TypeVar("S", bound="LogSettings")
+
+EXIT_STATUS = 2
+"""Of a process whose settings have faults."""
+PREFIX = "LCM_"
+POD_NAME = "LCM_POD_NAME"
+LOG_LEVEL = "LCM_LOG_LEVEL"
+LOG_FORMAT = "LCM_LOG_FORMAT"
+_SERVICE_HOST = "_SERVICE_HOST"
+
+
+class SettingsError(Exception):
+    """The environment has faults: one sentence for each, which begins with the variable's name."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class Variable:
+    """One declared variable. `is_family`: all variables whose names begin with `name`."""
+
+    __slots__ = ("default", "description", "is_family", "kind", "name", "required", "secret")
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind[Any],
+        default: Any,
+        description: str,
+        *,
+        required: bool = False,
+        secret: bool = False,
+        is_family: bool = False,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.default = default
+        self.description = description
+        self.required = required
+        self.secret = secret
+        self.is_family = is_family
+
+
+class Reading(Generic[S]):
+    """What was found.
+
+    `settings` holds the default wherever a variable has a fault. `unknown` names the variables that begin
+    with LCM_ and mean nothing to the process, each with the nearest name that does, or ''.
+    """
+
+    __slots__ = ("faults", "settings", "unknown")
+
+    def __init__(self, settings: S, faults: tuple[str, ...], unknown: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.faults = faults
+        self.unknown = unknown
+
+    def checked(self) -> S:
+        """Return the settings. Raises SettingsError if there are faults."""
+        if self.faults:
+            raise SettingsError(*self.faults)
+        return self.settings
+
+
+def setting(
+    name: str, kind: Kind[T], default: D, description: str, *, required: bool = False, secret: bool = False
+) -> T | D:
+    """Declare a field that is read from a variable.
+
+    `required`: it is a fault when it is not set; `default` then only fills the gap until that is reported.
+    `secret`: its value is in no message and no `repr`.
+    """
+    variable = Variable(name, kind, default, description, required=required, secret=secret)
+    declared: Any = field(default=default, repr=not secret, metadata={"variable": variable})
+    return declared  # type: ignore[no-any-return]
+
+
+def family(name: str, description: str) -> Mapping[str, str]:
+    """Declare a field that holds all variables whose names begin with `name`; their values are secrets."""
+    variable = Variable(name, kinds.TEXT, {}, description, secret=True, is_family=True)
+    declared: Any = field(default_factory=dict, repr=False, metadata={"variable": variable})
+    return declared  # type: ignore[no-any-return]
+
+
+def variables(settings: type[Any]) -> Mapping[str, Variable]:
+    """Return what a dataclass declares, by field."""
+    declared = {part.name: part.metadata.get("variable") for part in fields(settings)}
+    return {name: variable for name, variable in declared.items() if variable is not None}
+
+
+def read(
+    settings: type[S],
+    environment: Mapping[str, str],
+    check: Callable[[S, frozenset[str]], Iterable[str]] | None = None,
+) -> Reading[S]:
+    """Read the variables of a dataclass.
+
+    `check` yields further faults, of values that don't fit together; it gets the settings and the names of
+    the variables that already have a fault.
+    """
+    declared = variables(settings)
+    values: dict[str, Any] = {}
+    faults: dict[str, str] = {}
+    for part, variable in declared.items():
+        if variable.is_family:
+            values[part] = {
+                name: text for name, text in environment.items() if name.startswith(variable.name)
+            }
+        elif text := environment.get(variable.name):
+            try:
+                values[part] = variable.kind.parse(text)
+            except ValueError as error:
+                faults[variable.name] = _fault(variable, text, str(error))
+        elif variable.required:
+            faults[variable.name] = f"{variable.name}: expected {variable.kind.allowed}, it is not set"
+    found = settings(**values)
+    further = check(found, frozenset(faults)) if check is not None else ()
+    return Reading(found, (*faults.values(), *further), _unknown(declared.values(), environment))
+
+
+def print_faults(program: str, faults: Iterable[str]) -> None:
+    """Print a line for each fault to standard error, for a process that then exits with EXIT_STATUS."""
+    sys.stderr.write("".join(f"{program}: {fault}\n" for fault in faults))
+
+
+def _fault(variable: Variable, text: str, detail: str) -> str:
+    given = "another value, which is not shown" if variable.secret else ascii(text)
+    detail = f" ({' '.join(detail.split())})" if detail else ""
+    return f"{variable.name}: expected {variable.kind.allowed}, got {given}{detail}"
+
+
+def _unknown(declared: Iterable[Variable], environment: Mapping[str, str]) -> dict[str, str]:
+    names = {variable.name for variable in declared if not variable.is_family}
+    families = tuple(variable.name for variable in declared if variable.is_family)
+    of_services = tuple(_of_services(environment))
+    strange = sorted(
+        name
+        for name in environment
+        if name.startswith(PREFIX)
+        and name not in names
+        and not name.startswith(families)
+        and not name.startswith(of_services)
+    )
+    return {name: _nearest(name, names) for name in strange}
+
+
+def _of_services(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield how the variables begin that Kubernetes puts into a pod for each Service of its namespace."""
+    for name in environment:
+        if name.startswith(PREFIX) and name.endswith(_SERVICE_HOST):
+            service = name.removesuffix(_SERVICE_HOST)
+            yield from (f"{service}_SERVICE_", f"{service}_PORT")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    import difflib  # noqa: PLC0415 - only a typo needs it
+
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.75)), "")
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """The settings of every process."""
+
+    log_level: str = setting(LOG_LEVEL, kinds.LOG_LEVELS, "INFO", "Logs of this level and above are written.")
+    log_format: str = setting(
+        LOG_FORMAT, kinds.LOG_FORMATS, "text", "`json` writes each log record as one JSON object in one line."
+    )
