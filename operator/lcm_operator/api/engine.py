@@ -17,6 +17,8 @@ from lcm_operator.api.storage import Moment, Record
 
 State = Literal["Pending", "Running", "Succeeded", "Failed", "Skipped"]
 CHECKPOINT_VERSION = 1
+FINALLY_TOO_LATE = "finally was not done within"
+"""How the message of an activity that the time-out of `finally` ended or prevented begins."""
 
 
 class EngineSettings(Record, frozen=True, kw_only=True):
@@ -97,6 +99,11 @@ class ActivityStatus(Record, frozen=True, kw_only=True):
         if self.output:
             force_setattr(self, "output", bounded(self.output))
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it was ever begun, in this attempt or an earlier one: it may have acted."""
+        return self.state != "Pending" or self.start_time is not None or self.run > 1
+
 
 class CheckpointMark(Record, frozen=True, kw_only=True):
     """Which checkpoint this is: `sequence` grows by one with each; `activity` was the last to change."""
@@ -159,6 +166,8 @@ class Attempt(Record, frozen=True, kw_only=True):
     number: int
     reason: str
     from_activity: str = ""
+    prepared_time: Moment | None = None
+    """When the attempt was written down: from then on its pod may be created. None for the first."""
     start_time: Moment | None = None
     completion_time: Moment | None = None
     outcome: str = ""
@@ -166,9 +175,13 @@ class Attempt(Record, frozen=True, kw_only=True):
 
 
 class Stop(Record, frozen=True, kw_only=True):
-    """The operator's wish that the engine goes to `finally` now."""
+    """The operator's wish that the engine goes to `finally` now.
 
-    mode: Literal["Cancel", "Deadline"]
+    Cancel: the TrialEngine is being removed. Deadline: activeDeadlineSeconds are over. Release: the plan is
+    through, but the pod ended before `finally` did.
+    """
+
+    mode: Literal["Cancel", "Deadline", "Release"]
     request_time: Moment
 
 

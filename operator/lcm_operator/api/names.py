@@ -32,7 +32,7 @@ ANNOTATION_ORIGIN = f"{GROUP}/origin"
 FINALIZER_IMPORT = f"{GROUP}/import"
 """Of earlier versions, on imported Trials; taken off wherever it is found."""
 FINALIZER_ENGINE = f"{GROUP}/engine"
-"""Ours: held until the engine's pod has ended."""
+"""Ours, on a TrialEngine from just before the latch until its `finally` is not owed any more."""
 FINALIZER_TIMER = f"{GROUP}/timer"
 """kopf's, for its timer on TrialEngines."""
 

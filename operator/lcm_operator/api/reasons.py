@@ -3,12 +3,16 @@
 A reason never carries data; the message beside it does.
 """
 
-# Condition types of a Trial (Started and Succeeded also of a TrialEngine).
+# Condition types of a Trial (Started, Succeeded and Released also of a TrialEngine).
 ACCEPTED = "Accepted"
 SCHEDULED = "Scheduled"
 ARMED = "Armed"
 STARTED = "Started"
 SUCCEEDED = "Succeeded"
+"""Also a reason of Finished."""
+RELEASED = "Released"
+"""Also a reason: every activity of `finally` has passed."""
+FINISHED = "Finished"
 
 # Not there yet.
 WAITING = "Waiting"
@@ -93,6 +97,8 @@ ENGINE_LOST = "EngineLost"
 """The TrialEngine of a started trial is gone, and with it its checkpoint."""
 ENGINE_NOT_READY = "EngineNotReady"
 """The engine gave no sign of life in time after the grant; its pod was deleted."""
+ENGINE_NOT_GRANTED = "EngineNotGranted"
+"""What an attempt needs before its grant was refused for too long; its pod, if any, was deleted."""
 ENGINE_SILENT = "EngineSilent"
 """The engine gave no sign of life for heartbeatTimeoutSeconds; its pod was deleted."""
 RESTORE_REFUSED = "RestoreRefused"
@@ -105,6 +111,24 @@ MISSED = "Missed"
 """The trial was not started within startingDeadlineSeconds."""
 CANCELLED = "Cancelled"
 """The trial was cancelled."""
+
+# Finished (also Succeeded, Missed, Cancelled; while False the reason is that of Succeeded)
+FAILED = "Failed"
+"""The trial failed: it waits for a restore or a delete."""
+
+# Released
+OWED = "Owed"
+"""`finally` is to run when the trial ends, if anything has begun by then."""
+RELEASING = "Releasing"
+"""The engine was told to stop: `finally` is running or about to."""
+NOTHING_TO_RELEASE = "NothingToRelease"
+"""The trial ended before any activity had begun."""
+FINALLY_FAILED = "FinallyFailed"
+"""At least one activity of `finally` failed."""
+FINALLY_TIMED_OUT = "FinallyTimedOut"
+"""`finally` was cut off after finallyTimeoutSeconds."""
+FINALLY_NOT_RUN = "FinallyNotRun"
+"""Activities of `finally` were never begun, as no pod could be run for them."""
 
 # Reasons of Events only.
 RESTORED = "Restored"

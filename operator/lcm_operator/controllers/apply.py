@@ -6,6 +6,7 @@ can't be reached; both mean: look and decide again.
 """
 
 import logging
+from collections.abc import Awaitable
 from typing import Any, assert_never
 
 from lcm_operator.api import names, reasons
@@ -33,6 +34,10 @@ from lcm_operator.kube.resources import LEASES, PODS, TRIAL_ENGINES, TRIAL_PLANS
 log = logging.getLogger(__name__)
 
 
+class StepRefused(ApiError):
+    """A step towards a grant was refused; that is known in the store, and shown by the next decision."""
+
+
 class Apply:
     """The hands of the operator."""
 
@@ -43,8 +48,9 @@ class Apply:
         self._clock = clock
         self._imports = ImportMemory(client)
 
-    async def __call__(self, key: Key, action: act.Action) -> None:  # noqa: C901, PLR0912 - a branch an action
+    async def __call__(self, key: Key, action: act.Action) -> None:  # noqa: C901, PLR0912, PLR0915
         """Carry out one action for the slot `key`."""
+        # Not shorter than the union: a branch each.
         match action:
             case act.DeleteTrial(trial=trial):
                 await self._confirm_engine(key)
@@ -62,7 +68,7 @@ class Apply:
             case act.CreatePod(engine=engine, manifest=manifest):
                 await self._create_pod(key, engine, manifest)
             case act.CreateLease(namespace=namespace, manifest=manifest):
-                await self._create_lease(key, namespace, manifest)
+                await self._shown(key, self._create_lease(key, namespace, manifest))
             case act.DeletePod(namespace=namespace, name=name, uid=uid):
                 await self._delete_pod(key, namespace, name, uid)
             case act.LookUpPod(name=name):
@@ -73,14 +79,18 @@ class Apply:
                 await self._look_up_plan(key, trial, purpose)
             case act.LatchTrial(trial=trial, status=status) | act.WriteTrial(trial=trial, status=status):
                 await self._write_trial(trial, status)
-            case act.GrantEngine(engine=engine, status=new) | act.WriteEngine(engine=engine, status=new):
+            case act.GrantEngine(engine=engine, status=new):
+                await self._shown(key, self._write_engine(engine, new))
+            case act.WriteEngine(engine=engine, status=new):
                 await self._write_engine(engine, new)
             case act.ReplaceSpec(engine=engine, spec=spec):
                 await self._replace_spec(key, engine, spec)
-            case act.ReleaseEngine(engine=engine):
-                await self._release(key, engine)
             case act.EndUnreadableEngine(metadata=metadata, end_pods=end_pods):
                 await self._end_unreadable(key, metadata, end_pods=end_pods)
+            case act.HoldEngine(engine=engine):
+                await self._shown(key, self._hold(key, engine, hold=True))
+            case act.UnholdEngine(engine=engine):
+                await self._hold(key, engine, hold=False)
             case act.AskRegistry(trial=trial):
                 self._store.registries.want(trial, key, self._clock.now())
             case act.ReleaseImport(trial=trial):
@@ -167,6 +177,18 @@ class Apply:
             return _name_taken(found, engine)
         self._store.slot(key).set_pod(self._store.observed(seen_pod(raw)))
         return None
+
+    async def _shown(self, key: Key, step: Awaitable[None]) -> None:
+        """Do a step towards a grant; a refusal is kept, so that the next decision shows it and tries again.
+
+        Raises StepRefused then: what was to follow the step must not be done.
+        """
+        try:
+            await step
+        except (Refused, Unavailable) as error:
+            self._store.slot(key).refusal = self._store.observed(_problem(error))
+            raise StepRefused(error.status, error.reason, error.message) from error
+        self._store.slot(key).refusal = None
 
     async def _create_lease(self, key: Key, namespace: str, manifest: dict[str, Any]) -> None:
         """Create a pod's Lease; one of that name that the pod can't renew is removed first."""
@@ -328,10 +350,11 @@ class Apply:
         self._store.put_engine(raw)
         self._recorder.tell("TrialEngine", engine, reasons.MALFORMED, LET_GO, warning=True)
 
-    async def _release(self, key: Key, engine: TrialEngine) -> None:
+    async def _hold(self, key: Key, engine: TrialEngine, *, hold: bool) -> None:
         metadata = engine.metadata
-        left = [name for name in metadata.finalizers if name != names.FINALIZER_ENGINE]
-        patch = {"metadata": {"resourceVersion": metadata.resource_version, "finalizers": left}}
+        others = [each for each in metadata.finalizers if each != names.FINALIZER_ENGINE]
+        finalizers = [*others, names.FINALIZER_ENGINE] if hold else others
+        patch = {"metadata": {"resourceVersion": metadata.resource_version, "finalizers": finalizers}}
         try:
             raw = await self._client.merge_patch(TRIAL_ENGINES, key.namespace, metadata.name, patch)
         except NotFound:

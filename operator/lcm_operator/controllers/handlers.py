@@ -44,7 +44,7 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries
     async def engine_changed(event: kopf.RawEvent, **_: Any) -> None:
         raw, metadata = event["object"], event["object"]["metadata"]
         if event["type"] == _GONE:
-            reconciler.lose_engine(metadata["namespace"], metadata["name"], metadata["uid"])
+            reconciler.lose_engine(metadata["namespace"], metadata["name"], metadata["uid"], raw)
         else:
             reconciler.take_engine(raw)
 

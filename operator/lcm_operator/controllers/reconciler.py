@@ -18,7 +18,7 @@ from lcm_operator.api import reasons
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.alarm import Alarm
-from lcm_operator.controllers.apply import Apply
+from lcm_operator.controllers.apply import Apply, StepRefused
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.lease_monitor import LeaseMonitor
 from lcm_operator.controllers.observer import Observer
@@ -29,6 +29,7 @@ from lcm_operator.controllers.time_slice import TimeSlice
 from lcm_operator.controllers.work import WORKERS, WorkQueue
 from lcm_operator.domain.actions import CreateEngine, CreatePod, Decision, Urgency
 from lcm_operator.domain.decide import decide
+from lcm_operator.domain.release import is_held
 from lcm_operator.domain.trial_status import outcome
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
@@ -111,9 +112,9 @@ class Reconciler:
         if self.store.drop_plan(namespace, name, uid):
             await self.enqueue_each(self.store.keys_in(namespace))
 
-    def lose_engine(self, namespace: str, name: str, uid: str) -> None:
-        """Forget a TrialEngine that is gone and have a look at its slot."""
-        key = self.store.drop_engine(namespace, name, uid)
+    def lose_engine(self, namespace: str, name: str, uid: str, last: Mapping[str, Any] | None = None) -> None:
+        """Forget a TrialEngine that is gone and have a look at its slot; `last`: how it was when it went."""
+        key = self.store.drop_engine(namespace, name, uid, last)
         if key is not None:
             self.enqueue(key)
 
@@ -145,10 +146,13 @@ class Reconciler:
 
         A standby keeps that for a while: its leader may have died before it could.
         """
-        if outcome(trial) is not None or self.store.engine(self.store.key_of(trial)) is not None:
+        engine = self.store.engine(self.store.key_of(trial))
+        own = engine is not None and engine.spec.trial_uid == trial.metadata.uid
+        if outcome(trial) is not None or (engine is not None and own and is_held(engine)):
             return
         if self._may_act():
-            why = "the trial was deleted before its start"
+            unstarted = trial.status.started_time is None
+            why = f"the trial was deleted{' before its start' if unstarted else ', and its engine with it'}"
             self._recorder.tell("Trial", trial.metadata, reasons.CANCELLED, why, warning=False, once=True)
         else:
             self._lost.append((self._clock.elapsed(), trial))
@@ -245,6 +249,9 @@ class Reconciler:
                     return
                 await self._apply(key, action)
                 self._observer.applied(action)
+        except StepRefused as error:
+            log.warning("%s/%s: %s", key.namespace, key.engine, error)
+            self.enqueue(key, decision.urgency)
         except Conflict:
             await self._read_again(key, decision.urgency)
         except Unavailable as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from lcm_operator.api import names, reasons
+from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.engine import PodRef, TrialEngine
 from lcm_operator.api.metadata import Metadata, metadata_of
 from lcm_operator.api.plan import TrialPlan
@@ -61,6 +61,7 @@ class Slot:
     admission: Observation[Admission] | None = None
     refusal: Observation[Problem] | None = None
     engine_gone: bool = False
+    departed: TrialEngine | None = None
     engine_read_after_end: bool = False
     last_pod: Pod | None = None
     """The last one that was seen, in whichever term: that a container has ended stays true."""
@@ -205,6 +206,7 @@ class Store:
             reported=self.registries.reported(trials),
             looks=self.registries.looks(trials),
             engine_gone=slot.engine_gone,
+            departed=slot.departed,
             engine_read_after_end=slot.engine_read_after_end,
             settings=self._settings,
         )
@@ -301,13 +303,21 @@ class Store:
             slot.set_pod(None)
             slot.admission = slot.refusal = slot.beat = None
         slot.engine, slot.stranger, slot.engine_gone = engine, "", False
+        slot.departed = None
         slot.unreadable_engine = None
         self.complaints.note("TrialEngine", engine.metadata, unread(engine))
         slot.unreadable.pop(Thing("TrialEngine", _identity(engine.metadata)), None)
         return [key]
 
-    def drop_engine(self, namespace: str, name: str, uid: str) -> Key | None:
-        """Forget a TrialEngine that is gone; return its key if it was known."""
+    def drop_engine(
+        self, namespace: str, name: str, uid: str, last: Mapping[str, Any] | None = None
+    ) -> Key | None:
+        """Forget a TrialEngine that is gone; return its key if it was known.
+
+        `last`: how it was when it went, if that was seen. It is kept as long as a Trial may be judged by it.
+        """
+        if last is not None:
+            self.put_engine(last)
         self._bury(uid)
         self.known_engines.drop(namespace, name, uid)
         key = Key(namespace, name)
@@ -321,6 +331,7 @@ class Store:
             slot.unreadable_engine = None
         self.complaints.forget("TrialEngine", namespace, name)
         if slot.engine is not None and slot.engine.metadata.uid == uid:
+            slot.departed = slot.engine if _may_be_judged(slot) else None
             slot.engine, slot.admission = None, None
             slot.set_pod(None)
         return key
@@ -476,6 +487,17 @@ class Store:
         self._dead[uid] = None
         while len(self._dead) > _REMEMBERED_DEAD:
             self._dead.popitem(last=False)
+
+
+def _may_be_judged(slot: Slot) -> bool:
+    """Whether a Trial was started with the TrialEngine of a slot and does not show how that ended."""
+    uid = slot.engine.metadata.uid if slot.engine is not None else None
+    return any(
+        trial.status.engine_ref is not None
+        and trial.status.engine_ref.uid == uid
+        and not conditions.is_true(trial.status.conditions, reasons.SUCCEEDED)
+        for trial in slot.trials.values()
+    )
 
 
 def _identity(metadata: Metadata) -> Identity:

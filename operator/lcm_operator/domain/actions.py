@@ -151,8 +151,15 @@ class ReplaceSpec:
 
 
 @dataclass(frozen=True)
-class ReleaseEngine:
-    """Take our finalizer off a TrialEngine that is being deleted."""
+class HoldEngine:
+    """Put our finalizer on a TrialEngine: it is about to act, and has a `finally` that may be owed then."""
+
+    engine: TrialEngine
+
+
+@dataclass(frozen=True)
+class UnholdEngine:
+    """Take our finalizer off a TrialEngine: nothing is owed any more."""
 
     engine: TrialEngine
 
@@ -212,7 +219,8 @@ Action = (
     | GrantEngine
     | WriteEngine
     | ReplaceSpec
-    | ReleaseEngine
+    | HoldEngine
+    | UnholdEngine
     | EndUnreadableEngine
     | AskRegistry
     | ReleaseImport

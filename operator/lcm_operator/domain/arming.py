@@ -14,6 +14,7 @@ from lcm_operator.domain.actions import (
     CreateEngine,
     Decision,
     RecordEvent,
+    UnholdEngine,
     Urgency,
     WriteTrial,
     act,
@@ -22,6 +23,7 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.granting import manifest_of
 from lcm_operator.domain.plans import resolve_engine
 from lcm_operator.domain.registry_times import ask_for_arming
+from lcm_operator.domain.release import is_held
 from lcm_operator.domain.snapshot import Problem, Snapshot
 from lcm_operator.domain.trial_status import ACCEPTED, Set, trial_status
 
@@ -30,6 +32,8 @@ def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: dateti
     """Decide about a trial whose start time is near."""
     if asking := ask_for_arming(snapshot, trial, begin, now):
         return asking
+    if snapshot.engine is not None and is_held(snapshot.engine):
+        return act(UnholdEngine(snapshot.engine))  # made by an earlier version, which held it from here on
     retry = snapshot.settings.retry_arming
     problem = engine_problem(snapshot, trial, begin, now, retry)
     if isinstance(problem, CreateEngine):

@@ -14,6 +14,7 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import Attempt, NextAttempt, TrialEngine, TrialEngineStatus
 from lcm_operator.domain.attempt_end import is_disrupted
 from lcm_operator.domain.outcome import Outcome
+from lcm_operator.domain.release import with_release
 from lcm_operator.domain.restoring import AUTOMATIC, DISRUPTION, ended
 from lcm_operator.domain.snapshot import Snapshot
 
@@ -49,7 +50,7 @@ def after_disruption(engine: TrialEngine, now: datetime) -> NextAttempt:
 def announced(engine: TrialEngine, following: NextAttempt, why: str, now: datetime) -> TrialEngineStatus:
     """Return the status that records how the attempt failed, and which one follows."""
     moment, status = now.astimezone(UTC), engine.status
-    return msgspec.structs.replace(
+    status = msgspec.structs.replace(
         status,
         phase="Pending",
         next_attempt=following,
@@ -64,6 +65,7 @@ def announced(engine: TrialEngine, following: NextAttempt, why: str, now: dateti
             message=message_of(engine, following, why),
         ),
     )
+    return with_release(engine, status, now)
 
 
 def message_of(engine: TrialEngine, following: NextAttempt, why: str) -> str:

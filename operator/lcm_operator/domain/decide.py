@@ -24,7 +24,7 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.holding import holder
 from lcm_operator.domain.lifecycle import decide_running
 from lcm_operator.domain.registry_times import begin_of, decide_move
-from lcm_operator.domain.removal import decide_removal
+from lcm_operator.domain.removal import begin_removal, decide_removal, is_going
 from lcm_operator.domain.scheduling import decide_start
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.unreadable import decide_unreadable_removal
@@ -35,7 +35,7 @@ from lcm_operator.domain.waiting import decide_waiting
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
     """Return the next step for a slot, or why there is none and when to look again."""
     chosen = holder(snapshot.trials, snapshot.engine)
-    going = snapshot.engine is not None and snapshot.engine.metadata.deletion_timestamp is not None
+    going = snapshot.engine is not None and is_going(snapshot.engine)
     unreadable = snapshot.unreadable_engine
     if unreadable is not None and (end := decide_unreadable_removal(snapshot, unreadable, now)):
         return end
@@ -93,7 +93,7 @@ def _moved_to(move: Decision) -> datetime | None:
 
 def _decide_holder(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Decision:
     engine = snapshot.engine
-    if engine is not None and engine.metadata.deletion_timestamp is not None:
+    if engine is not None and is_going(engine):
         return decide_removal(snapshot, engine, chosen, now)
     if chosen is None:
         if engine is not None and engine.metadata.controller_uid is None:  # kubectl delete --cascade=orphan
@@ -101,7 +101,7 @@ def _decide_holder(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> D
         return wait("the TrialEngine goes with its Trial" if engine else "nobody holds the ID")
     if chosen.metadata.deletion_timestamp is not None:
         # The garbage collector waits until the Trial is gone, which another's finalizer may put off for ever.
-        return wait("the trial is being deleted") if engine is None else act(DeleteEngine(engine))
+        return wait("the trial is being deleted") if engine is None else begin_removal(engine, chosen, now)
     if chosen.status.started_time is None:
         return decide_start(snapshot, chosen, now)
     return decide_running(snapshot, chosen, now)

@@ -7,18 +7,22 @@ import msgspec
 
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.engine import PodRef, TrialEngine, TrialEngineStatus
+from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     CreateLease,
     CreatePod,
     Decision,
     GrantEngine,
+    HoldEngine,
     LookUpPod,
     Urgency,
     act,
     wait,
 )
 from lcm_operator.domain.observation import value_of
+from lcm_operator.domain.outcome import Outcome, grant_deadline
 from lcm_operator.domain.pods import engine_lease, engine_pod
+from lcm_operator.domain.release import must_be_held, with_release
 from lcm_operator.domain.restoring import granted_attempts
 from lcm_operator.domain.snapshot import Pod, Snapshot
 
@@ -41,14 +45,32 @@ def look_up_pod(engine: TrialEngine) -> Decision:
 def give_grant(snapshot: Snapshot, engine: TrialEngine, status: TrialEngineStatus, now: datetime) -> Decision:
     """Return the next step towards the grant of an attempt; `status` is what the grant is added to."""
     pod, refusal = value_of(snapshot.pod), snapshot.refusal
+    if refusal is not None and now < refusal.time + snapshot.settings.retry_start:
+        again = refusal.time + snapshot.settings.retry_start
+        return wait(f"the attempt is tried again: {refusal.value.message}", again, Urgency.RETRY)
+    urgency = Urgency.FOLLOW if refusal is None else Urgency.RETRY
+    if must_be_held(engine):
+        return act(HoldEngine(engine), urgency=urgency)
     if not isinstance(pod, Pod):
-        if refusal is not None and now < refusal.time + snapshot.settings.retry_start:
-            again = refusal.time + snapshot.settings.retry_start
-            return wait(f"the pod is tried again: {refusal.value.message}", again, Urgency.RETRY)
-        urgency = Urgency.FOLLOW if refusal is None else Urgency.RETRY
         return act(CreatePod(engine, manifest_of(snapshot, engine)), urgency=urgency)
     lease = CreateLease(engine.metadata.namespace, engine_lease(engine, pod.name, pod.uid))
-    return act(lease, GrantEngine(engine, _granted(engine, status, pod, now)), urgency=Urgency.FOLLOW)
+    return act(lease, GrantEngine(engine, _granted(engine, status, pod, now)), urgency=urgency)
+
+
+def refused_for_good(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> Outcome | None:
+    """Return the failure of an attempt that is still refused when its time to be granted is over.
+
+    An attempt is given up only by a refusal: one that nobody has tried in all that time is tried first.
+    """
+    refusal, attempts = snapshot.refusal, engine.status.attempts
+    prepared = attempts[-1].prepared_time if attempts else None
+    begun = prepared or trial.status.started_time
+    limit = grant_deadline(trial.spec.starting_deadline_seconds)
+    if refusal is None or begun is None or refusal.time <= begun + limit:
+        return None
+    why = refusal.value.message
+    message = f"attempt {attempt_of(engine)} was not granted within {limit.total_seconds():.0f} s: {why}"
+    return Outcome(succeeded=False, reason=reasons.ENGINE_NOT_GRANTED, message=message)
 
 
 def make_lease_again(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> Decision | None:
@@ -58,6 +80,10 @@ def make_lease_again(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> 
         return None
     if not isinstance(pod, Pod) or pod.ended or pod.deleting or pod.uid != granted.uid:
         return None
+    refusal = snapshot.refusal
+    if refusal is not None and now < refusal.time + snapshot.settings.retry_start:
+        again = refusal.time + snapshot.settings.retry_start
+        return wait(f"the Lease is tried again: {refusal.value.message}", again, Urgency.RETRY)
     lease = engine_lease(engine, granted.name, granted.uid, renewed=now if beat.begun else None)
     return act(CreateLease(engine.metadata.namespace, lease))
 
@@ -82,7 +108,7 @@ def _granted(engine: TrialEngine, status: TrialEngineStatus, pod: Pod, now: date
         generation=engine.metadata.generation,
         message=f"attempt {attempt} is running",
     )
-    return msgspec.structs.replace(
+    granted = msgspec.structs.replace(
         status,
         attempt=attempt,
         pod_ref=PodRef(name=pod.name, uid=pod.uid, not_before=moment),
@@ -92,3 +118,4 @@ def _granted(engine: TrialEngine, status: TrialEngineStatus, pod: Pod, now: date
         phase="Stopping" if stopping else "Running",
         conditions=current,
     )
+    return with_release(engine, granted, now)

@@ -43,5 +43,5 @@ def is_ours(engine: TrialEngine) -> bool:
     """Return whether a Trial controls it, or did: `kubectl delete --cascade=orphan` takes the owner away."""
     metadata = engine.metadata
     if metadata.controller_uid is None:
-        return names.FINALIZER_ENGINE in metadata.finalizers and not metadata.owner_references
+        return metadata.labels.get(names.LABEL_TRIAL) == metadata.name and not metadata.owner_references
     return any(owner.controller and owner.kind == "Trial" for owner in metadata.owner_references)

@@ -17,21 +17,29 @@ from lcm_operator.api.engine import NextAttempt, TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     Decision,
-    DeleteEngine,
-    LookUpEngine,
     RecordEvent,
+    UnholdEngine,
     WriteEngine,
-    WriteTrial,
     act,
     wait,
 )
 from lcm_operator.domain.attempt_end import has_ended, is_seen_to_end, is_silent
 from lcm_operator.domain.automatic import after_disruption, announced, follows_itself, message_of
-from lcm_operator.domain.granting import look_up_pod, make_lease_again
+from lcm_operator.domain.granting import look_up_pod, make_lease_again, refused_for_good
+from lcm_operator.domain.loss import decide_lost
 from lcm_operator.domain.mirroring import mirror
 from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.outcome import Outcome, is_over, judge, judge_life, plan_is_through
-from lcm_operator.domain.requests import Request, answer, open_deletes, open_restores
+from lcm_operator.domain.outcome import (
+    THROUGH,
+    Outcome,
+    grant_deadline,
+    is_over,
+    judge,
+    judge_life,
+    plan_is_through,
+)
+from lcm_operator.domain.release import is_held, is_owed, release_events
+from lcm_operator.domain.requests import REMOVAL_BEGUN, Request, answer, open_deletes, open_restores
 from lcm_operator.domain.restore import begin_again, decide_grant, decide_restore
 from lcm_operator.domain.restoring import (
     finished,
@@ -40,7 +48,6 @@ from lcm_operator.domain.restoring import (
 from lcm_operator.domain.retention import expire
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
 from lcm_operator.domain.stopping import decide_ending, end_pod, read_last_checkpoint, told_to_stop
-from lcm_operator.domain.trial_status import Set, outcome, trial_status
 
 _LIFELESS = (reasons.ENGINE_NOT_READY, reasons.ENGINE_SILENT)
 
@@ -49,40 +56,59 @@ def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     """Decide about a latched trial whose TrialEngine is not being removed."""
     engine, reference = snapshot.engine, trial.status.engine_ref
     if engine is None or reference is None or engine.metadata.uid != reference.uid:
-        return _lost(snapshot, trial, now)
+        return decide_lost(snapshot, trial, now)
     if deletes := open_deletes(trial, engine):
         return _delete(trial, engine, deletes, now)
     if engine.status.pod_ref is None and engine.status.stop is None and not _is_settled(engine):
+        refused = refused_for_good(snapshot, trial, engine)
+        if refused is not None:
+            return _finish(trial, engine, engine, refused, now)
         return decide_grant(snapshot, trial, engine, now)
     if open_restores(trial, engine):
         return _shown(decide_restore(snapshot, trial, engine, now), snapshot, trial, engine, now)
-    if not _is_settled(engine):
-        step = _settle(snapshot, trial, engine, now)
-        if step is not None and step.actions:
-            return step
-        if mirrored := mirror(snapshot, trial, engine, now):
-            return act(*mirrored)
-        if step is not None:
-            return step
-        if snapshot.pod is None:
-            return look_up_pod(engine)
-        working = wait("the engine is working", _next_deadline(trial, engine, now))
-        return read_last_checkpoint(snapshot, engine) or make_lease_again(snapshot, engine, now) or working
+    if _is_settled(engine):
+        return _decide_settled(snapshot, trial, engine, now)
+    return _decide_attempt(snapshot, trial, engine, now)
+
+
+def _decide_attempt(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
+    """Decide about an attempt that was granted and has no outcome yet."""
+    step = _settle(snapshot, trial, engine, now)
+    if step is not None and step.actions:
+        return step
     if mirrored := mirror(snapshot, trial, engine, now):
         return act(*mirrored)
-    if step := _after_failure(snapshot, trial, engine, now):
+    if step is not None:
         return step
-    return expire(trial, now) or wait("the engine has ended; a restore or delete may come")
+    if is_held(engine) and not is_owed(engine):
+        return act(UnholdEngine(engine))
+    if snapshot.pod is None:
+        return look_up_pod(engine)
+    working = wait("the engine is working", _next_deadline(trial, engine, now))
+    return read_last_checkpoint(snapshot, engine) or make_lease_again(snapshot, engine, now) or working
+
+
+def _decide_settled(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
+    """Decide about an attempt whose outcome is written: the Trial shows it, and nothing is held in vain."""
+    if mirrored := mirror(snapshot, trial, engine, now):
+        return act(*mirrored)
+    step = _after_failure(snapshot, trial, engine, now)
+    if step is not None and (step.actions or not has_ended(snapshot, engine)):
+        return step
+    if is_held(engine) and not is_owed(engine):
+        return read_last_checkpoint(snapshot, engine) or act(UnholdEngine(engine))
+    return step or expire(trial, now) or wait("the engine has ended; a restore or delete may come")
 
 
 def _delete(trial: Trial, engine: TrialEngine, deletes: tuple[Request, ...], now: datetime) -> Decision:
-    """Return the deletion that a request asks for; its answer is written in the course of it."""
+    """Return the stop that a delete request asks for, with its answer; `domain.removal` goes on then."""
     for request in deletes:
         if request.fault:
             refused = answer(engine.status, (request,), "Refused", request.fault, now)
             event = RecordEvent(trial, reasons.REFUSED, request.fault, warning=True)
             return act(WriteEngine(engine, refused), event)
-    return act(DeleteEngine(engine))
+    answered = answer(engine.status, deletes, "Done", REMOVAL_BEGUN, now)
+    return act(WriteEngine(engine, told_to_stop(engine, answered, "Cancel", now)))
 
 
 def _is_settled(engine: TrialEngine) -> bool:
@@ -94,32 +120,56 @@ def _settle(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime
     """Return what the state of the attempt calls for: nothing as long as it works."""
     if engine.status.stop is not None:
         ending = decide_ending(snapshot, engine, engine.status.stop, now)
-        limit = engine.spec.engine.active_deadline_seconds
-        reached = Outcome(
-            succeeded=False,
-            reason=reasons.DEADLINE_EXCEEDED,
-            message=f"the attempt was not done within {limit} s",
-        )
-        over = ending is None
-        return act(WriteEngine(engine, finished(engine, reached, now))) if over else ending
+        return ending or _finish(trial, engine, engine, _after_stop(engine), now)
     found = judge(snapshot, engine) or judge_life(snapshot, engine, trial.spec.starting_deadline_seconds, now)
     if engine.status.next_attempt is not None:
-        if found is not None and found.succeeded:
-            return act(WriteEngine(engine, finished(engine, found, now)))
+        if found is not None and plan_is_through(engine):
+            return _conclude(snapshot, trial, engine, found, now)
         return _await_next(snapshot, trial, engine, engine.status.next_attempt, now)
     if found is not None:
-        following = follows_itself(snapshot, engine, found, now)
-        if following is not None and _reports(snapshot, engine, found):
-            if snapshot.pod is None:
-                return look_up_pod(engine)
-            return wait("the failure is being reported")
-        if following is not None:
-            return _follow(snapshot, trial, engine, following, found, now)
-        return act(WriteEngine(engine, finished(_with_end(snapshot, engine, now), found, now)))
+        return _conclude(snapshot, trial, engine, found, now)
     deadline = _active_deadline(engine)
     if deadline is not None and now >= deadline and not plan_is_through(engine):
-        return act(WriteEngine(engine, told_to_stop(engine.status, "Deadline", now)))
+        return act(WriteEngine(engine, told_to_stop(engine, engine.status, "Deadline", now)))
     return None
+
+
+def _conclude(
+    snapshot: Snapshot, trial: Trial, engine: TrialEngine, found: Outcome, now: datetime
+) -> Decision:
+    """Return what an attempt that has ended, or is given up, calls for: another one, or its outcome.
+
+    A plan that is through has succeeded; where `finally` was interrupted, it is brought to its end first.
+    """
+    noted = _with_end(snapshot, engine, now)
+    if found.succeeded:
+        return _finish(trial, engine, noted, found, now)
+    if plan_is_through(engine):
+        return act(WriteEngine(engine, told_to_stop(engine, noted.status, "Release", now)))
+    following = follows_itself(snapshot, engine, found, now)
+    if following is None:
+        return _finish(trial, engine, noted, found, now)
+    if _reports(snapshot, engine, found):
+        return look_up_pod(engine) if snapshot.pod is None else wait("the failure is being reported")
+    return _follow(snapshot, trial, engine, following, found, now)
+
+
+def _finish(trial: Trial, engine: TrialEngine, noted: TrialEngine, found: Outcome, now: datetime) -> Decision:
+    """Return the write of an outcome, and a Warning for each release that did not pass.
+
+    `noted` is `engine` with what else is to be written.
+    """
+    status = finished(noted, found, now)
+    return act(WriteEngine(engine, status), *release_events(trial, engine, status))
+
+
+def _after_stop(engine: TrialEngine) -> Outcome:
+    """Return the outcome of an attempt that was told to stop: a plan that is through has succeeded."""
+    if plan_is_through(engine):
+        return THROUGH
+    limit = engine.spec.engine.active_deadline_seconds
+    message = f"the attempt was not done within {limit} s"
+    return Outcome(succeeded=False, reason=reasons.DEADLINE_EXCEEDED, message=message)
 
 
 def _follow(
@@ -154,6 +204,8 @@ def _await_next(
 def _after_failure(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:
     """Return what is left to do for an engine that has failed: its pod, its report, a late disruption."""
     reason, granted = conditions.reason(engine.status.conditions, reasons.SUCCEEDED), engine.status.pod_ref
+    if reason == reasons.ENGINE_NOT_GRANTED and granted is None:
+        return end_pod(snapshot, engine, now)
     if granted is None or (granted.end_time is not None and reason in _LIFELESS):
         return None
     if reason in _LIFELESS:
@@ -239,7 +291,8 @@ def _next_deadline(trial: Trial, engine: TrialEngine, now: datetime) -> datetime
     granted = engine.status.pod_ref
     if granted is None:
         return None
-    begin = granted.not_before + timedelta(seconds=max(trial.spec.starting_deadline_seconds, 120) + 1)
+    limit = grant_deadline(trial.spec.starting_deadline_seconds)
+    begin = granted.not_before + limit + timedelta(seconds=1)
     moments = [moment for moment in (begin, _active_deadline(engine)) if moment is not None and moment > now]
     return min(moments, default=None)
 
@@ -247,14 +300,3 @@ def _next_deadline(trial: Trial, engine: TrialEngine, now: datetime) -> datetime
 def _active_deadline(engine: TrialEngine) -> datetime | None:
     granted, seconds = engine.status.pod_ref, engine.spec.engine.active_deadline_seconds
     return None if granted is None or seconds is None else granted.not_before + timedelta(seconds=seconds)
-
-
-def _lost(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
-    if outcome(trial) is not None:
-        stray = snapshot.engine  # made by a leader that was frozen with its create in hand: never granted
-        return wait("the trial has its outcome") if stray is None else act(DeleteEngine(stray))
-    if not snapshot.engine_gone:
-        return act(LookUpEngine(trial.metadata.namespace, snapshot.name))
-    why = f"TrialEngine {snapshot.name} is gone, and with it the checkpoint"
-    status = trial_status(trial, now, Set(reasons.SUCCEEDED, "False", reasons.ENGINE_LOST, why))
-    return act(WriteTrial(trial, status), RecordEvent(trial, reasons.ENGINE_LOST, why, warning=True))

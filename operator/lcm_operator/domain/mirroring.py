@@ -1,45 +1,55 @@
 """What a Trial shows of its TrialEngine: outcome, progress, lags, answers. Pure.
 
-Called by `domain.lifecycle` and `domain.removal`, whenever nothing more pressing is to be done.
+For whenever nothing more pressing is to be done.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Action, RecordEvent, WriteTrial
 from lcm_operator.domain.attempt_end import awaited_end
+from lcm_operator.domain.granting import attempt_of
 from lcm_operator.domain.outcome import progress
+from lcm_operator.domain.release import release_of
 from lcm_operator.domain.requests import echo, open_restores
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.trial_status import Set, trial_status
 
 
-def mirror(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> tuple[Action, ...]:
-    """Return the write that makes the Trial show what its TrialEngine says, and the Event; () if it does."""
+def mirror(
+    snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime, **answers: Any
+) -> tuple[Action, ...]:
+    """Return the write that makes the Trial show what its TrialEngine says, and the Event; () if it does.
+
+    `answers`: what the Trial is to say of its requests where that differs from what the TrialEngine says.
+    """
     shown = conditions.find(trial.status.conditions, reasons.SUCCEEDED)
-    succeeded = _succeeded(snapshot, trial, engine)
+    refused = _refused(snapshot, engine)
+    succeeded = refused or _succeeded(snapshot, trial, engine)
+    release = release_of(engine)
     first_lag = trial.status.first_activity_lag_milliseconds
-    status = trial_status(
-        trial,
-        now,
-        succeeded,
-        progress=progress(engine),
-        plan_generation=engine.status.plan_generation or trial.status.plan_generation,
-        first_activity_lag_milliseconds=_first_activity_lag(engine) if first_lag is None else first_lag,
-        last_handled_restore=echo("Restore", trial, engine),
-        last_handled_delete=echo("Delete", trial, engine),
-    )
+    fields: dict[str, Any] = {
+        "progress": progress(engine),
+        "plan_generation": engine.status.plan_generation or trial.status.plan_generation,
+        "first_activity_lag_milliseconds": _first_activity_lag(engine) if first_lag is None else first_lag,
+        "last_handled_restore": echo("Restore", trial, engine),
+        "last_handled_delete": echo("Delete", trial, engine),
+    }
+    changes = (succeeded,) if release is None else (succeeded, release)
+    status = trial_status(trial, now, *changes, without_release=release is None, **(fields | answers))
     if status == trial.status:
         return ()
     actions: list[Action] = [WriteTrial(trial, status)]
-    if succeeded.status != "Unknown" and (shown is None or shown.status != succeeded.status):
-        failed = succeeded.status == "False"
-        actions.append(RecordEvent(trial, succeeded.reason, succeeded.message, warning=failed))
-    refusal = snapshot.refusal
-    if refusal is not None and (shown is None or shown.message != succeeded.message):
-        actions.append(RecordEvent(trial, refusal.value.reason, succeeded.message, warning=True))
+    before = (shown.status, shown.reason) if shown is not None else None
+    if before != (succeeded.status, succeeded.reason):
+        if refused is not None:
+            actions.append(RecordEvent(trial, refused.reason, refused.message, warning=True))
+        elif succeeded.status != "Unknown":
+            failed = succeeded.status == "False" and succeeded.reason != reasons.CANCELLED
+            actions.append(RecordEvent(trial, succeeded.reason, succeeded.message, warning=failed))
     return tuple(actions)
 
 
@@ -51,9 +61,17 @@ def _succeeded(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> Set:
     begins_again = engine.status.stop or engine.status.next_attempt or open_restores(trial, engine)
     if begins_again and (awaited := awaited_end(snapshot, engine)):
         return known._replace(message=awaited)
-    if known.status == "Unknown" and snapshot.refusal is not None:
-        return known._replace(message=f"the pod is tried again: {snapshot.refusal.value.message}")
     return known
+
+
+def _refused(snapshot: Snapshot, engine: TrialEngine) -> Set | None:
+    """Return what keeps the next attempt from its grant, if something was refused; it is tried again."""
+    refusal, status = snapshot.refusal, engine.status
+    settled = conditions.decided(status.conditions, reasons.SUCCEEDED) is not None
+    if refusal is None or status.pod_ref is not None or settled:
+        return None
+    message = f"attempt {attempt_of(engine)} is tried again every second: {refusal.value.message}"
+    return Set(reasons.SUCCEEDED, "Unknown", refusal.value.reason, message)
 
 
 def _first_activity_lag(engine: TrialEngine) -> int | None:

@@ -11,7 +11,7 @@ from lcm_operator.domain.attempt_end import is_silent
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.snapshot import Absent, Snapshot
 
-_LEAST_TIME_TO_BEGIN = timedelta(seconds=120)
+_LEAST_TIME = timedelta(seconds=120)
 _THROUGH = ("Succeeded", "Skipped")
 
 
@@ -22,6 +22,17 @@ class Outcome:
     succeeded: bool
     reason: str
     message: str
+
+
+THROUGH = Outcome(succeeded=True, reason=reasons.COMPLETED, message="the plan has been worked through")
+
+
+def grant_deadline(seconds: int) -> timedelta:
+    """Return how long an attempt may take to its grant, and from there to its first beat.
+
+    `seconds`: startingDeadlineSeconds.
+    """
+    return max(timedelta(seconds=seconds), _LEAST_TIME)
 
 
 def judge(snapshot: Snapshot, engine: TrialEngine) -> Outcome | None:
@@ -37,8 +48,7 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Outcome | None:
             message = f"activity {activity.name} failed: {why}"
             return Outcome(succeeded=False, reason=reasons.ACTIVITY_FAILED, message=message)
     if plan_is_through(engine) and is_over(engine, engine.spec.finally_):
-        message = "the plan has been worked through"
-        return Outcome(succeeded=True, reason=reasons.COMPLETED, message=message)
+        return THROUGH
     pod = value_of(snapshot.pod)
     if pod is None or not snapshot.engine_read_after_end:
         return None
@@ -58,7 +68,7 @@ def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: date
     if granted is None or beat is None or beat.pod_uid != granted.uid:
         return None
     if not beat.begun:
-        limit = max(timedelta(seconds=deadline), _LEAST_TIME_TO_BEGIN)
+        limit = grant_deadline(deadline)
         if now <= granted.not_before + limit:
             return None
         seconds = limit.total_seconds()

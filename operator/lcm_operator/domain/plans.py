@@ -102,7 +102,6 @@ def _manifest(trial: Trial, spec: dict[str, Any]) -> dict[str, Any]:
             "name": engine,
             "namespace": trial.metadata.namespace,
             "labels": {names.LABEL_TRIAL: engine},
-            "finalizers": [names.FINALIZER_ENGINE],
             "ownerReferences": [
                 serialise(owner) | {"apiVersion": names.API_VERSION, "blockOwnerDeletion": True}
             ],

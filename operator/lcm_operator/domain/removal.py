@@ -1,114 +1,174 @@
-"""The end of a TrialEngine: what happens between its deletion and its disappearance. Pure.
+"""The end of a TrialEngine: what happens between the wish that it goes and its disappearance. Pure.
 
-    deleted ── never granted ─────────────────────────────> pod gone ──> Trial's outcome ──> finalizer off
-       └────── granted ── stop ── finally ── pod has ended ────────────────────^
+    deleted ── never granted ────────────────> pod has ended ──> outcome ──> Trial shows it ──> it goes
+       └────── granted ── stop ── finally ──────────^
 
-Deleted by a delete request, by `kubectl delete trialengine` (the same thing), with its Trial, or by us before
-the start, because the Trial has changed. Our finalizer holds it until no engine can act any more and the
-Trial, if it is still there, says what became of it.
+Wished for by a delete request (then `stop` is Cancel, and we delete it at last), by `kubectl delete
+trialengine`, by the deletion of its Trial, or by us before the start, because the Trial has changed. Only
+with a `finally` that may be owed our finalizer holds it for that time. An engine whose plan is through has
+succeeded, whoever wishes that it goes.
 """
 
 from datetime import datetime
 
 import msgspec
 
-from lcm_operator.api import conditions, names, reasons
-from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api import conditions, reasons
+from lcm_operator.api.conditions import LONGEST_MESSAGE
+from lcm_operator.api.engine import Handled, TrialEngine, TrialEngineStatus
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     Decision,
+    DeleteEngine,
     RecordEvent,
-    ReleaseEngine,
+    UnholdEngine,
     WriteEngine,
     WriteTrial,
     act,
     wait,
 )
 from lcm_operator.domain.mirroring import mirror
+from lcm_operator.domain.outcome import THROUGH, Outcome, plan_is_through
+from lcm_operator.domain.release import is_held, release_events, release_of, with_release
 from lcm_operator.domain.requests import (
+    REMOVAL_BEGUN,
     answer,
     echo,
     handled,
     open_deletes,
     open_restores,
     pending_requests,
+    taken_over,
     trial_restore,
 )
+from lcm_operator.domain.restoring import finished
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.stopping import decide_ending, end_pod, told_to_stop, was_granted
-from lcm_operator.domain.trial_status import cancelled, outcome, start_time, trial_status
+from lcm_operator.domain.trial_status import cancelled, outcome, trial_status
 
-_UNDECIDED = (None, reasons.RUNNING, reasons.RESTORING, reasons.STOPPING)
 _REMOVED = "the engine is being removed"
-_STOPPING = "the engine stops, then it goes"
+
+
+def is_going(engine: TrialEngine) -> bool:
+    """Return whether a TrialEngine is being deleted, or stopped in order to be: there is no way back."""
+    return engine.metadata.deletion_timestamp is not None or _is_cancelled(engine)
+
+
+def begin_removal(engine: TrialEngine, owner: Trial, now: datetime) -> Decision:
+    """Return the first step where a Trial is being deleted, and nobody has deleted its TrialEngine yet."""
+    if _is_started(engine, owner):
+        return act(WriteEngine(engine, told_to_stop(engine, engine.status, "Cancel", now)))
+    return _tell_deleted(engine, owner, now) or act(DeleteEngine(engine))
 
 
 def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Decision:
-    """Decide about a TrialEngine with a deletionTimestamp; `owner`: its Trial, if it is still there."""
-    if names.FINALIZER_ENGINE not in engine.metadata.finalizers:
-        return wait("the TrialEngine goes")
-    if was_granted(engine):
-        stop = engine.status.stop
-        deletes = open_deletes(owner, engine)
-        restores = (*open_restores(owner, engine), *pending_requests(engine.status))
-        if stop is None or deletes or restores:
-            status = answer(engine.status, deletes, "Done", _STOPPING, now)
-            status = answer(status, restores, "Refused", _REMOVED, now)
-            status = msgspec.structs.replace(status, pending_plan=None)
-            status = status if stop is not None else told_to_stop(status, "Cancel", now)
-            refused = (RecordEvent(owner or engine, reasons.REFUSED, _REMOVED, warning=True),)
-            return act(WriteEngine(engine, status), *(refused if restores else ()))
-        ending = decide_ending(snapshot, engine, stop, now)
-    else:
-        ending = end_pod(snapshot, engine, now)
+    """Decide about a TrialEngine that is going; `owner`: its Trial, if it is still there."""
+    ending = _end(snapshot, engine, owner, now)
     if ending is not None:
         return ending if ending.actions else _show(snapshot, engine, owner, now) or ending
-    if owner is not None:  # being deleted or not: another's finalizer may keep it for long
-        return _tell(engine, owner, now) or act(ReleaseEngine(engine))
-    if conditions.reason(engine.status.conditions, reasons.SUCCEEDED) in _UNDECIDED:
-        why = "its Trial was deleted" + (", the engine was stopped" if was_granted(engine) else "")
-        return act(RecordEvent(engine, reasons.CANCELLED, why, first=True), ReleaseEngine(engine))
-    return act(ReleaseEngine(engine))
+    if was_granted(engine) or _is_started(engine, owner):
+        concluded = _concluded(engine, owner, now)
+        if concluded != engine.status:
+            events = release_events(owner or engine, engine, concluded)
+            write = WriteEngine(engine, concluded)
+            return act(*events, write) if owner is None else act(write, *events)
+    if owner is not None and (told := _tell(snapshot, engine, owner, now)):
+        return told
+    return _let_go(engine, owner)
+
+
+def _end(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Decision | None:
+    """Return the next step until no engine can act any more and nothing is left to release; None then."""
+    stop = engine.status.stop
+    if not was_granted(engine) and not _is_cancelled(engine):
+        return end_pod(snapshot, engine, now)
+    deletes = open_deletes(owner, engine)
+    restores = (*open_restores(owner, engine), *pending_requests(engine.status))
+    if stop is None or not _is_cancelled(engine) or deletes or restores:
+        status = answer(engine.status, deletes, "Done", REMOVAL_BEGUN, now)
+        status = answer(status, restores, "Refused", _REMOVED, now)
+        status = msgspec.structs.replace(status, pending_plan=None)
+        if not _is_cancelled(engine):
+            status = told_to_stop(engine, status, "Cancel", now)
+        refused = (RecordEvent(owner or engine, reasons.REFUSED, _REMOVED, warning=True),)
+        return act(WriteEngine(engine, status), *(refused if restores else ()))
+    return decide_ending(snapshot, engine, stop, now)
+
+
+def _is_cancelled(engine: TrialEngine) -> bool:
+    return engine.status.stop is not None and engine.status.stop.mode == "Cancel"
+
+
+def _is_started(engine: TrialEngine, trial: Trial | None) -> bool:
+    """Return whether it is the TrialEngine that a Trial was started with."""
+    reference = trial.status.engine_ref if trial is not None else None
+    return reference is not None and reference.uid == engine.metadata.uid
+
+
+def _concluded(engine: TrialEngine, owner: Trial | None, now: datetime) -> TrialEngineStatus:
+    """Return the status that says what it came to: a plan that is through has succeeded, else Cancelled.
+
+    `owner` may be there though it is being deleted: another's finalizer may keep it for long.
+    """
+    found = conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
+    if found is not None and (found.status == "True" or found.reason == reasons.CANCELLED):
+        return with_release(engine, engine.status, now)
+    deleted = owner is None or owner.metadata.deletion_timestamp is not None
+    why = "the Trial was deleted, the engine was stopped" if deleted else "the engine was stopped"
+    stopped = Outcome(succeeded=False, reason=reasons.CANCELLED, message=why)
+    return finished(engine, THROUGH if plan_is_through(engine) else stopped, now)
 
 
 def _show(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Decision | None:
     """Return the write that makes a latched Trial show how its engine stops; None if it does."""
-    reference = owner.status.engine_ref if owner is not None else None
-    if owner is None or reference is None or reference.uid != engine.metadata.uid:
+    if owner is None or not _is_started(engine, owner):
         return None
     mirrored = mirror(snapshot, owner, engine, now)
     return act(*mirrored) if mirrored else None
 
 
-def _tell(engine: TrialEngine, trial: Trial, now: datetime) -> Decision | None:
-    """Return the write of the Trial's outcome; None if it has one or is to have none yet."""
-    begin = start_time(trial)
-    rearmed = trial.status.started_time is None and (
-        trial.spec.suspend or engine.spec.trial_generation != trial.metadata.generation
-        or engine.spec.start_time != begin
-    )  # fmt: skip
-    started = trial.status.engine_ref
-    stray = started is not None and started.uid != engine.metadata.uid
-    if rearmed or stray:
-        return None
-    why = "the TrialEngine was deleted" if trial.status.started_time is None else "the engine was stopped"
-    if trial.metadata.deletion_timestamp is not None:
-        why = f"the Trial was deleted, {why}"
-    found = outcome(trial)
-    keeps = found is not None and (found.status == "True" or trial.status.started_time is None)
-    changes = () if keeps else cancelled(why, trial)
+def _tell(snapshot: Snapshot, engine: TrialEngine, trial: Trial, now: datetime) -> Decision | None:
+    """Return the write of the Trial's outcome; None if it has it, or is to be armed anew."""
+    if not _is_started(engine, trial):
+        return _tell_deleted(engine, trial, now)
     restore = trial_restore(trial, engine)
-    refused = handled(restore, "Refused", _REMOVED, now) if restore else None
-    status = trial_status(
-        trial,
-        now,
-        *changes,
-        last_handled_delete=echo("Delete", trial, engine),
-        last_handled_restore=refused or echo("Restore", trial, engine),
-    )
-    if status == trial.status:
+    refused = handled(restore, "Refused", _REMOVED, now) if restore else echo("Restore", trial, engine)
+    answers = {"last_handled_restore": refused, "last_handled_delete": _last_word(trial, engine)}
+    mirrored = mirror(snapshot, trial, engine, now, **answers)
+    if not mirrored:
         return None
-    events = [] if keeps else [RecordEvent(trial, reasons.CANCELLED, why)]
-    if refused is not None:
-        events.append(RecordEvent(trial, reasons.REFUSED, refused.message, warning=True))
-    return act(WriteTrial(trial, status), *events)
+    events = [RecordEvent(trial, reasons.REFUSED, _REMOVED, warning=True)] if restore else []
+    return act(*mirrored, *events)
+
+
+def _tell_deleted(engine: TrialEngine, trial: Trial, now: datetime) -> Decision | None:
+    """Return the outcome of a Trial that is being deleted before its start, until it shows it."""
+    if trial.metadata.deletion_timestamp is None or outcome(trial) is not None:
+        return None
+    why = "the Trial was deleted before its start"
+    status = trial_status(trial, now, *cancelled(why, trial, engine.spec))
+    return act(WriteTrial(trial, status), RecordEvent(trial, reasons.CANCELLED, why))
+
+
+def _last_word(trial: Trial, engine: TrialEngine) -> Handled | None:
+    """Return the answer to the delete request that the removal was asked by: what has become of `finally`."""
+    given, release = echo("Delete", trial, engine), release_of(engine)
+    if given is None or given.result != "Done" or taken_over(engine, "Delete", given.id) is None:
+        return given
+    message = "the engine was stopped and its TrialEngine removed"
+    if release is not None:
+        message = f"{message}; {release.message}"
+    return msgspec.structs.replace(given, message=message[:LONGEST_MESSAGE])
+
+
+def _let_go(engine: TrialEngine, owner: Trial | None) -> Decision:
+    """Return the last step; where the Trial is gone, an Event tells of the end."""
+    if is_held(engine):
+        found = conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
+        if owner is not None or (found is not None and found.status == "True"):
+            return act(UnholdEngine(engine))
+        why = "its Trial was deleted" + (", the engine was stopped" if was_granted(engine) else "")
+        return act(RecordEvent(engine, reasons.CANCELLED, why, first=True), UnholdEngine(engine))
+    if engine.metadata.deletion_timestamp is not None:
+        return wait("the TrialEngine goes")
+    return act(DeleteEngine(engine))

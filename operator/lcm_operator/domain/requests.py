@@ -19,6 +19,7 @@ from lcm_operator.api.trial import Trial
 Result = Literal["Done", "Refused", "Ignored", "Merged"]
 Kind = Literal["Restore", "Delete"]
 LONGEST_ID = 253
+REMOVAL_BEGUN = "the engine was told to stop; its TrialEngine is removed once `finally` is over"
 _KEPT_REQUESTS = 20
 
 
@@ -80,7 +81,7 @@ def echo(kind: Kind, trial: Trial, engine: TrialEngine) -> Handled | None:
     request = _request(kind, trial.metadata, on_trial=True)
     if request is None or (shown is not None and shown.id == request.id):
         return shown
-    taken = _taken_over(engine, kind, request.id)
+    taken = taken_over(engine, kind, request.id)
     if taken is None:
         return shown
     return Handled(id=taken.id, time=taken.time, result=taken.result, message=taken.message)
@@ -127,7 +128,7 @@ def _on_trial(kind: Kind, trial: Trial, engine: TrialEngine | None) -> Request |
     request = _request(kind, trial.metadata, on_trial=True)
     if request is None or (shown is not None and shown.id == request.id):
         return None
-    if engine is not None and _taken_over(engine, kind, request.id) is not None:
+    if engine is not None and taken_over(engine, kind, request.id) is not None:
         return None
     return None if engine is not None and _is_pending(engine, request) else request
 
@@ -185,7 +186,8 @@ def _is_pending(engine: TrialEngine, request: Request) -> bool:
     return request.kind == "Restore" and (request.id, request.on_trial) in pending
 
 
-def _taken_over(engine: TrialEngine, kind: Kind, request: str) -> TrialRequest | None:
+def taken_over(engine: TrialEngine, kind: Kind, request: str) -> TrialRequest | None:
+    """Return the answer that a TrialEngine has given to a request on its Trial; None if it has not."""
     return next(
         (taken for taken in engine.status.trial_requests if taken.type == kind and taken.id == request),
         None,

@@ -19,6 +19,7 @@ from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     Decision,
     GrantEngine,
+    HoldEngine,
     RecordEvent,
     ReplaceSpec,
     Urgency,
@@ -39,6 +40,7 @@ from lcm_operator.domain.plan_change import (
     pending_plan,
     spec_now,
 )
+from lcm_operator.domain.release import must_be_held
 from lcm_operator.domain.requests import answer, pending_requests
 from lcm_operator.domain.restore_requests import (
     Restores,
@@ -92,6 +94,8 @@ def begin_again(
     if before is not None:
         return before
     restores, spec = (course.restores, course.spec) if course is not None else (Restores(), None)
+    if must_be_held(engine, spec):  # the write makes `finally` owed again
+        return act(HoldEngine(engine))
     status = restored(engine, reason, now, found, restores.from_activity, spec)
     begins = f"attempt {status.attempt} begins at {status.attempts[-1].from_activity or 'the end'}"
     if spec is not None:

@@ -16,6 +16,7 @@ from lcm_operator.api.engine import (
     TrialEngineStatus,
 )
 from lcm_operator.domain.outcome import Outcome
+from lcm_operator.domain.release import with_release
 from lcm_operator.domain.undoing import undone
 
 START = "Start"
@@ -96,13 +97,20 @@ def granted_attempts(status: TrialEngineStatus, number: int, now: datetime) -> t
 
 
 def finished(engine: TrialEngine, outcome: Outcome, now: datetime) -> TrialEngineStatus:
-    """Return the status that records how the current attempt ended."""
-    word = "Succeeded" if outcome.succeeded else "Failed"
-    return msgspec.structs.replace(
-        engine.status,
+    """Return the status that records how the current attempt ended, and what became of `finally`."""
+    status = engine.status
+    word, attempts = "Succeeded" if outcome.succeeded else "Failed", status.attempts
+    if outcome.reason == reasons.CANCELLED:
+        word = "Cancelled"
+    elif not attempts:
+        attempts = (Attempt(number=max(status.attempt, 1), reason=START),)  # it was never granted
+    status = msgspec.structs.replace(
+        status,
         phase=word,
         next_attempt=None,
-        attempts=ended(engine.status.attempts, word, outcome.message, now),
+        attempt=attempts[-1].number if attempts else status.attempt,
+        attempts=ended(attempts, "Stopped" if word == "Cancelled" else word, outcome.message, now),
+        attempts_total=max(status.attempts_total, len(attempts)),
         conditions=conditions.with_condition(
             engine.status.conditions,
             reasons.SUCCEEDED,
@@ -113,6 +121,7 @@ def finished(engine: TrialEngine, outcome: Outcome, now: datetime) -> TrialEngin
             message=outcome.message,
         ),
     )
+    return with_release(engine, status, now)
 
 
 def reported(engine: TrialEngine, why: str, now: datetime) -> TrialEngineStatus:
@@ -159,9 +168,12 @@ def _next_attempt(
     number = max(status.attempt, 1) + 1
     word, why = ("Failed", ending.message) if ending else ("Stopped", f"attempt {number} was asked for")
     entry = Attempt(
-        number=number, reason=reason, from_activity=_first_open(spec or engine.spec, activities, reason)
+        number=number,
+        reason=reason,
+        from_activity=_first_open(spec or engine.spec, activities, reason),
+        prepared_time=moment,
     )
-    return msgspec.structs.replace(
+    prepared = msgspec.structs.replace(
         status,
         attempt=number,
         pod_ref=None,
@@ -182,6 +194,7 @@ def _next_attempt(
             message=f"attempt {number} begins from the checkpoint",
         ),
     )
+    return with_release(engine, prepared, now)
 
 
 def _taken_back(engine: TrialEngine, activities: tuple[ActivityStatus, ...]) -> set[str]:

@@ -1,6 +1,7 @@
 """What is left to do about a Trial that has its outcome and no TrialEngine: answers, its end. Pure."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from lcm_operator.api import reasons
 from lcm_operator.api.trial import Trial
@@ -28,7 +29,7 @@ def answer_requests(trial: Trial, now: datetime) -> Decision | None:
     delete, restore = trial_delete(trial, None), trial_restore(trial, None)
     if delete is None and restore is None:
         return None
-    fields: dict[str, object] = {}
+    fields: dict[str, Any] = {}
     changes: tuple[Set, ...] = ()
     events: list[RecordEvent] = []
     if delete is not None:

@@ -11,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.plan import Plan, TrialPlan
 from lcm_operator.api.trial import EngineRef, Trial
 from lcm_operator.domain.actions import (
     CreateEngine,
     CreatePod,
     Decision,
     DeleteEngine,
+    HoldEngine,
     LatchTrial,
     RecordEvent,
     Urgency,
@@ -29,6 +31,7 @@ from lcm_operator.domain.deadline import JUST_AFTER, last_moment, retry_at
 from lcm_operator.domain.granting import manifest_of
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, begin_of, unconfirmed
+from lcm_operator.domain.release import must_be_held, release_of
 from lcm_operator.domain.requests import handled, open_deletes, trial_delete
 from lcm_operator.domain.retention import decide_over
 from lcm_operator.domain.snapshot import Pod, Problem, Snapshot
@@ -100,8 +103,16 @@ def _cancel(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
         return None
     why = "cancelled by a delete request before the start"
     answered = handled(request, "Done", why, now) if request else trial.status.last_handled_delete
-    status = trial_status(trial, now, *cancelled(why, trial), last_handled_delete=answered)
+    changes = cancelled(why, trial, _plan(snapshot, trial))
+    status = trial_status(trial, now, *changes, last_handled_delete=answered)
     return act(WriteTrial(trial, status), RecordEvent(trial, reasons.CANCELLED, why))
+
+
+def _plan(snapshot: Snapshot, trial: Trial) -> Plan:
+    """Return the plan that a trial would run, as far as it is known."""
+    if snapshot.engine is not None:
+        return snapshot.engine.spec
+    return snapshot.plan.spec if isinstance(snapshot.plan, TrialPlan) else trial.spec
 
 
 def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision:
@@ -118,17 +129,19 @@ def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> 
     if isinstance(problem, CreateEngine):
         return act(problem, urgency=urgency)
     pod = value_of(snapshot.pod)
+    problem = problem or refused(snapshot, now, retry)
+    if problem is not None:
+        again = again or now + snapshot.settings.retry_arming
+        return _cannot_start(trial, begin, now, problem, min(again, last_moment(trial, begin) + JUST_AFTER))
     if snapshot.engine is not None and isinstance(pod, Pod):
+        if must_be_held(snapshot.engine):
+            return act(HoldEngine(snapshot.engine), urgency=Urgency.FOLLOW)
         return act(
             _latch(trial, snapshot.engine, pod, begin, now),
             RecordEvent(trial, reasons.STARTED, f"pod {pod.name} was created"),
             *unconfirmed(snapshot, trial, now),
             urgency=Urgency.FOLLOW,
         )
-    problem = problem or refused(snapshot, now, retry)
-    if problem is not None:
-        again = again or now + snapshot.settings.retry_arming
-        return _cannot_start(trial, begin, now, problem, min(again, last_moment(trial, begin) + JUST_AFTER))
     if snapshot.engine is None:
         return wait("there is no TrialEngine to start")
     return act(CreatePod(snapshot.engine, manifest_of(snapshot, snapshot.engine)), urgency=urgency)
@@ -143,6 +156,7 @@ def _cannot_start(trial: Trial, begin: datetime, now: datetime, why: Problem, ag
 
 def _latch(trial: Trial, engine: TrialEngine, pod: Pod, begin: datetime, now: datetime) -> LatchTrial:
     lag = max(timedelta(0), pod.created - begin)
+    release = release_of(engine)
     status = trial_status(
         trial,
         now,
@@ -151,6 +165,7 @@ def _latch(trial: Trial, engine: TrialEngine, pod: Pod, begin: datetime, now: da
         Set(reasons.ARMED, "True", reasons.ADMITTED),
         Set(reasons.STARTED, "True", reasons.ENGINE_STARTED, f"pod {pod.name} was created"),
         Set(reasons.SUCCEEDED, "Unknown", reasons.RUNNING),
+        *([release] if release is not None else []),
         start_time=begin,
         started_time=now.astimezone(UTC),
         start_lag_milliseconds=int(lag / timedelta(milliseconds=1)),
@@ -199,7 +214,7 @@ def _miss(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> D
         why = f"the start would have been {(now - begin).total_seconds():.3f} s late"
         if armed is not None and armed.status == "False":
             reason, why = armed.reason, f"{why}: {armed.message}"
-    status = missed_status(trial, begin, now, why, reason)
+    status = missed_status(trial, begin, now, why, reason, _plan(snapshot, trial))
     missed = RecordEvent(trial, reasons.MISSED, why, warning=True)
     return act(WriteTrial(trial, status), missed, *unconfirmed(snapshot, trial, now))
 

@@ -136,6 +136,8 @@ class Snapshot:
     """By the UIDs of the Trials, what came of asking for their start times."""
     engine_gone: bool = False
     """The API server itself said that the TrialEngine that was latched is not there."""
+    departed: TrialEngine | None = None
+    """The TrialEngine as it was seen last before it went, if this process has seen it."""
     engine_read_after_end: bool = False
     """The TrialEngine was read after its pod was seen to have ended."""
     settings: Settings = field(default_factory=Settings)

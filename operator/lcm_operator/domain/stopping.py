@@ -1,7 +1,8 @@
 """An engine that was told to stop: `finally` runs, its pod ends, at most finallyTimeoutSeconds later. Pure.
 
-Called for an attempt that exceeded its deadline (`domain.lifecycle`) and for a TrialEngine that is being
-removed (`domain.removal`). If no pod lives to run `finally`, one more attempt does that and nothing else.
+An attempt that exceeded its deadline, one whose pod ended before `finally` did, and a TrialEngine that is
+being removed come to the same end. If no pod lives to run `finally`, one more attempt does that and nothing
+else; if no activity was ever begun, there is nothing to run.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,22 +17,27 @@ from lcm_operator.domain.attempt_end import awaited_end, expected_end, has_ended
 from lcm_operator.domain.granting import give_grant, look_up_pod
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.outcome import is_over
-from lcm_operator.domain.restoring import released
+from lcm_operator.domain.release import has_begun, with_release
+from lcm_operator.domain.restoring import FINALLY, released
 from lcm_operator.domain.snapshot import Absent, Pod, Settings, Snapshot
 
+_FIRST_PAUSE = timedelta(seconds=5)
 _MARGIN = timedelta(seconds=10)
 """How much longer we wait than the engine does, so that it can record what `finally` did not get done."""
 
 
 def told_to_stop(
-    status: TrialEngineStatus, mode: Literal["Cancel", "Deadline"], now: datetime
+    engine: TrialEngine,
+    status: TrialEngineStatus,
+    mode: Literal["Cancel", "Deadline", "Release"],
+    now: datetime,
 ) -> TrialEngineStatus:
     """Return `status` with the wish that the engine goes to `finally` now; an outcome stays."""
     moment = now.astimezone(UTC)
     stop = Stop(mode=mode, request_time=moment)
     stopping = msgspec.structs.replace(status, stop=stop, next_attempt=None, phase="Stopping")
     if conditions.decided(status.conditions, reasons.SUCCEEDED) is not None:
-        return stopping
+        return with_release(engine, stopping, now)
     shown = conditions.find(status.conditions, reasons.SUCCEEDED)
     current = conditions.with_condition(
         status.conditions,
@@ -42,28 +48,47 @@ def told_to_stop(
         generation=shown.observed_generation if shown else 0,
         message="the engine was told to stop",
     )
-    return msgspec.structs.replace(stopping, conditions=current)
+    return with_release(engine, msgspec.structs.replace(stopping, conditions=current), now)
 
 
 def was_granted(engine: TrialEngine) -> bool:
     """Return whether any attempt was ever allowed to act."""
-    return engine.status.pod_ref is not None or bool(engine.status.attempts)
+    status = engine.status
+    granted = any(attempt.start_time is not None for attempt in status.attempts)
+    return status.pod_ref is not None or granted or has_begun(status)
 
 
 def decide_ending(snapshot: Snapshot, engine: TrialEngine, stop: Stop, now: datetime) -> Decision | None:
     """Return the next step until `finally` has run or timed out and the pod has ended; None after that."""
     limit = stop.request_time + timedelta(seconds=engine.spec.engine.finally_timeout_seconds) + _MARGIN
     given_up = now >= limit or _namespace_goes(snapshot)
-    over = is_over(engine, engine.spec.finally_) or given_up
+    idle = not has_begun(engine.status)
+    over = is_over(engine, engine.spec.finally_) or given_up or idle
     if engine.status.pod_ref is None and not over:
         return _no_later_than(give_grant(snapshot, engine, engine.status, now), limit)
-    nothing_to_wait_for = given_up or not engine.spec.finally_ or is_silent(snapshot, engine)
+    nothing_to_wait_for = given_up or idle or not engine.spec.finally_ or is_silent(snapshot, engine)
     ending = end_pod(snapshot, engine, now, ask=nothing_to_wait_for)
     if ending is not None:
         return ending if given_up else _no_later_than(ending, limit)
+    if read := read_last_checkpoint(snapshot, engine):
+        return read
     if over:
         return None
-    return read_last_checkpoint(snapshot, engine) or act(WriteEngine(engine, released(engine, now)))
+    again = _next_try(engine)
+    if again is not None and now < again:
+        return wait("one more attempt at `finally` is made after a pause", min(again, limit))
+    return act(WriteEngine(engine, released(engine, now)))
+
+
+def _next_try(engine: TrialEngine) -> datetime | None:
+    """Return when `finally` may be tried in one more pod: the first time at once, then ever later."""
+    tries = 0
+    for attempt in reversed(engine.status.attempts):
+        if attempt.reason != FINALLY:
+            break
+        tries += 1
+    last = engine.status.attempts[-1].prepared_time if tries else None
+    return None if last is None else last + _FIRST_PAUSE * (1 << min(tries - 1, 10))
 
 
 def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool = True) -> Decision | None:

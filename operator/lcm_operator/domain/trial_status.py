@@ -7,6 +7,7 @@ import msgspec
 
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.conditions import LONGEST_MESSAGE, Condition, Conditions, Status
+from lcm_operator.api.plan import Plan
 from lcm_operator.api.trial import Missed, Trial, TrialStatus
 from lcm_operator.domain.requests import ignored_restore
 
@@ -23,6 +24,12 @@ class Set(NamedTuple):
     message: str = ""
 
 
+NOTHING_TO_RELEASE = Set(
+    reasons.RELEASED,
+    "True",
+    reasons.NOTHING_TO_RELEASE,
+    "the trial ended before any activity had begun",
+)
 ACCEPTED = Set(reasons.ACCEPTED, "True", reasons.ACCEPTED)
 
 
@@ -51,27 +58,32 @@ def scheduled_again(trial: Trial) -> bool:
     return start_time(trial) not in (None, *(miss.start_time for miss in trial.status.missed[-1:]))
 
 
-def trial_status(trial: Trial, now: datetime, *changes: Set, **fields: Any) -> TrialStatus:
+def trial_status(
+    trial: Trial, now: datetime, *changes: Set, without_release: bool = False, **fields: Any
+) -> TrialStatus:
     """Return the status of `trial` with conditions and fields changed, and what follows from them.
 
-    All five conditions are there from the first visit on (Unknown, Waiting). A restore that stands on an
-    object that was never handled is answered by the first write: it belonged to another life of it.
+    All conditions but Released are there from the first visit on (Unknown, Waiting), and all carry the
+    generation that was seen, changed or not. A restore that stands on an object that was never handled is
+    answered by the first write: it belonged to an earlier object of that name.
+
+    `without_release`: its plan has no `finally`, or no more.
     """
     generation = trial.metadata.generation
     current: Conditions = trial.status.conditions
     missing = [
         Set(kind, "Unknown", reasons.WAITING) for kind in _TYPES if conditions.find(current, kind) is None
     ]
+    named = {change.type for change in changes}
+    started = conditions.is_true(current, reasons.STARTED)
     for change in (*missing, *changes):
-        current = conditions.with_condition(
-            current,
-            change.type,
-            change.status,
-            change.reason,
-            now=now,
-            generation=generation,
-            message=change.message,
-        )
+        current = _with(current, change, generation, now)
+    # What it says may be of a start that was missed: this one is another.
+    stale = not started and conditions.decided(current, reasons.SUCCEEDED) is None
+    if stale or without_release:
+        current = tuple(each for each in current if each.type != reasons.RELEASED or each.type in named)
+    current = _with(current, _finished(current), generation, now)
+    current = tuple(msgspec.structs.replace(each, observed_generation=generation) for each in current)
     if ignored := ignored_restore(trial, now):
         fields = {"last_handled_restore": ignored} | fields
     return msgspec.structs.replace(
@@ -84,10 +96,48 @@ def trial_status(trial: Trial, now: datetime, *changes: Set, **fields: Any) -> T
     )
 
 
+def _with(current: Conditions, change: Set, generation: int, now: datetime) -> Conditions:
+    return conditions.with_condition(
+        current,
+        change.type,
+        change.status,
+        change.reason,
+        now=now,
+        generation=generation,
+        message=change.message,
+    )
+
+
+def _finished(current: Conditions) -> Set:
+    """Return the condition Finished: True once nothing more happens by itself, with the outcome as reason.
+
+    A failed trial that is being deleted still has its `finally` to run, and then another outcome.
+    """
+    found = conditions.find(current, reasons.SUCCEEDED)
+    if found is None or found.status == "Unknown":
+        reason = found.reason if found is not None else reasons.WAITING
+        return Set(reasons.FINISHED, "False", reason, found.message if found is not None else "")
+    if found.status == "True":
+        return Set(reasons.FINISHED, "True", reasons.SUCCEEDED, found.message)
+    if conditions.reason(current, reasons.RELEASED) == reasons.RELEASING:
+        return Set(reasons.FINISHED, "False", reasons.STOPPING, "the trial is being deleted")
+    if found.reason in (reasons.MISSED, reasons.CANCELLED):
+        return Set(reasons.FINISHED, "True", found.reason, found.message)
+    return Set(reasons.FINISHED, "True", reasons.FAILED, found.message)
+
+
 def missed_status(
-    trial: Trial, begin: datetime, now: datetime, why: str, reason: str = reasons.MISSED
+    trial: Trial,
+    begin: datetime,
+    now: datetime,
+    why: str,
+    reason: str = reasons.MISSED,
+    plan: Plan | None = None,
 ) -> TrialStatus:
-    """Return the status of a trial that was not started in time; `reason` is kept in the list of misses."""
+    """Return the status of a trial that was not started in time; `reason` is kept in the list of misses.
+
+    `plan`: what it would have run, where that is not in the Trial itself.
+    """
     miss = Missed(
         start_time=begin,
         missed_time=now.astimezone(UTC),
@@ -100,17 +150,26 @@ def missed_status(
         now,
         Set(reasons.STARTED, "False", reasons.MISSED, why),
         Set(reasons.SUCCEEDED, "False", reasons.MISSED, why),
+        *_nothing_released(plan or trial.spec),
         start_time=begin,
         missed=(*trial.status.missed, miss)[-_KEPT_MISSES:],
     )
 
 
-def cancelled(why: str, trial: Trial) -> tuple[Set, ...]:
-    """Return the conditions of a trial that was cancelled; one that was started stays started."""
+def cancelled(why: str, trial: Trial, plan: Plan | None = None) -> tuple[Set, ...]:
+    """Return the conditions of a trial that was cancelled; one that was started stays started.
+
+    `plan`: what it would have run, where that is not in the Trial itself.
+    """
     end = Set(reasons.SUCCEEDED, "False", reasons.CANCELLED, why)
     if trial.status.started_time is not None:
         return (end,)
-    return (Set(reasons.STARTED, "False", reasons.CANCELLED, why), end)
+    never = Set(reasons.STARTED, "False", reasons.CANCELLED, why)
+    return (never, end, *_nothing_released(plan or trial.spec))
+
+
+def _nothing_released(plan: Plan) -> tuple[Set, ...]:
+    return (NOTHING_TO_RELEASE,) if plan.finally_ else ()
 
 
 def phase(current: Conditions) -> str:

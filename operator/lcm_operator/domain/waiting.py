@@ -6,6 +6,7 @@ from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
 from lcm_operator.domain.deadline import last_moment
+from lcm_operator.domain.loss import decide_loss
 from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, begin_of
 from lcm_operator.domain.requests import trial_delete
 from lcm_operator.domain.retention import answer_requests, decide_over
@@ -18,7 +19,7 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
     if trial.metadata.deletion_timestamp is not None:
         return _leave(trial, now)
     if outcome(trial) is not None:
-        return decide_over(trial, now)
+        return decide_loss(snapshot, trial, now) or decide_over(trial, now)
     if trial_delete(trial, None) is not None and (cancelled := answer_requests(trial, now)):
         return cancelled
     other = f"Trial {holder.metadata.name}" if holder else "a Trial whose TrialEngine is still there"

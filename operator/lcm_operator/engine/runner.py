@@ -38,7 +38,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
-from lcm_operator.api.engine import TrialEngineSpec
+from lcm_operator.api.engine import FINALLY_TOO_LATE, TrialEngineSpec
 from lcm_operator.api.plan import Activity
 from lcm_operator.api.signals import FINISH
 from lcm_operator.engine.halt import Halt, Wishes
@@ -129,7 +129,12 @@ class Runner:
             await self._steps.do(activity, self._wishes.stop)
 
     async def _finally(self) -> None:
-        """Release, within finallyTimeoutSeconds; a stop changes nothing any more."""
+        """Release, within finallyTimeoutSeconds; a stop changes nothing any more.
+
+        Stopped before anything had begun, it has nothing to release.
+        """
+        if not self._steps.has_begun:
+            return
         limit = self._limit()
         left = self._left(self._spec.finally_)
         if left:
@@ -173,4 +178,4 @@ class Runner:
         known = [moment for moment in begun if moment is not None]
         spent = max(0.0, (self._now() - min(known)).total_seconds()) if known else 0.0
         at = asyncio.get_running_loop().time() + seconds - spent
-        return Limit(at, f"finally was not done within {seconds} s")
+        return Limit(at, f"{FINALLY_TOO_LATE} {seconds} s")

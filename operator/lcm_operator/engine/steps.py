@@ -88,6 +88,11 @@ class Steps:
         """Return what the checkpoint says of an activity."""
         return self._checkpoint.activity(activity.name)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether any activity was ever begun, in this attempt or an earlier one."""
+        return any(activity.has_begun for activity in self._checkpoint.activities)
+
     def knows_secrets(self, activity: Activity) -> bool:
         """Return whether this process has what the `secretCapture` of an activity names, if anything."""
         return activity.http is None or not activity.http.secret_capture or activity.name in self._secrets

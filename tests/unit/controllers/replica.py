@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.unit.controllers.api_server import ApiServer, Raw, uid_of
 
-from lcm_operator.controllers.apply import Apply
+from lcm_operator.controllers.apply import Apply, StepRefused
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.lease_monitor import LeaseMonitor
 from lcm_operator.controllers.pod_monitor import PodMonitor
@@ -153,7 +153,7 @@ class Replica:
         try:
             for action in decision.actions:
                 finish(self.apply(KEY, action))
-        except Unavailable:
+        except (StepRefused, Unavailable):
             return True
         except ApiError:
             finish(self.apply.read(KEY))

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.controllers.clock import HandClock
 from tests.unit.controllers.objects import KEY, raw_engine, raw_trial
 
+from lcm_operator.api import names
 from lcm_operator.controllers import metrics
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
@@ -77,11 +78,14 @@ def test_so_does_one_that_was_made_again_which_is_seen(leader, order):
     assert [trial.metadata.uid for trial in leader.reconciler.store.snapshot(KEY).trials] == ["trial-2"]
 
 
-def test_one_with_an_engine_leaves_it_to_the_engine(leader):
+@pytest.mark.parametrize("held", [pytest.param(True, id="holds on"), pytest.param(False, id="goes at once")])
+def test_one_whose_engine_has_something_to_release_leaves_it_to_the_engine_that(leader, held):
+    engine = raw_engine()
+    engine["metadata"]["finalizers"] = [names.FINALIZER_ENGINE] if held else []
     leader.sees(raw_trial())
-    leader.reconciler.store.put_engine(raw_engine())
+    leader.reconciler.store.put_engine(engine)
     leader.reconciler.lose_trial("lab", "example", "trial-1")
-    assert leader.events() == []
+    assert leader.events() == ([] if held else [("Cancelled", "trial-1")])
 
 
 def test_a_standby_records_what_its_leader_may_have_died_before():

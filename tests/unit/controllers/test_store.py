@@ -259,25 +259,25 @@ def test_what_was_found_out_about_an_engine_survives_its_next_version():
 
 
 @pytest.mark.parametrize(
-    ("owner", "finalizers", "ours"),
+    ("owner", "label", "ours"),
     [
-        pytest.param("trial-1", [], True, id="a Trial controls it: ours"),
-        pytest.param("", [names.FINALIZER_ENGINE], True, id="orphaned, with our finalizer: ours"),
-        pytest.param("", [], False, id="of nobody and without our finalizer: a stranger"),
-        pytest.param("", ["example.com/hold"], False, id="of nobody, held by somebody else: a stranger"),
+        pytest.param("trial-1", "", True, id="a Trial controls it: ours"),
+        pytest.param("", "example", True, id="orphaned, with our label: ours"),
+        pytest.param("", "", False, id="of nobody and without our label: a stranger"),
+        pytest.param("", "other", False, id="of nobody, labelled as another's: a stranger"),
     ],
 )
-def test_an_engine_under_our_name(owner, finalizers, ours):
+def test_an_engine_under_our_name(owner, label, ours):
     raw = raw_engine(owner=owner)
-    raw["metadata"]["finalizers"] = finalizers
+    raw["metadata"]["labels"] = {names.LABEL_TRIAL: label}
     known = store(raw_trial(), engine=raw)
     assert (known.snapshot(KEY).engine is not None) is ours
     assert known.snapshot(KEY).stranger is not ours
 
 
-def test_an_engine_with_our_finalizer_that_something_else_owns_is_a_stranger():
+def test_an_engine_with_our_label_that_something_else_owns_is_a_stranger():
     raw = raw_engine(kind="Deployment")
-    raw["metadata"]["finalizers"] = [names.FINALIZER_ENGINE]
+    raw["metadata"]["labels"] = {names.LABEL_TRIAL: "example"}
     assert store(engine=raw).snapshot(KEY).stranger
 
 

@@ -75,6 +75,8 @@ class World:
         self.acts: list[tuple[str, int, int]] = []
         """What reached the outside: activity, run, attempt."""
         self.act_times: list[datetime] = []
+        self.begun = False
+        """Whether an activity was ever saved as begun."""
         self.grants: list[tuple[int, str]] = []
         self.latches: list[str] = []
         self.pods: dict[str, str] = {}
@@ -264,6 +266,7 @@ class World:
         self.act_times.append(self.now)
 
     def _save(self, engine: Raw, saved: dict[str, Raw], activity: Raw) -> None:
+        self.begun = True
         saved[activity["name"]] = activity
         self.api.set_status("trialengines", engine["metadata"]["name"], activities=list(saved.values()))
 
@@ -311,10 +314,16 @@ class World:
 def _next(plan: dict[str, list[str]], saved: dict[str, Raw], *, failed: bool, stopped: bool) -> str | None:
     """Return which activity is next: after a failure one of onFailure, after a stop one of finally."""
     names = [*plan["activities"], *plan["finally"]]
+    if stopped and not any(_was_begun(activity) for activity in saved.values()):
+        return None  # there is nothing to release
     if failed or stopped:
         names = plan["finally"] if stopped else plan["onFailure"]
     left = (name for name in names if saved.get(name, {}).get("state") not in ("Succeeded", "Failed"))
     return next(left, None)
+
+
+def _was_begun(activity: Raw) -> bool:
+    return activity["state"] != "Pending" or "startTime" in activity or activity["run"] > 1
 
 
 def phase_is(phase: str) -> Callable[[ApiServer], bool]:

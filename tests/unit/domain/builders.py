@@ -18,6 +18,7 @@ from lcm_operator.api.trial import Trial, TrialStatus
 from lcm_operator.domain.actions import (
     Decision,
     GrantEngine,
+    HoldEngine,
     LatchTrial,
     LookUpPlan,
     RecordEvent,
@@ -101,6 +102,12 @@ def engine(of: Trial | None = None, *, uid: str = "engine-1", **metadata: Any) -
     return parse(manifest, TrialEngine)
 
 
+def held(this: TrialEngine) -> TrialEngine:
+    """Return a TrialEngine that has our finalizer."""
+    metadata = msgspec.structs.replace(this.metadata, finalizers=(names.FINALIZER_ENGINE,))
+    return msgspec.structs.replace(this, metadata=metadata)
+
+
 def deleting(this: TrialEngine, *finalizers: str) -> TrialEngine:
     """Return a TrialEngine that is being deleted and held by `finalizers` (default: ours)."""
     held = finalizers or (names.FINALIZER_ENGINE,)
@@ -164,6 +171,8 @@ def written(before: Snapshot, decision: Decision) -> Snapshot:
                 before = replace(before, plan_read=Observation(purpose, T))
             case ReplaceSpec(engine=of, spec=spec):
                 before = replace(before, engine=msgspec.structs.replace(of, spec=spec))
+            case HoldEngine(engine=of):
+                before = replace(before, engine=held(of))
             case WriteEngine(engine=of, status=status) | GrantEngine(engine=of, status=status):
                 before = replace(before, engine=msgspec.structs.replace(of, status=status))
             case _:
@@ -186,7 +195,9 @@ def armed(this: Trial | None = None, *, now: float = -30) -> Snapshot:
 def latched(this: Trial | None = None) -> Snapshot:
     """Return a slot whose start is latched, and whose TrialEngine has no grant."""
     before = replace(armed(this), pod=pod())
-    return written(before, decide(before, at(0.2)))
+    while before.trials[0].status.started_time is None:
+        before = written(before, decide(before, at(0.2)))
+    return before
 
 
 def running(this: Trial | None = None, **states: str) -> Snapshot:
@@ -249,6 +260,18 @@ def shown(decision: Decision, kind: str) -> tuple[str, str]:
     found = conditions.find(status.conditions, kind)
     assert found is not None, kind
     return found.status, found.reason
+
+
+def message_of(decision: Decision, kind: str) -> str:
+    """Return the message of a condition in the one status that a decision writes."""
+    (status,) = [
+        action.status
+        for action in decision.actions
+        if isinstance(action, WriteTrial | LatchTrial | WriteEngine | GrantEngine)
+    ]
+    found = conditions.find(status.conditions, kind)
+    assert found is not None, kind
+    return found.message
 
 
 def told(decision: Decision) -> list[tuple[str, bool]]:

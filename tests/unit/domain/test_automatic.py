@@ -12,7 +12,6 @@ from tests.unit.domain.builders import (
     pod,
     running,
     settle,
-    steps,
     told,
     trial,
     with_activities,
@@ -128,7 +127,9 @@ def test_a_person_does_not_wait_for_the_pause():
 
 def test_a_delete_does_not_wait_for_the_pause():
     before, now = failed(("Start", 5))
-    assert steps(decide(asking(settle(before, now), delete="d1"), now)) == ["DeleteEngine"]
+    asked = asking(settle(before, now), delete="d1")
+    stopped = written(asked, decide(asked, now)).engine.status
+    assert (stopped.stop.mode, stopped.next_attempt) == ("Cancel", None)
 
 
 def test_a_plan_that_turns_out_to_be_through_is_not_begun_again():

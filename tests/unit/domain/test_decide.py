@@ -13,9 +13,11 @@ from tests.unit.domain.builders import (
     latched,
     pod,
     running,
+    shown,
     slot,
     steps,
     trial,
+    written,
 )
 
 from lcm_operator.domain.actions import DeleteEngine
@@ -41,11 +43,19 @@ def test_an_engine_whose_trial_is_gone_is_left_to_the_garbage_collector():
     ],
 )
 def test_a_trial_that_is_being_deleted_takes_its_engine_with_it(before):
+    """An armed engine goes once the Trial shows it; one that may act is stopped first."""
     (owner,) = before.trials
     metadata = msgspec.structs.replace(owner.metadata, deletion_timestamp=T, finalizers=("example.com/hold",))
     lingering = replace(before, trials=(msgspec.structs.replace(owner, metadata=metadata),))
-    assert before.engine is not None
-    assert decide(lingering, at(5)).actions == (DeleteEngine(before.engine),)
+    decision = decide(lingering, at(5))
+    after = written(lingering, decision)
+    if owner.status.started_time is None:
+        assert shown(decision, "Succeeded") == ("False", "Cancelled")
+        assert before.engine is not None
+        assert decide(after, at(5)).actions == (DeleteEngine(before.engine),)
+    else:
+        assert after.engine.status.stop.mode == "Cancel"
+        assert steps(decide(after, at(5))) == ["DeletePod"]
 
 
 def test_a_trial_that_is_being_deleted_and_has_no_engine_is_left_alone():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.domain.builders import (
     T,
+    absent,
     at,
     deleting,
     edited,
@@ -129,7 +130,7 @@ def test_a_waiting_trial_is_missed_if_the_id_is_freed_when_its_start_time(late):
 
 
 def test_a_trial_that_waits_past_its_deadline_is_missed_though_the_id_is_held():
-    before = slot(waiting(), engine=deleting(engine(trial(uid="gone")), "other"))
+    before = slot(waiting(), engine=deleting(engine(trial(uid="gone")), "other"), pod=absent())
     rests = decide(settle(before, at(60)), at(60))
     assert rests.wake_at is not None
     assert at(120) < rests.wake_at < at(121)

@@ -13,6 +13,7 @@ from tests.unit.domain.builders import (
     engine,
     gone,
     latched,
+    message_of,
     nap,
     pod,
     refused,
@@ -40,6 +41,7 @@ from lcm_operator.domain.actions import (
 )
 from lcm_operator.domain.decide import decide
 
+RELEASING = trial(activities=[nap("one")], **{"finally": [nap("free")]})
 ALL_DONE = {"one": "Succeeded", "two": "Succeeded", "three": "Succeeded"}
 
 
@@ -225,7 +227,8 @@ def test_a_failure_that_was_passed_by_does_not_fail_the_trial():
 def test_a_latched_trial_whose_pod_was_refused_shows_it_and_tells_it_once():
     before = replace(latched(), pod=None, refusal=refused(5))
     decision = decide(before, at(5.5))
-    assert shown(decision, "Succeeded") == ("Unknown", "Running")
+    assert shown(decision, "Succeeded") == ("Unknown", "AdmissionRefused")
+    assert shown(decision, "Finished") == ("False", "AdmissionRefused")
     assert told(decision) == [("AdmissionRefused", True)]
     (action, _) = decision.actions
     assert isinstance(action, WriteTrial)
@@ -268,19 +271,59 @@ def test_a_latched_trial_whose_engine_is_not_known_is_not_given_up_before_the_en
 @pytest.mark.parametrize(
     "state", [pytest.param("latched", id="granted or not"), pytest.param("", id="running")]
 )
-def test_a_latched_trial_whose_engine_is_gone_has_failed(state):
-    before = replace(latched() if state else running(), engine=None, engine_gone=True, pod=None)
+def test_a_latched_trial_whose_engine_was_taken_away_by_force_has_failed(state):
+    before = latched(RELEASING) if state else running(RELEASING)
+    before = replace(before, engine=None, engine_gone=True, pod=None)
     decision = decide(before, at(60))
     assert shown(decision, "Succeeded") == ("False", "EngineLost")
+    assert shown(decision, "Released") == ("False", "EngineLost")
+    assert shown(decision, "Finished") == ("True", "Failed")
     assert told(decision) == [("EngineLost", True)]
     assert steps(decide(settle(before, at(60)), at(61))) == []
+
+
+@pytest.mark.parametrize(
+    "granted", [pytest.param(False, id="granted or not"), pytest.param(True, id="running")]
+)
+def test_a_latched_trial_whose_engine_was_deleted_with_nothing_to_release_is_cancelled(granted):
+    before = replace(running() if granted else latched(), engine=None, engine_gone=True, pod=None)
+    decision = decide(before, at(60))
+    assert shown(decision, "Succeeded") == ("False", "Cancelled")
+    assert shown(decision, "Finished") == ("True", "Cancelled")
+    assert told(decision) == [("Cancelled", False)]
+    assert steps(decide(settle(before, at(60)), at(61))) == []
+
+
+def test_an_engine_that_went_when_its_plan_was_through_has_succeeded():
+    before = running(**ALL_DONE)
+    gone_with_it = replace(before, engine=None, engine_gone=True, pod=None, departed=before.engine)
+    decision = decide(gone_with_it, at(60))
+    assert shown(decision, "Succeeded") == ("True", "Completed")
+    assert told(decision) == [("Completed", False)]
+
+
+def test_a_failed_trial_whose_engine_was_deleted_is_cancelled():
+    before = replace(ended(one="Failed"), engine=None, pod=None)
+    assert decide(before, at(60)).actions == (LookUpEngine("lab", "example"),)
+    decision = decide(replace(before, engine_gone=True), at(60))
+    assert shown(decision, "Succeeded") == ("False", "Cancelled")
+
+
+def test_a_failed_trial_whose_engine_was_taken_away_by_force_says_what_was_not_released():
+    before = ended(RELEASING, one="Failed")
+    lost = replace(before, engine=None, engine_gone=True, pod=None, departed=before.engine)
+    decision = decide(lost, at(60))
+    assert shown(decision, "Succeeded") == ("False", "ActivityFailed")
+    assert shown(decision, "Released") == ("False", "EngineLost")
+    assert "free: never begun" in message_of(decision, "Released")
+    assert steps(decide(settle(lost, at(60)), at(61))) == []
 
 
 def test_a_latched_trial_that_names_no_engine_has_lost_it():
     before = replace(running(), engine_gone=True)
     status = msgspec.structs.replace(before.trials[0].status, engine_ref=None)
     nameless = replace(before, trials=(msgspec.structs.replace(before.trials[0], status=status),))
-    assert shown(decide(nameless, at(60)), "Succeeded") == ("False", "EngineLost")
+    assert shown(decide(nameless, at(60)), "Succeeded") == ("False", "Cancelled")
 
 
 def test_a_latched_trial_is_never_started_again_with_another_engine():

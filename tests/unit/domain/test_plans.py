@@ -43,11 +43,11 @@ def test_an_engine_carries_all_that_it_runs_by():
     assert spec.engine.max_restores == 2
 
 
-def test_an_engine_belongs_to_its_trial_and_is_held_by_us():
+def test_an_engine_belongs_to_its_trial_and_is_not_held_before_its_start():
     metadata = resolved(trial()).metadata
     assert (metadata.name, metadata.namespace) == ("example", "lab")
     assert metadata.controller_uid == "trial-1"
-    assert names.FINALIZER_ENGINE in metadata.finalizers
+    assert names.FINALIZER_ENGINE not in metadata.finalizers
     assert metadata.labels == {names.LABEL_TRIAL: "example"}
 
 

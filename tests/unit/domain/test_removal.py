@@ -29,9 +29,15 @@ from tests.unit.domain.builders import (
     written,
 )
 
-from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.domain.actions import DeletePod, LookUpPod, ReleaseEngine, WriteEngine, WriteTrial
+from lcm_operator.domain.actions import (
+    DeleteEngine,
+    DeletePod,
+    LookUpPod,
+    UnholdEngine,
+    WriteEngine,
+    WriteTrial,
+)
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Problem
 
@@ -109,13 +115,13 @@ def test_a_pod_that_is_ending_is_waited_for_and_looked_at_every_second():
 )
 def test_an_engine_of_nobody_is_released_once_its_pod_has(seen):
     decision = decide(slot(engine=GOING, pod=seen), T)
-    assert decision.actions[-1] == ReleaseEngine(GOING)
+    assert decision.actions[-1] == UnholdEngine(GOING)
     assert told(decision) == [("Cancelled", False)]
 
 
 def test_an_engine_that_others_still_hold_is_left_to_them():
-    theirs = deleting(engine(), names.FINALIZER_TIMER)
-    decision = decide(slot(trial(deleted=True), engine=theirs), T)
+    theirs = deleting(engine(), "example.com/hold")
+    decision = decide(slot(engine=theirs, pod=absent()), T)
     assert not decision.actions
     assert decision.wake_at is None
 
@@ -131,7 +137,7 @@ def test_an_engine_that_others_still_hold_is_left_to_them():
 def test_an_engine_that_goes_because_its_trial_was_changes_nothing_of_the_trial(change):
     before = armed()
     changed = going(replace(before, trials=(edited(before.trials[0], **change),)), pod=absent())
-    assert steps(decide(changed, at(-20))) == ["ReleaseEngine"]
+    assert steps(decide(changed, at(-20))) == ["UnholdEngine"]
 
 
 def test_an_engine_that_goes_because_the_registry_moved_the_start_changes_nothing_of_the_trial():
@@ -140,15 +146,13 @@ def test_an_engine_that_goes_because_the_registry_moved_the_start_changes_nothin
     before = going(armed(known), pod=absent())
     status = msgspec.structs.replace(before.trials[0].status, start_time=at(600))
     moved = replace(before, trials=(msgspec.structs.replace(before.trials[0], status=status),))
-    assert steps(decide(moved, at(-20))) == ["ReleaseEngine"]
+    assert steps(decide(moved, at(-20))) == ["UnholdEngine"]
 
 
-def test_an_armed_engine_that_a_person_deletes_cancels_the_trial():
+def test_an_armed_engine_that_a_person_deletes_is_made_anew():
     before = going(armed(), pod=absent())
-    decision = decide(before, at(-20))
-    assert shown(decision, "Succeeded") == ("False", "Cancelled")
-    assert told(decision) == [("Cancelled", False)]
-    assert steps(decide(written(before, decision), at(-20))) == ["ReleaseEngine"]
+    assert steps(decide(before, at(-20))) == ["UnholdEngine"]
+    assert steps(decide(replace(before, engine=None, pod=None), at(-20))) == ["CreateEngine"]
 
 
 def test_a_deleted_trial_that_is_still_there_shows_that_it_was_cancelled():
@@ -159,12 +163,12 @@ def test_a_deleted_trial_that_is_still_there_shows_that_it_was_cancelled():
     decision = decide(leaving, at(-20))
     assert shown(decision, "Succeeded") == ("False", "Cancelled")
     assert told(decision) == [("Cancelled", False)]
-    assert steps(decide(written(leaving, decision), at(-20))) == ["ReleaseEngine"]
+    assert steps(decide(written(leaving, decision), at(-20))) == ["UnholdEngine"]
 
 
 def test_of_a_trial_that_was_over_and_is_gone_nothing_more_is_told():
     before = ended_pod(stopping(ended(**ALL_DONE), now=20))
-    assert steps(decide(replace(before, trials=()), at(21))) == ["ReleaseEngine"]
+    assert steps(decide(replace(before, trials=()), at(21))) == ["UnholdEngine"]
 
 
 def test_an_engine_that_is_not_the_one_of_the_start_goes_without_a_word_on_the_trial():
@@ -172,7 +176,7 @@ def test_an_engine_that_is_not_the_one_of_the_start_goes_without_a_word_on_the_t
     stray = replace(lost, engine=engine(lost.trials[0], uid="engine-2"))
     assert steps(decide(stray, at(21))) == ["DeleteEngine"]
     leaving = going(stray, pod=absent())
-    assert steps(decide(leaving, at(22))) == ["ReleaseEngine"]
+    assert steps(decide(leaving, at(22))) == ["UnholdEngine"]
     waiting = going(stray, pod=pod(deleting=True, seen=22))
     assert steps(decide(waiting, at(22))) == []
 
@@ -201,10 +205,12 @@ def test_without_anything_to_release_its_pod_is_deleted_then():
 
 def test_its_trial_is_cancelled_before_it_is_let_go():
     over = ended_pod(stopping(running(one="Succeeded")))
-    decision = decide(over, at(8))
+    concluded = written(over, decide(over, at(8)))
+    decision = decide(concluded, at(8))
+    assert steps(decision) == ["WriteTrial", "RecordEvent"]
     assert shown(decision, "Succeeded") == ("False", "Cancelled")
     assert told(decision) == [("Cancelled", False)]
-    assert steps(decide(written(over, decision), at(8))) == ["ReleaseEngine"]
+    assert steps(decide(written(concluded, decision), at(8))) == ["UnholdEngine"]
 
 
 def test_that_its_trial_was_edited_after_the_start_makes_no_difference():
@@ -226,7 +232,7 @@ def test_while_it_stops_its_trial_shows_what_it_has_come_to():
 
 def test_a_trial_that_succeeded_stays_so():
     over = ended_pod(stopping(ended(**ALL_DONE), now=20))
-    assert steps(decide(settle(over, at(21)), at(21))) == ["ReleaseEngine"]
+    assert steps(decide(settle(over, at(21)), at(21))) == ["UnholdEngine"]
     assert settle(over, at(21)).trials[0].status.phase == "Succeeded"
 
 
@@ -236,20 +242,20 @@ def test_a_trial_that_failed_is_cancelled():
 
 
 def test_an_engine_with_something_to_release_is_left_to_it():
-    decision = decide(stopping(with_finally(running())), at(5))
+    decision = decide(stopping(with_finally(running(one="Running"))), at(5))
     assert "DeletePod" not in steps(decision)
-    assert "ReleaseEngine" not in steps(decision)
+    assert "UnholdEngine" not in steps(decision)
 
 
 def test_it_is_let_go_once_it_has_released_and_ended():
     freed = with_activities(stopping(with_finally(running())), free="Succeeded")
     over = ended_pod(freed)
-    assert steps(decide(settle(over, at(9)), at(9))) == ["ReleaseEngine"]
+    assert steps(decide(settle(over, at(9)), at(9))) == ["UnholdEngine"]
 
 
 def test_a_release_that_failed_is_not_waited_for():
     freed = with_activities(stopping(with_finally(running())), free="Failed")
-    assert steps(decide(settle(ended_pod(freed), at(9)), at(9))) == ["ReleaseEngine"]
+    assert steps(decide(settle(ended_pod(freed), at(9)), at(9))) == ["UnholdEngine"]
 
 
 def test_without_a_live_pod_one_more_attempt_releases_and_does_nothing_else():
@@ -269,7 +275,7 @@ def test_without_a_live_pod_one_more_attempt_releases_and_does_nothing_else():
 def test_what_is_not_released_in_time_is_given_up():
     late = stopping(with_finally(running()))
     assert steps(decide(late, at(5 + 311))) == ["DeletePod"]
-    assert steps(decide(settle(ended_pod(late), at(316)), at(316))) == ["ReleaseEngine"]
+    assert steps(decide(settle(ended_pod(late), at(316)), at(316))) == ["UnholdEngine"]
 
 
 @pytest.mark.parametrize(
@@ -327,11 +333,11 @@ def test_the_alarm_for_a_pod_that_does_not_end_lies_ahead_though_the_time_for_fi
 
 @pytest.mark.parametrize("on", [pytest.param("trial", id="Trial"), pytest.param("engine", id="TrialEngine")])
 def test_a_delete_request_deletes_the_engine_and_is_answered_in_the_course_of_it_on_the(on):
-    before = asking(running(one="Running"), on=on, delete="d1")
-    assert steps(decide(before, at(5))) == ["DeleteEngine"]
-    asked = going(before)
+    asked = asking(running(one="Running"), on=on, delete="d1")
     (action,) = decide(asked, at(5)).actions
     assert isinstance(action, WriteEngine)
+    assert action.status.stop is not None
+    assert action.status.stop.mode == "Cancel"
     if on == "engine":
         assert action.status.last_handled_delete is not None
         assert action.status.last_handled_delete.result == "Done"
@@ -339,10 +345,11 @@ def test_a_delete_request_deletes_the_engine_and_is_answered_in_the_course_of_it
     assert [(taken.type, taken.id, taken.result) for taken in action.status.trial_requests] == [
         ("Delete", "d1", "Done")
     ]
-    (cancelled, *_) = decide(ended_pod(written(asked, decide(asked, at(5)))), at(8)).actions
-    assert isinstance(cancelled, WriteTrial)
-    assert cancelled.status.last_handled_delete is not None
-    assert cancelled.status.last_handled_delete.result == "Done"
+    over = settle(ended_pod(written(asked, decide(asked, at(5)))), at(8))
+    handled = over.trials[0].status.last_handled_delete
+    assert handled is not None
+    assert handled.result == "Done"
+    assert decide(over, at(8)).actions == (DeleteEngine(over.engine),)
 
 
 def test_a_delete_request_that_comes_while_the_engine_goes_is_answered_too():
@@ -356,13 +363,14 @@ def test_a_delete_request_that_comes_while_the_engine_goes_is_answered_too():
 
 def test_a_delete_comes_before_a_restore_which_is_refused():
     before = asking(ended(one="Failed"), restore="r1", delete="d1")
-    assert steps(decide(before, at(20))) == ["DeleteEngine"]
-    assert ("RequestRefused", True) in told(decide(going(before), at(20)))
-    over = ended_pod(stopping(before, now=20))
-    (cancelled, *_) = decide(over, at(22)).actions
-    assert isinstance(cancelled, WriteTrial)
-    assert cancelled.status.last_handled_restore is not None
-    assert cancelled.status.last_handled_restore.result == "Refused"
+    stop = decide(before, at(20))
+    stopped = written(before, stop)
+    refusing = decide(stopped, at(20))
+    assert told(refusing) == [("RequestRefused", True)]
+    over = settle(ended_pod(written(stopped, refusing)), at(22))
+    answered = over.trials[0].status.last_handled_restore
+    assert answered is not None
+    assert answered.result == "Refused"
 
 
 def test_a_delete_request_that_is_malformed_is_refused_and_told():

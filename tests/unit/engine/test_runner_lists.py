@@ -264,7 +264,7 @@ def test_a_stop_while_finally_runs_after_the_plan_changes_nothing():
 @pytest.mark.parametrize(
     ("before", "done"),
     [
-        pytest.param({}, ["free", "clean"], id="before anything was begun"),
+        pytest.param({}, [], id="before anything was begun: nothing"),
         pytest.param({"one": True}, ["free", "clean"], id="in the middle of the plan"),
         pytest.param({"one": Failed("503")}, ["free", "clean"], id="after a failure"),
         pytest.param(

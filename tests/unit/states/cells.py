@@ -54,7 +54,18 @@ def shows(stage: Stage) -> str:
     status = trial["status"]
     phase, reason = status.get("phase"), _reason(trial)
     word = phase if phase == reason else f"{phase} ({reason})"
-    return "; ".join([f"{word}{engine(stage)}", *(f"{what} {answer}" for what, answer in answers(stage))])
+    said = [
+        f"{word}{engine(stage)}",
+        *released(trial),
+        *(f"{what} {given}" for what, given in answers(stage)),
+    ]
+    return "; ".join(said)
+
+
+def released(trial: Raw) -> list[str]:
+    """Return the condition Released, if it is there."""
+    found = [each for each in trial["status"].get("conditions", []) if each["type"] == reasons.RELEASED]
+    return [f"Released {each['status']} {each['reason']}" for each in found]
 
 
 def engine(stage: Stage) -> str:

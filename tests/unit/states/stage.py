@@ -16,6 +16,7 @@ from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.storage import rfc3339
+from lcm_operator.controllers.apply import StepRefused
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Beat, Snapshot
@@ -35,7 +36,7 @@ _FOREGROUND = "foregroundDeletion"
 
 
 class Moody(ApiServer):
-    """An API server that can be told to refuse pods and TrialEngines, or to give no answer."""
+    """An API server that can be told to refuse what a start creates, or to give no answer."""
 
     refuses: ApiError | None = None
     away: bool = False
@@ -46,7 +47,7 @@ class Moody(ApiServer):
 
     def create(self, plural: str, body: Raw, *, dry_run: bool = False) -> Raw:
         self._answer()
-        if self.refuses and plural in ("pods", "trialengines"):
+        if self.refuses and plural in ("pods", "trialengines", "leases"):
             raise self.refuses
         return super().create(plural, body, dry_run=dry_run)
 
@@ -78,6 +79,8 @@ class Stage:
         self.beat: Beat | None = None
         self.grants: list[tuple[int, str]] = []
         self.latches: set[str] = set()
+        self.saved: dict[str, str] = {}
+        """What the engine saved last, by activity: it stays when the TrialEngine goes."""
         self._forgets = 0
         self.create_trial(name, **spec)
         self.operator = self._replica()
@@ -139,6 +142,16 @@ class Stage:
         return next(
             (c["reason"] for c in found if c["type"] == reasons.SUCCEEDED and c["status"] != "Unknown"), None
         )
+
+    @property
+    def begun(self) -> bool:
+        """Whether any activity was ever begun."""
+        return bool(self.saved)
+
+    @property
+    def is_released(self) -> bool:
+        """Whether `finally` has passed."""
+        return self.saved.get(FINALLY) == "Succeeded"
 
     @property
     def unreadable(self) -> bool:
@@ -214,7 +227,7 @@ class Stage:
     def _apply(self, action: act.Action) -> bool:
         try:
             finish(self.operator.apply(KEY, action))
-        except Unavailable:
+        except (StepRefused, Unavailable):
             return False
         except ApiError:
             finish(self.operator.apply.read(KEY))
@@ -337,7 +350,8 @@ class Stage:
         saved = {activity["name"]: activity["state"] for activity in status.get("activities", [])}
         if "stop" not in status and any(saved.get(name) != "Succeeded" for name in PLAN):
             return False
-        self.save(free="Succeeded")
+        if self.begun:
+            self.save(**{each["name"]: "Succeeded" for each in self.engine["spec"].get("finally", [])})
         self.end_pod("Succeeded")
         return True
 
@@ -347,6 +361,7 @@ class Stage:
         """Save a checkpoint: the state of activities by name."""
         assert self.engine is not None
         saved = {activity["name"]: activity for activity in self.engine["status"].get("activities", [])}
+        self.saved |= states
         for name, state in states.items():
             before = saved.get(name, {"name": name, "run": 1, "startTime": rfc3339(self.now)})
             saved[name] = before | {"state": state}

@@ -11,6 +11,8 @@ from tests.unit.states.page import PAGE, lines, page
 from tests.unit.states.stage import Stage
 from tests.unit.states.states import STATES, State
 
+from lcm_operator.api import names
+
 FINAL = {"Succeeded", "Failed", "Missed", "Cancelled"}
 UNREADABLE = ("Unreadable engine", "Unreadable trial")
 DELETES = ("delete", "delete on the TrialEngine", "TrialEngine deleted by a person")
@@ -96,7 +98,22 @@ def test_who_waits_says_for_what_and_looks_again_when_time_may_bring_it(state, e
         assert failed or stage.trial["spec"].get("startTime") is None
 
 
-@pytest.mark.parametrize(("state", "event"), named(of(*DELETES)))
+def before_its_start(state: State, event: Event) -> bool:
+    """Whether a person deletes a TrialEngine that nothing was started with yet."""
+    return state.name in ("Armed", "Due") and event.name == "TrialEngine deleted by a person"
+
+
+@pytest.mark.parametrize("state", [state for state in STATES if state.name in ("Armed", "Due")])
+def test_an_engine_that_a_person_deletes_before_the_start_is_made_anew(state):
+    event = next(event for event in EVENTS if before_its_start(state, event))
+    stage = after(state, event)
+    assert stage.outcome is None
+    assert stage.engine is not None
+
+
+@pytest.mark.parametrize(
+    ("state", "event"), named([each for each in of(*DELETES) if not before_its_start(*each)])
+)
 def test_who_is_deleted_ends_cancelled_or_keeps_its_outcome_and_leaves_nothing(state, event):
     kept = state.reach().outcome if state.name in ("Succeeded", "Missed") else None
     stage = after(state, event).finish()
@@ -104,6 +121,36 @@ def test_who_is_deleted_ends_cancelled_or_keeps_its_outcome_and_leaves_nothing(s
     assert stage.outcome == (kept or "Cancelled")
     assert engine(stage) == ""
     assert stage.api.all("pods") == []
+
+
+@pytest.mark.parametrize(("state", "event"), named(POSSIBLE))
+def test_finished_and_released_are_true_of_the_outcome(state, event):
+    stage = after(state, event).finish()
+    if stage.trial is None or stage.unreadable:
+        return
+    found = {each["type"]: each for each in stage.trial["status"].get("conditions", [])}
+    assert {each["observedGeneration"] for each in found.values()} == {stage.trial["metadata"]["generation"]}
+    over = stage.outcome is not None
+    assert (found["Finished"]["status"] == "True") is over
+    if over:
+        phase = stage.trial["status"]["phase"]
+        assert found["Finished"]["reason"] == phase
+    released = found.get("Released", {"status": "absent"})["status"]
+    if released == "absent" and state.name == "NotArmed":
+        return  # there is no plan that could have a `finally`
+    if over and stage.outcome in ("Completed", "Cancelled", "Missed", "DeadlineExceeded"):
+        assert released == ("True" if stage.is_released or not stage.begun else "False")
+
+
+@pytest.mark.parametrize(("state", "event"), named(POSSIBLE))
+def test_only_an_engine_that_owes_its_releases_is_held(state, event):
+    stage = after(state, event).finish()
+    engine = stage.engine
+    if engine is None or stage.unreadable:
+        return
+    held = names.FINALIZER_ENGINE in engine["metadata"].get("finalizers", [])
+    found = {each["type"]: each for each in engine["status"].get("conditions", [])}
+    assert held is (found.get("Released", {}).get("status") == "Unknown")
 
 
 @pytest.mark.parametrize(("state", "event"), named(of(*REQUESTS)))
@@ -139,6 +186,4 @@ def test_every_trial_ends_in_an_outcome_unless_it_has_no_start_time_or_can_not_b
 
     if trial is None or "startTime" not in trial["spec"] or stage.unreadable:
         return
-    if stage.api.refuses and "startedTime" in trial["status"]:
-        return  # no attempt without a pod: it is tried again for as long as it takes
     assert trial["status"]["phase"] in FINAL

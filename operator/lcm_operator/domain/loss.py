@@ -1,0 +1,84 @@
+"""A Trial whose TrialEngine is not there any more, though it was started: what is left to say. Pure.
+
+Without `finally` nothing holds a TrialEngine, so deleting it is a way to cancel. With `finally` a finalizer
+holds it until that is over: one that has vanished all the same was taken away by force, and is lost.
+"""
+
+from datetime import datetime
+
+from lcm_operator.api import conditions, reasons
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.trial import Trial
+from lcm_operator.domain.actions import (
+    Decision,
+    DeleteEngine,
+    LookUpEngine,
+    RecordEvent,
+    WriteTrial,
+    act,
+    wait,
+)
+from lcm_operator.domain.outcome import THROUGH, plan_is_through, progress
+from lcm_operator.domain.release import judge_release
+from lcm_operator.domain.snapshot import Snapshot
+from lcm_operator.domain.trial_status import Set, cancelled, outcome, trial_status
+
+_OVER = (reasons.CANCELLED, reasons.MISSED, reasons.ENGINE_LOST)
+
+
+def decide_lost(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
+    """Decide about a latched trial that holds its ID, and whose TrialEngine is not there."""
+    if outcome(trial) is not None:
+        stray = snapshot.engine  # made by a leader that was frozen with its create in hand: never granted
+        return wait("the trial has its outcome") if stray is None else act(DeleteEngine(stray))
+    return _judge_loss(snapshot, trial, now)
+
+
+def decide_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
+    """Decide about a trial that failed and waits for a person, but whose TrialEngine went; else None."""
+    found = outcome(trial)
+    waited = found is not None and found.status == "False" and found.reason not in _OVER
+    told = conditions.reason(trial.status.conditions, reasons.RELEASED) == reasons.ENGINE_LOST
+    if not waited or trial.status.engine_ref is None or snapshot.engine is not None or told:
+        return None
+    return _judge_loss(snapshot, trial, now)
+
+
+def _judge_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
+    """Return the look at the API server itself; after that, what the loss means for the trial."""
+    if not snapshot.engine_gone:
+        return act(LookUpEngine(trial.metadata.namespace, snapshot.name))
+    last = _last_seen(snapshot, trial)
+    if last is not None and plan_is_through(last):
+        release = judge_release(last)
+        changes = [Set(reasons.SUCCEEDED, "True", THROUGH.reason, THROUGH.message)]
+        changes += [release] if release is not None else []
+        status = trial_status(trial, now, *changes, progress=progress(last))
+        return act(WriteTrial(trial, status), RecordEvent(trial, reasons.COMPLETED, THROUGH.message))
+    release_shown = conditions.find(trial.status.conditions, reasons.RELEASED)
+    if release_shown is None or release_shown.status != "Unknown":
+        why = f"TrialEngine {snapshot.name} was deleted"
+        status = trial_status(trial, now, *cancelled(why, trial))
+        return act(WriteTrial(trial, status), RecordEvent(trial, reasons.CANCELLED, why))
+    why = f"TrialEngine {snapshot.name} is gone, and with it the checkpoint"
+    ends = () if outcome(trial) else (Set(reasons.SUCCEEDED, "False", reasons.ENGINE_LOST, why),)
+    status = trial_status(trial, now, *ends, _lost_release(snapshot.name, last))
+    return act(WriteTrial(trial, status), RecordEvent(trial, reasons.ENGINE_LOST, why, warning=True))
+
+
+def _last_seen(snapshot: Snapshot, trial: Trial) -> TrialEngine | None:
+    """Return the TrialEngine of the start as it was last seen, if this process has seen it."""
+    last, reference = snapshot.departed, trial.status.engine_ref
+    fits = last is not None and reference is not None and last.metadata.uid == reference.uid
+    return last if fits else None
+
+
+def _lost_release(name: str, last: TrialEngine | None) -> Set:
+    """Return the condition Released of a trial whose TrialEngine was taken away before `finally` was over.
+
+    What was seen last is told, but decides nothing: another process may not have seen it.
+    """
+    known = judge_release(last) if last is not None else None
+    seen = f", when it was seen last: {known.message}" if known is not None else ""
+    why = f"TrialEngine {name} was taken away before its `finally` was over{seen}"
+    return Set(reasons.RELEASED, "False", reasons.ENGINE_LOST, why)

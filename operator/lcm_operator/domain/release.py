@@ -1,0 +1,195 @@
+"""What became of `finally`: the condition Released, judged by the checkpoint alone. Pure.
+
+    Owed ──told to stop──> Releasing ──> Released | FinallyFailed | FinallyTimedOut | FinallyNotRun
+      └── ended before any activity had begun ──> NothingToRelease          (a restore: Owed again)
+
+A plan without `finally` has no such condition. It must never be True while a release may still be held.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from lcm_operator.api import conditions, names, reasons
+from lcm_operator.api.engine import FINALLY_TOO_LATE, ActivityStatus, TrialEngine, TrialEngineStatus
+from lcm_operator.api.plan import Plan
+from lcm_operator.api.trial import Trial
+from lcm_operator.domain.actions import RecordEvent
+from lcm_operator.domain.trial_status import NOTHING_TO_RELEASE, Set
+
+_LONGEST_NAMES = 400
+_LONGEST_REASON = 200
+_MOST_EVENTS = 16
+_AFTER_FINALLY = (reasons.CANCELLED, reasons.DEADLINE_EXCEEDED)
+"""Failures that are written only when `finally` is over; any other waits for a restore or a delete."""
+
+
+class Unreleased(NamedTuple):
+    """An activity of `finally` that did not pass; `reason` is one of Released, `why` is for people."""
+
+    name: str
+    reason: str
+    why: str
+
+
+def has_begun(status: TrialEngineStatus) -> bool:
+    """Return whether any activity of any attempt was begun, so that something may have to be released."""
+    return any(activity.has_begun for activity in status.activities)
+
+
+def release_of(engine: TrialEngine) -> Set | None:
+    """Return the condition Released as the TrialEngine stands; None without `finally`."""
+    return _release(engine, engine.status)
+
+
+def is_owed(engine: TrialEngine) -> bool:
+    """Return whether the TrialEngine still has something to release, now or later."""
+    release = release_of(engine)
+    return release is not None and release.status == "Unknown"
+
+
+def is_held(engine: TrialEngine) -> bool:
+    """Return whether our finalizer keeps a TrialEngine from disappearing."""
+    return names.FINALIZER_ENGINE in engine.metadata.finalizers
+
+
+def must_be_held(engine: TrialEngine, plan: Plan | None = None) -> bool:
+    """Return whether our finalizer has to be put on before anything may act. A deleted one can't get it.
+
+    `plan`: what it is to run next, if that is another plan than it has.
+    """
+    going = engine.metadata.deletion_timestamp is not None
+    releases = engine.spec.finally_ or (plan is not None and plan.finally_)
+    return bool(releases) and not is_held(engine) and not going
+
+
+def with_release(engine: TrialEngine, status: TrialEngineStatus, now: datetime) -> TrialEngineStatus:
+    """Return `status` with the condition Released as it follows from the rest of it."""
+    release = _release(engine, status)
+    if release is None:  # a repaired plan may have no `finally` any more
+        left = tuple(each for each in status.conditions if each.type != reasons.RELEASED)
+        return msgspec.structs.replace(status, conditions=left)
+    message = release.message
+    if release.status == "Unknown":
+        message = f"{message}. {_how_to_free(engine)}"
+    current = conditions.with_condition(
+        status.conditions,
+        reasons.RELEASED,
+        release.status,
+        release.reason,
+        now=now.astimezone(UTC),
+        generation=engine.metadata.generation,
+        message=message,
+    )
+    return msgspec.structs.replace(status, conditions=current)
+
+
+def judge_release(engine: TrialEngine) -> Set | None:
+    """Return what became of `finally` if no more of it will be run; None without it."""
+    return _judge(engine, engine.status) if engine.spec.finally_ else None
+
+
+def unreleased(engine: TrialEngine, status: TrialEngineStatus) -> tuple[Unreleased, ...]:
+    """Return the activities of `finally` that have not passed, in order."""
+    found = (_fault(status.activity(activity.name)) for activity in engine.spec.finally_)
+    return tuple(fault for fault in found if fault is not None)
+
+
+def release_events(
+    about: Trial | TrialEngine, engine: TrialEngine, new: TrialEngineStatus
+) -> tuple[RecordEvent, ...]:
+    """Return a Warning for each release that did not pass, if `new` is what says so for the first time.
+
+    On a TrialEngine, as its Trial is gone, they are all that is left: then they are recorded before `new`.
+    """
+    before = conditions.find(engine.status.conditions, reasons.RELEASED)
+    after = conditions.find(new.conditions, reasons.RELEASED)
+    if after is None or after.status != "False" or (before and before.message == after.message):
+        return ()
+    faults, first = unreleased(engine, new), isinstance(about, TrialEngine)
+    events = [
+        RecordEvent(about, fault.reason, f"release {fault.name}: {fault.why}", warning=True, first=first)
+        for fault in faults[:_MOST_EVENTS]
+    ]
+    if more := faults[_MOST_EVENTS:]:
+        listed = _listed(fault.name for fault in more)
+        rest = f"releases that did not pass: {listed}"
+        events.append(RecordEvent(about, after.reason, rest, warning=True, first=first))
+    return tuple(events)
+
+
+def _release(engine: TrialEngine, status: TrialEngineStatus) -> Set | None:
+    if not engine.spec.finally_:
+        return None
+    outcome = conditions.decided(status.conditions, reasons.SUCCEEDED)
+    if outcome is not None and (outcome.status == "True" or outcome.reason in _AFTER_FINALLY):
+        return _judge(engine, status)
+    if outcome is not None and not has_begun(status):
+        return NOTHING_TO_RELEASE
+    if status.stop is not None:
+        return Set(reasons.RELEASED, "Unknown", reasons.RELEASING, f"{_all(engine)} are run now")
+    when = "the trial ends" if outcome is None else "the trial is deleted, or restored and ends"
+    return Set(reasons.RELEASED, "Unknown", reasons.OWED, f"{_all(engine)} are run when {when}")
+
+
+def _judge(engine: TrialEngine, status: TrialEngineStatus) -> Set:
+    if not has_begun(status):
+        return NOTHING_TO_RELEASE
+    faults = unreleased(engine, status)
+    if not faults:
+        return Set(reasons.RELEASED, "True", reasons.RELEASED, f"passed: {_names(engine)}")
+    order = (reasons.FINALLY_FAILED, reasons.FINALLY_TIMED_OUT, reasons.FINALLY_NOT_RUN)
+    reason = next(each for each in order if any(fault.reason == each for fault in faults))
+    details = "; ".join(f"{fault.name}: {fault.why}" for fault in faults)
+    message = f"not released: {_listed(fault.name for fault in faults)} ({details})"
+    return Set(reasons.RELEASED, "False", reason, message)
+
+
+def _fault(activity: ActivityStatus) -> Unreleased | None:
+    """Return why an activity of `finally` counts as not released; None if it passed or had nothing to do."""
+    name, state = activity.name, activity.state
+    why = activity.message.removeprefix(f"{name}: ")[:_LONGEST_REASON]
+    if state == "Succeeded" or (state == "Skipped" and not why):
+        return None
+    if state == "Failed" and FINALLY_TOO_LATE not in why:
+        return Unreleased(name, reasons.FINALLY_FAILED, f"failed: {why}")
+    if state in ("Failed", "Skipped"):
+        begun = "cut off" if state == "Failed" else "never begun"
+        return Unreleased(name, reasons.FINALLY_TIMED_OUT, f"{begun}: {why}")
+    if state == "Running" or activity.start_time is not None:
+        return Unreleased(name, reasons.FINALLY_TIMED_OUT, "begun, but its pod ended before it did")
+    return Unreleased(name, reasons.FINALLY_NOT_RUN, "never begun")
+
+
+def _all(engine: TrialEngine) -> str:
+    return f"the activities of `finally` ({_names(engine)})"
+
+
+def _names(engine: TrialEngine) -> str:
+    return _listed(activity.name for activity in engine.spec.finally_)
+
+
+def _listed(found: Iterable[str]) -> str:
+    """Return names separated by commas, cut where the list gets too long."""
+    return ", ".join(_up_to(found))
+
+
+def _up_to(found: Iterable[str]) -> Iterator[str]:
+    length, left = 0, list(found)
+    for number, name in enumerate(left):
+        length += len(name) + 2
+        if length > _LONGEST_NAMES:
+            yield f"and {len(left) - number} more"
+            return
+        yield name
+
+
+def _how_to_free(engine: TrialEngine) -> str:
+    metadata = engine.metadata
+    return (
+        "Until then a finalizer holds this TrialEngine; without an operator, and once you have released by "
+        f"hand, free it: kubectl patch trialengine {metadata.name} -n {metadata.namespace} --type=merge "
+        """-p '{"metadata":{"finalizers":null}}'"""
+    )
