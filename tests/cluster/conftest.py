@@ -12,6 +12,7 @@ from tests.cluster.node_stage import Node, Pods, running_node
 from tests.cluster.operator_stage import Stage, TrialPlan, nap
 from tests.cluster.proxied_stage import ProxiedOperator, ProxiedStage
 from tests.cluster.proxy import Proxy
+from tests.cluster.registry_stage import Field
 from tests.cluster.rest_stage import LEVELS, Caller, Registry, TrialRegistry, sidecar
 
 from lcm_operator.local.cluster import Cluster
@@ -71,6 +72,14 @@ def stage(staffed: Cluster) -> Iterator[Stage]:
     staffed.up(find_programs(print))
     with fresh_namespace(staffed) as name:
         yield Stage(staffed, name)
+
+
+@pytest.fixture
+def field(stage: Stage) -> Iterator[Field]:
+    """A namespace with a registry that the test is, asked every second."""
+    registry = Registry()
+    yield Field(stage, registry)
+    registry.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -194,11 +195,16 @@ def sidecar(cluster: Cluster, namespace: str, folder: Path, **variables: str) ->
 
 
 class Registry:
-    """A trial registry on loopback: `trials` is its list, `answer` overrules it by path: (status, body)."""
+    """A trial registry on loopback: `trials` is its list, `answer` overrules it by path: (status, body).
+
+    `delays`: how many seconds it takes, by path; every path that has none by `delay`.
+    """
 
     def __init__(self) -> None:
         self.trials: list[Any] = []
         self.answer: dict[str, tuple[int, bytes]] = {}
+        self.delays: dict[str, float] = {}
+        self.delay = 0.0
         self.asked: list[str] = []
         self.authorizations: list[str | None] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -226,11 +232,13 @@ class Registry:
             def do_GET(self) -> None:
                 registry.asked.append(self.path)
                 registry.authorizations.append(self.headers.get("Authorization"))
+                time.sleep(registry.delays.get(self.path, registry.delay))
                 status, content = registry.reply(self.path)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+                with suppress(OSError):  # whoever asked may have given up
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
 
             def log_message(self, *_: Any) -> None:
                 """Keep the test's output quiet."""

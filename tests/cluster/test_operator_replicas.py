@@ -2,6 +2,7 @@
 
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 import requests
 from tests.cluster.conftest import fresh_namespace
-from tests.cluster.operator_stage import Stage, in_seconds
+from tests.cluster.operator_stage import Stage, Trial, in_seconds, nap
+from tests.cluster.rest_stage import Registry, TrialRegistry
 
 from lcm_operator.local.cluster import Cluster
 from lcm_operator.local.components import CONTROL_PLANE, OPERATORS
@@ -18,6 +20,7 @@ from lcm_operator.local.guard import guarded
 from lcm_operator.local.layout import LOOPBACK
 
 MANY = 30
+AHEAD = 45
 LONGEST_LAG = timedelta(seconds=20)
 
 
@@ -171,3 +174,43 @@ def test_a_standby_writes_nothing(pair: Pair):
 
 def address(pair: Pair, name: str, path: str) -> str:
     return f"http://{LOOPBACK}:{pair.cluster.layout.ports[name]}/{path}"
+
+
+def until_start(pair: Pair, trial: Trial, at: str) -> None:
+    wanted = datetime.fromisoformat(at)
+    pair.until(trial, lambda s: "startTime" in s and datetime.fromisoformat(s["startTime"]) == wanted)
+
+
+def test_a_replica_that_leads_again_starts_nothing_by_what_it_knew_before(pair: Pair):
+    registry = Registry()
+    begun, later = in_seconds(AHEAD), in_seconds(7200)
+    registry.trials = [{"id": "survey", "start_time": begun}]
+    told = pair.create(TrialRegistry, "default", {"url": registry.url, "intervalSeconds": 3600})
+    spec = {"registryRef": {"name": "default"}, "activities": [nap()]}
+    trial = pair.create(Trial, "survey", spec)
+    until_start(pair, trial, begun)
+    first, second = pair.leader(), pair.standby()
+
+    pair.cluster.layout.process(first).send(signal.SIGSTOP)
+    pair.wait(lambda: pair.leads(second))
+    pair.cluster.layout.process(first).send(signal.SIGCONT)
+    registry.trials = [{"id": "survey", "start_time": later}]
+    pair.annotate(told, sync="moved")
+    until_start(pair, trial, later)
+    pair.wait(lambda: requests.get(address(pair, first, "readyz"), timeout=5).ok)
+    registry.answer["/trial/"] = (503, b"away")
+
+    due = datetime.fromisoformat(begun)
+    pair.wait(lambda: datetime.now(UTC) >= due + timedelta(seconds=0.5))
+    pair.cluster.stop(second, signal.SIGKILL)
+    pair.wait(lambda: pair.leads(first))
+    seen = registry.asked.count("/trial/")
+    pair.wait(lambda: registry.asked.count("/trial/") > seen)
+    time.sleep(3)  # whatever it would do by its old knowledge it does at once
+
+    trial.reload()
+    assert "startedTime" not in trial.obj["status"]
+    assert datetime.fromisoformat(trial.obj["status"]["startTime"]) == datetime.fromisoformat(later)
+    assert len(trial.obj["status"]["registryMoves"]) == 1
+    assert not pair.pods_created()
+    registry.close()

@@ -1,56 +1,10 @@
 """A real operator asks a trial registry: times taken, moved, kept; trials imported, ignored, held back."""
 
-from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 import pykube
-import pytest
-from tests.cluster.operator_stage import OPERATOR_USER, Stage, Trial, condition, in_seconds, nap
-from tests.cluster.rest_stage import Registry, TrialRegistry
-
-FAR = "2031-07-01T08:00:00Z"
-LATER = "2031-07-02T08:00:00Z"
-
-
-class Field:
-    """A namespace with a registry that the test is, asked every second."""
-
-    def __init__(self, stage: Stage, registry: Registry) -> None:
-        self.stage, self.registry = stage, registry
-
-    def serve(self, **spec: Any) -> TrialRegistry:
-        wanted = {"url": self.registry.url, "intervalSeconds": 1, "trialTemplate": {"activities": [nap()]}}
-        return self.stage.create(TrialRegistry, "default", wanted | spec)
-
-    def trial(self, name: str, **spec: Any) -> Trial:
-        wanted = {"registryRef": {"name": "default"}, "activities": [nap()]}
-        return self.stage.create(Trial, name, wanted | spec)
-
-    def tells(self, **times: str) -> None:
-        self.registry.trials = [{"id": name, "start_time": time} for name, time in times.items()]
-
-    def until_start(self, trial: Trial, time: str) -> None:
-        at = datetime.fromisoformat(time)
-        self.stage.until(trial, lambda s: "startTime" in s and datetime.fromisoformat(s["startTime"]) == at)
-
-    def until_synced(self, registry: TrialRegistry, reason: str) -> None:
-        self.stage.until(registry, lambda _: condition(registry, "Synced")[1] == reason)
-
-    def until_asked_again(self) -> None:
-        """Wait for two more pulls: the second began after whatever stands in the API server now."""
-        seen = self.registry.asked.count("/trial/")
-        self.stage.wait(lambda: self.registry.asked.count("/trial/") >= seen + 2)
-
-    def names(self) -> set[str]:
-        return {trial.name for trial in self.stage.trials()}
-
-
-@pytest.fixture
-def field(stage: Stage) -> Iterator[Field]:
-    registry = Registry()
-    yield Field(stage, registry)
-    registry.close()
+from tests.cluster.operator_stage import OPERATOR_USER, Trial, condition, in_seconds, nap
+from tests.cluster.registry_stage import FAR, LATER, Field
 
 
 def test_a_trial_waits_for_its_time_and_is_moved_by_the_registry(field: Field):
@@ -205,12 +159,7 @@ def test_an_imported_trial_that_is_removed_is_ignored_until_somebody_schedules_i
     by_hand = field.trial("survey")
     field.stage.until(registry, lambda status: not status.get("ignored"))
     by_hand.delete()
-    field.stage.wait(lambda: imported(field, "survey"))
-
-
-def imported(field: Field, name: str) -> bool:
-    found = Trial.objects(field.stage.api, namespace=field.stage.namespace).get_or_none(name=name)
-    return found is not None and found.annotations.get("lcm.5gdrones.eu/imported-by") == "default"
+    field.stage.wait(lambda: field.imported("survey"))
 
 
 def test_an_imported_trial_that_vanishes_is_held_back_and_let_go_on(field: Field):

@@ -24,6 +24,7 @@ from lcm_operator.controllers.unreadable import LET_GO, end_unreadable
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.importing import release
 from lcm_operator.domain.observation import value_of
+from lcm_operator.domain.registry_times import read_by_creator
 from lcm_operator.domain.snapshot import Absent, Problem
 from lcm_operator.domain.trial_status import outcome, start_time
 from lcm_operator.kube.client import Client
@@ -326,8 +327,10 @@ class Apply:
         )
 
     async def _release_import(self, trial: Trial) -> None:
-        metadata, start, now = trial.metadata, start_time(trial), self._clock.now()
-        if trial.spec.registry_ref is not None and start is not None and start > now and not outcome(trial):
+        metadata = trial.metadata
+        start = start_time(trial) or value_of(read_by_creator(trial))
+        ahead = start is not None and start > self._clock.now() and outcome(trial) is None
+        if trial.spec.registry_ref is not None and start is not None and ahead:
             registry = (metadata.namespace, trial.spec.registry_ref.name)
             deleted = metadata.deletion_timestamp is not None
             await self._imports.note(registry, trial.trial_id, start, deleted=deleted)

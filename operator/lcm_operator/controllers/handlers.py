@@ -4,6 +4,7 @@ Only `on.event` handlers and one timer: they write nothing into the objects but 
 wall clock is the alarm's business, not kopf's.
 """
 
+import contextlib
 import dataclasses
 import logging
 from typing import Any
@@ -11,15 +12,14 @@ from typing import Any
 import kopf
 
 from lcm_operator.api import names
-from lcm_operator.api.storage import Malformed
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registries import Registries
-from lcm_operator.kube.errors import ApiError
 
 _RETRY_TICK_SECONDS = 10.0
 _TICK_SECONDS = 1.0
 _GONE = "DELETED"
+_ASK_REGISTRY = "ask_registry"
 log = logging.getLogger(__name__)
 
 
@@ -73,17 +73,14 @@ def _register_registries(
         names.GROUP,
         names.VERSION,
         "trialregistries",
+        id=_ASK_REGISTRY,
         interval=_TICK_SECONDS,
         when=exists,
         registry=registry,
     )
     async def ask_registry(body: kopf.Body, **_: Any) -> None:
-        try:
-            await registries.tick(dict(body))
-        except Malformed:
-            return  # reported when it was seen
-        except ApiError as error:
-            log.warning("TrialRegistry %s/%s: %s", body.metadata.namespace, body.metadata.name, error)
+        with contextlib.suppress(Malformed):  # reported when it was seen
+            registries.tick(dict(body))
 
     @kopf.on.event(names.GROUP, names.VERSION, "trialregistries", registry=registry)
     async def registry_changed(event: kopf.RawEvent, **_: Any) -> None:
@@ -95,7 +92,7 @@ def _register_registries(
             reconciler.take(reconciler.store.complaints.look_at_registry, event["object"])
             registries.know(metadata["namespace"], metadata["name"], metadata["uid"])
 
-    _without_finalizer(registry, "ask_registry")
+    _without_finalizer(registry, _ASK_REGISTRY)
 
 
 def _without_finalizer(registry: kopf.OperatorRegistry, timer: str) -> None:
@@ -106,9 +103,8 @@ def _without_finalizer(registry: kopf.OperatorRegistry, timer: str) -> None:
     or its CRD while no operator runs.
     """
     handlers = registry._spawning._handlers  # noqa: SLF001 - kopf has no option for it
-    for number, handler in enumerate(handlers):
-        if handler.id == timer:
-            handlers[number] = dataclasses.replace(handler, requires_finalizer=False)
+    (number,) = (number for number, handler in enumerate(handlers) if handler.id == timer)
+    handlers[number] = dataclasses.replace(handlers[number], requires_finalizer=False)
 
 
 class _NoDifferences(kopf.DiffBaseStorage):

@@ -1,0 +1,119 @@
+"""What was imported is remembered without a finalizer: nothing hangs and nothing comes back."""
+
+import signal
+from collections import Counter
+
+from tests.cluster.operator_stage import Trial, nap
+from tests.cluster.registry_stage import FAR, Field
+from tests.cluster.rest_stage import TrialRegistry
+
+from lcm_operator.local.programs import find_programs
+
+MANY = 200
+
+
+def test_nothing_that_is_imported_hangs_without_an_operator_or_comes_back(field: Field):
+    stage = field.stage
+    field.tells(survey=FAR, other=FAR)
+    registry = field.serve(**{"import": "All"})
+    stage.wait(lambda: field.names() == {"survey", "other"})
+    stage.until(registry, lambda status: len(status.get("imports", [])) == 2)
+    idle = stage.create(TrialRegistry, "idle", {"url": field.registry.url, "suspend": True})
+    stage.until(idle, lambda status: status.get("conditions"))
+
+    stage.cluster.stop("operator")
+    Trial.objects(stage.api, namespace=stage.namespace).get_by_name("survey").delete()
+    idle.delete()
+    stage.wait(lambda: field.names() == {"other"} and not idle.exists())
+    stage.cluster.up(find_programs(print))
+
+    field.until_asked_again()
+    assert field.names() == {"other"}
+    stage.until(registry, lambda status: status.get("ignored") == ["survey"])
+
+
+def test_a_namespace_goes_without_an_operator(field: Field):
+    stage = field.stage
+    field.tells(survey=FAR)
+    field.serve(**{"import": "All"})
+    stage.wait(lambda: field.names() == {"survey"})
+
+    stage.cluster.stop("operator", signal.SIGKILL)
+    stage.cluster.kubectl("delete", "namespace", stage.namespace, "--wait=false")
+
+    stage.wait(lambda: not stage.cluster.kubectl.get("namespace", stage.namespace))
+
+
+def test_an_operator_that_is_killed_while_it_imports_loses_and_doubles_nothing(field: Field):
+    stage = field.stage
+    field.tells(**{f"trial-{number}": FAR for number in range(MANY)})
+    registry = field.serve(**{"import": "All"})
+    for share in (1, MANY // 3, 2 * MANY // 3):
+        stage.wait(lambda share=share: len(field.names()) >= share)
+        stage.cluster.stop("operator", signal.SIGKILL)
+        stage.cluster.up(find_programs(print))
+
+    stage.until(registry, lambda status: status.get("imported") == MANY)
+    field.until_asked_again()
+    ids = Counter(trial.obj["spec"]["trialID"] for trial in stage.trials())
+    assert (len(ids), max(ids.values())) == (MANY, 1)
+    registry.reload()
+    assert "ignored" not in registry.obj["status"]
+    assert len(registry.obj["status"]["imports"]) == MANY
+
+
+def test_finalizers_of_earlier_versions_are_taken_off(field: Field):
+    stage = field.stage
+    stage.cluster.stop("operator")
+    field.tells(kept=FAR, deleted=FAR)
+    registry = held(field, TrialRegistry, "default", "timer", {"url": field.registry.url, "import": "All"})
+    spec = {"registryRef": {"name": "default"}, "activities": [nap()]}
+    noted = {"lcm.5gdrones.eu/registry-start-time": FAR}
+    kept = held(field, Trial, "kept", "import", spec, noted)
+    deleted = held(field, Trial, "deleted", "import", spec, noted)
+    deleted.delete()
+
+    stage.cluster.up(find_programs(print))
+
+    stage.wait(lambda: not deleted.exists())
+    stage.until(registry, lambda status: status.get("ignored") == ["deleted"])
+    for thing in (kept, registry):
+        stage.until(thing, lambda _, thing=thing: not thing.obj["metadata"].get("finalizers"))
+    assert field.imported("kept")
+    kept.delete()
+    stage.until(registry, lambda status: set(status.get("ignored", [])) == {"deleted", "kept"})
+    assert field.names() == set()
+
+
+def held(field, kind, name, finalizer, spec, annotations=None):
+    """Create an object with a finalizer as an earlier version made it."""
+    metadata = {
+        "name": name,
+        "namespace": field.stage.namespace,
+        "finalizers": [f"lcm.5gdrones.eu/{finalizer}"],
+        "annotations": annotations or {},
+    }
+    thing = kind(
+        field.stage.api,
+        {"apiVersion": kind.version, "kind": kind.kind, "metadata": metadata, "spec": spec},
+    )
+    thing.create()
+    return thing
+
+
+def test_a_registry_that_is_gone_is_not_asked_any_more(field: Field):
+    registry = field.serve()
+    field.until_asked_again()
+    registry.delete()
+    field.stage.wait(lambda: not registry.exists())
+
+    again = field.serve(intervalSeconds=3600)
+    field.until_synced(again, "Synced")
+    seen = field.registry.asked.count("/trial/")
+    other = field.stage.create(
+        TrialRegistry, "other", {"url": f"{field.registry.url}/x", "intervalSeconds": 1}
+    )
+    field.stage.wait(lambda: field.registry.asked.count("/x/trial/") >= 4)
+
+    assert field.registry.asked.count("/trial/") == seen
+    other.delete()

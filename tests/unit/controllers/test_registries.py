@@ -1,0 +1,352 @@
+"""When registries are asked, and what a pull writes: nothing beyond its term, and one error for itself."""
+
+import asyncio
+import itertools
+from collections.abc import Callable  # noqa: TC003 - annotated at run time
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import kopf
+import pytest
+
+from lcm_operator.controllers import handlers, metrics
+from lcm_operator.controllers.observer import Observer
+from lcm_operator.controllers.reconciler import Reconciler
+from lcm_operator.controllers.registries import Registries
+from lcm_operator.controllers.store import Store
+from lcm_operator.domain.snapshot import Settings
+from lcm_operator.kube.clock import NodeClock
+from lcm_operator.kube.errors import AlreadyExists, NotFound, Refused
+from lcm_operator.registry.client import RegistryClient
+from lcm_operator.registry.errors import BadStatus, Unreachable
+from lcm_operator.registry.listing import Listing
+from lcm_operator.registry.replies import Entry
+
+FAR = datetime(2031, 7, 1, tzinfo=UTC)
+Raw = dict[str, Any]
+
+
+class Api:
+    """What an API server keeps of Trials and one TrialRegistry; `before` is called with each write."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], Raw] = {}
+        self.writes: list[str] = []
+        self.before: Callable[[str], None] = lambda _: None
+        self._numbers = itertools.count(1)
+
+    async def get(self, resource, _namespace, name) -> Raw:
+        if (resource.plural, name) not in self.objects:
+            raise NotFound(404, "NotFound", name)
+        return deepcopy(self.objects[resource.plural, name])
+
+    async def create(self, resource, namespace, body) -> Raw:
+        name = body["metadata"]["name"]
+        self._write(f"create {name}")
+        if (resource.plural, name) in self.objects:
+            raise AlreadyExists(409, "AlreadyExists", name)
+        metadata = body["metadata"] | {"namespace": namespace, "uid": name, "generation": 1}
+        return self._put(resource.plural, body | {"metadata": metadata})
+
+    async def merge_patch(self, resource, _namespace, name, patch) -> Raw:
+        self._write(f"patch {name}")
+        found = deepcopy(self.objects[resource.plural, name])
+        found["spec"] |= patch.get("spec", {})
+        found["metadata"].setdefault("annotations", {}).update(patch["metadata"].get("annotations", {}))
+        return self._put(resource.plural, found)
+
+    async def json_patch(self, resource, _namespace, name, operations, *, subresource) -> Raw:
+        self._write(subresource)
+        found = deepcopy(self.objects[resource.plural, name])
+        for operation in operations:
+            key = operation["path"].removeprefix("/status").removeprefix("/")
+            if operation["path"] == "/status":
+                found["status"] = {}
+            elif operation["op"] == "remove":
+                del found["status"][key]
+            elif operation["path"].startswith("/status/"):
+                found["status"][key] = operation["value"]
+        return self._put(resource.plural, found)
+
+    def add(self, plural: str, raw: Raw) -> Raw:
+        return self._put(plural, raw)
+
+    def _put(self, plural: str, raw: Raw) -> Raw:
+        raw["metadata"]["resourceVersion"] = str(next(self._numbers))
+        self.objects[plural, raw["metadata"]["name"]] = deepcopy(raw)
+        return raw
+
+    def _write(self, what: str) -> None:
+        self.before(what)
+        self.writes.append(what)
+
+
+class Field:
+    """A leader, a TrialRegistry, and what the registry answers."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **spec: Any) -> None:
+        self.api, self.leads = Api(), True
+        self.times: dict[str, datetime] = {}
+        self.asked: list[str] = []
+        self.on_list: Callable[[], None] = lambda: None
+        self.store = Store(Settings(), NodeClock())
+        self.store.begin_term()
+        client: Any = self.api
+        observer = Observer(metrics.new_registry())
+        self.reconciler = Reconciler(
+            client, self.store, may_act=lambda: self.leads, observer=observer, clock=NodeClock()
+        )
+        self.registries = Registries(client, self.reconciler, lambda: self.leads)
+        self.told: list[str] = []
+        self.reconciler.tell = lambda *said, **_: self.told.append(said[2])  # type: ignore[method-assign]
+        self.registries._access.status._tell = self.reconciler.tell
+        metadata = {"name": "default", "namespace": "lab", "uid": "registry", "generation": 1}
+        wanted = {"url": "http://registry", "intervalSeconds": 3600} | spec
+        self.api.add("trialregistries", {"metadata": metadata, "spec": wanted})
+        monkeypatch.setattr(RegistryClient, "list_trials", lambda _, selection: self._list(selection))
+        monkeypatch.setattr(RegistryClient, "trial", lambda _, trial_id: self._one(trial_id))
+
+    def _list(self, selection) -> Listing:
+        self.asked.append("/")
+        self.on_list()
+        now = datetime.now(UTC)
+        kept = [Entry(key, at) for key, at in self.times.items() if key in selection.ids or at > now]
+        return Listing(tuple(kept), len(self.times))
+
+    def _one(self, trial_id: str) -> Entry:
+        self.asked.append(trial_id)
+        raise BadStatus(404, b"")
+
+    def trial(self, name: str, **annotations: str) -> None:
+        metadata = {"name": name, "namespace": "lab", "uid": name, "generation": 1}
+        spec = {"registryRef": {"name": "default"}}
+        raw = {"metadata": metadata | {"annotations": annotations}, "spec": spec}
+        self.store.put_trial(self.api.add("trials", raw))
+
+    def imported(self, name: str, **annotations: str) -> None:
+        self.trial(name, **{"lcm.5gdrones.eu/imported-by": "default"} | annotations)
+
+    async def tick(self) -> None:
+        """Tick, and wait until all that this has begun has come to its end."""
+        self.registries.tick(self.api.objects["trialregistries", "default"])
+        course = self.registries._courses.get("registry")
+        for task in ("pulling", "looking"):
+            if course is not None and (running := getattr(course, task)) is not None:
+                await running
+
+    @property
+    def status(self) -> Raw:
+        found: Raw = self.api.objects["trialregistries", "default"].get("status", {})
+        return found
+
+    def shown(self) -> dict[str, tuple[str, str]]:
+        return {each["type"]: (each["status"], each["reason"]) for each in self.status["conditions"]}
+
+
+@pytest.fixture
+def field(monkeypatch: pytest.MonkeyPatch) -> Field:
+    return Field(monkeypatch, **{"import": "All", "onVanished": "Suspend"})
+
+
+def lose(field: Field) -> None:
+    field.leads = False
+
+
+def lead_again(field: Field) -> None:
+    field.store.begin_term()
+
+
+@pytest.mark.parametrize("change", [lose, lead_again])
+def test_a_leader_whose_term_ended_during_a_pull_writes_nothing(field, change):
+    field.times = {"new": FAR}
+    field.imported("back", **{"lcm.5gdrones.eu/vanished": "2026-11-24T09:00:00Z"})
+    field.imported("gone")
+    field.times |= {"back": FAR}
+    field.on_list = lambda: change(field)
+
+    asyncio.run(field.tick())
+
+    assert field.api.writes == []
+    assert all(
+        look.answered is None for look in field.store.registries.looks(field.store.trials_in("lab")).values()
+    )
+
+
+@pytest.mark.parametrize("change", [lose, lead_again])
+def test_a_leader_whose_term_ends_between_two_writes_stops_there(field, change):
+    field.times = {f"t{number}": FAR for number in range(100)}
+
+    def before(_: str) -> None:
+        if len(field.api.writes) == 10:
+            change(field)
+
+    field.api.before = before
+    asyncio.run(field.tick())
+
+    assert 11 <= len(field.api.writes) <= 11 + 8
+    assert "status" not in field.api.writes
+
+
+def test_a_refused_create_stops_no_other_and_is_shown(field):
+    field.times = {"a": FAR, "b": FAR, "c": FAR}
+
+    def refuse(what: str) -> None:
+        if what == "create b":
+            raise Refused(403, "Forbidden", "exceeded quota")
+
+    field.api.before = refuse
+    asyncio.run(field.tick())
+
+    assert {name for kind, name in field.api.objects if kind == "trials"} == {"a", "c"}
+    assert field.shown() == {"Synced": ("True", "Synced"), "Imported": ("False", "ImportFailed")}
+    assert (field.status["imported"], field.status["notImported"], field.status["failed"]) == (2, 1, 1)
+    assert "WritesFailed" in field.told or "ImportFailed" in field.told
+
+
+def test_a_quota_that_is_used_up_is_not_tried_for_each(field):
+    field.times = {f"t{number}": FAR for number in range(1000)}
+    tried = []
+
+    def refuse(what: str) -> None:
+        if what.startswith("create"):
+            tried.append(what)
+            raise Refused(403, "Forbidden", "exceeded quota")
+
+    field.api.before = refuse
+    asyncio.run(field.tick())
+
+    assert len(tried) == 50
+    assert (field.status["notImported"], field.status["failed"]) == (1000, 50)
+
+
+def test_imports_are_remembered_batch_by_batch_and_their_removal_is_noticed(field):
+    field.times = {f"t{number}": FAR for number in range(120)}
+    asyncio.run(field.tick())
+    assert field.api.writes.count("status") == 4
+    assert len(field.status["imports"]) == 120
+
+    del field.api.objects["trials", "t5"]
+    field.store.drop_trial("lab", "t5", "t5")
+    field.registries._courses.clear()
+    asyncio.run(field.tick())
+
+    assert list(field.status["ignored"]) == ["t5"]
+    assert ("trials", "t5") not in field.api.objects
+
+
+def test_an_import_that_the_watch_has_not_shown_yet_is_not_taken_for_removed(field):
+    field.times = {"a": FAR}
+    asyncio.run(field.tick())
+    field.store.drop_trial("lab", "a", "a")
+    field.store._dead.clear()
+    field.registries._courses.clear()
+
+    asyncio.run(field.tick())
+
+    assert "ignored" not in field.status
+    assert field.store.trial("lab", "a") is not None
+
+
+def test_every_trial_that_has_vanished_is_suspended_in_its_turn(field):
+    for number in range(120):
+        field.imported(f"t{number}")
+
+    async def scenario() -> None:
+        for _ in range(3):
+            for course in field.registries._courses.values():
+                course.due = None
+            await field.tick()
+
+    asyncio.run(scenario())
+
+    assert sum(raw["spec"].get("suspend", False) for raw in field.api.objects.values()) == 120
+
+
+def test_a_registry_that_fails_is_asked_again_after_a_growing_pause(field):
+    def fail() -> None:
+        raise Unreachable("http://registry", "no")
+
+    field.on_list = fail
+    pauses = []
+
+    async def scenario() -> None:
+        for _ in range(4):
+            for course in field.registries._courses.values():
+                course.due = None
+            before = NodeClock().elapsed()
+            await field.tick()
+            pauses.append(field.registries._courses["registry"].due - before)
+
+    field.api.objects["trialregistries", "default"]["spec"]["intervalSeconds"] = 2
+    asyncio.run(scenario())
+
+    assert [round(pause / 2) for pause in pauses] in (
+        [[1, 2, 4, 8]] + [[1, 2, a, b] for a in (3, 4, 5) for b in range(6, 11)]
+    )
+    assert field.shown()["Synced"] == ("False", "RegistryUnreachable")
+
+
+def test_a_registry_that_nobody_may_read_is_not_asked_every_second(field):
+    def refuse(what: str) -> None:
+        if what == "status":
+            raise Refused(403, "Forbidden", "no")
+
+    field.api.before = refuse
+
+    async def scenario() -> None:
+        for _ in range(5):
+            await field.tick()
+
+    asyncio.run(scenario())
+
+    assert field.asked.count("/") == 1
+
+
+def test_a_registry_is_asked_at_once_when_a_trial_wants_to_know_and_the_trial_is_decided_about(field):
+    field.trial("a")
+    (key,) = field.store.all_keys()
+
+    async def scenario() -> None:
+        await field.tick()
+        field.registries._courses["registry"].begun -= 10
+        field.times = {"a": FAR}
+        field.store.registries.want(field.store.trial("lab", "a"), key, datetime.now(UTC))
+        await field.registries._courses["registry"].pulling
+
+    asyncio.run(scenario())
+
+    assert field.asked.count("/") == 2
+    (look,) = field.store.registries.looks(field.store.trials_in("lab")).values()
+    assert look.answered is not None
+    assert look.wanted is not None
+    assert datetime.now(UTC) - look.answered < timedelta(seconds=10)
+    assert key in field.reconciler.queue._queued
+
+
+def test_a_standby_asks_nobody(field):
+    field.leads = False
+    asyncio.run(field.tick())
+    assert field.asked == []
+
+
+def test_an_unreadable_registry_is_reported_once(field):
+    field.api.objects["trialregistries", "default"]["spec"]["url"] = 5
+    for _ in range(3):
+        asyncio.run(field.tick())
+    assert field.told == ["Malformed"]
+
+
+def test_kopfs_timer_puts_no_finalizer_on_a_registry(field):
+    registry = kopf.OperatorRegistry()
+    handlers.register(registry, field.reconciler, field.registries)
+
+    (timer,) = [each for each in registry._spawning._handlers if each.id == "ask_registry"]
+
+    assert timer.requires_finalizer is False
+    assert timer.when is not None
+    assert not timer.when(meta={"uid": "registry"})
+    field.registries.know("lab", "default", "registry")
+    assert timer.when(meta={"uid": "registry"})
+    field.registries.forget("lab", "default", "registry")
+    assert not timer.when(meta={"uid": "registry"})
