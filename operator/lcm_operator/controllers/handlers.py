@@ -37,6 +37,7 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries
         raw, metadata = event["object"], event["object"]["metadata"]
         if event["type"] == _GONE:
             reconciler.lose_trial(metadata["namespace"], metadata["name"], metadata["uid"])
+            registries.trial_removed(raw)
         else:
             reconciler.take_trial(raw)
 

@@ -107,6 +107,13 @@ class Registries:
         if (namespace, name) not in self._known.values():
             self._store.registries.forget((namespace, name))
 
+    def trial_removed(self, raw: Mapping[str, Any]) -> None:
+        """Have the registry of an imported Trial asked that was removed before its start: then it is noted."""
+        metadata, started = raw["metadata"], "startedTime" in raw.get("status", {})
+        imported_by = (metadata.get("annotations") or {}).get(names.ANNOTATION_IMPORTED_BY)
+        if imported_by is not None and not started and self._may_act():
+            self._store.registries.ask((metadata["namespace"], imported_by))
+
     def _report_unreadable(self, raw: Mapping[str, Any], error: Malformed) -> None:
         metadata = parse(raw["metadata"], Metadata)
         if not self._may_act() or self._unreadable.get(metadata.uid) == str(error):

@@ -89,6 +89,11 @@ class RegistryTimes:
         known.is_wanted = True
         self.call(place)
 
+    def ask(self, place: Place) -> None:
+        """Have a registry asked at once, for no trial in particular."""
+        self._known[place].is_wanted = True
+        self.call(place)
+
     def is_wanted(self, place: Place) -> bool:
         """Return whether somebody wants a registry to be asked."""
         return place in self._known and self._known[place].is_wanted
