@@ -66,7 +66,8 @@ def test_finalizers_of_earlier_versions_are_taken_off(field: Field):
     stage = field.stage
     stage.cluster.stop("operator")
     field.tells(kept=FAR, deleted=FAR)
-    registry = held(field, TrialRegistry, "default", "timer", {"url": field.registry.url, "import": "All"})
+    wanted = {"url": field.registry.url, "import": "All", "intervalSeconds": 3600}
+    registry = held(field, TrialRegistry, "default", "timer", wanted)
     spec = {"registryRef": {"name": "default"}, "activities": [nap()]}
     noted = {"lcm.5gdrones.eu/registry-start-time": FAR}
     kept = held(field, Trial, "kept", "import", spec, noted)

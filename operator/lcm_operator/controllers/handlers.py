@@ -12,6 +12,7 @@ from typing import Any
 import kopf
 
 from lcm_operator.api import names
+from lcm_operator.api.storage import Malformed
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registries import Registries

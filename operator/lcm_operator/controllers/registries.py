@@ -15,8 +15,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lcm_operator.api import names, reasons
-from lcm_operator.api.metadata import Metadata
+from lcm_operator.api import names
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.controllers.reconciler import Reconciler
@@ -73,7 +72,6 @@ class Registries:
         self._access = Access(client, reconciler, status, may_act, Slots(_LISTS), Slots(_LOOK_UPS))
         self._courses: dict[str, _Course] = {}
         self._known: dict[str, Place] = {}
-        self._unreadable: dict[str, str] = {}
         self._store.registries.call = self._called
 
     def know(self, namespace: str, name: str, uid: str) -> None:
@@ -85,12 +83,8 @@ class Registries:
         return uid in self._known
 
     def tick(self, raw: Mapping[str, Any]) -> None:
-        """Begin to ask the registry if that is due; one that can't be read is reported once."""
-        try:
-            registry = parse(raw, TrialRegistry)
-        except Malformed as error:
-            self._report_unreadable(raw, error)
-            return
+        """Begin to ask the registry if that is due. Raises Malformed."""
+        registry = parse(raw, TrialRegistry)
         uid = registry.metadata.uid
         if not self._may_act():
             self._drop(uid)  # a new leader asks at once
@@ -102,26 +96,16 @@ class Registries:
     def forget(self, namespace: str, name: str, uid: str) -> None:
         """Forget a TrialRegistry that is gone, but not the one that was made under its name since."""
         self._known.pop(uid, None)
-        self._unreadable.pop(uid, None)
         self._drop(uid)
         if (namespace, name) not in self._known.values():
             self._store.registries.forget((namespace, name))
 
     def trial_removed(self, raw: Mapping[str, Any]) -> None:
-        """Have the registry of an imported Trial asked that was removed before its start: then it is noted."""
+        """Have the removal of an imported Trial noted that has not started: its registry is asked."""
         metadata, started = raw["metadata"], "startedTime" in raw.get("status", {})
         imported_by = (metadata.get("annotations") or {}).get(names.ANNOTATION_IMPORTED_BY)
         if imported_by is not None and not started and self._may_act():
             self._store.registries.ask((metadata["namespace"], imported_by))
-
-    def _report_unreadable(self, raw: Mapping[str, Any], error: Malformed) -> None:
-        metadata = parse(raw["metadata"], Metadata)
-        if not self._may_act() or self._unreadable.get(metadata.uid) == str(error):
-            return
-        self._unreadable[metadata.uid] = str(error)
-        why = f"this version can't read the object: {error}"
-        log.warning("TrialRegistry %s/%s: %s", metadata.namespace, metadata.name, why)
-        self._access.reconciler.tell("TrialRegistry", metadata, reasons.MALFORMED, why, warning=True)
 
     def _drop(self, uid: str) -> None:
         course = self._courses.pop(uid, None)

@@ -330,13 +330,6 @@ def test_a_standby_asks_nobody(field):
     assert field.asked == []
 
 
-def test_an_unreadable_registry_is_reported_once(field):
-    field.api.objects["trialregistries", "default"]["spec"]["url"] = 5
-    for _ in range(3):
-        asyncio.run(field.tick())
-    assert field.told == ["Malformed"]
-
-
 def test_kopfs_timer_puts_no_finalizer_on_a_registry(field):
     registry = kopf.OperatorRegistry()
     handlers.register(registry, field.reconciler, field.registries)
