@@ -17,6 +17,7 @@ from lcm_operator.engine.templates import Scope, TemplateError
 LISTS = ("activities", "onFailure", "finally")
 _MOST_ACTIVITIES = 128
 _YEARS = range(2000, 9999)
+_ALL_YEARS = range(1, 10_000)
 # `\0` stands for a parameter; possessive, as the slashes of `://` end no host.
 _BEYOND_AUTHORITY = re.compile(r"(?:https?://|\0(?:://)?+)[^/?#]*[/?#]")
 Found = Iterator[Place]
@@ -81,16 +82,19 @@ def _foreign_authority(url: Any) -> Found:
             built += "\0"
 
 
-def _starts_never(moment: Any) -> Found:
-    if not isinstance(moment, str):
-        return
-    try:
-        found = datetime.fromisoformat(moment)
-        years = {found.astimezone(UTC).year} if found.tzinfo is not None and "T" in moment else set()
-    except (ValueError, OverflowError):
-        years = set()
-    if not years & set(_YEARS):
-        yield ()
+def _outside(years: range) -> Callable[[Any], Found]:
+    def find(moment: Any) -> Found:
+        if not isinstance(moment, str):
+            return
+        try:
+            found = datetime.fromisoformat(moment)
+            seen = {found.astimezone(UTC).year} if found.tzinfo is not None and "T" in moment else set()
+        except (ValueError, OverflowError):
+            seen = set()
+        if not seen & set(years):
+            yield ()
+
+    return find
 
 
 def _not_one_of(*fields: str) -> Callable[[Any], Found]:
@@ -172,7 +176,8 @@ RULES: dict[str, Callable[[Any], Found]] = {
     ),
     "onFailure, finally and finishAt may only stand beside activities": _lists_alone,
     "startTime must lie in the years 2000 to 9998, in RFC 3339 with an offset such as"
-    " 2026-11-24T10:00:00+02:00": _starts_never,
+    " 2026-11-24T10:00:00+02:00": _outside(_YEARS),
+    "the time must be one in RFC 3339 with an offset, such as 2026-11-24T10:00:00Z": _outside(_ALL_YEARS),
     "the names of parameters must have 1 to 128 characters": _keys_beyond(128),
     "a key must have 1 to 317 characters": _keys_beyond(317),
     "containers must hold one named engine": _no_engine,
