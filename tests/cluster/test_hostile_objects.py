@@ -82,7 +82,7 @@ class Hostile(Stage):
         """Return what kubectl makes of these objects; no decoder of Python's takes them."""
         return self.cluster.kubectl(
             "get", plurals, f"--namespace={self.namespace}", f"--output=jsonpath={jsonpath}"
-        )
+        ).stdout
 
     def complaints(self) -> dict[tuple[str, str], int]:
         """Return how many Events there are of each object that can't be read."""
