@@ -1,0 +1,101 @@
+"""What partners answer and what stands in its TrialEngine ends no engine but with a message."""
+
+import asyncio
+import contextlib
+from types import SimpleNamespace
+
+import pytest
+from tests.unit.engine.builders import NOW, POD, engine, nap
+
+from lcm_operator.api.storage import serialise
+from lcm_operator.engine import backoff
+from lcm_operator.engine.activities.exchange import Came
+from lcm_operator.engine.checkpoint import Checkpoint
+from lcm_operator.engine.follower import Follower
+from lcm_operator.engine.templates import Scope, TemplateError
+from lcm_operator.wire.replies import Headers
+
+
+def nested(levels, value=1):
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("levels", [70, 900, 5_000, 100_000])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ response.json }}",
+        "{{ response.json == response.json }}",
+        "{{ response.json | string }}",
+        "{{ response.json | tojson }}",
+        "x{{ response.json }}",
+        "{{ response.json | length }}",
+    ],
+)
+def test_reply_of_any_depth_gives_a_value_or_a_message(source, levels):
+    came = Came(200, Headers(), b"[" * levels + b"]" * levels)
+    scope = Scope({"response": came.variables()})
+    with contextlib.suppress(TemplateError):
+        scope.value(source)
+
+
+def test_message_names_the_depth_of_a_reply():
+    scope = Scope({"response": Came(200, Headers(), b"[" * 100_000 + b"]" * 100_000).variables()})
+    with pytest.raises(TemplateError, match="too deep"):
+        scope.value("{{ response.json }}")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ " + "(" * 1_500 + "1" + ")" * 1_500 + " }}",
+        "{{ " + "[" * 3_000 + "]" * 3_000 + " }}",
+        "{{ " + "not " * 2_000 + "1 }}",
+        "{{ " + "-" * 4_000 + "1 }}",
+    ],
+)
+def test_expression_that_nests_too_deep_is_an_error_of_the_expression(source):
+    with pytest.raises(TemplateError) as raised:
+        Scope({}).value(source)
+    assert len(str(raised.value)) < 500
+
+
+def test_output_that_nests_too_deep_fails_its_activity():
+    checkpoint = Checkpoint.from_storage(engine(nap("one")).status, ["one"])
+    assert checkpoint.too_large("one", {"x": nested(63)}, {}) is None
+    assert checkpoint.too_large("one", {"x": nested(64)}, {}).startswith(
+        "OutputTooDeep: nests deeper than 64"
+    )
+
+
+def test_engine_waits_for_a_trial_engine_that_it_can_read(monkeypatch):
+    monkeypatch.setattr(backoff, "_FIRST_SECONDS", 0.0)
+    good = serialise(engine(nap("one"), resourceVersion="2"))
+    good["status"] = {
+        "podRef": {"name": "example-1", "uid": POD, "notBefore": NOW.isoformat()},
+        "attempt": 1,
+    }
+    answers = [good | {"status": {"attempt": "two"}}, good | {"spec": 5}, good]
+
+    class Client:
+        access = SimpleNamespace(namespace="lab")
+
+        async def get(self, *_):
+            return answers.pop(0) if len(answers) > 1 else answers[0]
+
+        async def watch(self, *_, **__):
+            await asyncio.Event().wait()
+            yield "BOOKMARK", {}
+
+    async def granted():
+        follower = Follower(Client(), "example", POD, lambda: NOW)
+        task = asyncio.create_task(follower.follow())
+        try:
+            async with asyncio.timeout(5):
+                return await follower.granted()
+        finally:
+            task.cancel()
+
+    assert asyncio.run(granted()).status.attempt == 1

@@ -1,0 +1,97 @@
+"""What somebody writes into an object or a request costs the sidecar one answer, and nobody else anything."""
+
+import asyncio
+import contextlib
+import json
+import logging
+
+import msgspec
+import pytest
+
+from lcm_operator.api.storage import Malformed
+from lcm_operator.kube.client import Json
+from lcm_operator.rest import bodies
+from lcm_operator.rest.notes import Content
+from lcm_operator.rest.projections import engine_of, trial_of
+from lcm_operator.rest.refused import Refused
+from lcm_operator.rest.view import View
+from lcm_operator.rest.watching import Watching
+
+DEEP = msgspec.json.decode(b"[" * 900 + b"]" * 900)
+PLACES = ["spec", "status", "startTime", "trialID", "conditions", "engineRef", "startedTime"]
+TEXTS = ["[" * 5_000, '[{"x":' + "[" * 5_000, "\ud800", "[1]", "{}", '["a"', '[{"hash":1}]']
+VALUES = [None, 5, "text", [], {}, DEEP, True, {"type": DEEP}, [DEEP]]
+
+
+def raw(**parts: object) -> Json:
+    return {"metadata": {"name": "x", "uid": "u", "resourceVersion": "3"}, "spec": {}} | parts
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("project", [trial_of, engine_of])
+def test_projection_of_any_object_is_made_or_malformed(project, place, value):
+    for parts in ({place: value}, {"spec": {place: value}}, {"status": {place: value}}):
+        with contextlib.suppress(Malformed):
+            assert project(raw(**parts)).name == "x"
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("key", ["heartbeats", "tokens"])
+def test_config_map_of_any_content_is_read_or_malformed(key, text):
+    with pytest.raises(Malformed):
+        Content.parse({"data": {key: text}})
+
+
+@pytest.mark.parametrize("levels", [50, 500, 900, 1_500, 30_000])
+@pytest.mark.parametrize("form", ["%s", '{"trial_id": %s, "start_time": "x"}', '{"start_time": %s}'])
+def test_body_of_any_depth_is_refused(form, levels):
+    body = (form % ("[" * levels + "]" * levels)).encode()
+    with pytest.raises((Refused, bodies.Invalid)) as refused:
+        bodies.from_body(bodies.Scheduling, body)
+    if isinstance(refused.value, bodies.Invalid):
+        json.dumps(refused.value.faults)
+
+
+class Client:
+    """Lists and watches what it was given, once."""
+
+    def __init__(self, trials):
+        self.trials = trials
+        self.seen = asyncio.Event()
+
+    async def pages(self, resource, _namespace):
+        yield (self.trials if resource.plural == "trials" else []), "5"
+
+    async def list(self, *_, **__):
+        return [], "5"
+
+    async def watch(self, resource, _namespace, **_):
+        if resource.plural == "trials":
+            for trial in self.trials:
+                yield "MODIFIED", trial
+            self.seen.set()
+        await asyncio.Event().wait()
+
+
+def test_object_that_cannot_be_read_is_logged_once_and_harms_no_other(caplog):
+    good = raw(spec={"startTime": "2031-01-01T08:00:00Z"})
+    bad = raw(spec=DEEP, metadata={"name": "bad", "uid": "b", "resourceVersion": "4"})
+
+    async def watched():
+        client, view = Client([bad, good, bad]), View()
+        watching = Watching(client, view, "lab", "default")
+        task = asyncio.create_task(watching.run())
+        async with asyncio.timeout(5):
+            await client.seen.wait()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return view
+
+    with caplog.at_level(logging.WARNING):
+        view = asyncio.run(watched())
+    assert view.trial("x") is not None
+    assert view.trial("bad") is None
+    assert len(caplog.records) == 1
+    assert "object=bad" in caplog.text
