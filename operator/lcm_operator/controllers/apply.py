@@ -6,7 +6,8 @@ can't be reached; both mean: look and decide again.
 """
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
+from itertools import islice
 from typing import Any, assert_never
 
 from lcm_operator.api import names, reasons
@@ -17,6 +18,7 @@ from lcm_operator.api.trial import Trial, TrialStatus
 from lcm_operator.controllers.admission import check
 from lcm_operator.controllers.import_memory import ImportMemory
 from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.members import MOST_AT_ONCE
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
@@ -56,7 +58,7 @@ class Apply:
             case act.DeleteTrial(trial=trial):
                 await self._confirm_engine(key)
                 await self._delete_as_seen(TRIALS, trial.metadata)
-                await self.read(key)
+                await self.read(key, {trial.metadata.name})
             case act.CreateEngine(manifest=manifest):
                 await self._create_engine(key, manifest)
             case act.DeleteEngine(engine=engine):
@@ -105,13 +107,19 @@ class Apply:
             case _:
                 assert_never(action)
 
-    async def read(self, key: Key) -> None:
-        """Read everything of a slot again: what we knew has turned out to be old."""
-        await self._read_trials(key)
+    async def read(self, key: Key, about: Collection[str] = ()) -> None:
+        """Read again what a decision rested on and has turned out to be old: not all of thousands of Trials.
+
+        That is the TrialEngine, the holder of the ID and the Trials named in `about`.
+        """
+        chosen = self._store.holder(key)
+        names_ = {*about, *({chosen.metadata.name} if chosen is not None else ())}
+        await self._read_trials(key, names_)
         await self.read_engine(key)
 
-    async def _read_trials(self, key: Key) -> None:
-        for trial in list(self._store.slot(key).trials.values()):
+    async def _read_trials(self, key: Key, about: Collection[str]) -> None:
+        members = self._store.slot(key).trials
+        for trial in [trial for name in about if (trial := members.get(name)) is not None]:
             try:
                 raw = await self._client.get(TRIALS, key.namespace, trial.metadata.name)
             except NotFound:
@@ -250,9 +258,13 @@ class Apply:
             raise Conflict(409, "EngineHasChanged", f"TrialEngine {key.engine} has changed meanwhile")
 
     async def _confirm_trials(self, key: Key) -> None:
-        """Raise Conflict if a Trial of the slot is in another state than was decided on, or gone."""
-        before = list(self._store.slot(key).trials.values())
-        await self._read_trials(key)
+        """Raise Conflict if the Trial of a TrialEngine is in another state than was decided on, or gone.
+
+        Of a TrialEngine whose Trial is not known: if another one that may hold the ID is.
+        """
+        members, chosen = self._store.slot(key).trials, self._store.holder(key)
+        before = [chosen] if chosen is not None else list(islice(members.values(), MOST_AT_ONCE))
+        await self._read_trials(key, [trial.metadata.name for trial in before])
         after = self._store.slot(key).trials
         if any(_version(after.get(trial.metadata.name)) != _version(trial) for trial in before):
             raise Conflict(409, "TrialHasChanged", f"a Trial of {key.engine} has changed meanwhile")

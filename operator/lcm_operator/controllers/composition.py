@@ -24,6 +24,7 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import NodeClock
+from lcm_operator.kube.resources import TRIAL_ENGINES, TRIAL_PLANS, TRIALS
 from lcm_operator.kube.session import open_session, pooled
 from lcm_operator.process import Stopping
 
@@ -144,7 +145,8 @@ async def _watch(
     if stop_kopf.is_set():
         return
     store = reconciler.store
-    responses = response_class({"trials": store.known_trials, "trialplans": store.known_plans})
+    lists = {TRIALS: store.known_trials, TRIAL_ENGINES: store.known_engines, TRIAL_PLANS: store.known_plans}
+    responses = response_class({resource.plural: known for resource, known in lists.items()})
     access = client.access
     registry = kopf.OperatorRegistry()
     settings = kopf.OperatorSettings()

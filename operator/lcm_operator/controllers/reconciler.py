@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -234,7 +235,9 @@ class Reconciler:
 
     async def _step(self, key: Key, urgency: Urgency) -> None:
         """Do the next step of a slot, unless it is less urgent than what the worker was given it for."""
-        decision = decide(self.store.snapshot(key), self._clock.now())
+        now = self._clock.now()
+        decision = decide(self.store.snapshot(key, now), now)
+        self.store.slot(key).trials.settle(decision.rests)
         self._left.pop(key, None)
         if not decision.actions:
             self._rest(key, decision)
@@ -253,12 +256,12 @@ class Reconciler:
             log.warning("%s/%s: %s", key.namespace, key.engine, error)
             self.enqueue(key, decision.urgency)
         except Conflict:
-            await self._read_again(key, decision.urgency)
+            await self._read_again(key, decision)
         except Unavailable as error:
             self._retry(key, decision.urgency, error)
         except ApiError as error:
             log.warning("%s/%s: %s", key.namespace, key.engine, error)
-            await self._read_again(key, Urgency.ROUTINE)
+            await self._read_again(key, replace(decision, urgency=Urgency.ROUTINE))
         else:
             self._go_on(key, decision)
 
@@ -284,11 +287,17 @@ class Reconciler:
         self.queue.add(key, decision.urgency)
 
     def _rest(self, key: Key, decision: Decision) -> None:
-        if decision.wake_at is not None:
+        members = self.store.slot(key).trials
+        others = members.next_wake()
+        if others is not None and (decision.wake_at is None or others < decision.wake_at):
+            self.alarm.set(key, others, Urgency.ROUTINE)
+        elif decision.wake_at is not None:
             self.alarm.set(key, decision.wake_at, decision.wake_urgency)
         else:
             self.alarm.clear(key)
             self.store.forget_if_empty(key)
+        if members.has_unsettled():
+            self.queue.add(key, Urgency.ROUTINE)
 
     def _ring_at_start(self, key: Key) -> None:
         """Ring at the start time, whatever is done or not done before it."""
@@ -296,13 +305,14 @@ class Reconciler:
         if begin is not None and begin > self._clock.now():
             self.alarm.set(key, begin, Urgency.START)
 
-    async def _read_again(self, key: Key, urgency: Urgency) -> None:
+    async def _read_again(self, key: Key, decision: Decision) -> None:
+        """Read what a decision was about, which has turned out to be old, and retry."""
         try:
-            await self._apply.read(key)
+            await self._apply.read(key, decision.about())
         except ApiError as error:
-            self._retry(key, urgency, error)
+            self._retry(key, decision.urgency, error)
         else:
-            self._retry(key, urgency, None)
+            self._retry(key, decision.urgency, None)
 
     def _retry(self, key: Key, urgency: Urgency, error: Exception | None) -> None:
         """Look again after a pause that doubles, up to 5 s; the first time at once if we know why.

@@ -42,11 +42,14 @@ class RegistryTimes:
     def __init__(self) -> None:
         self._known: defaultdict[Place, _Known] = defaultdict(_Known)
         self._term = 0
+        self.news = 0
+        """Grows whenever there may be something new."""
         self.call: Callable[[Place], None] = lambda _: None
 
     def begin_term(self, term: int = 0) -> None:
         """Drop all that earlier terms learnt: other leaders may know better by now."""
         self._term = term
+        self.news += 1
         self._known.clear()
 
     def report_list(
@@ -61,22 +64,26 @@ class RegistryTimes:
             if trial_id in own
         }
         known.reports, known.failed, known.is_wanted = reports, None, False
+        self.news += 1
         known.failed_singly = {key: why for key, why in known.failed_singly.items() if key in own}
 
     def report_one(self, place: Place, trial_id: str, time: datetime | None, read: datetime) -> None:
         """Remember what a registry reported of one trial; None: that it does not have it."""
         known = self._known[place]
         known.reports[trial_id] = Observation(time, read, self._term)
+        self.news += 1
         known.failed_singly.pop(trial_id, None)
 
     def fail(self, place: Place, why: str, read: datetime) -> None:
         """Remember that a registry gave no list."""
         known = self._known[place]
         known.failed, known.is_wanted = Observation(why, read, self._term), False
+        self.news += 1
 
     def fail_one(self, place: Place, trial_id: str, why: str, read: datetime) -> None:
         """Remember that a registry reported nothing of one trial."""
         self._known[place].failed_singly[trial_id] = Observation(why, read, self._term)
+        self.news += 1
 
     def want(self, trial: Trial, key: Key, now: datetime) -> None:
         """Have the registry of a Trial asked at once; the Trial waits for what comes of it."""
@@ -109,6 +116,7 @@ class RegistryTimes:
     def forget(self, place: Place) -> None:
         """Forget a TrialRegistry that is gone."""
         self._known.pop(place, None)
+        self.news += 1
 
     def reported(self, trials: Collection[Trial]) -> dict[str, Observation[datetime]]:
         """Return the times that registries have reported of these Trials, by their UIDs."""

@@ -8,6 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from lcm_operator.api import conditions, names, reasons
@@ -20,11 +21,12 @@ from lcm_operator.api.unread import unread
 from lcm_operator.controllers.complaints import Complaints, unreadable_text
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.known import Known
+from lcm_operator.controllers.members import Members
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.registry_times import Place, RegistryTimes, registry_of
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.granting import attempt_of
-from lcm_operator.domain.holding import holder, is_ours
+from lcm_operator.domain.holding import is_ours
 from lcm_operator.domain.observation import Observation, value_of
 from lcm_operator.domain.registry_times import begin_of
 from lcm_operator.domain.snapshot import Absent, Admission, Beat, Pod, Problem, Settings, Snapshot
@@ -32,6 +34,7 @@ from lcm_operator.domain.urgency import urgency_of
 from lcm_operator.kube.clock import Clock
 
 _REMEMBERED_DEAD = 10_000
+_MOST_TEXTS = 10
 ObjectName = tuple[str, str]
 T = TypeVar("T")
 Identity = tuple[str, str, str]
@@ -48,7 +51,7 @@ class Thing(NamedTuple):
 class Slot:
     """One trial ID: what was seen, and what we found out about it ourselves."""
 
-    trials: dict[str, Trial] = field(default_factory=dict)
+    trials: Members = field(default_factory=Members)
     engine: TrialEngine | None = None
     unreadable: dict[Thing, str] = field(default_factory=dict)
     unreadable_engine: Metadata | None = None
@@ -184,16 +187,16 @@ class Store:
         slot = self._find(key)
         return slot.engine if slot else None
 
-    def snapshot(self, key: Key) -> Snapshot:
-        """Return what `domain` decides from."""
+    def snapshot(self, key: Key, now: datetime | None = None) -> Snapshot:
+        """Return what `domain` decides from; of many Trials of one ID only some, and others the next time."""
         slot = self._find(key) or Slot()
-        trials = tuple(slot.trials.values())
-        chosen = holder(trials, slot.engine)
+        chosen = slot.trials.holder(slot.engine)
+        trials = slot.trials.to_decide(slot.engine, now, self.registries.news)
         return Snapshot(
             name=key.engine,
             trials=trials,
             engine=slot.engine,
-            unreadable="; ".join(slot.unreadable.values()),
+            unreadable="; ".join(islice(slot.unreadable.values(), _MOST_TEXTS)),
             unreadable_engine=slot.unreadable_engine,
             unreadable_runs=slot.unreadable_runs,
             stranger=bool(slot.stranger),
@@ -223,7 +226,7 @@ class Store:
     def holder(self, key: Key) -> Trial | None:
         """Return the Trial that holds the ID of a slot."""
         slot = self._find(key)
-        return holder(tuple(slot.trials.values()), slot.engine) if slot is not None else None
+        return slot.trials.holder(slot.engine) if slot is not None else None
 
     def begin(self, key: Key) -> datetime | None:
         """Return the start time that counts for the holder of a slot."""
@@ -251,11 +254,11 @@ class Store:
             self.replaced.append(known)
         self.complaints.note("Trial", trial.metadata, unread(trial))
         if before is not None and before != key:  # re-created with another ID
-            self._slots[before].trials.pop(trial.metadata.name, None)
+            self._slots[before].trials.drop(trial.metadata.name)
         self._keys[place] = key
         self.known_trials.put(trial.metadata)
         slot = self.slot(key)
-        slot.trials[trial.metadata.name] = trial
+        slot.trials.put(trial)
         slot.unreadable.pop(Thing("Trial", _identity(trial.metadata)), None)
         if known is None or known.status.started_time != trial.status.started_time:
             slot.engine_gone = False
@@ -275,7 +278,7 @@ class Store:
         known = slot.trials.get(name)
         if known is not None and known.metadata.uid != uid:
             return None
-        slot.trials.pop(name, None)
+        slot.trials.drop(name)
         if not any(
             thing.kind == "Trial" and thing.identity[:2] == (namespace, name) for thing in slot.unreadable
         ):
@@ -462,7 +465,7 @@ class Store:
         self.complaints.note(kind, metadata, unreadable_text(why))
         (self.known_trials if kind == "Trial" else self.known_engines).put(metadata)
         if kind == "Trial":
-            slot.trials.pop(metadata.name, None)
+            slot.trials.drop(metadata.name)
             self._keys[(metadata.namespace, metadata.name)] = key
         else:
             slot.engine, slot.unreadable_engine = None, metadata

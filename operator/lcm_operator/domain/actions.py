@@ -5,7 +5,7 @@ decided on. Only a pod is deleted by UID alone: its name says which attempt it i
 with every word of its node.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from typing import Any
@@ -241,6 +241,12 @@ class Decision:
     reason: str = ""
     wake_at: datetime | None = None
     wake_urgency: Urgency = Urgency.ROUTINE
+    rests: tuple[tuple[str, datetime | None], ...] = field(default=(), compare=False)
+    """Trials, by name, that only wait for their ID, and until when: nothing is to be done about them."""
+
+    def about(self) -> set[str]:
+        """Return the names of the Trials that something is to be done about."""
+        return {action.trial.metadata.name for action in self.actions if hasattr(action, "trial")}
 
 
 def act(*actions: Action, urgency: Urgency = Urgency.ROUTINE) -> Decision:

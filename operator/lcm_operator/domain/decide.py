@@ -41,7 +41,20 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
         return end
     if snapshot.unreadable and not going and (snapshot.engine is None or chosen is None):
         return wait(f"this version can't read everything: {snapshot.unreadable}")
-    decisions = list(_decisions(snapshot, chosen, now))
+    decisions, rests = list(_about_holder(snapshot, chosen, now)), []
+    for trial in snapshot.trials:
+        if trial is chosen:
+            continue
+        about = list(_about_other(snapshot, trial, chosen, now))
+        decisions += about
+        if not any(decision.actions for decision in about):
+            rests.append((trial.metadata.name, about[-1].wake_at))
+    found = _first(decisions)
+    return replace(found, rests=tuple(rests)) if rests else found
+
+
+def _first(decisions: list[Decision]) -> Decision:
+    """Return the first thing to do, else what comes first by itself."""
     first = next((decision for decision in decisions if decision.actions), None)
     if first is not None:
         return first
@@ -49,19 +62,21 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
     return min(waits, key=lambda decision: (decision.wake_at, decision.wake_urgency), default=decisions[0])
 
 
-def _decisions(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Iterator[Decision]:
-    """Go through what there is to decide: the holder and its TrialEngine first, then the other Trials."""
+def _about_holder(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Iterator[Decision]:
     if chosen is not None and (moved := decide_move(snapshot, chosen, now)):
         yield _hurry(moved, chosen, _moved_to(moved), now, shown_only=False)
     begin = begin_of(snapshot, chosen) if chosen is not None else None
     yield _hurry(_decide_holder(snapshot, chosen, now), chosen, begin, now)
-    for trial in snapshot.trials:
-        if trial is not chosen and (moved := decide_move(snapshot, trial, now)):
-            yield moved
-        if names.FINALIZER_IMPORT in trial.metadata.finalizers:
-            yield act(ReleaseImport(trial))
-        if trial is not chosen:
-            yield decide_waiting(snapshot, trial, chosen, now)
+    if chosen is not None and names.FINALIZER_IMPORT in chosen.metadata.finalizers:
+        yield act(ReleaseImport(chosen))
+
+
+def _about_other(snapshot: Snapshot, trial: Trial, chosen: Trial | None, now: datetime) -> Iterator[Decision]:
+    if moved := decide_move(snapshot, trial, now):
+        yield moved
+    if names.FINALIZER_IMPORT in trial.metadata.finalizers:
+        yield act(ReleaseImport(trial))
+    yield decide_waiting(snapshot, trial, chosen, now)
 
 
 def _hurry(

@@ -7,6 +7,7 @@ from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.trial_status import outcome, scheduled_again
 
+Rank = tuple[bool, datetime, str]
 _FAR_PAST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -17,22 +18,25 @@ def holder(trials: tuple[Trial, ...], engine: TrialEngine | None) -> Trial | Non
     already, else the oldest, of equally old ones the smallest UID. None if nobody does.
     """
     if engine is not None:
-        owner = engine.metadata.controller_uid or engine.spec.trial_uid
+        owner = owner_of(engine)
         return next((trial for trial in trials if trial.metadata.uid == owner), None)
-    return min(
-        (
-            trial
-            for trial in trials
-            if trial.metadata.deletion_timestamp is None
-            and (outcome(trial) is None or scheduled_again(trial))
-        ),
-        key=lambda trial: (
-            not _holds_already(trial),
-            trial.metadata.creation_timestamp or _FAR_PAST,
-            trial.metadata.uid,
-        ),
-        default=None,
-    )
+    ranked = [(found, trial) for trial in trials if (found := rank(trial)) is not None]
+    return min(ranked, key=lambda each: each[0])[1] if ranked else None
+
+
+def owner_of(engine: TrialEngine) -> str:
+    """Return the UID of the Trial that a TrialEngine belongs to."""
+    return engine.metadata.controller_uid or engine.spec.trial_uid
+
+
+def rank(trial: Trial) -> Rank | None:
+    """Return how far ahead a Trial is among those of its ID, the smallest first; None: it can't hold it."""
+    if trial.metadata.deletion_timestamp is not None:
+        return None
+    if outcome(trial) is not None and not scheduled_again(trial):
+        return None
+    created = trial.metadata.creation_timestamp or _FAR_PAST
+    return not _holds_already(trial), created, trial.metadata.uid
 
 
 def _holds_already(trial: Trial) -> bool:

@@ -156,7 +156,7 @@ class Replica:
         except (StepRefused, Unavailable):
             return True
         except ApiError:
-            finish(self.apply.read(KEY))
+            finish(self.apply.read(KEY, decision.about()))
         if self.was_frozen:  # it has lost the Lease meanwhile; as a new leader it doubts everything
             self.was_frozen = False
             self.store.begin_term()
