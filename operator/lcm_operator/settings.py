@@ -189,3 +189,9 @@ class LogSettings:
     log_format: str = setting(
         LOG_FORMAT, kinds.LOG_FORMATS, "text", "`json` writes each log record as one JSON object in one line."
     )
+
+    @property
+    def log_variables(self) -> tuple[tuple[str, str], ...]:
+        """The variables, with their values, that make another process log as this one; not the defaults."""
+        chosen = ((LOG_LEVEL, self.log_level, "INFO"), (LOG_FORMAT, self.log_format, "text"))
+        return tuple((name, value) for name, value, default in chosen if value != default)

@@ -51,7 +51,7 @@ class Settings(ClusterSettings):
     @property
     def domain(self) -> DomainSettings:
         """The settings that decisions depend on."""
-        return DomainSettings(engine_image=self.engine_image)
+        return DomainSettings(engine_image=self.engine_image, engine_variables=self.log_variables)
 
     def namespaces(self, own: str) -> tuple[str, ...]:
         """Return the namespaces that are watched, empty for all. `own`: that of the Lease.

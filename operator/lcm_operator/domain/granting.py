@@ -34,7 +34,8 @@ def attempt_of(engine: TrialEngine) -> int:
 
 def manifest_of(snapshot: Snapshot, engine: TrialEngine) -> dict[str, Any]:
     """Return the manifest of the current attempt's pod."""
-    return engine_pod(engine, attempt_of(engine), snapshot.settings.engine_image)
+    settings = snapshot.settings
+    return engine_pod(engine, attempt_of(engine), settings.engine_image, settings.engine_variables)
 
 
 def look_up_pod(engine: TrialEngine) -> Decision:

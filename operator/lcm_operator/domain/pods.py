@@ -3,6 +3,7 @@
 Everything in the pod passes Pod Security `restricted`; the template has been checked (`domain.templates`).
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,8 +42,13 @@ def engine_lease(engine: TrialEngine, pod: str, uid: str, renewed: datetime | No
     }
 
 
-def engine_pod(engine: TrialEngine, attempt: int, image: str) -> dict[str, Any]:
-    """Return the manifest of the pod of one attempt. It acts only once it finds its UID in `podRef`."""
+def engine_pod(
+    engine: TrialEngine, attempt: int, image: str, variables: Iterable[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """Return the manifest of the pod of one attempt. It acts only once it finds its UID in `podRef`.
+
+    `variables` are set in the engine's environment, unless its template sets them.
+    """
     template = engine.spec.engine.template
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
     containers = spec.get("containers") or []
@@ -86,13 +92,15 @@ def engine_pod(engine: TrialEngine, attempt: int, image: str) -> dict[str, Any]:
                 "fsGroup": _NOBODY,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "containers": [_container(engine, own, image), *others],
+            "containers": [_container(engine, own, image, variables), *others],
             "volumes": [*(spec.get("volumes") or []), *_volumes(engine)],
         },
     }
 
 
-def _container(engine: TrialEngine, own: dict[str, Any], image: str) -> dict[str, Any]:
+def _container(
+    engine: TrialEngine, own: dict[str, Any], image: str, variables: Iterable[tuple[str, str]]
+) -> dict[str, Any]:
     secrets = [
         {
             "name": f"LCM_PARAMETER_{index}",
@@ -106,13 +114,16 @@ def _container(engine: TrialEngine, own: dict[str, Any], image: str) -> dict[str
         for index, parameter in enumerate(engine.spec.parameters)
         if parameter.secret_key_ref is not None
     ]
+    given = own.get("env") or []
+    chosen = {entry.get("name") for entry in given}
     rest_token = [{"name": "LCM_REST_TOKEN_FILE", "value": f"{_ACCOUNT_DIRECTORY}/{_REST_TOKEN}"}]
     return own | {
         "name": names.ENGINE_CONTAINER,
         "image": image,
         "command": ["python", "-m", "lcm_operator.engine"],
         "env": [
-            *(own.get("env") or []),
+            *given,
+            *({"name": name, "value": value} for name, value in variables if name not in chosen),
             *secrets,
             *(rest_token if _shows_token(engine) else []),
             {"name": "LCM_TRIAL_ENGINE", "value": engine.metadata.name},

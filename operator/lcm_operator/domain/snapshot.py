@@ -19,6 +19,8 @@ class Settings:
     """What the decisions depend on besides the snapshot; read once in the composition root."""
 
     engine_image: str = "lcm-operator"
+    engine_variables: tuple[tuple[str, str], ...] = ()
+    """What engines get in their environment, unless `spec.engine` says otherwise."""
     arm_lead: timedelta = timedelta(seconds=60)
     retry_arming: timedelta = timedelta(seconds=10)
     fresh_enough: timedelta = timedelta(seconds=10)

@@ -55,8 +55,8 @@ class Component:
     def environment(self, layout: Layout) -> dict[str, str]:
         """Return its whole environment."""
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        log = settings.read(os.environ).settings.log
-        return {**inherited, "PYTHONUNBUFFERED": "1", **log, **self.variables(layout)}
+        log = settings.read(os.environ).settings.log_variables
+        return {**inherited, "PYTHONUNBUFFERED": "1", **dict(log), **self.variables(layout)}
 
 
 def _answers(layout: Layout, url: str, client: str | None = None) -> bool:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from lcm_operator import kinds, settings
 from lcm_operator.controllers.settings import ENGINE_IMAGE
 from lcm_operator.rest.settings import API_LEVEL, API_LEVELS, TIME_ZONE
-from lcm_operator.settings import LOG_FORMAT, LOG_LEVEL, LogSettings, Reading, setting
+from lcm_operator.settings import LogSettings, Reading, setting
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,6 @@ class Settings(LogSettings):
         """The variables of the REST sidecar that were chosen."""
         chosen = {API_LEVEL: self.api_level, TIME_ZONE: self.time_zone}
         return {name: str(value) for name, value in chosen.items() if value is not None}
-
-    @property
-    def log(self) -> dict[str, str]:
-        """The variables of every process."""
-        return {LOG_LEVEL: self.log_level, LOG_FORMAT: self.log_format}
 
 
 def read(environment: Mapping[str, str]) -> Reading[Settings]:

@@ -102,3 +102,8 @@ def test_all_faults_are_reported_together():
         read({"LCM_KUBECONFIG": "/nowhere", "LCM_HEALTH_ADDRESS": "nowhere"})
     assert "LCM_KUBECONFIG" in str(refused.value)
     assert "LCM_HEALTH_ADDRESS" in str(refused.value)
+
+
+def test_engines_log_as_the_operator_does():
+    assert read({"LCM_LOG_FORMAT": "json"}).domain.engine_variables == (("LCM_LOG_FORMAT", "json"),)
+    assert read({}).domain.engine_variables == ()

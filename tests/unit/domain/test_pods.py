@@ -39,8 +39,9 @@ ALLOWED = {
 }
 
 
-def pod_of(template=None, attempt=1, **spec):
-    return engine_pod(engine(trial(engine={"template": template or {}}, **spec)), attempt, "image:1")
+def pod_of(template=None, attempt=1, variables=(), **spec):
+    made = engine(trial(engine={"template": template or {}}, **spec))
+    return engine_pod(made, attempt, "image:1", variables)
 
 
 def container(pod, name="engine"):
@@ -171,6 +172,19 @@ def test_the_engine_is_the_operators_image_and_knows_its_object_and_its_pod():
     environment = {entry["name"]: entry for entry in own["env"]}
     assert environment["LCM_TRIAL_ENGINE"]["value"] == "example"
     assert environment["LCM_POD_UID"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
+
+
+def test_the_engine_logs_as_the_operator_does_unless_its_template_decides():
+    variables = (("LCM_LOG_LEVEL", "DEBUG"), ("LCM_LOG_FORMAT", "json"))
+    chosen = {"name": "LCM_LOG_LEVEL", "value": "ERROR"}
+    template = {"spec": {"containers": [{"name": "engine", "env": [chosen]}]}}
+
+    found = container(pod_of(template, variables=variables))["env"]
+
+    assert [entry for entry in found if entry["name"].startswith("LCM_LOG")] == [
+        chosen,
+        {"name": "LCM_LOG_FORMAT", "value": "json"},
+    ]
 
 
 def test_every_mount_of_the_engine_has_its_volume():

@@ -142,6 +142,12 @@ capabilities: {drop: [ALL]}
           fieldRef: {fieldPath: metadata.namespace}
 {{- end }}
 
+{{/* The variables of every container: how it logs. */}}
+{{- define "lcm.log" -}}
+- {name: LCM_LOG_LEVEL, value: {{ .Values.logLevel | quote }}}
+- {name: LCM_LOG_FORMAT, value: {{ .Values.logFormat | quote }}}
+{{- end }}
+
 {{/* The probes of a container: the name of its port. */}}
 {{- define "lcm.probes" -}}
 readinessProbe:
@@ -163,6 +169,7 @@ livenessProbe:
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   command: [python, -m, lcm_operator.rest]
   env:
+  {{- include "lcm.log" . | nindent 2 }}
   - {name: LCM_NAMESPACE, value: {{ include "lcm.trialNamespace" . | quote }}}
   - {name: LCM_REST_ADDRESS, value: "0.0.0.0:5000"}
   - {name: LCM_METRICS_ADDRESS, value: "0.0.0.0:5002"}
