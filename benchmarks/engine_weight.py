@@ -177,7 +177,7 @@ def sleeping(server: ApiServer) -> Callable[[Any], bool]:
     """Return what waits until an engine has begun to sleep: it has said so, and saved it before."""
 
     def idle(process: subprocess.Popen[bytes]) -> bool:
-        said = any(b"idle: begins" in line for line in process.stdout or ())
+        said = any(b"activity started activity=idle" in line for line in process.stdout or ())
         return said and server.sleeps.is_set()
 
     return idle

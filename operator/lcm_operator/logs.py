@@ -74,7 +74,7 @@ class Logger:
 
     def _write(self, level: int, message: str, fields: Mapping[str, object], exc_info: Any = None) -> None:
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, Message(message, fields), exc_info=exc_info)
+            self._logger.log(level, Message(message, fields), exc_info=exc_info, stacklevel=3)
 
 
 def get(name: str) -> Logger:

@@ -39,6 +39,8 @@ CASES: dict[str, dict[str, Any]] = {
         "fullnameOverride": "starter",
         "image": {"repository": "registry.example/lcm", "digest": DIGEST, "pullPolicy": "Always"},
         "imagePullSecrets": [{"name": "pull"}],
+        "logLevel": "DEBUG",
+        "logFormat": "json",
         "clusterWide": True,
         "watchNamespaces": ["lab-a"],
         "crds": {"keep": False},

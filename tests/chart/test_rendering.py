@@ -166,6 +166,20 @@ def test_the_crds_are_those_of_deploy_crds(find):
         assert rendered == shipped
 
 
+def test_every_process_of_ours_logs_as_the_values_say(helm: Helm):
+    objects = helm.objects({"logLevel": "DEBUG", "logFormat": "json"})
+    containers = [found for spec in pod_specs(objects) for found in spec["containers"]]
+    ours = {
+        found["name"]: {entry["name"]: entry.get("value") for entry in found["env"]}
+        for found in containers
+        if found["command"][:2] == ["python", "-m"]
+    }
+
+    assert ours.keys() >= {"operator", "rest", "look"}
+    for variables in ours.values():
+        assert (variables["LCM_LOG_LEVEL"], variables["LCM_LOG_FORMAT"]) == ("DEBUG", "json")
+
+
 def test_the_engines_account_is_in_every_namespace_for_trials(helm: Helm):
     objects = helm.objects({"watchNamespaces": ["lab-a", "lab-b"]})
     places = [

@@ -211,7 +211,7 @@ def test_killed_in_the_middle_of_a_sleep_or_a_program_that_one_is_repeated(stage
     assert third.exit_code() == 0, third.log
     assert stage.states == {"nap": "Succeeded", "run": "Succeeded", "last": "Succeeded"}
     assert stage.partner.lines == ["POST /last"]
-    assert "nap: begins" not in third.log
+    assert "activity started activity=nap" not in third.log
 
 
 def children(pid):

@@ -62,7 +62,7 @@ def test_when_others_write_meanwhile_an_engine_reads_again_and_keeps_what_they_w
     running = stage.run()
 
     assert running.exit_code() == 0, running.log
-    assert "has changed meanwhile" in running.log
+    assert "TrialEngine has changed" in running.log
     assert stage.partner.lines == ["POST /one", "POST /two"]
     status = stage.object["status"]
     assert status["phase"] == "Running"

@@ -28,4 +28,4 @@ def test_no_request_gets_an_answer_that_is_not_described(caller: Caller, tmp_pat
     )
 
     assert told.returncode == 0, told.stdout + told.stderr
-    assert " 500 " not in caller.rest.log
+    assert "status=500" not in caller.rest.log

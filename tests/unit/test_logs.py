@@ -1,5 +1,6 @@
 """How records are written, by us and by libraries; what no value can do to a line."""
 
+import ast
 import io
 import json
 import logging
@@ -20,6 +21,9 @@ from lcm_operator.engine.redactor import Redactor
 from lcm_operator.settings import LogSettings, Reading
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+LEVELS = {"debug", "info", "warning", "error", "exception", "failure"}
+SECRETS = {"authorization", "credentials", "key", "password", "secret", "token"}
+PACKAGE = Path(lcm_operator.__file__).parent
 log = logs.get("lcm_operator.test")
 
 
@@ -217,6 +221,7 @@ def test_foreign_formatters_see_the_fields(caplog):
     log.warning("Lease not renewed", name="a b")
 
     assert caplog.messages == ['Lease not renewed name="a b"']
+    assert caplog.records[0].filename == "test_logs.py"
 
 
 def test_a_variable_that_has_no_effect_is_reported(caplog):
@@ -249,3 +254,37 @@ def test_a_process_logs_by_its_environment():
         "serving",
     ]
     assert records[0]["fields"]["nearest"] == "LCM_REGISTRY_ADDRESS"
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """Yield each call that writes to a log, with its place."""
+    for source in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id in {"log", "logger", "_LOG", "logging"}
+            ):
+                yield f"{source.relative_to(PACKAGE)}:{node.lineno}", node
+
+
+def test_messages_are_constants_and_no_field_holds_a_secret():
+    found = [call for call in calls() if call[1].func.attr in LEVELS]
+    variable = [place for place, call in found if not isinstance(call.args[0], ast.Constant)]
+    secrets = [place for place, call in found if {word.arg for word in call.keywords} & SECRETS]
+
+    assert len(found) > 30
+    assert (variable, secrets) == ([], [])
+
+
+def test_every_module_logs_by_the_one_convention():
+    by_hand = [
+        source.relative_to(PACKAGE).as_posix()
+        for source in sorted(PACKAGE.rglob("*.py"))
+        if re.search(
+            r"logging\.getLogger|^_LOG\b|^logger\b", source.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    ]
+
+    assert [place for place in by_hand if not place.startswith("controllers/")] == ["logs.py"]

@@ -5,7 +5,6 @@ docs/engine.md.
 """
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -33,7 +32,7 @@ from lcm_operator.kube.client import Client
 from lcm_operator.kube.wired import lean
 from lcm_operator.settings import SettingsError, print_faults
 
-_LOG = logging.getLogger("lcm_operator.engine")
+log = logs.get("lcm_operator.engine")
 _LONGEST_LAST_MESSAGE = 4096
 _Start = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -50,10 +49,10 @@ def main() -> int:
     except SettingsError as error:
         print_faults("lcm-engine", map(redactor.text, error.faults))
         report = Report(Ending.PLAN_REFUSED, str(error))
-    except Exception as error:  # noqa: BLE001 - a bug must still leave its last message
-        _LOG.exception("the engine has crashed")
+    except Exception as error:
+        log.exception("engine crashed")
         report = Report(Ending.CRASHED, f"{type(error).__name__}: {error}")
-    _LOG.info("ends: %s%s", report.ending.name, f": {report.message}" if report.message else "")
+    log.info("engine ends", ending=report.ending.name, message=report.message or None)
     if (file := reading.settings.termination_log) and report.message:
         file.write_bytes(redactor.text(report.message).encode()[:_LONGEST_LAST_MESSAGE])
     return report.ending
@@ -94,7 +93,7 @@ async def _attempt(
         engine = await wishes.end.unless(follower.granted())
         if engine is None:
             return wishes.end.report or Report(Ending.TERMINATED)
-        _LOG.info("granted: attempt %d of trial %s", engine.status.attempt, engine.spec.trial_id)
+        log.info("granted", trial=engine.spec.trial_id, attempt=engine.status.attempt)
         if fields := unsupported(engine.spec):
             return Report(
                 Ending.PLAN_REFUSED, f"the plan uses what this engine can't do: {', '.join(fields)}"

@@ -1,12 +1,12 @@
 """How long to wait before the API server is asked again. Used by `store`, `follower` and `beats`."""
 
 import asyncio
-import logging
 import os
 
+from lcm_operator import logs
 from lcm_operator.kube.errors import ApiError, Unavailable
 
-_LOG = logging.getLogger(__name__)
+log = logs.get(__name__)
 _FIRST_SECONDS = 0.1
 _LONGEST_SECONDS = 5.0
 
@@ -22,16 +22,16 @@ class Backoff:
     def reset(self) -> None:
         """Begin again: it worked."""
         if self._told:
-            _LOG.info("the API server answers again")
+            log.info("API server answers again")
         self._seconds = _FIRST_SECONDS
         self._told = False
 
     async def wait(self, doing: str, error: ApiError) -> None:
-        """Wait, no less than the API server asked for; say so once, when the pauses are no blink any more."""
+        """Wait, no less than the API server asked for; log one warning once the pause reaches a second."""
         asked = error.retry_after if isinstance(error, Unavailable) else None
         pause = max(self._seconds * _half_to_whole(), asked or 0.0)
         if self._seconds >= 1 and not self._told:
-            _LOG.warning("%s; trying again until it works", doing)
+            log.warning("API server request failed; retrying until it succeeds", doing=doing, error=error)
             self._told = True
         self._seconds = min(self._seconds * 2, self._longest)
         await asyncio.sleep(pause)

@@ -7,17 +7,17 @@ deleted is made again by the operator, and renewed as soon as it is there.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from time import monotonic
 
+from lcm_operator import logs
 from lcm_operator.engine.backoff import Backoff
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, Unavailable
 from lcm_operator.kube.resources import LEASES
 
-_LOG = logging.getLogger(__name__)
+log = logs.get(__name__)
 _SHORTEST_SECONDS = 1.0
 _LONGEST_SECONDS = 10.0
 _RENEWALS_IN_TIMEOUT = 6
@@ -57,7 +57,7 @@ class Beats:
                 await self._renew()
                 granted = not silent or await self._confirm()
             except ApiError as error:
-                await backoff.wait(f"renewing the Lease {self._pod_name}: {error}", error)
+                await backoff.wait(f"renewing the Lease {self._pod_name}", error)
                 continue
             backoff.reset()
             if granted:
@@ -68,7 +68,7 @@ class Beats:
     async def recent(self) -> None:
         """Return once a beat was acknowledged that was sent within half the time-out."""
         while not self._is_recent():
-            _LOG.info("waiting until the Lease is renewed")
+            log.info("waiting until the Lease is renewed")
             self._acknowledged.clear()
             await self._acknowledged.wait()
 

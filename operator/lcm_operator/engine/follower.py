@@ -5,11 +5,11 @@ saw last may be old: each act is fenced by the write in `store`, not by this.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from lcm_operator import logs
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.engine.backoff import Backoff
 from lcm_operator.engine.grant import Act, Wait, Withdrawn, before_grant, withdrawal
@@ -20,7 +20,7 @@ from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import Gone, NotFound, Refused, Unavailable
 from lcm_operator.kube.resources import TRIAL_ENGINES
 
-_LOG = logging.getLogger(__name__)
+log = logs.get(__name__)
 _LOOK_AT_CLOCK_SECONDS = 1.0
 
 
@@ -49,9 +49,9 @@ class Follower:
             except NotFound:
                 self._ended("the TrialEngine is gone")
             except Gone:
-                _LOG.debug("the watch can't be continued: reading again")
+                log.debug("watch expired; reading again")
             except (Unavailable, Refused) as error:
-                await backoff.wait(f"following the TrialEngine: {error}", error)
+                await backoff.wait("following the TrialEngine", error)
 
     async def granted(self) -> TrialEngine:
         """Return the TrialEngine once this pod may act. Raises EngineEnded if it never may."""
@@ -70,7 +70,7 @@ class Follower:
             if self._gone is not None:
                 raise EngineEnded(Ending.WITHDRAWN, self._gone)
             if not told:
-                _LOG.info("waiting for the grant")
+                log.info("waiting for the grant")
                 told = True
             await self._change(pause)
 
@@ -96,7 +96,7 @@ class Follower:
                 self._ended("the TrialEngine is gone")
             except (Unavailable, Refused) as error:
                 at_once = False
-                await backoff.wait(f"looking for signals: {error}", error)
+                await backoff.wait("looking for signals", error)
                 continue
             if self._latest is not None:
                 return self._latest, at_once

@@ -3,13 +3,13 @@
 What comes out of here holds no secret but in `Performed.secrets` and in what `set` sees as the response.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from lcm_operator import logs
 from lcm_operator.api.plan import Activity, Exec
 from lcm_operator.engine.activities import exec_program, sleep
 from lcm_operator.engine.activities.credentials import Credentials
@@ -19,7 +19,7 @@ from lcm_operator.engine.idempotency import idempotency_key
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.engine.templates import Scope, TemplateError
 
-_LOG = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,5 +84,5 @@ class Performer:
                     program, scope, means.environment, means.redactor, means.lost
                 )
             except exec_program.ContactLostError as error:
-                _LOG.warning("%s; it is run again once the Lease is renewed", error)
+                log.warning("program ended; running it again once the Lease is renewed", error=error)
                 await means.may_act()

@@ -6,13 +6,13 @@ outside. What `secretCapture` names is kept here, in memory, and nowhere else.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
 from msgspec import Struct
 
+from lcm_operator import logs
 from lcm_operator.api.engine import ActivityStatus
 from lcm_operator.api.plan import Activity
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
@@ -21,7 +21,7 @@ from lcm_operator.engine.halt import Halt
 from lcm_operator.engine.outcome import Failed, Interrupted, Skipped, StepOutcome, Succeeded, excerpt
 from lcm_operator.engine.templates import Scope, TemplateError
 
-_LOG = logging.getLogger(__name__)
+log = logs.get(__name__)
 _LONGEST_MESSAGE = 2048
 
 
@@ -169,7 +169,7 @@ class Steps:
     async def _tries(self, activity: Activity, halt: Halt) -> StepOutcome:
         """Do the activity, as often as its `retry` allows."""
         for left in range(activity.retry.limit, -1, -1):
-            _LOG.info("%s: begins", activity.name)
+            log.info("activity started", activity=activity.name)
             try:
                 done = await halt.unless(self._try(activity))
                 return done if done is not None else Interrupted()
@@ -178,7 +178,12 @@ class Steps:
                 outcome = self._failed(activity, str(error), output)
             if left == 0:
                 break
-            _LOG.info("%s; again in %g s", outcome.message, activity.retry.backoff_seconds)
+            log.info(
+                "activity failed; retrying",
+                activity=activity.name,
+                after_seconds=activity.retry.backoff_seconds,
+                error=outcome.message,
+            )
             await halt.unless(asyncio.sleep(activity.retry.backoff_seconds))
             if halt.report is not None:
                 return Interrupted()
@@ -200,9 +205,10 @@ class Steps:
         return Succeeded(done.output, values, signals)
 
     def _settle(self, activity: Activity, outcome: Succeeded | Failed | Skipped) -> None:
-        _LOG.info("%s: %s", activity.name, type(outcome).__name__)
         if isinstance(outcome, Failed):
-            _LOG.warning("%s", outcome.message)
+            log.warning("activity failed", activity=activity.name, error=outcome.message)
+        else:
+            log.info("activity settled", activity=activity.name, outcome=type(outcome).__name__)
         self._checkpoint = self._checkpoint.settled(activity.name, outcome, self._now())
 
     async def _save(self) -> None:

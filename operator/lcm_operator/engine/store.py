@@ -5,9 +5,9 @@ fenced by the resourceVersion that it was computed from, so a pod whose grant mo
 It writes the engine's own fields and nothing else.
 """
 
-import logging
 import time
 
+from lcm_operator import logs
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import serialise, status_patch
 from lcm_operator.engine.backoff import Backoff
@@ -21,7 +21,7 @@ from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import Conflict, NotFound, Refused, Unavailable
 from lcm_operator.kube.resources import TRIAL_ENGINES
 
-_LOG = logging.getLogger(__name__)
+log = logs.get(__name__)
 _REFUSED_SECONDS = 60.0
 
 
@@ -50,16 +50,16 @@ class Store:
             try:
                 await self._write(checkpoint)
             except Conflict:
-                _LOG.info("the TrialEngine has changed meanwhile: reading it again")
+                log.info("TrialEngine has changed; reading it again")
             except Unavailable as error:
-                await backoff.wait(f"saving the checkpoint: {error}", error)
+                await backoff.wait("saving the checkpoint", error)
             except Refused as error:
                 refused_since = refused_since or time.monotonic()
                 if time.monotonic() - refused_since >= _REFUSED_SECONDS:
                     raise EngineEnded(
                         Ending.CHECKPOINT_REFUSED, f"the checkpoint was refused: {error}"
                     ) from error
-                await backoff.wait(f"saving the checkpoint: {error}", error)
+                await backoff.wait("saving the checkpoint", error)
             except NotFound as error:
                 raise EngineEnded(Ending.WITHDRAWN, "the TrialEngine is gone") from error
             else:
@@ -104,7 +104,7 @@ class Store:
             try:
                 raw = await self._client.get(TRIAL_ENGINES, metadata.namespace, metadata.name)
             except (Unavailable, Refused) as error:
-                await backoff.wait(f"reading the TrialEngine: {error}", error)
+                await backoff.wait("reading the TrialEngine", error)
             except NotFound as error:
                 raise EngineEnded(Ending.WITHDRAWN, "the TrialEngine is gone") from error
             else:

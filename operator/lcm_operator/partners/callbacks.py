@@ -1,18 +1,18 @@
 """The callbacks of the dummy: some time after a request it reports that what was asked for is done."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 
 import aiohttp
 from aiohttp import web
 
+from lcm_operator import logs
 from lcm_operator.partners.refusals import unprocessable
 
 _TRIES = 60
 _PAUSE_SECONDS = 1
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class Callbacks:
@@ -46,9 +46,9 @@ class Callbacks:
             for _ in range(_TRIES):
                 try:
                     async with session.post(url, headers={"Authorization": token}) as answer:
-                        log.info("called back %s: %d", url, answer.status)
+                        log.info("called back", url=url, status=answer.status)
                         if answer.status < 500:  # noqa: PLR2004 - the caller's fault, or none
                             return
                 except (aiohttp.ClientError, TimeoutError) as error:
-                    log.info("called back %s: %s", url, error)
+                    log.warning("callback failed; retrying", url=url, error=error)
                 await asyncio.sleep(_PAUSE_SECONDS)

@@ -10,13 +10,13 @@ Put together by `__main__`; it knows no route by name.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
+from lcm_operator import logs
 from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.errors import ApiError
 from lcm_operator.rest import bodies, connections, identity, replies
@@ -26,9 +26,10 @@ from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.routing import Call, Match, Route, Table
 
 LARGEST_BODY = 64 * 1024
+_LONGEST_PATH = 512
 BODY_SECONDS = 10.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class Application:
@@ -69,13 +70,13 @@ class Application:
         seconds = time.monotonic() - began
         self._observe(route.path if route else "", request.method if match else "", answer.status, seconds)
         log.info(
-            "%s %s %s %d %.3fs %s",
-            request.remote,
-            request.method,
-            replies.cut(path),
-            answer.status,
-            seconds,
-            visit.caller.name,
+            "request",
+            client=request.remote,
+            method=request.method,
+            path=path[:_LONGEST_PATH],
+            status=answer.status,
+            seconds=round(seconds, 3),
+            caller=visit.caller.name,
         )
         return answer
 
@@ -91,10 +92,10 @@ class Application:
         except Refused as refused:
             return self._refusal(refused)
         except (ApiError, Malformed) as error:
-            log.warning("Kubernetes: %s", replies.cut(str(error)))
+            log.warning("API server did not do what a request needs", error=error)
             return replies.detail(503, replies.cut(f"Kubernetes: {error}"))
         except Exception:
-            log.exception("%s was not answered", route.path if route else "a request")
+            log.exception("unexpected error while answering", route=route.path if route else None)
             return replies.detail(500, "Internal Server Error")
 
     async def _admit(self, visit: "_Visit", route: Route, trial_id: str | None) -> Call:

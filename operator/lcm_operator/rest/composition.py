@@ -4,11 +4,11 @@ Called by `__main__`. Nothing else knows all the parts.
 """
 
 import asyncio
-import logging
 from datetime import UTC, datetime
 
 from aiohttp import web
 
+from lcm_operator import logs
 from lcm_operator.addresses import listening
 from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
@@ -37,7 +37,7 @@ from lcm_operator.settings import SettingsError
 SILENT_SECONDS = 180.0
 """The API server sends a bookmark about every minute."""
 _LAST_SECONDS = 10.0
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -79,12 +79,12 @@ class Sidecar:
         async with self._metrics.served(self._settings.metrics):
             with listening(ADDRESS, address):
                 await web.TCPSite(runner, address.host, address.port).start()
-            log.info("serves %s at level %s on %s", self._namespace, self._settings.version, address)
+            log.info("serving", namespace=self._namespace, level=self._settings.version, address=address)
             async with asyncio.TaskGroup() as tasks:
                 feeding = [tasks.create_task(work) for work in (self._watching.run(), self._notes.follow())]
                 try:
                     await stop.wait()
-                    log.info("stops")
+                    log.info("stopping")
                 finally:
                     await runner.cleanup()
                 for task in feeding:
@@ -119,7 +119,7 @@ class Sidecar:
 
 def _keys(settings: Settings) -> ApiKeys | None:
     if settings.keys_file is None:
-        log.warning("no API keys: whoever reaches this process may schedule trials")
+        log.warning("no API keys: whoever reaches this process can schedule trials")
         return None
     try:
         return ApiKeys(settings.keys_file)

@@ -5,7 +5,6 @@ nor how many clients there are. Made by `app`, run by aiohttp. It knows nothing 
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,11 +12,12 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
+from lcm_operator import logs
 from lcm_operator.rest import replies
 
 _LONGEST_LINE = 8190
 _MOST_HEADERS = 64
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Connection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - it repeats what the client sent, keys included
     ) -> web.StreamResponse:
         """Answer what is no HTTP. What came is neither told nor logged: it may hold a key."""
-        log.info("%s sent no request: %s", request.remote, type(exc).__name__)
+        log.info("malformed request", client=request.remote, error=type(exc).__name__)
         if isinstance(exc, LineTooLong):
             answer = replies.detail(431, "Request Header Fields Too Large")
         elif status < 500:  # noqa: PLR2004 - the class of server errors

@@ -7,7 +7,6 @@ bits or more, so a plain hash is enough. Called by `identity`. No key is ever lo
 
 import hashlib
 import hmac
-import logging
 import re
 import time
 from collections.abc import Callable
@@ -15,10 +14,12 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from lcm_operator import logs
+
 _LOOK_AGAIN_SECONDS = 1.0
 _LONGEST_FILE = 1024 * 1024
 _LINE = re.compile(r"(?P<scope>read|operate)\s+(?P<name>[\w.@-]{1,63})\s+sha256:(?P<digest>[0-9a-f]{64})")
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class Scope(Enum):
@@ -73,9 +74,9 @@ class ApiKeys:
         try:
             self._keys = parse(_text(self._path))
         except (OSError, BadKeys) as error:
-            log.error("the API keys stay as they were: %s", error)  # noqa: TRY400 - told without a traceback
+            log.error("unreadable API keys; keeping the last readable ones", error=error)  # noqa: TRY400 - a traceback says no more
         else:
-            log.info("API keys read: %s", ", ".join(key.name for key in self._keys) or "none")
+            log.info("API keys read", names=tuple(key.name for key in self._keys))
 
 
 def parse(text: str) -> tuple[ApiKey, ...]:

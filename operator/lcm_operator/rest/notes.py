@@ -5,7 +5,6 @@ resourceVersion that it was computed from. Called by `heartbeats` and `tokens`.
 """
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from lcm_operator import logs
 from lcm_operator.api.storage import Malformed, Moment, Record
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
@@ -25,7 +25,7 @@ MOST = 1000
 _ATTEMPTS = 10
 _PAUSE_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class NotedToken(Record, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ class Notes:
                     if kind != "BOOKMARK":
                         self._take(None if kind == "DELETED" else raw, raw["metadata"]["resourceVersion"])
             except ApiError as error:
-                log.warning("ConfigMap %s is looked at again: %s", NAME, error)
+                log.warning("watch interrupted; reopening", kind="ConfigMap", name=NAME, error=error)
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def read(self) -> Content:
@@ -142,7 +142,7 @@ class Notes:
         try:
             self.known = _content(raw)
         except Malformed as error:
-            log.warning("what is known stays as it was: %s", error)
+            log.warning("unreadable ConfigMap; keeping its last readable content", name=NAME, error=error)
 
 
 def _content(raw: Json | None) -> Content:

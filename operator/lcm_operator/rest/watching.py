@@ -9,10 +9,10 @@ it can only be missing from the second list if it is gone. Whatever goes wrong i
 
 import asyncio
 import functools
-import logging
 import time
 from collections.abc import Callable
 
+from lcm_operator import logs
 from lcm_operator.api.metadata import metadata_of
 from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.client import Client
@@ -23,7 +23,7 @@ from lcm_operator.rest.view import View
 
 _RETRY_SECONDS = 1.0
 _WATCH_SECONDS = 280
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class Watching:
@@ -63,9 +63,9 @@ class Watching:
                     tasks.create_task(self._watch(TRIALS, trials, view.put_trial, view.drop_trial))
                     tasks.create_task(self._watch(TRIAL_ENGINES, engines, view.put_engine, view.drop_engine))
             except* Gone:
-                log.info("a watch was too old: everything is listed again")
+                log.info("watch expired; listing again")
             except* ApiError as errors:
-                log.warning("a list is tried again: %s", errors.exceptions[0])
+                log.warning("list failed; retrying", error=errors.exceptions[0])
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _list(
@@ -105,7 +105,7 @@ class Watching:
             except Gone:
                 raise
             except ApiError as error:
-                log.warning("the watch of %s is opened again: %s", resource.plural, error)
+                log.warning("watch interrupted; reopening", kind=resource.kind, error=error)
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _take(self, resource: Resource, put: Callable[[Json], None], raw: Json) -> None:
@@ -116,7 +116,7 @@ class Watching:
         except Malformed as error:
             if self._unreadable.get(metadata.uid) != str(error):
                 self._unreadable[metadata.uid] = str(error)
-                log.warning("unreadable object: kind=%s object=%s: %s", resource.kind, metadata.name, error)
+                log.warning("unreadable object", kind=resource.kind, name=metadata.name, error=error)
         else:
             self._unreadable.pop(metadata.uid, None)
 
@@ -139,7 +139,9 @@ class Watching:
                     if kind != "BOOKMARK":
                         self._take_registry({} if kind == "DELETED" else raw)
             except ApiError as error:
-                log.warning("the TrialRegistry is looked at again: %s", error)
+                log.warning(
+                    "watch interrupted; reopening", kind="TrialRegistry", name=self._registry, error=error
+                )
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _take_registry(self, raw: Json) -> None:

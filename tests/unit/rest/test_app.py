@@ -387,9 +387,10 @@ def test_the_log_tells_who_did_what_but_neither_keys_nor_queries(sidecar, caplog
     asked(sidecar, "GET", "/token/a", Authorization=TOKEN)
 
     lines = [record.message for record in caplog.records if record.name == "lcm_operator.rest.app"]
-    assert ["DELETE /debug/engine/a%0a 422" in lines[0], "key ops" in lines[0]] == [True, True]
-    assert "DELETE /debug/engine/a 401" in lines[1]
-    assert "GET /token/a 200" in lines[2]
+    assert "method=DELETE path=/debug/engine/a%0a status=422" in lines[0]
+    assert 'caller="key ops"' in lines[0]
+    assert "method=DELETE path=/debug/engine/a status=401" in lines[1]
+    assert "method=GET path=/token/a status=200" in lines[2]
     assert not [secret for secret in (KEY, "wrong-key", TOKEN) if secret in caplog.text]
 
 

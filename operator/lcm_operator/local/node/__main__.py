@@ -4,12 +4,11 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
-import logging
 import os
 import sys
 from pathlib import Path
 
-from lcm_operator import process
+from lcm_operator import logs, process
 from lcm_operator.kube.kubeconfig import from_kubeconfig
 from lcm_operator.local.node.node import Settings, run
 from lcm_operator.local.node.reaping import reap
@@ -18,7 +17,7 @@ from lcm_operator.settings import LogSettings, read
 _REAP_GRACE_SECONDS = 3.0
 _GRACE_SECONDS = 8.0
 _PROGRAM = "lcm-node"
-logger = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 def main() -> int:
@@ -27,14 +26,14 @@ def main() -> int:
     process.prepare(_PROGRAM, read(LogSettings, os.environ))
     root: Path = arguments.root.absolute()
     if arguments.reap:
-        logger.info("ended %d containers", reap(root, arguments.grace_seconds))
+        log.info("containers ended", count=reap(root, arguments.grace_seconds))
         return 0
     if arguments.kubeconfig is None or arguments.log_dir is None:
         _parser().error("--kubeconfig and --log-dir are needed to be a node")
     settings = Settings(name=arguments.name, root=root, log_directory=arguments.log_dir.absolute())
     lock = _lock(root)
     if lock is None:
-        logger.error("another node runs on %s", root)
+        log.error("another node runs on this directory", root=root)
         return 1
     return process.run(
         _PROGRAM,
@@ -50,7 +49,7 @@ async def _until_stopped(kubeconfig: Path, settings: Settings, stop: asyncio.Eve
     work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await work
-    logger.info("stopped; the pods go on running")
+    log.info("node stopped; its pods go on running")
     return 0
 
 

@@ -4,9 +4,9 @@ Run by `node`. It must not judge whether a pod can run: the node says that on th
 """
 
 import asyncio
-import logging
 from typing import Any
 
+from lcm_operator import logs
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, Conflict, NotFound
 from lcm_operator.kube.resources import PODS
@@ -15,7 +15,7 @@ from lcm_operator.local.node.watching import Listed, Removed, Seen, follow
 
 Json = dict[str, Any]
 _UNBOUND = "spec.nodeName=,spec.schedulerName=default-scheduler"
-logger = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class Binder:
@@ -60,7 +60,7 @@ class Binder:
             except (NotFound, Conflict):
                 return  # deleted, or bound meanwhile
             except ApiError as error:
-                logger.warning("pod %s is not bound yet: %s", pod["metadata"]["name"], error)
+                log.warning("pod not bound; retrying", pod=pod["metadata"]["name"], error=error)
                 await asyncio.sleep(delay)
             else:
                 return

@@ -7,7 +7,6 @@ is safe because a container's claim is made once.
 import asyncio
 import itertools
 import json
-import logging
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
@@ -15,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from lcm_operator import logs
+
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-logger = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Launcher:
     async def start(self, start: Start) -> None:
         """Have the process begun; afterwards the container's files say how it stands."""
         while not await self._ask(start):
-            logger.warning("the launcher died, asking a new one for %s", start.directory)
+            log.warning("launcher died; starting a new one", directory=start.directory)
 
     async def _ask(self, start: Start) -> bool:
         process = await self._running()

@@ -13,7 +13,6 @@ watch anything itself: `node` tells it the pod's newest form.
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lcm_operator import logs
 from lcm_operator.kube.errors import ApiError, Conflict, NotFound
 from lcm_operator.local.node.api import NodeApi, delays
 from lcm_operator.local.node.ending import Ending
@@ -37,7 +37,7 @@ from lcm_operator.local.node.volumes import RENEW_AFTER, Volumes
 
 Json = dict[str, Any]
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 _LOST = "its processes were gone when the node came back, without a record of how they ended"
 
@@ -149,7 +149,7 @@ class Lifetime:
             await self._place.launcher.start(start)
             self._ending.apply(self._container(container))
         if new:
-            logger.info("pod %s: started", self._name)
+            log.info("pod started", pod=self._name)
         self._report()
 
     async def _wait(self, container: Json) -> None:
@@ -169,7 +169,7 @@ class Lifetime:
             except (NotReady, ApiError) as error:
                 if self._waits_for != str(error):
                     self._waits_for = str(error)
-                    logger.info("pod %s: waits: %s", self._name, error)
+                    log.info("pod waits", pod=self._name, cause=error)
                     self._report()
             else:
                 self._waits_for = ""
@@ -219,7 +219,7 @@ class Lifetime:
             except (NotFound, Conflict):
                 return
             except ApiError as error:
-                logger.warning("pod %s is not removed yet: %s", self._name, error)
+                log.warning("pod not removed; retrying", pod=self._name, error=error)
                 await asyncio.sleep(delay)
             else:
                 return
@@ -233,9 +233,8 @@ class Lifetime:
             pod_status(self._pod, Standing(self._started_at, states, over=over, verdict=verdict), now)
         )
         if over:
-            logger.info(
-                "pod %s: ended%s", self._name, f" ({verdict.reason}: {verdict.message})" if verdict else ""
-            )
+            why = {"reason": verdict.reason, "message": verdict.message} if verdict else {}
+            log.info("pod ended", pod=self._name, **why)
 
     def _state(self, container: Json, now: float) -> State:
         files = self._container(container)

@@ -4,11 +4,11 @@ Called by `__main__` (and by tests that want it in their own process). Cancelled
 """
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lcm_operator import logs
 from lcm_operator.kube.access import Access
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.resources import PODS
@@ -24,7 +24,7 @@ from lcm_operator.local.node.volumes import RENEW_AFTER
 from lcm_operator.local.node.watching import Listed, Removed, Seen, follow
 
 Json = dict[str, Any]
-logger = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -120,4 +120,4 @@ async def _clear(files: PodFiles) -> None:
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
-        logger.error("a pod's lifetime broke off, the node has to be restarted", exc_info=error)
+        log.failure("pod is not looked after any more; restart the node", error)

@@ -4,12 +4,12 @@ Run by `node`. It must not know anything about pods.
 """
 
 import asyncio
-import logging
 import os
 import platform
 import time
 from typing import Any
 
+from lcm_operator import logs
 from lcm_operator.kube.errors import AlreadyExists, ApiError, NotFound
 from lcm_operator.local.node.api import NodeApi
 from lcm_operator.local.node.downward import ADDRESS
@@ -18,7 +18,7 @@ from lcm_operator.local.node.states import timestamp
 Json = dict[str, Any]
 _HEARTBEAT_SECONDS = 10
 _PODS = "1000"
-logger = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 def labels(name: str) -> dict[str, str]:
@@ -44,7 +44,7 @@ async def stay_registered(api: NodeApi) -> None:
                 await _register(api)
                 await _beat(api, ready_since)
         except ApiError as error:
-            logger.warning("the node is not reported Ready: %s", error)
+            log.warning("node not reported Ready; retrying", node=api.node, error=error)
             await asyncio.sleep(1)
         else:
             await asyncio.sleep(_HEARTBEAT_SECONDS)
@@ -59,7 +59,7 @@ async def _register(api: NodeApi) -> None:
     # The API server gives every new node this taint; the controller that takes it off isn't here.
     taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule", "$patch": "delete"}
     await api.patch_node({"spec": {"taints": [taint]}})
-    logger.info("registered as node %s", api.node)
+    log.info("node registered", node=api.node)
 
 
 async def _beat(api: NodeApi, ready_since: str) -> None:

@@ -4,14 +4,14 @@ Made by the pod's lifetime, which reports and goes on: an API server that is awa
 """
 
 import asyncio
-import logging
 from typing import Any
 
+from lcm_operator import logs
 from lcm_operator.kube.errors import ApiError, Conflict, NotFound
 from lcm_operator.local.node.api import NodeApi, delays
 
 Json = dict[str, Any]
-logger = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class Reporter:
@@ -55,8 +55,8 @@ class Reporter:
         try:
             await self._api.write_status(self._pod, status)
         except (NotFound, Conflict):
-            logger.info("pod %s is gone, its status %s is not written", name, status["phase"])
+            log.info("pod no longer exists; its status is not written", pod=name, phase=status["phase"])
         except ApiError as error:
-            logger.warning("pod %s: its status %s is not written yet: %s", name, status["phase"], error)
+            log.warning("pod status not written; retrying", pod=name, phase=status["phase"], error=error)
             return False
         return True

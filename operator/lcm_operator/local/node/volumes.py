@@ -4,7 +4,6 @@ Called by a pod's lifetime. ConfigMaps and Secrets are written once: a later cha
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from lcm_operator import logs
 from lcm_operator.kube.errors import ApiError, NotFound
 from lcm_operator.local.node import downward
 from lcm_operator.local.node.api import NodeApi, delays
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 RENEW_AFTER = 0.8  # of a token's life, as kubelet does
 _DEFAULT_MODE = 0o644
-logger = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class _Token:
                 life = await self.renew()
             except (ApiError, NotReady) as error:
                 name = self._pod["metadata"]["name"]
-                logger.warning("pod %s: its token is not renewed yet: %s", name, error)
+                log.warning("token not renewed; retrying", pod=name, error=error)
                 await asyncio.sleep(next(waits))
             else:
                 waits = delays()

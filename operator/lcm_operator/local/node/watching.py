@@ -4,12 +4,12 @@ Used by the node and its binder.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from lcm_operator import logs
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, Gone
 from lcm_operator.kube.resources import Resource
@@ -17,7 +17,7 @@ from lcm_operator.local.node.api import delays
 
 Json = dict[str, Any]
 _SHORT_SECONDS = 1.0
-logger = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ async def follow(client: Client, resource: Resource, field_selector: str) -> Asy
                 if time.monotonic() - began < _SHORT_SECONDS:  # a server that is going down
                     await asyncio.sleep(next(waits))
         except Gone:
-            logger.info("the watch on %s is too old, listing again", resource.plural)
+            log.info("watch expired; listing again", kind=resource.kind)
         except ApiError as error:
-            logger.warning("the watch on %s is interrupted: %s", resource.plural, error)
+            log.warning("watch interrupted; reopening", kind=resource.kind, error=error)
             await asyncio.sleep(next(waits))
