@@ -30,7 +30,7 @@ from lcm_operator.kube.resources import TRIAL_REGISTRIES
 from lcm_operator.registry.asking import Bounds, Slots
 
 _LISTS = Bounds(total=72, unproven=64, unproven_of_a_namespace=50)
-"""Each costs 8 MiB at most while it is read: with the operator's own 200 MiB that is less than its 1 GiB."""
+"""Each holds 8 MiB at most while it is read, 576 MiB in all: with the operator's own that is below 1 GiB."""
 _LOOK_UPS = Bounds(total=24, unproven=16, unproven_of_a_namespace=8)
 _LONGEST_PAUSE_SECONDS = 30.0
 _BETWEEN_WANTED_SECONDS = 1.0

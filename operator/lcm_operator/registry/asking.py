@@ -27,7 +27,7 @@ class Bounds:
     total: int
     unproven: int
     unproven_of_a_namespace: int
-    longest_seconds: float = 90.0
+    longest_seconds: float = 180.0
     """After that a request counts as failed, and its thread is left alone."""
 
 
