@@ -49,11 +49,11 @@ class Hostile(Stage):
     """A namespace of somebody who means ill, and plain HTTP: no client's encoder takes such objects."""
 
     def send(
-        self, method: str, path: str, body: dict[str, Any], levels: int, kind: str = "json"
+        self, method: str, path: str, body: dict[str, Any], deep: int | str, kind: str = "json"
     ) -> requests.Response:
-        """Send a body in which each `DEEP` nests so deep."""
+        """Send a body in which each `DEEP` nests so deep, or is this text."""
         url = f"{self.api.url}/apis/{GROUP}/v1alpha1/namespaces/{self.namespace}/{path}"
-        text = json.dumps(body).replace('"DEEP"', nested(levels))
+        text = json.dumps(body).replace('"DEEP"', deep if isinstance(deep, str) else nested(deep))
         headers = {"Content-Type": f"application/{kind}"}
         answer = self.api.session.request(method, url, data=text, headers=headers, timeout=60)
         assert answer.status_code < 300, answer.text[:2_000]
@@ -130,6 +130,30 @@ def test_honest_trials_start_beside_objects_of_any_depth(stage: Stage, hostile: 
     for plural in KINDS:
         hostile.cluster.kubectl("delete", f"{plural}.{GROUP}", "--all", f"--namespace={hostile.namespace}")
     stage.wait(lambda: not hostile.shown("trials,trialengines", "{.items[*].kind}"))
+
+
+LARGE = {
+    "wide": "[" + ",".join(["[]"] * 400_000) + "]",
+    "one text": '"' + "x" * 1_200_000 + '"',
+    "many deep ones": "[" + ",".join([nested(2_000)] * 250) + "]",
+}
+
+
+@pytest.mark.parametrize("value", LARGE)
+def test_honest_trials_start_beside_objects_of_any_size(stage: Stage, hostile: Hostile, value: str):
+    before = stage.cluster.layout.process(OPERATOR).pid()
+    name = f"large-{value.replace(' ', '-')}"
+    for number in range(3):
+        raw = completed("trialplans", ".spec.activities[].http.json")
+        raw["metadata"] = {"name": f"{name}-{number}"}
+        raw |= {"apiVersion": f"{GROUP}/v1alpha1", "kind": "TrialPlan"}
+        hostile.send("POST", "trialplans", raw, LARGE[value])
+    starts(stage, "beside")
+    stage.cluster.stop(OPERATOR, signal.SIGTERM)
+    stage.cluster.start(OPERATOR)
+    starts(stage, "afterwards")
+    assert stage.cluster.layout.process(OPERATOR).pid() != before
+    hostile.cluster.kubectl("delete", f"trialplans.{GROUP}", "--all", f"--namespace={hostile.namespace}")
 
 
 def test_engine_that_makes_its_own_status_deep_is_restored_and_removed(hostile: Hostile, tmp_path: Path):

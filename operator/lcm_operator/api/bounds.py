@@ -1,37 +1,48 @@
-"""How deep values may nest that our objects take as they come: JSON bodies, templates, outputs. Pure.
+"""How deep and large values may be that our objects take as they come: JSON bodies, templates, outputs. Pure.
 
-Their schema can't bound them, and the API server keeps 9,000 levels. What nests deeper than DEEPEST is
-replaced as it is read, by a value that says so: whatever works on a record may recurse. Nothing may be done
-with such a value but to refuse it.
+Their schema can't bound them: the API server keeps 9,000 levels, and 400,000 empty lists, which take 20 times
+as much in memory. What is beyond these bounds is replaced as it is read, by a value that says so: whatever
+works on a record may recurse. Nothing may be done with such a value but to refuse it.
 """
 
 from typing import Any
 
 DEEPEST = 64
+LARGEST = 256 * 1024
+"""As for the whole of a resolved plan."""
 TOO_DEEP_TEXT = f"nests deeper than {DEEPEST} levels"
+TOO_LARGE_TEXT = f"is larger than {LARGEST // 1024} KiB"
 _UNREAD = "lcm.5gdrones.eu/unread"
+_LEAST_BYTES = 2
+"""What a value takes in a list as JSON, with its comma."""
 
 
 def bounded(value: Any) -> Any:
-    """Return `value`, or what stands for it where it nests too deep."""
-    return {_UNREAD: TOO_DEEP_TEXT} if nests_deeper(value) else value
+    """Return `value`, or what stands for it where it is beyond the bounds."""
+    fault = _fault(value)
+    return {_UNREAD: fault} if fault else value
 
 
-def is_unread(value: object) -> bool:
-    """Return whether this stands for a value that nested too deep."""
-    return isinstance(value, dict) and len(value) == 1 and value.get(_UNREAD) == TOO_DEEP_TEXT
+def unread_because(value: object) -> str:
+    """Return why a value was replaced; empty if it was not."""
+    found = value.get(_UNREAD) if isinstance(value, dict) and len(value) == 1 else None
+    return found if isinstance(found, str) and found in (TOO_DEEP_TEXT, TOO_LARGE_TEXT) else ""
 
 
-def nests_deeper(value: object, levels: int = DEEPEST) -> bool:
-    """Return whether lists and objects nest deeper than so many levels; `[]` is one level."""
-    current = [value] if isinstance(value, dict | list) else []
-    for _ in range(levels):
+def nests_deeper(value: object) -> bool:
+    """Return whether lists and objects nest deeper than DEEPEST; `[]` is one level."""
+    return _fault(value) == TOO_DEEP_TEXT
+
+
+def _fault(value: object) -> str:
+    """Return what is beyond the bounds; a size is found out no more exactly than that takes no time."""
+    current, size = [value] if isinstance(value, dict | list) else [], 0
+    for _ in range(DEEPEST):
         if not current:
-            return False
-        current = [
-            inner
-            for outer in current
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-    return bool(current)
+            return ""
+        inner = [one for outer in current for one in (outer.values() if isinstance(outer, dict) else outer)]
+        size += _LEAST_BYTES * len(inner) + sum(len(one) for one in inner if isinstance(one, str))
+        if size > LARGEST:
+            return TOO_LARGE_TEXT
+        current = [one for one in inner if isinstance(one, dict | list)]
+    return TOO_DEEP_TEXT if current else ""

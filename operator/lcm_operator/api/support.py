@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from lcm_operator.api.bounds import TOO_DEEP_TEXT, is_unread
+from lcm_operator.api.bounds import unread_because
 from lcm_operator.api.plan import Activity, Http, Plan
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -47,8 +47,8 @@ def _activities(field: str, activities: tuple[Activity, ...], known: set[str]) -
 
 
 def _http(http: Http) -> Iterator[str]:
-    if is_unread(http.json_body):
-        yield f"json ({TOO_DEEP_TEXT})"
+    if why := unread_because(http.json_body):
+        yield f"json ({why})"
     if http.json_body is not msgspec.UNSET and http.body is not None:
         yield "body"
     if not set(http.secret_capture) <= set(http.capture):

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from lcm_operator.api import names, reasons
+from lcm_operator.api.bounds import TOO_LARGE_TEXT
 from lcm_operator.api.engine import Parameter, TrialEngineSpec
 from lcm_operator.api.metadata import OwnerReference
 from lcm_operator.api.plan import Plan, PlanParameter, TrialPlan
@@ -45,6 +46,8 @@ def resolve_spec(
     if faults := refused_template_fields(trial.spec.engine.template):
         return Problem(reasons.TEMPLATE_REFUSED, "; ".join(faults))
     if faults := unsupported(chosen):
+        if large := [fault for fault in faults if TOO_LARGE_TEXT in fault]:
+            return Problem(reasons.PLAN_TOO_LARGE, "; ".join(large))
         return Problem(reasons.PLAN_UNSUPPORTED, f"this version's engine does not know: {', '.join(faults)}")
     spec = TrialEngineSpec(
         trial_id=trial.trial_id,

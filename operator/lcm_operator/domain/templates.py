@@ -6,7 +6,7 @@ The CRD leaves the template open, so that a refusal can name the field and nothi
 from typing import Any
 
 from lcm_operator.api import names
-from lcm_operator.api.bounds import TOO_DEEP_TEXT, is_unread
+from lcm_operator.api.bounds import unread_because
 
 _TEMPLATE = frozenset({"metadata", "spec"})
 _METADATA = frozenset({"labels", "annotations"})
@@ -27,8 +27,8 @@ _LISTS = frozenset(
 def refused_template_fields(template: dict[str, Any]) -> list[str]:
     """Return a sentence for each field of `engine.template` that an engine's pod can't have."""
     where = "spec.engine.template"
-    if is_unread(template):
-        return [f"{where}: {TOO_DEEP_TEXT}"]
+    if why := unread_because(template):
+        return [f"{where}: {why}"]
     faults = _check(template, _TEMPLATE, where)
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
     faults += _check(metadata, _METADATA, f"{where}.metadata")

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lcm_operator.api import names
-from lcm_operator.api.bounds import TOO_DEEP_TEXT, is_unread
+from lcm_operator.api.bounds import unread_because
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.registry.client import Connection
 from lcm_operator.registry.errors import BadConnection
@@ -24,8 +24,8 @@ def connection_of(registry: TrialRegistry, secret: Mapping[str, Any] | None) -> 
 
     Raises BadConnection, which says what is wrong with them, without what the Secret holds.
     """
-    if is_unread(registry.spec.trial_template):
-        raise BadConnection(f"spec.trialTemplate: {TOO_DEEP_TEXT}")
+    if why := unread_because(registry.spec.trial_template):
+        raise BadConnection(f"spec.trialTemplate: {why}")
     url, bundle = registry.spec.url, registry.spec.ca_bundle
     authorities = None if bundle is None else _text("caBundle", bundle)
     if registry.spec.auth is None:

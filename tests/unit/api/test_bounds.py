@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from tests.unit.crd_files import KINDS, nodes, schema
 
-from lcm_operator.api.bounds import DEEPEST, is_unread, nests_deeper
+from lcm_operator.api.bounds import DEEPEST, nests_deeper, unread_because
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import TrialPlan
 from lcm_operator.api.registry import TrialRegistry
@@ -85,7 +85,8 @@ def test_object_with_a_value_that_nests_too_deep_is_read_but_for_that(kind, path
     found = parse(filled(kind, path, nested(levels, as_object=path.endswith("output"))), TYPES[kind])
     field, *_ = unread(found).split(":")
     assert path.replace("[]", "[0]").startswith(f".{field}")
-    assert not nests_deeper(serialise(found), DEEPEST)
+    assert not nests_deeper(serialise(found)["spec"])
+    assert not nests_deeper(serialise(found).get("status"))
     assert parse(serialise(found), TYPES[kind]) == found
 
 
@@ -109,4 +110,12 @@ def test_depth_is_counted_exactly(as_object):
 )
 def test_ordinary_values_are_not_taken_for_unread_ones(value):
     assert not nests_deeper(value)
-    assert not is_unread(value)
+    assert not unread_because(value)
+
+
+@pytest.mark.parametrize("value", [[[]] * 140_000, ["x" * 300_000], {"a": {"b": "x" * 300_000}}])
+@pytest.mark.parametrize(("kind", "path"), [place for place in OPEN if place[1].endswith("json")])
+def test_value_that_is_too_large_is_not_kept(kind, path, value):
+    found = parse(filled(kind, path, value), TYPES[kind])
+    assert unread(found).endswith("http.json: is larger than 256 KiB") or "trialTemplate" in unread(found)
+    assert len(msgspec.json.encode(serialise(found))) < 10_000

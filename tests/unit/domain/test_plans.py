@@ -126,6 +126,13 @@ def test_every_wrong_parameter_is_named_at_once():
 # --- what is refused
 
 
+def nested(levels):
+    value = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("spec", "reason", "words"),
     [
@@ -151,6 +158,24 @@ def test_every_wrong_parameter_is_named_at_once():
             "PlanTooLarge",
             str(LARGEST_SPEC),
             id="a plan that is too large",
+        ),
+        pytest.param(
+            {"activities": [{"name": "one", "http": {"url": "http://x", "json": [[]] * 200_000}}]},
+            "PlanTooLarge",
+            "activities[0].http.json (is larger than 256 KiB)",
+            id="a plan with a body that is too large",
+        ),
+        pytest.param(
+            {"activities": [{"name": "one", "http": {"url": "http://x", "json": nested(65)}}]},
+            "PlanUnsupported",
+            "activities[0].http.json (nests deeper than 64 levels)",
+            id="a plan with a body that nests too deep",
+        ),
+        pytest.param(
+            {"engine": {"template": {"spec": {"containers": nested(64)}}}},
+            "TemplateRefused",
+            "spec.engine.template: nests deeper than 64 levels",
+            id="a template that nests too deep",
         ),
     ],
 )

@@ -123,3 +123,11 @@ def test_a_bundle_is_base64_that_may_be_broken_into_lines():
 def test_a_bundle_that_is_not_base64_is_told():
     with pytest.raises(BadConnection, match=r"^caBundle is not base64 over text$"):
         connection_of(registry(auth=None, ca_bundle="-----BEGIN"), None)
+
+
+def test_template_that_nests_too_deep_is_named():
+    deep: Any = []
+    for _ in range(100):
+        deep = [deep]
+    with pytest.raises(BadConnection, match="nests deeper than 64 levels"):
+        connection_of(registry(auth=None, trial_template={"engine": {"template": deep}}), None)
