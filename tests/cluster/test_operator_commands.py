@@ -171,8 +171,8 @@ def test_a_namespace_can_be_deleted_while_an_engine_runs(stage: Stage):
     stage.wait(lambda: not stage.cluster.kubectl.get("namespace", stage.namespace))
 
 
-def test_an_engine_that_vanishes_with_its_checkpoint_fails_its_trial(stage: Stage):
-    trial = running(stage)
+def test_an_engine_taken_away_by_force_fails_its_trial(stage: Stage):
+    trial = running(stage, **{"finally": [nap("free")]})
     stage.cluster.stop(OPERATOR)
     engine = stage.engine("busy")
     engine.patch({"metadata": {"finalizers": None}})
@@ -180,6 +180,7 @@ def test_an_engine_that_vanishes_with_its_checkpoint_fails_its_trial(stage: Stag
     stage.wait(lambda: not stage.engines())
     stage.cluster.start(OPERATOR)
     stage.until_condition(trial, "Succeeded", "False", "EngineLost")
+    assert condition(trial, "Released") == ("False", "EngineLost")
 
 
 def test_an_attempt_that_takes_too_long_is_ended(stage: Stage):

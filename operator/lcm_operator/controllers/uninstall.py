@@ -2,6 +2,7 @@
 
 Status 1 while engines run: nobody would restore them any more, nor take note of their end. One that has
 failed doesn't count, it waits for a person; nor do Trials that are yet to start. One that can't be read does.
+Of those that have failed and owe their `finally` it says that they can't be deleted meanwhile.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.controllers.settings import Settings, read
+from lcm_operator.domain.release import is_held, is_owed
 from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Json
 from lcm_operator.kube.resources import TRIAL_ENGINES
@@ -31,23 +33,46 @@ def may_run(raw: Json) -> bool:
     return status.attempt > 0 and conditions.decided(status.conditions, reasons.SUCCEEDED) is None
 
 
+def owes(raw: Json) -> bool:
+    """Return whether a TrialEngine is over, but held until its `finally` has run."""
+    try:
+        engine = parse(raw, TrialEngine)
+    except Malformed:
+        return False
+    return not may_run(raw) and is_held(engine) and is_owed(engine)
+
+
+def notice(engines: Iterable[Json]) -> str:
+    """Return what is to be known before the operator goes; empty if nothing."""
+    held = _listed(found for found in engines if owes(found))
+    if not held:
+        return ""
+    return (
+        f"without an operator these TrialEngines can't be deleted, as they owe their `finally`: {held}. "
+        "Delete their Trials first, or see the condition Released of each on how to free it"
+    )
+
+
 def refusal(engines: Iterable[Json]) -> str:
     """Return why the operator has to stay; empty if it may go."""
-    running = [
-        f"{found['metadata']['namespace']}/{found['metadata']['name']}" for found in engines if may_run(found)
-    ]
-    if not running:
-        return ""
-    more = f" and {len(running) - _SHOWN} more" if len(running) > _SHOWN else ""
-    return f"engines run, wait for their end or remove them: {', '.join(running[:_SHOWN])}{more}"
+    running = _listed(found for found in engines if may_run(found))
+    return f"engines run, wait for their end or remove them: {running}" if running else ""
+
+
+def _listed(engines: Iterable[Json]) -> str:
+    named = [f"{found['metadata']['namespace']}/{found['metadata']['name']}" for found in engines]
+    more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    return f"{', '.join(named[:_SHOWN])}{more}"
 
 
 async def look(settings: Settings) -> str:
-    """Return why the operator has to stay. Raises ApiError."""
+    """Return why the operator has to stay; print what else is to be known. Raises ApiError."""
     access = from_settings(settings.kubeconfig, settings.context)
     namespaces = settings.namespaces(settings.lease_namespace or access.namespace)
     async with pooled(access, namespaces=namespaces) as client:
         engines, _ = await client.list(TRIAL_ENGINES)
+        if told := notice(engines):
+            sys.stderr.write(f"{told}\n")
         return refusal(engines)
 
 

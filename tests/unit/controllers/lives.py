@@ -17,6 +17,25 @@ def is_sound(world):
     granted = [world.pods[uid] for _, uid in world.grants]
     assert len(set(granted)) == len(granted), "each attempt has one pod that may act"
     assert len(world.acts) == len(set(world.acts)), "no activity acts twice in one attempt"
+    assert is_truthful(world)
+    return True
+
+
+def is_truthful(world):
+    """What the Trial says in the end of its outcome and its releases is so."""
+    outcome = world.outcome()
+    said, phase = outcome["conditions"], outcome["phase"]
+    over = phase in ("Succeeded", "Failed", "Missed", "Cancelled")
+    if said:
+        assert said["Finished"][0] == ("True" if over else "False"), said
+        assert not over or said["Finished"][1] == phase, said
+    if "Released" in said:
+        acted = {activity for activity, _, _ in world.acts}
+        assert said["Released"] != ("True", "Released") or set(world.finally_) <= acted, "it was released"
+        assert said["Released"] != ("True", "NothingToRelease") or not acted, "there was nothing to release"
+        assert (said["Released"][0] == "Unknown") is outcome["held"], "who owes a release is held"
+    else:
+        assert not outcome["held"], "an engine is held in vain"
     return True
 
 
@@ -118,6 +137,21 @@ def repaired_elsewhere(**how):
     return World(plan="default", fails=frozenset({("two", 1)}), people=[(phase_is("Failed"), repair)], **how)
 
 
+def unreleased(**how):
+    """It succeeds, but one of its releases fails."""
+    return World(finally_=("free", "tell"), fails=frozenset({("free", 1)}), **how)
+
+
+def cut_off(**how):
+    """Its pod ends while it releases what it holds after success."""
+    return World(
+        finally_=("free", "tell"),
+        hangs=frozenset({("free", 1)}),
+        people=[(works_on("free"), lambda api: api.set_status("pods", "example-1", phase="Failed"))],
+        **how,
+    )
+
+
 def stopped(**how):
     """A restore is asked for while the engine works."""
     return World(people=[(works_on("two"), annotate(restore="r1"))], **how)
@@ -134,5 +168,7 @@ LIVES = [
     pytest.param(repaired, id="one that is restored with a repaired plan"),
     pytest.param(repaired_elsewhere, id="one that is restored with a repaired TrialPlan"),
     pytest.param(persistent, id="one that is restored by itself"),
+    pytest.param(unreleased, id="one whose release fails"),
+    pytest.param(cut_off, id="one whose pod ends while it releases"),
     pytest.param(failing_twice, id="one that is restored twice, the second time from the beginning"),
 ]

@@ -8,11 +8,12 @@ from tests.unit.controllers.clock import HandClock
 from tests.unit.controllers.replica import KEY, Client, finish
 from tests.unit.domain.builders import T, at, nap
 
+from lcm_operator.api import names
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import parse, rfc3339
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.admission import check
-from lcm_operator.controllers.apply import Apply
+from lcm_operator.controllers.apply import Apply, StepRefused
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.actions import (
@@ -22,8 +23,10 @@ from lcm_operator.domain.actions import (
     DeleteEngine,
     DeletePod,
     DeleteTrial,
+    HoldEngine,
     LookUpEngine,
     LookUpPod,
+    UnholdEngine,
     WriteTrial,
 )
 from lcm_operator.domain.plans import resolve_engine
@@ -410,6 +413,13 @@ def test_what_is_deleted_is_known_to_be_gone(stage):
         ),
         pytest.param("pods", Refused(403, "Forbidden", "quota"), "AdmissionRefused", id="refused"),
         pytest.param("pods", AlreadyExists(409, "AlreadyExists", ""), "NameTaken", id="its name is taken"),
+        pytest.param("pods", Unavailable(500, "InternalError", "webhook"), "APIUnavailable", id="no answer"),
+        pytest.param(
+            "leases", Refused(403, "Forbidden", "quota"), "AdmissionRefused", id="its Lease is refused"
+        ),
+        pytest.param(
+            "leases", Unavailable(500, "InternalError", "webhook"), "APIUnavailable", id="nor its Lease"
+        ),
     ],
 )
 def test_a_pod_is_not_admitted(stage, refuses, error, reason):
@@ -428,9 +438,46 @@ def test_a_pod_is_admitted_without_a_trace(stage):
 
 def test_nothing_is_said_while_the_api_server_does_not_answer(stage):
     engine = stage.with_engine()
-    stage.refuses["pods"] = Unavailable(503, "ServiceUnavailable", "no")
+    stage.refuses["pods"] = Unavailable(0, "Unreachable", "no")
     with pytest.raises(Unavailable):
         asked(stage, engine)
+
+
+def test_a_lease_that_an_earlier_pod_left_does_not_matter(stage):
+    engine = stage.with_engine()
+    stage.refuses["leases"] = AlreadyExists(409, "AlreadyExists", "")
+    assert asked(stage, engine).problem is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(Refused(403, "Forbidden", "exceeded quota"), id="refused"),
+        pytest.param(Unavailable(500, "InternalError", "webhook"), id="not answered"),
+    ],
+)
+def test_what_refuses_a_lease_is_known_and_the_grant_is_not_given(stage, error):
+    engine = stage.with_pod()
+    stage.refuses["leases"] = error
+    with pytest.raises(StepRefused):
+        stage.does(CreateLease("lab", engine_lease(engine, "example-1", "pod-1")))
+    seen = stage.store.snapshot(KEY).refusal
+    assert seen is not None
+    assert error.message in seen.value.message
+    stage.refuses.clear()
+    assert stage.does(CreateLease("lab", engine_lease(engine, "example-1", "pod-1"))).refusal is None
+
+
+def test_an_engine_is_held_and_let_go_and_what_others_hold_it_by_stays(stage):
+    engine = stage.with_engine()
+    stage.api.patch_finalizers("trialengines", "example", {"finalizers": ["example.com/hold"]})
+    engine = parse(stage.api.get("trialengines", "example"), TrialEngine)
+    held = stage.does(HoldEngine(engine)).engine
+    assert held is not None
+    assert held.metadata.finalizers == ("example.com/hold", names.FINALIZER_ENGINE)
+    left = stage.does(UnholdEngine(held)).engine
+    assert left is not None
+    assert left.metadata.finalizers == ("example.com/hold",)
 
 
 def asked(stage, engine):

@@ -10,6 +10,7 @@ from tests.unit.controllers.lives import (
     LIVES,
     PROMPT,
     cancelled,
+    cut_off,
     deleted,
     failing,
     failing_twice,
@@ -23,6 +24,7 @@ from tests.unit.controllers.lives import (
     stopped,
     straight,
     too_slow,
+    unreleased,
 )
 
 every_life = pytest.mark.parametrize("life", LIVES)
@@ -142,6 +144,20 @@ def test_a_life_that_released_is_what_it_should_be():
     outcome = releasing().run().outcome()
     assert [activity for activity, _, _ in outcome["acts"]] == ["one", "two", "three", "free", "tell"]
     assert outcome["phase"] == "Succeeded"
+
+
+def test_a_life_whose_release_failed_is_what_it_should_be():
+    outcome = unreleased().run().outcome()
+    assert outcome["conditions"]["Succeeded"] == ("True", "Completed")
+    assert outcome["conditions"]["Released"] == ("False", "FinallyFailed")
+
+
+def test_a_life_that_was_cut_off_while_it_released_is_what_it_should_be():
+    outcome = cut_off().run().outcome()
+    assert [reason for _, reason, _, _ in outcome["attempts"]] == ["Start", "Finally"]
+    assert outcome["acts"][-2:] == [("free", 1, 2), ("tell", 1, 2)]
+    assert outcome["conditions"]["Succeeded"] == ("True", "Completed")
+    assert outcome["conditions"]["Released"] == ("True", "Released")
 
 
 def test_a_life_that_released_late_is_what_it_should_be():

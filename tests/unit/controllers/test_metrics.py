@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.controllers.clock import HandClock
-from tests.unit.domain.builders import T, at, trial
+from tests.unit.domain.builders import T, at, nap, running, trial
 
 from lcm_operator.api.storage import serialise
 from lcm_operator.api.trial import Missed
@@ -15,7 +15,8 @@ from lcm_operator.controllers import metrics, time_slice
 from lcm_operator.controllers.census import Census
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.store import Store
-from lcm_operator.domain.actions import LatchTrial, WriteTrial
+from lcm_operator.domain.actions import LatchTrial, WriteEngine, WriteTrial
+from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Settings
 
 MISSED = Missed(start_time=T, missed_time=at(130), late_milliseconds=130_000, reason="Missed")
@@ -53,6 +54,18 @@ def test_a_miss_is_counted_once_however_often_the_status_is_written_afterwards()
     observer.applied(WriteTrial(trial(), missed.status))
     observer.applied(WriteTrial(missed, missed.status))
     assert read(registry)["lcm_trials_missed_total",] == 1
+
+
+def test_failed_releases_are_counted_once():
+    registry = metrics.new_registry()
+    observer = Observer(registry)
+    releasing = trial(activities=[nap("one")], **{"finally": [nap("free")]})
+    before = running(releasing, one="Succeeded", free="Failed")
+    (write, _) = decide(before, at(9)).actions
+    observer.applied(write)
+    again = msgspec.structs.replace(before.engine, status=write.status)
+    observer.applied(WriteEngine(again, write.status))
+    assert read(registry)["lcm_trials_unreleased_total",] == 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 from tests.unit.controllers.objects import raw_engine
 
-from lcm_operator.controllers.uninstall import refusal
+from lcm_operator.api import names
+from lcm_operator.controllers.uninstall import notice, refusal
 
 GRANT = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
 
@@ -42,6 +43,33 @@ def test_it_may_go_with_an_engine(found):
 )
 def test_it_has_to_stay_for_an_engine(found):
     assert "lab/example" in refusal([found])
+
+
+def owing(status="False", *, held=True):
+    """Return an engine whose activity has begun, with something to release."""
+    found = outcome(status)
+    found["spec"]["finally"] = [{"name": "free"}]
+    found["status"]["activities"] = [{"name": "one", "state": "Failed", "run": 1}]
+    found["metadata"]["finalizers"] = [names.FINALIZER_ENGINE] if held else []
+    return found
+
+
+def test_a_failed_engine_that_owes_its_releases_is_named_without_keeping_the_operator():
+    assert "lab/example" in notice([owing()])
+    assert refusal([owing()]) == ""
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(outcome("False"), id="nothing to release"),
+        pytest.param(owing(held=False), id="no finalizer of ours"),
+        pytest.param(owing("Unknown"), id="no outcome yet"),
+        pytest.param(raw_engine(attempt="two"), id="no form that can be read"),
+    ],
+)
+def test_nothing_is_said_of_an_engine_with(found):
+    assert notice([found]) == ""
 
 
 def test_of_many_engines_some_are_named_and_the_rest_counted():

@@ -305,6 +305,10 @@ class World:
             ],
             "generation": (status.get("planGeneration"), "pendingPlan" in engine),
             "engines": len(self.api.all("trialengines")),
+            "held": any(
+                names.FINALIZER_ENGINE in raw["metadata"].get("finalizers", [])
+                for raw in self.api.all("trialengines")
+            ),
             "running": [
                 raw["metadata"]["name"] for raw in self.api.all("pods") if raw["status"]["phase"] == "Running"
             ],
