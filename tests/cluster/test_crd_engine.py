@@ -11,12 +11,26 @@ def api(cluster):
     return Api(cluster)
 
 
+GRANTED = {"podRef": {"name": "kept-1", "uid": "u", "notBefore": NOW}}
+
+
 @pytest.fixture(scope="module")
 def kept_engine(api):
     """Return the name of a TrialEngine in `default` on which changes are refused."""
     name = f"kept-{uuid.uuid4().hex[:8]}"
     given = engine(name, parameters=[{"name": "a", "value": "1"}], engine={"template": {"spec": {"a": 1}}})
     api.admit(given, dry_run=False)
+    yield name
+    api.delete("TrialEngine", "default", name)
+
+
+@pytest.fixture(scope="module")
+def granted_engine(api):
+    """Return the name of a TrialEngine in `default` of which an attempt is granted."""
+    name = f"granted-{uuid.uuid4().hex[:8]}"
+    given = engine(name, parameters=[{"name": "a", "value": "1"}], engine={"template": {"spec": {"a": 1}}})
+    api.admit(given, dry_run=False)
+    api.patch_status("TrialEngine", "default", name, GRANTED)
     yield name
     api.delete("TrialEngine", "default", name)
 
@@ -58,29 +72,66 @@ def test_the_api_server_refuses_an_engine_with(api, bad, saying):
     assert saying in api.refusal(bad)
 
 
-@pytest.mark.parametrize(
+CHANGES = pytest.mark.parametrize(
     "change",
     [
-        pytest.param({"trialID": "other"}, id="another trial"),
-        pytest.param({"startTime": "2099-01-01T00:00:00Z"}, id="another start time"),
         pytest.param({"activities": [pause("first"), pause("second")]}, id="another plan"),
         pytest.param({"finally": [pause("second")]}, id="something more in its plan"),
         pytest.param({"parameters": [{"name": "a", "value": "2"}]}, id="another value"),
         pytest.param({"engine": {"maxRestores": 3}}, id="other settings"),
         pytest.param({"engine": {"template": {"spec": {"hostNetwork": True}}}}, id="another template"),
         pytest.param({"parameters": None}, id="something less"),
+        pytest.param({"trialGeneration": 2, "planGeneration": 2, "planUID": "p"}, id="another generation"),
     ],
 )
-def test_the_spec_of_an_engine_cannot_get(api, kept_engine, change):
-    said = api.patch_refusal("TrialEngine", "default", kept_engine, {"spec": change})
 
-    assert "spec: Forbidden: spec of a TrialEngine can't be changed" in said
+
+@CHANGES
+def test_the_spec_of_a_granted_engine_cannot_get(api, granted_engine, change):
+    said = api.patch_refusal("TrialEngine", "default", granted_engine, {"spec": change})
+
+    assert "spec: Forbidden: spec of a TrialEngine can't be changed while an attempt is granted" in said
+
+
+@CHANGES
+def test_the_spec_of_an_engine_that_nobody_is_granted_can_get(api, namespace, change):
+    given = engine("free", parameters=[{"name": "a", "value": "1"}])
+    api.admit(given, namespace, dry_run=False)
+    assert api.patch("TrialEngine", namespace, "free", {"spec": change})["metadata"]["generation"] == 2
+
+    api.patch_status("TrialEngine", namespace, "free", GRANTED)
+    again = {"spec": {"trialGeneration": 9}}
+    assert "while an attempt is granted" in api.patch_refusal("TrialEngine", namespace, "free", again)
+    api.patch_status_raw("TrialEngine", namespace, "free", {"status": {"podRef": None}})
+    assert api.patch("TrialEngine", namespace, "free", again)["metadata"]["generation"] == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"trialID": "other"}, id="trial ID"),
+        pytest.param({"trialUID": "other"}, id="trial's UID"),
+        pytest.param({"startTime": "2099-01-01T00:00:00Z"}, id="start time"),
+    ],
+)
+def test_no_engine_granted_or_not_gets_another(api, granted_engine, namespace, change):
+    api.admit(engine("free"), namespace, dry_run=False)
+    why = "spec: Forbidden: trialID, trialUID and startTime of a TrialEngine can't be changed"
+    assert why in api.patch_refusal("TrialEngine", namespace, "free", {"spec": change})
+    assert why in api.patch_refusal("TrialEngine", "default", granted_engine, {"spec": change})
 
 
 FULL_STATUS = {
     "phase": "Running",
     "attempt": 2,
     "podRef": {"name": "kept-2", "uid": "u", "notBefore": NOW},
+    "planGeneration": 3,
+    "pendingPlan": {
+        "trialGeneration": 4,
+        "planGeneration": 2,
+        "planUID": "p",
+        "requests": [{"id": "r1", "onTrial": True}, {"id": "r2"}],
+    },
     "activities": [
         {
             "name": "first",
@@ -212,6 +263,7 @@ def test_the_status_of_a_trial_keeps_every_field(api, namespace):
         "startLagMilliseconds": 12,
         "firstActivityLagMilliseconds": -3,
         "engineRef": {"name": "kept", "uid": "u"},
+        "planGeneration": 3,
         "progress": "5/5",
         "registryMoves": [{"from": NOW, "to": NOW, "time": NOW}] * 5,
         "missed": [

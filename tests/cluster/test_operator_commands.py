@@ -143,6 +143,17 @@ def test_a_trial_deleted_in_the_foreground_while_its_engine_runs_leaves_nothing(
     stage.wait(lambda: not stage.trials() and nothing_left(stage))
 
 
+def test_a_deleted_trial_that_another_finalizer_holds_is_ended_all_the_same(stage: Stage):
+    trial = running(stage)
+    trial.patch({"metadata": {"finalizers": ["example.com/hold"]}})
+    stage.cluster.kubectl("delete", "trial", "busy", f"--namespace={stage.namespace}", "--wait=false")
+    stage.wait(lambda: nothing_left(stage))
+    status = stage.until_condition(trial, "Succeeded", "False", "Cancelled")
+    assert status["phase"] == "Cancelled"
+    trial.patch({"metadata": {"finalizers": None}})
+    stage.wait(lambda: not stage.trials())
+
+
 def test_a_trial_deleted_alone_takes_its_orphaned_engine_with_it(stage: Stage):
     running(stage)
     stage.cluster.kubectl("delete", "trial", "busy", f"--namespace={stage.namespace}", "--cascade=orphan")

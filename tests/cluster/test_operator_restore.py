@@ -2,10 +2,12 @@
 
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from pykube.objects import NamespacedAPIObject
 from tests.cluster.engine_stage import Partner
-from tests.cluster.operator_stage import Stage, Trial, in_seconds, nap
+from tests.cluster.operator_stage import GROUP, Stage, Trial, TrialPlan, condition, in_seconds, nap
 
 from lcm_operator.local.components import OPERATOR
 
@@ -84,6 +86,141 @@ def test_restore_from_an_unknown_activity_is_refused_and_says_so(stage: Stage, p
     assert status["lastHandledRestore"]["result"] == "Refused"
     assert "six" in status["lastHandledRestore"]["message"]
     assert stage.engine("five").obj["status"]["attempt"] == 1
+
+
+def posts(partner: Partner, *names: str, **paths: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "http": {"method": "POST", "url": f"{partner.url}/{paths.get(name, name)}"}}
+        for name in names
+    ]
+
+
+def ask_with_plan(thing: NamespacedAPIObject, request: str, **spec: Any) -> None:
+    """Repair an object's plan and ask for a restore with it, in one write."""
+    annotations = {f"{GROUP}/restore": request, f"{GROUP}/restore-plan": request}
+    thing.patch({"metadata": {"annotations": annotations}, "spec": spec})
+
+
+def test_a_failed_engine_goes_on_with_its_repaired_plan(stage: Stage, partner: Partner):
+    trial = failing_third(stage, partner)
+    partner.answer["/three"] = 500
+    before = stage.engine("five").obj
+    ask_with_plan(trial, "r-1", activities=posts(partner, "one", "two", "three", "six", three="mended"))
+    status = stage.until_condition(trial, "Succeeded", "True", "Completed")
+
+    paths = ("one", "two", "three", "mended", "six")
+    assert partner.lines == [f"POST /{name}" for name in paths]
+    assert partner.keys("POST /three") == partner.keys("POST /mended")
+    assert status["lastHandledRestore"]["result"] == "Done"
+    generation = trial.obj["metadata"]["generation"]
+    told = f"attempt 2 begins at three with the plan of generation {generation}"
+    assert status["lastHandledRestore"]["message"] == told
+    assert (status["progress"], status["planGeneration"]) == ("4/4", generation)
+    engine = stage.engine("five").obj
+    assert engine["metadata"]["uid"] == before["metadata"]["uid"]
+    assert engine["metadata"]["generation"] == 2
+    assert engine["status"]["planGeneration"] == generation
+    assert "pendingPlan" not in engine["status"]
+    assert [a["name"] for a in engine["status"]["activities"]] == ["one", "two", "three", "six"]
+    assert stage.pods_created() == {"five-1": 1, "five-2": 1}
+
+
+def test_a_repaired_trial_plan_is_taken_with_parameters_and_settings(stage: Stage, partner: Partner):
+    partner.answer["/two"] = 500
+    url = "{{ parameters.service }}"
+    plan = stage.create(
+        TrialPlan,
+        "flight",
+        {
+            "parameters": [{"name": "service"}],
+            "activities": [
+                {"name": name, "http": {"method": "POST", "url": f"{url}/{name}"}} for name in ("one", "two")
+            ],
+        },
+    )
+    given = {"planRef": {"name": "flight"}, "parameters": {"service": partner.url}}
+    trial = stage.trial("flown", start=in_seconds(1), **given)
+    stage.until_condition(trial, "Succeeded", "False", "ActivityFailed")
+    program = {"command": ["sh", "-c", "test $LEVEL = high"], "env": {"LEVEL": "{{ parameters.level }}"}}
+    plan.reload()
+    activities = [plan.obj["spec"]["activities"][0], {"name": "show", "exec": program}]
+    plan.patch({"spec": {"parameters": [{"name": "service"}, {"name": "level"}], "activities": activities}})
+    ask_with_plan(
+        trial,
+        "r-1",
+        parameters={"service": partner.url, "level": "high"},
+        engine={"finallyTimeoutSeconds": 99},
+    )
+    status = stage.until_condition(trial, "Succeeded", "True", "Completed")
+
+    assert partner.lines == ["POST /one", "POST /two"]
+    assert status["planGeneration"] == 2
+    spec = stage.engine("flown").obj["spec"]
+    assert (spec["planGeneration"], spec["planUID"]) == (2, plan.obj["metadata"]["uid"])
+    assert spec["engine"]["finallyTimeoutSeconds"] == 99
+
+
+@pytest.mark.parametrize("on", ["trial", "engine"])
+def test_a_plan_without_what_has_succeeded_is_refused_and_nothing_changes(
+    stage: Stage, partner: Partner, on: str
+):
+    trial = failing_third(stage, partner)
+    engine = stage.engine("five")
+    trial.patch({"spec": {"activities": posts(partner, "two", "three")}})
+    asked = trial if on == "trial" else engine
+    stage.annotate(asked, restore="r-1", restore_plan="r-1")
+    answer = stage.until(asked, lambda status: "lastHandledRestore" in status)["lastHandledRestore"]
+
+    assert answer["result"] == "Refused"
+    assert "'one' has succeeded" in answer["message"]
+    after = stage.engine("five").obj
+    assert (after["status"]["attempt"], after["spec"]) == (1, engine.obj["spec"])
+    assert condition(trial, "Succeeded") == ("False", "ActivityFailed")
+
+
+def test_a_running_engine_is_not_touched_by_a_plan_that_does_not_exist(stage: Stage):
+    trial = stage.trial("busy", start=in_seconds(1), activities=[nap("long", 300)])
+    stage.until(trial, lambda status: status.get("firstActivityLagMilliseconds") is not None)
+    gone = {"activities": None, "planRef": {"name": "missing"}}
+    ask_with_plan(trial, "r-1", **gone)
+    status = stage.until(trial, lambda status: "lastHandledRestore" in status)
+    assert status["lastHandledRestore"]["result"] == "Refused"
+    assert "TrialPlan missing does not exist" in status["lastHandledRestore"]["message"]
+    assert stage.pods_deleted() == 0
+
+
+def test_a_running_engine_takes_a_repaired_plan(stage: Stage):
+    trial = stage.trial("busy", start=in_seconds(1), activities=[nap("first"), nap("long", 300)])
+    stage.until(trial, lambda status: status.get("progress") == "1/2")
+    ask_with_plan(trial, "r-1", activities=[nap("first"), nap("short")])
+    status = stage.until_condition(trial, "Succeeded", "True", "Completed")
+    assert status["lastHandledRestore"]["result"] == "Done"
+    assert [pod.name for pod in stage.pods()] == ["busy-2"]
+
+
+def test_a_plain_restore_says_that_the_plan_has_changed(stage: Stage, partner: Partner):
+    trial = failing_third(stage, partner)
+    trial.patch({"spec": {"activities": posts(partner, "one", "two", "other")}})
+    stage.annotate(trial, restore="r-1")
+    status = stage.until_condition(trial, "Succeeded", "True", "Completed")
+    assert "add lcm.5gdrones.eu/restore-plan" in status["lastHandledRestore"]["message"]
+    assert partner.lines[-1] == "POST /five"
+
+
+def test_contradicting_restores_are_answered_by_what_was_done(stage: Stage, partner: Partner):
+    trial = failing_third(stage, partner)
+    engine = stage.engine("five")
+    stage.cluster.stop(OPERATOR)
+    stage.annotate(engine, restore="e", restore_from="e/two")
+    stage.annotate(trial, restore="t", restore_from="t/one")
+    stage.cluster.start(OPERATOR)
+    status = stage.until_condition(trial, "Succeeded", "True", "Completed")
+    assert (status["lastHandledRestore"]["id"], status["lastHandledRestore"]["result"]) == ("t", "Done")
+    engine.reload()
+    other = engine.obj["status"]["lastHandledRestore"]
+    assert (other["id"], other["result"]) == ("e", "Refused")
+    assert "begins at one" in other["message"]
+    assert partner.lines.count("POST /one") == 2
 
 
 def test_a_restore_on_the_engine_is_answered_there(stage: Stage, partner: Partner):

@@ -18,6 +18,8 @@ from lcm_operator.domain.plans import resolve_spec
 from lcm_operator.domain.requests import Request
 from lcm_operator.domain.snapshot import Problem, Snapshot
 
+_KEPT_REQUESTS = 20
+
 
 def look_up_plan(
     snapshot: Snapshot, trial: Trial, engine: TrialEngine, requests: tuple[Request, ...]
@@ -51,7 +53,7 @@ def pending_plan(
         trial_generation=spec.trial_generation,
         plan_generation=spec.plan_generation,
         plan_uid=spec.plan_uid,
-        requests=(*before, *asked),
+        requests=(*before, *asked)[-_KEPT_REQUESTS:],
     )
 
 

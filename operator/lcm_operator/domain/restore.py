@@ -28,7 +28,6 @@ from lcm_operator.domain.actions import (
 )
 from lcm_operator.domain.granting import attempt_of, give_grant
 from lcm_operator.domain.mirroring import mirror
-from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.outcome import Outcome
 from lcm_operator.domain.plan_change import (
     carried,
@@ -175,10 +174,7 @@ def _take_plan(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datet
     if look := look_up_plan(snapshot, trial, engine, pending_requests(engine.status)):
         return look
     spec, pending = spec_now(snapshot, trial, engine), engine.status.pending_plan
-    refusal = value_of(snapshot.refusal)
-    why = _no_way(engine, spec)
-    if not why and refusal is not None and refusal.reason == reasons.PLAN_UNSUPPORTED:  # not that of a pod
-        why = f"restore-plan: {refusal.message}"
+    why = _no_way(engine, spec) or _refusal(snapshot)
     if why or isinstance(spec, Problem):
         return _call_off(trial, engine, why, now)
     if pending is None or not is_same_version(spec, pending):
@@ -187,15 +183,21 @@ def _take_plan(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datet
     return act(ReplaceSpec(engine, spec))
 
 
+def _refusal(snapshot: Snapshot) -> str:
+    """Return why the API server has refused the spec (not a pod) since the plan was read, if it has."""
+    refusal, read = snapshot.refusal, snapshot.plan_read
+    if refusal is None or read is None or refusal.time < read.time:
+        return ""
+    return (
+        f"restore-plan: {refusal.value.message}" if refusal.value.reason == reasons.PLAN_UNSUPPORTED else ""
+    )
+
+
 def _call_off(trial: Trial, engine: TrialEngine, why: str, now: datetime) -> Decision:
     """Return the write that refuses a plan which was taken over already: its attempt does not begin."""
     message = f"attempt {attempt_of(engine)} was called off: {why}"
     over = finished(engine, Outcome(succeeded=False, reason=reasons.RESTORE_REFUSED, message=message), now)
-    status = msgspec.structs.replace(over, pending_plan=None)
-    status, events = refused(
-        trial, status, tuple((request, message) for request in pending_requests(engine.status)), now
-    )
-    return act(WriteEngine(engine, status), *events)
+    return act(WriteEngine(engine, over), RecordEvent(trial, reasons.REFUSED, message, warning=True))
 
 
 def _with_plan_taken(

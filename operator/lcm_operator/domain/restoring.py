@@ -17,6 +17,7 @@ from lcm_operator.api.engine import (
 )
 from lcm_operator.domain.outcome import Outcome
 from lcm_operator.domain.release import with_release
+from lcm_operator.domain.requests import answer, pending_requests
 from lcm_operator.domain.undoing import undone
 
 START = "Start"
@@ -97,8 +98,11 @@ def granted_attempts(status: TrialEngineStatus, number: int, now: datetime) -> t
 
 
 def finished(engine: TrialEngine, outcome: Outcome, now: datetime) -> TrialEngineStatus:
-    """Return the status that records how the current attempt ended, and what became of `finally`."""
-    status = engine.status
+    """Return the status that records how the current attempt ended, and what became of `finally`.
+
+    Requests for a plan that the attempt was to take, and never began with, are refused.
+    """
+    status = answer(engine.status, pending_requests(engine.status), "Refused", outcome.message, now)
     word, attempts = "Succeeded" if outcome.succeeded else "Failed", status.attempts
     if outcome.reason == reasons.CANCELLED:
         word = "Cancelled"
@@ -108,6 +112,7 @@ def finished(engine: TrialEngine, outcome: Outcome, now: datetime) -> TrialEngin
         status,
         phase=word,
         next_attempt=None,
+        pending_plan=None,
         attempt=attempts[-1].number if attempts else status.attempt,
         attempts=ended(attempts, "Stopped" if word == "Cancelled" else word, outcome.message, now),
         attempts_total=max(status.attempts_total, len(attempts)),

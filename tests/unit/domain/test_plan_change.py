@@ -31,7 +31,8 @@ from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import TrialPlan, TrialPlanSpec
 from lcm_operator.domain.actions import GrantEngine, LookUpPlan, ReplaceSpec, WriteEngine
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.plan_change import misfit
+from lcm_operator.domain.plan_change import misfit, pending_plan
+from lcm_operator.domain.requests import Request
 from lcm_operator.domain.restoring import restored
 from lcm_operator.domain.snapshot import Problem
 
@@ -256,9 +257,23 @@ def test_a_spec_that_the_api_server_refuses_calls_the_restore_off():
     assert shown(decision, "Succeeded") == ("False", "RestoreRefused")
 
 
-def test_an_older_refusal_of_a_pod_does_not():
-    before = replace(with_plan_read(taken_over(), at(21)), refusal=refused(5))
+@pytest.mark.parametrize(
+    "before_that",
+    [
+        pytest.param(refused(21), id="that of a pod"),
+        pytest.param(refused(-5, Problem("PlanUnsupported", "422")), id="that of an earlier plan"),
+    ],
+)
+def test_another_refusal_does_not(before_that):
+    before = replace(with_plan_read(taken_over(), at(21)), refusal=before_that)
     assert steps(decide(before, at(22))) == ["ReplaceSpec"]
+
+
+def test_at_most_twenty_requests_wait_for_a_plan():
+    this = taken_over().engine
+    assert this is not None
+    asked = tuple(Request("Restore", f"r{number}", on_trial=True) for number in range(30))
+    assert len(pending_plan(this, this.spec, asked).requests) == 20
 
 
 @pytest.mark.parametrize("before", [pytest.param(taken_over, id="over"), pytest.param(taken, id="")])
