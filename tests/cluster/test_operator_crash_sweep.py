@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.cluster.operator_stage import DEADLINE, Trial, TrialEngine, condition, in_seconds, nap
+from tests.cluster.operator_stage import DEADLINE, GROUP, Trial, TrialEngine, condition, in_seconds, nap
 from tests.cluster.proxied_stage import ProxiedStage, told
 from tests.cluster.proxy import Held
 
@@ -35,6 +35,12 @@ def fails_at_first(engine: TrialEngine) -> dict[str, str]:
     return {"one": "Succeeded", "two": "Failed"} if first else works(engine)
 
 
+def is_mended(engine: TrialEngine) -> dict[str, str]:
+    """Fail at first; the second attempt has another plan."""
+    first = engine.obj["status"]["attempt"] == 1
+    return fails_at_first(engine) if first else {"one": "Succeeded", "mended": "Succeeded"}
+
+
 def goes_on(_: TrialEngine) -> None:
     """Have no end."""
 
@@ -53,6 +59,12 @@ def apply_far_ahead(stage: ProxiedStage, name: str) -> None:
 
 def ask_restore(stage: ProxiedStage, name: str) -> None:
     stage.annotate(stage.get(Trial, name), restore="r-1")
+
+
+def repair(stage: ProxiedStage, name: str) -> None:
+    annotations = {f"{GROUP}/restore": "r-1", f"{GROUP}/restore-plan": "r-1"}
+    spec = {"activities": [nap("one"), nap("mended")]}
+    stage.get(Trial, name).patch({"metadata": {"annotations": annotations}, "spec": spec})
 
 
 def ask_delete(stage: ProxiedStage, name: str) -> None:
@@ -104,6 +116,9 @@ LIVES = {
     "start of a trial that is due": Life(works, apply_due, COMPLETED),
     "restore of a failed engine": Life(
         fails_at_first, ask_restore, COMPLETED, apply_due, shows("Succeeded", "ActivityFailed")
+    ),
+    "restore with a repaired plan": Life(
+        is_mended, repair, COMPLETED, apply_due, shows("Succeeded", "ActivityFailed")
     ),
     "restore of a running engine": Life(goes_on, ask_restore, is_restored, apply_due, is_granted),
     "delete request before the start": Life(
@@ -187,6 +202,7 @@ def outcome(stage: ProxiedStage, name: str) -> dict[str, Any]:
         "trial": (shown.get("phase"), shown.get("progress"), told(trial) if trial else {}),
         "answers": [shown.get(f"lastHandled{kind}", {}).get("result") for kind in KINDS],
         "attempt": status.get("attempt"),
+        "plan": (shown.get("planGeneration"), status.get("planGeneration"), "pendingPlan" in status),
         "lineage": [
             (one["number"], one["reason"], one["outcome"], one.get("fromActivity"))
             for one in status.get("attempts", [])
