@@ -8,7 +8,7 @@ Plan, parameters and engine settings are those of the Trial and its TrialPlan, r
 import msgspec
 
 from lcm_operator.api import names
-from lcm_operator.api.engine import PendingPlan, PendingRequest, TrialEngine, TrialEngineSpec
+from lcm_operator.api.engine import ActivityStatus, PendingPlan, PendingRequest, TrialEngine, TrialEngineSpec
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, LookUpPlan, act
 from lcm_operator.domain.granting import attempt_of
@@ -19,6 +19,8 @@ from lcm_operator.domain.requests import Request
 from lcm_operator.domain.snapshot import Problem, Snapshot
 
 _KEPT_REQUESTS = 20
+_MOST_ACTIVITIES = 128
+"""As many as a status can have, by its CRD."""
 
 
 def look_up_plan(
@@ -95,6 +97,20 @@ def carried(engine: TrialEngine, spec: TrialEngineSpec) -> TrialEngine:
     return msgspec.structs.replace(
         engine, spec=spec, status=msgspec.structs.replace(engine.status, activities=kept)
     )
+
+
+def kept_progress(engine: TrialEngine) -> tuple[ActivityStatus, ...]:
+    """Return the progress that an engine keeps once it has its new plan.
+
+    What the plan no longer has is kept if it was ever begun, as far as there is room: what it has left behind
+    may have to be released, and should a later plan have it again, it goes on with its run.
+    """
+    spec = engine.spec
+    planned = {activity.name for activity in (*spec.activities, *spec.on_failure, *spec.finally_)}
+    gone = [each.name for each in engine.status.activities if each.name not in planned and each.has_begun]
+    room = max(0, _MOST_ACTIVITIES - len(planned))
+    kept = planned | set(gone[len(gone) - min(room, len(gone)) :])
+    return tuple(each for each in engine.status.activities if each.name in kept)
 
 
 def change_note(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> str:

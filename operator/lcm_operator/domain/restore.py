@@ -34,6 +34,7 @@ from lcm_operator.domain.plan_change import (
     change_note,
     is_plan_due,
     is_same_version,
+    kept_progress,
     look_up_plan,
     misfit,
     pending_plan,
@@ -208,16 +209,11 @@ def _with_plan_taken(
     if status.pending_plan is None:
         return status, ()
     spec = engine.spec
-    planned = {activity.name for activity in (*spec.activities, *spec.on_failure, *spec.finally_)}
     begins = status.attempts[-1].from_activity or "the end"
     message = (
         f"attempt {attempt_of(engine)} begins at {begins} with the plan of generation {spec.plan_generation}"
     )
-    kept = msgspec.structs.replace(
-        status,
-        pending_plan=None,
-        activities=tuple(activity for activity in status.activities if activity.name in planned),
-    )
+    kept = msgspec.structs.replace(status, pending_plan=None, activities=kept_progress(engine))
     answered = answer(kept, pending_requests(status), "Done", message, now)
     return answered, (RecordEvent(trial, reasons.RESTORED, message),)
 

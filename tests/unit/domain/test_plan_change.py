@@ -31,7 +31,7 @@ from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import TrialPlan, TrialPlanSpec
 from lcm_operator.domain.actions import GrantEngine, LookUpPlan, ReplaceSpec, WriteEngine
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.plan_change import misfit, pending_plan
+from lcm_operator.domain.plan_change import kept_progress, misfit, pending_plan
 from lcm_operator.domain.requests import Request
 from lcm_operator.domain.restoring import restored
 from lcm_operator.domain.snapshot import Problem
@@ -189,14 +189,17 @@ def test_no_pod_is_created_before_the_spec_is_replaced():
     assert replacing.spec.start_time == T
 
 
-def test_the_grant_answers_and_leaves_no_trace_of_what_the_plan_no_longer_has():
+def test_the_grant_answers_and_keeps_what_was_begun_even_if_the_plan_no_longer_has_it():
     before = settle(replace(taken(), pod=pod(2)), at(20))
     assert before.engine is not None
     assert before.engine.status.pod_ref is not None
     status = before.engine.status
     assert (status.pending_plan, status.plan_generation) == (None, 2)
     assert answer(status) == ("Done", "attempt 2 begins at mended with the plan of generation 2")
-    assert [activity.name for activity in status.activities] == ["one"]
+    assert [(each.name, each.state) for each in status.activities] == [
+        ("one", "Succeeded"),
+        ("two", "Pending"),
+    ]
     assert before.trials[0].status.plan_generation == 2
 
 
@@ -267,6 +270,21 @@ def test_a_spec_that_the_api_server_refuses_calls_the_restore_off():
 def test_another_refusal_does_not(before_that):
     before = replace(with_plan_read(taken_over(), at(21)), refusal=before_that)
     assert steps(decide(before, at(22))) == ["ReplaceSpec"]
+
+
+def test_of_what_the_plan_no_longer_has_what_was_never_begun_is_forgotten():
+    this = taken().engine
+    assert this is not None
+    entries = [ActivityStatus(name=f"old{n}", state="Pending", run=1 + n % 2) for n in range(200)]
+    status = msgspec.structs.replace(this.status, activities=(*this.status.activities, *entries))
+    kept = [each.name for each in kept_progress(msgspec.structs.replace(this, status=status))]
+    assert kept[0] == "one"
+    assert "old0" not in kept
+    assert kept[-1] == "old199"
+    small = msgspec.structs.replace(status, activities=tuple(entries))
+    spec = plan(*(f"a{n}" for n in range(100)))
+    crowded = msgspec.structs.replace(this, spec=spec, status=small)
+    assert len(kept_progress(crowded)) == 28
 
 
 def test_at_most_twenty_requests_wait_for_a_plan():
