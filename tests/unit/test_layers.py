@@ -1,0 +1,107 @@
+"""The import contracts of pyproject.toml: each is kept, and each refuses the imports that it is there for."""
+
+from copy import deepcopy
+from functools import cache
+
+import grimp
+import pytest
+from importlinter import api, configuration
+from importlinter.contracts.forbidden import ForbiddenContract
+from importlinter.contracts.layers import LayersContract
+
+configuration.configure()
+OPTIONS = api.read_configuration("pyproject.toml")
+KINDS = {"forbidden": ForbiddenContract, "layers": LayersContract}
+CONTRACTS = {options["id"]: options for options in OPTIONS["contracts_options"]}
+
+REFUSED = {
+    "layers": [
+        ("domain.holding", "lcm_operator.kube.client"),
+        ("controllers.census", "lcm_operator.rest.view"),
+        ("engine.grant", "lcm_operator.rest.view"),
+        ("api.names", "lcm_operator.domain.snapshot"),
+        ("kube.client", "lcm_operator.registry.client"),
+        ("wire.pool", "lcm_operator.api.names"),
+        ("cli.texts", "lcm_operator.local.ports"),
+    ],
+    "kopf": [("domain.holding", "kopf"), ("rest.view", "kopf"), ("engine.grant", "kopf")],
+    "pure": [
+        ("domain.holding", "lcm_operator.kube.client"),
+        ("domain.decide", "asyncio"),
+        ("domain.decide", "logging"),
+        ("api.times", "time"),
+    ],
+    "light": [
+        ("engine.grant", "aiohttp"),
+        ("engine.grant", "lcm_operator.kube.session"),
+        ("wire.pool", "requests"),
+        ("engine.expressions", "yaml"),
+    ],
+    "official-client": [("kube.client", "kubernetes"), ("rest.view", "kubernetes")],
+    "schemas": [("rest.bodies", "jsonschema")],
+    "dummies": [
+        ("registry.client", "lcm_operator.registry.dummy"),
+        ("controllers.registries", "lcm_operator.partners.journal"),
+    ],
+    "clusterless": [("registry.client", "lcm_operator.kube.client")],
+    "controllers": [
+        ("controllers.store", "lcm_operator.controllers.apply"),
+        ("controllers.alarm", "lcm_operator.controllers.work"),
+        ("controllers.health", "lcm_operator.controllers.metrics"),
+        ("controllers.leader", "lcm_operator.controllers.reconciler"),
+    ],
+    "rest": [
+        ("rest.view", "lcm_operator.rest.watching"),
+        ("rest.signals", "lcm_operator.rest.routes"),
+        ("rest.tokens", "lcm_operator.rest.signals"),
+    ],
+    "engine": [
+        ("engine.checkpoint", "lcm_operator.engine.store"),
+        ("engine.steps", "lcm_operator.engine.runner"),
+        ("engine.grant", "lcm_operator.engine.halt"),
+    ],
+}
+
+
+@cache
+def imports() -> grimp.ImportGraph:
+    """Return the graph of all imports of the product."""
+    return grimp.build_graph("lcm_operator", include_external_packages=True, cache_dir=None)
+
+
+def contract(name: str) -> ForbiddenContract | LayersContract:
+    """Return one contract of pyproject.toml."""
+    options = CONTRACTS[name]
+    kind = KINDS[options["type"]]
+    return kind(name=options["name"], session_options=OPTIONS["session_options"], contract_options=options)
+
+
+def is_kept(name: str, graph: grimp.ImportGraph) -> bool:
+    return contract(name).check(graph, verbose=False).kept
+
+
+def test_each_contract_has_an_import_that_it_refuses():
+    assert REFUSED.keys() == CONTRACTS.keys()
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_contract_is_kept(name):
+    assert is_kept(name, deepcopy(imports()))
+
+
+@pytest.mark.parametrize(
+    ("name", "importer", "imported"),
+    [
+        pytest.param(name, *forbidden, id=f"{name}: {forbidden[0]} imports {forbidden[1]}")
+        for name, pairs in REFUSED.items()
+        for forbidden in pairs
+    ],
+)
+def test_forbidden_import_is_refused(name, importer, imported):
+    graph = deepcopy(imports())
+    importer = f"lcm_operator.{importer}"
+    assert importer in graph.modules
+    if imported not in graph.modules:
+        graph.add_module(imported, is_squashed=not imported.startswith("lcm_operator"))
+    graph.add_import(importer=importer, imported=imported, line_number=1, line_contents=f"import {imported}")
+    assert not is_kept(name, graph)
