@@ -24,7 +24,7 @@ RUN /tools/bin/python -m hatchling build --target wheel && \
     /opt/lcm/bin/python -B -c 'import lcm_operator.controllers.__main__'
 
 FROM ${BASE_IMAGE}
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="lcm-operator" \
       org.opencontainers.image.description="Starts field trials at their time, exactly once, and restores their engines from a checkpoint" \

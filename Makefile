@@ -33,7 +33,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down test verify verify-chart programs crds settings chart image sbom e2e lock
+.PHONY: help run up down test coverage verify verify-chart fmt generate programs crds settings chart image sbom e2e lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,11 +50,22 @@ down: .venv/ready ## Stop the local cluster and forget its data; its logs stay
 test: programs ## Run all tests, with a control plane of their own (ARGS="-k name" for some)
 	@$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
-verify: .venv/ready ## Run all static checks
+coverage: .venv/ready ## Run the unit tests and show which lines they reach (build/coverage: the same as pages)
+	@$(BIN)/pytest tests/unit --quiet --numprocesses=$(JOBS) --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
+
+verify: .venv/ready ## Run all static checks; fails when a generated file is stale
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.generated --check
+
+fmt: .venv/ready ## Format the code and fix what the linter can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: .venv/ready ## Write all generated files: CRDs, reference pages, state machine, chart, install.yaml
+	@$(BIN)/python -m tools.generated
 
 verify-chart: programs ## Lint, render and judge the Helm chart, and have an API server check it
 	@$(BIN)/pytest tests/chart $(ARGS)

@@ -3,13 +3,18 @@
 import re
 
 import yaml
-from tools.chart import rights
+from tools.chart import rights, version
 from tools.chart.generate import INSTALL, REFERENCE, copies, install, reference, sources
 
 
 def test_the_chart_has_a_true_copy_of_each_crd_role_and_plan():
     assert copies() == sorted(sources())
     assert [copy for copy, source in sources().items() if copy.read_bytes() != source.read_bytes()] == []
+
+
+def test_chart_has_the_version_of_the_project():
+    chart = yaml.safe_load(version.CHART.read_text(encoding="utf-8"))
+    assert (chart["version"], chart["appVersion"]) == (version.current(), version.current())
 
 
 def test_the_reference_of_the_values_is_current():

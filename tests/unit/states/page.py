@@ -1,6 +1,6 @@
 """docs/state-machine.md, made from what `decide()` does.
 
-`.venv/bin/python -m tests.unit.states.page` writes it anew; a test fails when it is stale.
+`make generate` writes it anew; a test fails when it is stale.
 """
 
 import logging
@@ -67,6 +67,11 @@ def _row(*columns: str) -> str:
     return f"| {' | '.join(columns)} |".replace("|  |", "| |")
 
 
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
 if __name__ == "__main__":
     logging.disable()
-    PAGE.write_text(page(), encoding="utf-8")
+    main()

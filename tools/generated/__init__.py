@@ -1,0 +1,1 @@
+"""Everything that is made from something else: written anew, or found stale."""
