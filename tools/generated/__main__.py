@@ -22,7 +22,7 @@ def generated() -> list[Path]:
     pages = (reference.TARGET / f"{kind}.md" for kind in reference.KINDS)
     manifests = (crds.TARGET / f"{kind}.yaml" for kind in crds.KINDS)
     charts = (version.CHART, *chart.copies(), *chart.sources(), chart.REFERENCE, chart.INSTALL, rights.PAGE)
-    others = (page.PAGE, settings.PAGE)
+    others = (page.PAGE, settings.TARGET)
     return sorted({*manifests, *pages, *charts, *others})
 
 
