@@ -68,10 +68,10 @@ def _row(*columns: str) -> str:
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page, in silence: the states include objects that can't be read."""
+    logging.disable()
     PAGE.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    logging.disable()
     main()
