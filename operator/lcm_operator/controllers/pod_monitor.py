@@ -2,22 +2,28 @@
 
 The list holds the pods that have not ended, and of them their metadata only. A granted pod that is missing
 from a list that was begun after its grant has ended or no longer exists; one whose deletion has begun may
-have been evicted. Each of these is looked up once, so a running engine costs no request of its own.
+have been evicted. Each of these is looked up once, so a running engine costs no request of its own. Pods of
+TrialEngines that no longer exist are followed to their end: a new engine of that trial ID waits for them.
 
 It is no place for why a pod doesn't come up: that would take its status.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.engine import PodRef, TrialEngine
+from lcm_operator.api.metadata import metadata_of
 from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.leftovers import Leftover
+from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.outcome import is_over
-from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import ApiError
+from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.clock import Clock
+from lcm_operator.kube.errors import ApiError, NotFound
 from lcm_operator.kube.resources import PODS
 
 _EVERY_SECONDS = 5.0
@@ -25,13 +31,23 @@ _NOT_ENDED = "status.phase!=Succeeded,status.phase!=Failed"
 log = logging.getLogger(__name__)
 
 
+class Stranger(NamedTuple):
+    """A pod that carries the label of a slot, and belongs to another TrialEngine."""
+
+    key: Key
+    name: str
+    owner: str
+
+
 class PodMonitor:
     """Puts granted pods of which nothing is certain any more in doubt; `look(key)` has them looked up."""
 
-    def __init__(self, client: Client, store: Store, look: Callable[[Key], None]) -> None:
+    def __init__(self, client: Client, store: Store, look: Callable[[Key], None], clock: Clock) -> None:
         self._client = client
         self._store = store
         self._look = look
+        self._clock = clock
+        self._strangers: dict[str, Stranger] = {}
         self._deleted: set[str] = set()
         self._complaint = ""
 
@@ -46,6 +62,7 @@ class PodMonitor:
         granted = [each for each in self._store.granted() if _matters(each[1])]
         there: set[str] = set()
         deleted: set[str] = set()
+        self._strangers.clear()
         try:
             async for page, _ in self._client.pages(
                 PODS, label_selector=names.LABEL_TRIAL, field_selector=_NOT_ENDED, metadata_only=True
@@ -54,6 +71,7 @@ class PodMonitor:
                 deleted.update(
                     item["metadata"]["uid"] for item in page if "deletionTimestamp" in item["metadata"]
                 )
+                self._sort(page)
         except ApiError as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
@@ -63,12 +81,51 @@ class PodMonitor:
         for key, _, pod in granted:
             self._compare(key, pod, there, deleted)
         self._deleted = deleted
+        await self._look_after_leftovers(there)
 
     def _compare(self, key: Key, pod: PodRef, there: set[str], deleted: set[str]) -> None:
         ended = pod.uid not in there
         news = pod.uid in deleted and pod.uid not in self._deleted
         if (ended or news) and self._store.doubt_pod(key, pod.uid):
             self._look(key)
+
+    def _sort(self, page: Sequence[Json]) -> None:
+        """Note the pods that carry the label of a slot and are not of its TrialEngine."""
+        for item in page:
+            metadata = metadata_of(item)
+            key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
+            engine, owners = self._store.engine(key), metadata.owner_references
+            owner = next(
+                (each.uid for each in owners if each.controller and each.kind == "TrialEngine"), None
+            )
+            own = engine is not None and engine.metadata.uid == owner
+            if owner is not None and not own and self._store.knows(key):
+                self._strangers[metadata.uid] = Stranger(key, metadata.name, owner)
+
+    async def _look_after_leftovers(self, there: set[str]) -> None:
+        leftovers = self._store.leftovers
+        for uid, stranger in self._strangers.items():
+            leftovers.see(stranger.key, uid, stranger.name, stranger.owner)
+        for uid, leftover in leftovers:
+            if uid in there:
+                continue
+            if await self._is_over(uid, leftover):
+                leftovers.end(uid)
+                self._look(leftover.key)
+
+    async def _is_over(self, uid: str, leftover: Leftover) -> bool:
+        """Return whether nothing of a pod that is not in the list can act any more."""
+        if leftover.missing_since is None:
+            try:
+                raw = await self._client.get(PODS, leftover.key.namespace, leftover.name)
+            except NotFound:
+                pass
+            except ApiError:
+                return False
+            else:
+                if metadata_of(raw).uid == uid:
+                    return seen_pod(raw).ended
+        return self._store.leftovers.miss(uid, self._clock.elapsed())
 
 
 def _matters(engine: TrialEngine) -> bool:

@@ -69,7 +69,7 @@ class Reconciler:
         self._apply = Apply(client, store, self._recorder, clock)
         self._retries: dict[Key, float] = {}
         self.leases = LeaseMonitor(client, store, self.enqueue, clock)
-        self._pods = PodMonitor(client, store, self.enqueue)
+        self._pods = PodMonitor(client, store, self.enqueue, clock)
         self._slice = TimeSlice()
         self._left: dict[Key, None] = {}
         """Slots in which a standby has left something urgent to its leader."""

@@ -21,6 +21,7 @@ from lcm_operator.api.unread import unread
 from lcm_operator.controllers.complaints import Complaints, unreadable_text
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.known import Known
+from lcm_operator.controllers.leftovers import Leftovers
 from lcm_operator.controllers.members import Members
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.registry_times import Place, RegistryTimes, registry_of
@@ -129,6 +130,7 @@ class Store:
         self._plans: dict[ObjectName, TrialPlan | Problem] = {}
         self._dead: OrderedDict[str, None] = OrderedDict()
         self.registries = RegistryTimes()
+        self.leftovers = Leftovers()
         self.complaints = Complaints()
         """What of the objects can't be read, for somebody to report."""
         self.replaced: deque[Trial] = deque(maxlen=_REMEMBERED_DEAD)
@@ -182,6 +184,10 @@ class Store:
         """Return the Trials that have their start time from a TrialRegistry."""
         return [trial for trial in self.trials_in(registry[0]) if registry_of(trial) == registry]
 
+    def knows(self, key: Key) -> bool:
+        """Return whether there is anything in the slot of `key`."""
+        return key in self._slots
+
     def engine(self, key: Key) -> TrialEngine | None:
         """Return the TrialEngine of `key`, if it is known."""
         slot = self._find(key)
@@ -203,6 +209,7 @@ class Store:
             plan=self._plan_of(chosen) if chosen else None,
             plan_read=slot.plan_read,
             pod=_current(slot),
+            leftovers=self.leftovers.of(key, slot.engine),
             beat=slot.beat,
             admission=slot.admission,
             refusal=slot.refusal,
@@ -302,6 +309,8 @@ class Store:
         if not self._newer(engine.metadata, slot.engine.metadata if slot.engine else None):
             return []
         self.known_engines.put(engine.metadata)
+        if slot.engine is not None and slot.engine.metadata.uid != engine.metadata.uid:
+            self.leftovers.leave(key, slot.engine, slot.last_pod)
         if slot.engine is None or slot.engine.metadata.uid != engine.metadata.uid:
             slot.set_pod(None)
             slot.admission = slot.refusal = slot.beat = None
@@ -335,6 +344,7 @@ class Store:
         self.complaints.forget("TrialEngine", namespace, name)
         if slot.engine is not None and slot.engine.metadata.uid == uid:
             slot.departed = slot.engine if _may_be_judged(slot) else None
+            self.leftovers.leave(key, slot.engine, slot.last_pod)
             slot.engine, slot.admission = None, None
             slot.set_pod(None)
         return key
@@ -367,10 +377,12 @@ class Store:
         """
         metadata = metadata_of(raw)
         key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
-        slot = self._find(key)
+        slot, pod = self._find(key), seen_pod(raw)
+        if pod.ended and (waiting := self.leftovers.end(metadata.uid)) is not None:
+            return waiting
         if slot is None or metadata.uid not in _uids_of_pod(slot):
             return None
-        slot.set_pod(self.observed(seen_pod(raw)))
+        slot.set_pod(self.observed(pod))
         return key
 
     def doubt_pod(self, key: Key, uid: str) -> bool:

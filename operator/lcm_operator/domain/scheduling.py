@@ -144,7 +144,17 @@ def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> 
         )
     if snapshot.engine is None:
         return wait("there is no TrialEngine to start")
+    if snapshot.leftovers:
+        again = min(now + snapshot.settings.retry_start, last_moment(trial, begin) + JUST_AFTER)
+        return _cannot_start(trial, begin, now, _left(snapshot.leftovers), again)
     return act(CreatePod(snapshot.engine, manifest_of(snapshot, snapshot.engine)), urgency=urgency)
+
+
+def _left(pods: tuple[str, ...]) -> Problem:
+    """Return that pods of an earlier TrialEngine of this ID may still act."""
+    which = f"pod{'s' if len(pods) > 1 else ''} {', '.join(pods)} of an earlier engine of this trial ID"
+    why = "not seen to end; the start waits until nothing of the earlier engine can act any more"
+    return Problem(reasons.WAITING, f"{which} {'were' if len(pods) > 1 else 'was'} {why}")
 
 
 def _cannot_start(trial: Trial, begin: datetime, now: datetime, why: Problem, again: datetime) -> Decision:

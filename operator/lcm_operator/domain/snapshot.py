@@ -128,6 +128,8 @@ class Snapshot:
     plan_read: Observation[str] | None = None
     """For which purpose Trial and TrialPlan were read; see `actions.LookUpPlan`."""
     pod: Observation[Pod | Absent] | None = None
+    leftovers: tuple[str, ...] = ()
+    """Pods of earlier TrialEngines of the trial ID that were not seen to end."""
     beat: Observation[Beat] | None = None
     admission: Observation[Admission] | None = None
     refusal: Observation[Problem] | None = None

@@ -152,6 +152,11 @@ def cut_off(**how):
     )
 
 
+def taken_away(**how):
+    """Its pod is removed by force while it works, and its engine goes on for a while."""
+    return World(people=[(works_on("two"), lambda api: api.remove_by_force("example-1"))], **how)
+
+
 def stopped(**how):
     """A restore is asked for while the engine works."""
     return World(people=[(works_on("two"), annotate(restore="r1"))], **how)
@@ -160,6 +165,7 @@ def stopped(**how):
 LIVES = [
     pytest.param(straight, id="a trial that just runs"),
     pytest.param(failing, id="one that fails and is restored"),
+    pytest.param(taken_away, id="one whose pod is removed by force"),
     pytest.param(deleted, id="one that fails and is deleted by request"),
     pytest.param(cancelled, id="one that is cancelled before its start"),
     pytest.param(releasing, id="one that releases what it holds"),

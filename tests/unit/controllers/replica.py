@@ -110,7 +110,7 @@ class Replica:
         self._told: dict[str, Raw] = {}
         self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False, clock=clock), clock)
         self._leases = LeaseMonitor(client, self.store, lambda _: None, clock)
-        self._pods = PodMonitor(client, self.store, lambda _: None)
+        self._pods = PodMonitor(client, self.store, lambda _: None, clock)
         self._heard = -1
         self._heard_of_pods = len(api.ended_pods)
         self.was_frozen = False

@@ -44,12 +44,13 @@ class Pods:
         self.pages_ = [[item()]]
         self.error = None
         self.looked = []
-        self.store = Store(Settings(), HandClock())
+        self.clock = HandClock()
+        self.store = Store(Settings(), self.clock)
         self.store.put_trial(raw_trial())
         self.store.put_engine(raw_engine(**({"podRef": GRANT} | status)))
         self.slot = self.store.slot(KEY)
         self.slot.set_pod(pod(uid="pod-1"))
-        self.monitor = PodMonitor(self, self.store, self.looked.append)
+        self.monitor = PodMonitor(self, self.store, self.looked.append, self.clock)
 
     async def pages(self, resource, *, label_selector, field_selector, metadata_only):
         assert (resource.plural, label_selector, metadata_only) == ("pods", "lcm.5gdrones.eu/trial", True)
