@@ -100,7 +100,7 @@ def test_a_lease_that_is_deleted_is_made_again_and_renewed(stage: Stage):
     stage.cluster.kubectl("delete", "lease", "example-1", place)
 
     def renewed_again() -> bool:
-        [lease] = stage.cluster.kubectl.get("leases", place)["items"] or [{}]
+        [lease] = stage.cluster.kubectl.get("leases", place).get("items") or [{}]
         spec = lease.get("spec", {})
         made = lease.get("metadata", {}).get("uid") not in (None, first)
         return made and spec.get("renewTime", "") > datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")[:-1]
@@ -126,7 +126,7 @@ def test_a_lease_that_somebody_has_rewritten_is_made_again(stage: Stage, patch):
     stage.cluster.kubectl("patch", "lease", "example-1", place, "--type=merge", f"--patch={patch}")
 
     def is_whole() -> bool:
-        [lease] = stage.cluster.kubectl.get("leases", place)["items"] or [{}]
+        [lease] = stage.cluster.kubectl.get("leases", place).get("items") or [{}]
         spec, labels = lease.get("spec", {}), lease.get("metadata", {}).get("labels", {})
         return spec.get("holderIdentity") == holder and "lcm.5gdrones.eu/trial" in labels
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from lcm_operator.api import names
 from lcm_operator.api.engine import PodRef, TrialEngine
+from lcm_operator.api.metadata import metadata_of
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.attempt_end import heartbeat_timeout, longest_silence
@@ -162,19 +163,20 @@ class LeaseMonitor:
 
 
 def _place(lease: Mapping[str, Any]) -> tuple[str, str]:
-    metadata = lease.get("metadata") or {}
-    return str(metadata.get("namespace")), str(metadata.get("name"))
+    metadata = metadata_of(lease)
+    return metadata.namespace, metadata.name
 
 
 def _renewal(lease: Mapping[str, Any] | None, key: Key, uid: str) -> Renewal:
     """Return what tells one renewal from the next; a Lease that this pod can't renew is none."""
-    spec = (lease or {}).get("spec") or {}
-    if lease is None or spec.get("holderIdentity") != uid:
+    spec = lease.get("spec") if lease is not None else None
+    if lease is None or not isinstance(spec, dict) or spec.get("holderIdentity") != uid:
         return _MISSING
-    if (lease["metadata"].get("labels") or {}).get(names.LABEL_TRIAL) != key.engine:
+    metadata = metadata_of(lease)
+    if metadata.labels.get(names.LABEL_TRIAL) != key.engine:
         return _MISSING
     renewed = spec.get("renewTime")
-    return str(lease["metadata"].get("uid")), None if renewed is None else str(renewed)
+    return metadata.uid, None if renewed is None else str(renewed)
 
 
 def _has_worked(engine: TrialEngine) -> bool:

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.engine import PodRef, TrialEngine
-from lcm_operator.api.metadata import metadata_of
+from lcm_operator.api.metadata import Metadata, metadata_of
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.leftovers import Leftover
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.outcome import is_over
-from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError, NotFound
 from lcm_operator.kube.resources import PODS
@@ -67,11 +67,10 @@ class PodMonitor:
             async for page, _ in self._client.pages(
                 PODS, label_selector=names.LABEL_TRIAL, field_selector=_NOT_ENDED, metadata_only=True
             ):
-                there.update(item["metadata"]["uid"] for item in page)
-                deleted.update(
-                    item["metadata"]["uid"] for item in page if "deletionTimestamp" in item["metadata"]
-                )
-                self._sort(page)
+                found = [metadata_of(item) for item in page]
+                there.update(pod.uid for pod in found)
+                deleted.update(pod.uid for pod in found if pod.deletion_timestamp is not None)
+                self._sort(found)
         except ApiError as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
@@ -89,10 +88,9 @@ class PodMonitor:
         if (ended or news) and self._store.doubt_pod(key, pod.uid):
             self._look(key)
 
-    def _sort(self, page: Sequence[Json]) -> None:
+    def _sort(self, found: Sequence[Metadata]) -> None:
         """Note the pods that carry the label of a slot and are not of its TrialEngine."""
-        for item in page:
-            metadata = metadata_of(item)
+        for metadata in found:
             key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
             engine, owners = self._store.engine(key), metadata.owner_references
             owner = next(

@@ -169,7 +169,9 @@ def test_a_new_term_counts_from_zero():
         pytest.param([lease(spec=None)], id="no spec"),
         pytest.param([lease(spec={"holderIdentity": ["pod-1"]})], id="a holder that is no text"),
         pytest.param([{"metadata": {"namespace": "lab", "name": "example-1"}}], id="metadata only"),
-        pytest.param([{"metadata": None}, {}], id="no metadata"),
+        pytest.param([{"metadata": None}, {}, {"metadata": "x"}], id="no metadata"),
+        pytest.param([lease(metadata={"name": 5, "labels": [], "uid": None})], id="metadata of other types"),
+        pytest.param([lease(spec="holder")], id="a spec that is a text"),
     ],
 )
 def test_a_lease_that_the_pod_can_not_renew_is_missing_and_silent(found):

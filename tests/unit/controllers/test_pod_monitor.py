@@ -74,6 +74,7 @@ class Pods:
         pytest.param([[item()]], False, id="it is there: no"),
         pytest.param([[item("pod-0")], [item()]], False, id="it is on the second page: no"),
         pytest.param([[item("pod-0")]], True, id="it is not there: yes"),
+        pytest.param([[{}, {"metadata": 5}, item()]], False, id="beside items that can't be read: no"),
         pytest.param([], True, id="nothing is there: yes"),
         pytest.param([[item(**DELETED)]], True, id="its deletion has begun: yes"),
     ],
