@@ -41,6 +41,9 @@ class Leftovers:
     def __iter__(self) -> Iterator[tuple[str, Leftover]]:
         return iter(list(self._pods.items()))
 
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._pods
+
     def leave(self, key: Key, engine: TrialEngine, last_pod: Pod | None) -> None:
         """Remember the granted pod of a TrialEngine that no longer exists, unless its end is known."""
         granted = engine.status.pod_ref

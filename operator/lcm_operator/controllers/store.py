@@ -377,12 +377,12 @@ class Store:
         """
         metadata = metadata_of(raw)
         key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
-        slot, pod = self._find(key), seen_pod(raw)
-        if pod.ended and (waiting := self.leftovers.end(metadata.uid)) is not None:
-            return waiting
+        if metadata.uid in self.leftovers:
+            return self.leftovers.end(metadata.uid) if seen_pod(raw).ended else None
+        slot = self._find(key)
         if slot is None or metadata.uid not in _uids_of_pod(slot):
             return None
-        slot.set_pod(self.observed(pod))
+        slot.set_pod(self.observed(seen_pod(raw)))
         return key
 
     def doubt_pod(self, key: Key, uid: str) -> bool:
