@@ -21,8 +21,11 @@ from typing import Any
 
 import msgspec
 
-DEEPEST = 100
-"""Levels of lists and objects that are kept, from the top of the text."""
+DEEPEST = 250
+"""Levels of lists and objects that are kept, from the top of the text.
+
+No record takes that many; and most objects have fewer brackets, so that theirs need not be matched.
+"""
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{\]}]|"', re.DOTALL)
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))

@@ -12,6 +12,7 @@ from tests.unit.kube.test_hostile_answers import nested, trial
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.controllers.known import Known
 from lcm_operator.controllers.kopf_session import ReadableResponse, response_class
+from lcm_operator.kube.decoding import DEEPEST
 from lcm_operator.kube.session import open_session
 
 DEPTHS = (50, 500, 980, 1_500, 9_000)
@@ -46,7 +47,7 @@ def test_list_with_a_deep_object_is_read(levels):
     items = b",".join([trial("a"), trial("deep", nested(levels)), trial("z")])
     found = read_as_kopf_does(b'{"metadata":{},"items":[' + items + b"]}", watch=False)
     assert [item["metadata"]["name"] for item in found["items"]] == ["a", "deep", "z"]
-    assert levels_of(found) <= 100
+    assert levels_of(found) <= DEEPEST
 
 
 @pytest.mark.parametrize("levels", DEPTHS)
@@ -55,7 +56,7 @@ def test_watch_with_a_deep_object_goes_on(levels):
     lines = [b'{"type":"ADDED","object":' + trial(name, deep) + b"}\n" for name, deep in kinds.items()]
     seen = read_as_kopf_does(b"".join(lines), watch=True)
     assert [event["object"]["metadata"]["name"] for event in seen] == ["a", "deep", "z"]
-    assert levels_of(seen) <= 101
+    assert levels_of(seen) <= DEEPEST + 1
 
 
 @pytest.mark.parametrize(
