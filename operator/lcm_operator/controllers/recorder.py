@@ -36,9 +36,13 @@ _OUTCOMES = frozenset(
         reasons.ACTIVITY_FAILED,
         reasons.ENGINE_ENDED,
         reasons.ENGINE_LOST,
+        reasons.ENGINE_NOT_GRANTED,
         reasons.ENGINE_NOT_READY,
         reasons.ENGINE_SILENT,
         reasons.DEADLINE_EXCEEDED,
+        reasons.FINALLY_FAILED,
+        reasons.FINALLY_NOT_RUN,
+        reasons.FINALLY_TIMED_OUT,
     }
 )
 log = logging.getLogger(__name__)

@@ -102,21 +102,22 @@ def release_events(
 ) -> tuple[RecordEvent, ...]:
     """Return a Warning for each release that did not pass, if `new` is what says so for the first time.
 
-    On a TrialEngine, as its Trial is gone, they are all that is left: then they are recorded before `new`.
+    On a TrialEngine, as its Trial is gone, one Warning is all that is left: it is recorded before `new`.
     """
     before = conditions.find(engine.status.conditions, reasons.RELEASED)
     after = conditions.find(new.conditions, reasons.RELEASED)
     if after is None or after.status != "False" or (before and before.message == after.message):
         return ()
-    faults, first = unreleased(engine, new), isinstance(about, TrialEngine)
+    if isinstance(about, TrialEngine):
+        return (RecordEvent(about, after.reason, after.message, warning=True, first=True),)
+    faults = unreleased(engine, new)
     events = [
-        RecordEvent(about, fault.reason, f"release {fault.name}: {fault.why}", warning=True, first=first)
+        RecordEvent(about, fault.reason, f"release {fault.name}: {fault.why}", warning=True)
         for fault in faults[:_MOST_EVENTS]
     ]
     if more := faults[_MOST_EVENTS:]:
         listed = _listed(fault.name for fault in more)
-        rest = f"releases that did not pass: {listed}"
-        events.append(RecordEvent(about, after.reason, rest, warning=True, first=first))
+        events.append(RecordEvent(about, after.reason, f"releases that did not pass: {listed}", warning=True))
     return tuple(events)
 
 

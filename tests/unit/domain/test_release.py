@@ -128,6 +128,17 @@ def test_each_release_that_failed_is_an_event():
     ]
 
 
+def test_of_a_trial_that_is_gone_one_event_names_all_and_comes_first():
+    before = saying(running(RELEASING, one="Running", free="Failed", clean="Failed"), free="no", clean="no")
+    going = replace(before, trials=(), engine=deleting(before.engine))
+    stopped = written(going, decide(going, at(9)))
+    done = replace(stopped, pod=pod(ended=True), engine_read_after_end=True)
+    decision = decide(done, at(10))
+    assert steps(decision) == ["RecordEvent", "WriteEngine"]
+    assert decision.actions[0].first
+    assert decision.actions[0].message == "not released: free, clean (free: failed: no; clean: failed: no)"
+
+
 def test_many_failed_releases_are_few_events():
     names = [f"free-{number}" for number in range(40)]
     many = trial(activities=[nap("one")], **{"finally": [nap(name) for name in names]})

@@ -199,6 +199,16 @@ def creates_refused_to_the_end(stage: Stage) -> Impossible:
     return None
 
 
+def creates_refused_beyond_the_grant(stage: Stage) -> Impossible:
+    if stage.trial is None or "startedTime" not in stage.trial["status"]:
+        return "it is not started"
+    if stage.engine is None:
+        return "there is no TrialEngine"
+    stage.api.refuses = Refused(403, "Forbidden", "exceeded quota")
+    stage.advance(stage.now + timedelta(seconds=125))
+    return None
+
+
 def creates_not_answered(stage: Stage) -> Impossible:
     stage.api.refuses = Unavailable(503, "ServiceUnavailable", "a webhook gives no answer")
     if stage.now < at(0):
@@ -371,6 +381,7 @@ EVENTS = (
     Event("namespace deleted", namespace_deleted),
     Event("creates are refused (403) from now on, at the start time too", creates_refused),
     Event("creates are refused until the deadline has passed", creates_refused_to_the_end),
+    Event("creates are refused for longer than a grant may take", creates_refused_beyond_the_grant),
     Event("creates are not answered (503) from now on, at the start time too", creates_not_answered),
     Event("API server away for 10 s, over the start time", api_away),
     Event("engine reports success", success),
