@@ -5,11 +5,11 @@ kube.errors.Conflict where the decision was made on what no longer holds, Unavai
 can't be reached; both mean: look and decide again.
 """
 
-import logging
 from collections.abc import Awaitable, Collection
 from itertools import islice
 from typing import Any, assert_never
 
+from lcm_operator import logs
 from lcm_operator.api import names, reasons
 from lcm_operator.api.engine import TrialEngine, TrialEngineSpec, TrialEngineStatus
 from lcm_operator.api.metadata import Metadata
@@ -34,7 +34,7 @@ from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
 from lcm_operator.kube.resources import LEASES, PODS, TRIAL_ENGINES, TRIAL_PLANS, TRIALS, Resource
 
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class StepRefused(ApiError):
@@ -99,7 +99,13 @@ class Apply:
             case act.ReleaseImport(trial=trial):
                 await self._release_import(trial)
             case act.RecordEvent():
-                log.info("%s/%s: %s: %s", key.namespace, key.engine, action.reason, action.message)
+                log.info(
+                    "event",
+                    namespace=key.namespace,
+                    name=key.engine,
+                    reason=action.reason,
+                    message=action.message,
+                )
                 if action.first:
                     await self._recorder.record(action)
                 else:

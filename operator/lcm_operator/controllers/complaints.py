@@ -5,10 +5,10 @@ so is one that another replica, or this one before a restart, has reported: the 
 text.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from lcm_operator import logs
 from lcm_operator.api import reasons
 from lcm_operator.api.metadata import Metadata, metadata_of
 from lcm_operator.api.registry import TrialRegistry
@@ -16,7 +16,7 @@ from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.api.unread import unread
 from lcm_operator.controllers.key import Key
 
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 def unreadable_text(error: Malformed) -> str:
@@ -48,7 +48,7 @@ class Complaints:
         known = self._known.get(place)
         if known is not None and (known.about.uid, known.why) == (about.uid, why):
             return
-        log.warning("unreadable object: kind=%s object=%s/%s: %s", kind, about.namespace, about.name, why)
+        log.warning("unreadable object", kind=kind, namespace=about.namespace, name=about.name, error=why)
         self._known[place] = self._unreported[place] = Complaint(kind, about, why)
 
     def look_at_registry(self, raw: Mapping[str, Any]) -> list[Key]:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import itertools
-import logging
 import socket
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 import kopf
 
+from lcm_operator import logs
 from lcm_operator.controllers import handlers, health, metrics
 from lcm_operator.controllers.heartbeat import Heartbeat
 from lcm_operator.controllers.kopf_session import response_class
@@ -32,7 +32,7 @@ _LEASE_CONNECTIONS = 4
 _FIRST_LIST_LOOK_SECONDS = 0.1
 _WORK_ENDS_SECONDS = 4.0
 _KOPF_ENDS_SECONDS = 3.0
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 async def run(settings: Settings, stopping: Stopping) -> int:
@@ -102,9 +102,9 @@ async def _run_until(
     await asyncio.wait({work}, timeout=_WORK_ENDS_SECONDS)
     stop_kopf.set()
     await asyncio.wait({watch}, timeout=_KOPF_ENDS_SECONDS)
-    for task, name in ((work, "the work"), (watch, "kopf")):
+    for task, name in ((work, "work"), (watch, "kopf")):
         if not task.done():
-            log.warning("%s has not ended in time and is left behind", name)
+            log.warning("part of the operator did not end in time", part=name)
         elif not task.cancelled() and (fault := task.exception()):
             raise fault
     if not stopping.requested.is_set():
@@ -120,7 +120,7 @@ async def _work(
         await relist_until_done(client, reconciler)
         _settle_memory()
         ready.set()
-        log.info("ready: %d trials known", len(reconciler.store.known_trials))
+        log.info("ready", trials=len(reconciler.store.known_trials))
         tasks.create_task(elector.run(reconciler.follow, reconciler.lead), name="elector")
         tasks.create_task(keep_relisting(client, reconciler, heartbeat.is_deaf), name="relist")
 

@@ -6,7 +6,6 @@ wall clock is the alarm's business, not kopf's.
 
 import contextlib
 import dataclasses
-import logging
 from typing import Any
 
 import kopf
@@ -21,7 +20,6 @@ _RETRY_TICK_SECONDS = 10.0
 _TICK_SECONDS = 1.0
 _GONE = "DELETED"
 _ASK_REGISTRY = "ask_registry"
-log = logging.getLogger(__name__)
 
 
 def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries: Registries) -> None:

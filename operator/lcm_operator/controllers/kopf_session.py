@@ -9,12 +9,12 @@ An error within a watch, other than that it is too old, would end the operator a
 """
 
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self, cast
 
 import aiohttp
 
+from lcm_operator import logs
 from lcm_operator.controllers.known import Known
 from lcm_operator.controllers.time_slice import TimeSlice
 from lcm_operator.kube import decoding
@@ -22,7 +22,7 @@ from lcm_operator.kube.errors import ApiError
 from lcm_operator.kube.listing import read_page
 
 _TOO_OLD = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"list again"}}'
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 def response_class(lists: Mapping[str, Known]) -> type[aiohttp.ClientResponse]:
@@ -103,9 +103,9 @@ async def _readable(line: bytes) -> bytes:
     try:
         plain = await decoding.plain(line)
     except decoding.UndecodableError as error:
-        log.warning("a line of a watch is no JSON, everything is listed again: %s", error)
+        log.warning("invalid JSON in a watch; listing again", error=error)
         return _TOO_OLD
     if not plain.startswith(b'{"type":"ERROR"'):
         return plain
-    log.warning("a watch reports an error, everything is listed again: %s", plain[:512].decode())
+    log.warning("watch ended by an error; listing again", error=plain[:512].decode())
     return _TOO_OLD

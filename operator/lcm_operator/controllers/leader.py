@@ -15,11 +15,11 @@ which goes on while the process or the machine sleeps; clocks of different machi
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from lcm_operator import logs
 from lcm_operator.kube import leases
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
@@ -30,7 +30,7 @@ from lcm_operator.kube.resources import LEASES
 LEASE_NAME = "lcm-operator"
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, None]]
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ class Elector:
         try:
             while True:
                 await _while(follow(), self._until_acquired())
-                log.info("leading as %s", self._identity)
+                log.info("leading", identity=self._identity)
                 await _while(lead(), self._until_lost())
-                log.warning("not leading any more")
+                log.warning("no longer leading", identity=self._identity)
         finally:
             self._act_until = 0.0
             await self._release()
@@ -186,7 +186,7 @@ class Elector:
                     with contextlib.suppress(Conflict):  # a renewal that was under way came between
                         await leases.release(self._client, lease)
         except (ApiError, TimeoutError) as error:
-            log.warning("the Lease was not given back, it will run out: %s", _text(error))
+            log.warning("Lease not released; it will expire", error=error)
 
     def _observe(self, lease: Lease) -> None:
         self._in_touch_at = self._clock.elapsed()
@@ -207,7 +207,7 @@ class Elector:
         """Log what is new; the same again every half second helps nobody."""
         if _text(error) != self._complaint:
             self._complaint = _text(error)
-            log.warning("the Lease can't be read or written, trying on: %s", self._complaint)
+            log.warning("cannot read or write the Lease; retrying", error=self._complaint)
 
 
 def _text(error: Exception) -> str:

@@ -12,12 +12,12 @@ prevent it. A Lease that is missing, or that its pod can't renew, is silent from
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from lcm_operator import logs
 from lcm_operator.api import names
 from lcm_operator.api.engine import PodRef, TrialEngine
 from lcm_operator.api.metadata import metadata_of
@@ -39,7 +39,7 @@ Granted = tuple[Key, TrialEngine, PodRef]
 Renewal = tuple[str, str | None]
 """UID of a Lease and its renewTime; a missing one has neither."""
 _MISSING: Renewal = ("", None)
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class LeaseMonitor:
         disturbed = self._is_disturbed(reading)
         self._take(granted, leases, reading, disturbed=disturbed)
         if self._failing_since is not None:
-            log.info("the engines' Leases can be read again, after %.0f s", self.failing_seconds())
+            log.info("Leases of engines can be read again", failed_seconds=round(self.failing_seconds()))
         self._last, self._failing_since = reading, None
 
     def _failed(self, error: ApiError, began: float) -> None:
@@ -104,9 +104,9 @@ class LeaseMonitor:
         if first or self._clock.elapsed() - self._complained >= _COMPLAIN_AGAIN_SECONDS:
             self._complained = self._clock.elapsed()
             log.warning(
-                "the engines' Leases can't be read (for %.0f s), so no engine's silence is counted: %s",
-                self.failing_seconds(),
-                error,
+                "cannot read the Leases of engines; no engine's silence is counted",
+                failed_seconds=round(self.failing_seconds()),
+                error=error,
             )
 
     def _is_disturbed(self, reading: Reading) -> bool:

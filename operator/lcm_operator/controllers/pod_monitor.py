@@ -9,10 +9,10 @@ It is no place for why a pod doesn't come up: that would take its status.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from lcm_operator import logs
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.engine import PodRef, TrialEngine
 from lcm_operator.api.metadata import Metadata, metadata_of
@@ -28,7 +28,7 @@ from lcm_operator.kube.resources import PODS
 
 _EVERY_SECONDS = 5.0
 _NOT_ENDED = "status.phase!=Succeeded,status.phase!=Failed"
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class Stranger(NamedTuple):
@@ -74,7 +74,7 @@ class PodMonitor:
         except ApiError as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
-                log.warning("the engines' pods can't be listed: %s", error)
+                log.warning("pods of engines not listed; retrying", error=error)
             return
         self._complaint = ""
         for key, _, pod in granted:

@@ -8,13 +8,13 @@ The leader runs `lead`, a standby `follow`: it decides too, so that its heap is 
 
 import asyncio
 import contextlib
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from lcm_operator import logs
 from lcm_operator.api import reasons
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.trial import Trial
@@ -43,7 +43,7 @@ _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_SECONDS = 5.0
 _MOST_LOST = 1000
 _LOST_SECONDS = 60.0
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class Reconciler:
@@ -226,9 +226,7 @@ class Reconciler:
             try:
                 await self._step(key, urgency)
             except Exception as fault:
-                log.exception(
-                    "%s/%s: a step failed in a way that was not foreseen", key.namespace, key.engine
-                )
+                log.exception("unexpected error while reconciling", namespace=key.namespace, name=key.engine)
                 self._retry(key, Urgency.ROUTINE, fault)
             finally:
                 self.queue.done(key)
@@ -253,14 +251,24 @@ class Reconciler:
                 await self._apply(key, action)
                 self._observer.applied(action)
         except StepRefused as error:
-            log.warning("%s/%s: %s", key.namespace, key.engine, error)
+            log.warning(
+                "step towards a grant rejected; deciding again",
+                namespace=key.namespace,
+                name=key.engine,
+                error=error,
+            )
             self.enqueue(key, decision.urgency)
         except Conflict:
             await self._read_again(key, decision)
         except Unavailable as error:
             self._retry(key, decision.urgency, error)
         except ApiError as error:
-            log.warning("%s/%s: %s", key.namespace, key.engine, error)
+            log.warning(
+                "step rejected; reading the objects again",
+                namespace=key.namespace,
+                name=key.engine,
+                error=error,
+            )
             await self._read_again(key, replace(decision, urgency=Urgency.ROUTINE))
         else:
             self._go_on(key, decision)
@@ -325,7 +333,13 @@ class Reconciler:
             pause = min(before * 2, _LONGEST_RETRY_SECONDS)
         self._retries[key] = pause or _FIRST_RETRY_SECONDS / 2
         if error is not None:
-            log.warning("%s/%s: again in %.1f s: %s", key.namespace, key.engine, pause, error)
+            log.warning(
+                "step failed; retrying",
+                namespace=key.namespace,
+                name=key.engine,
+                after_seconds=round(pause, 1),
+                error=error,
+            )
         if pause > _FIRST_RETRY_SECONDS:
             self.queue.tried(key.namespace, refused=True)
         now = self._clock.now()

@@ -7,9 +7,9 @@ What is lost all the same stands in the log.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable
 
+from lcm_operator import logs
 from lcm_operator.api import reasons
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.trial import Trial
@@ -45,7 +45,7 @@ _OUTCOMES = frozenset(
         reasons.FINALLY_TIMED_OUT,
     }
 )
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class Recorder:
@@ -77,7 +77,7 @@ class Recorder:
         manifest = event(kind, about, reason=reason, message=message, warning=warning, now=now, once=once)
         dropped = self._queue.add(manifest, _rank(reason, warning=warning))
         if dropped is not None:
-            log.warning("an Event was dropped, too many wait: %s", _text(dropped))
+            log.warning("Event dropped, as too many wait", **_fields(dropped))
         self._added.set()
 
     async def record(self, record: RecordEvent) -> None:
@@ -102,7 +102,7 @@ class Recorder:
             self._queue.add(manifest, Rank.OUTCOME)
             self._added.set()
         except NotFound:
-            log.warning("an Event has no namespace to go to: %s", record.message)
+            log.warning("Event not recorded, as its namespace does not exist", message=record.message)
 
     async def run(self) -> None:
         """Send until cancelled, then try once more what is left."""
@@ -138,14 +138,14 @@ class Recorder:
             await self._create(entry.manifest)
         except Unavailable as error:
             self._queue.pause(entry.namespace, self._clock.elapsed(), error.retry_after)
-            log.info("an Event is tried again: %s (%s)", _text(entry), error)
+            log.info("Event not recorded; retrying", **_fields(entry), error=error)
         except ApiError as error:
             entry.tries += 1
             if _may_pass_later(error) and entry.rank < Rank.NORMAL and entry.tries < _MOST_REFUSALS:
                 self._queue.pause(entry.namespace, self._clock.elapsed(), None)
                 return
             self._queue.remove(entry)
-            log.warning("an Event was not recorded: %s (%s)", _text(entry), error)
+            log.warning("Event not recorded", **_fields(entry), error=error)
         else:
             self._queue.resume(entry.namespace)
             self._queue.remove(entry)
@@ -172,7 +172,7 @@ class Recorder:
             async with asyncio.timeout(_LAST_TRY_SECONDS):
                 await asyncio.gather(*(send(entry) for entry in left))
         for entry in self._queue.all():
-            log.warning("an Event was not recorded before the end: %s", _text(entry))
+            log.warning("Event not recorded before the process ended", **_fields(entry))
 
 
 def _rank(reason: str, *, warning: bool) -> Rank:
@@ -186,6 +186,7 @@ def _may_pass_later(error: ApiError) -> bool:
     return error.status == _FORBIDDEN and "is being terminated" not in error.message
 
 
-def _text(entry: Waiting) -> str:
+def _fields(entry: Waiting) -> dict[str, object]:
     about = entry.manifest["involvedObject"]
-    return f"{about['kind']} {about['namespace']}/{about['name']}: {entry.manifest['message']}"
+    shown = {field: about[field] for field in ("kind", "namespace", "name")}
+    return {**shown, "message": entry.manifest["message"]}

@@ -9,12 +9,12 @@ has one pull at a time. What a pull does is in `registry_pull`.
 """
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lcm_operator import logs
 from lcm_operator.api import names
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import Malformed, parse
@@ -34,7 +34,7 @@ _LISTS = Bounds(total=72, unproven=64, unproven_of_a_namespace=50)
 _LOOK_UPS = Bounds(total=24, unproven=16, unproven_of_a_namespace=8)
 _LONGEST_PAUSE_SECONDS = 30.0
 _BETWEEN_WANTED_SECONDS = 1.0
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 @dataclass
@@ -145,10 +145,12 @@ class Registries:
             return
         except Exception as error:
             complaint = f"{type(error).__name__}: {error}"
-            foreseen = isinstance(error, ApiError | Malformed)
             if course.complaint != complaint:
-                place = _place(course.registry)
-                log.warning("TrialRegistry %s/%s: %s", *place, complaint, exc_info=not foreseen)
+                namespace, name = _place(course.registry)
+                if isinstance(error, ApiError | Malformed):
+                    log.warning("TrialRegistry not pulled", namespace=namespace, name=name, error=error)
+                else:
+                    log.exception("unexpected error of a TrialRegistry", namespace=namespace, name=name)
             course.complaint = complaint
         else:
             course.complaint = ""

@@ -4,9 +4,9 @@ Runs beside the pulls, with slots of its own: a registry whose single trials han
 time. Each answer applies at once.
 """
 
-import logging
 from datetime import datetime  # noqa: TC003 - annotated at run time
 
+from lcm_operator import logs
 from lcm_operator.api import reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.registry_pull import Access, Pull
@@ -15,7 +15,7 @@ from lcm_operator.registry.errors import BadStatus, RegistryError, Unreachable
 
 _MOST_A_PULL = 50
 _NOT_FOUND = 404
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class LookUps:
@@ -41,7 +41,12 @@ class LookUps:
             try:
                 await self._ask(pull, trial)
             except Unreachable as error:
-                log.warning("%s/%s: %s", *pull.place, error)
+                log.warning(
+                    "start time not looked up; registry unreachable",
+                    namespace=pull.place[0],
+                    registry=pull.place[1],
+                    error=error,
+                )
                 self._proven = False
                 return
             self._proven = True

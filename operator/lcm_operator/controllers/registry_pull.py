@@ -7,12 +7,12 @@ The list's changes apply at once; trials that it lacks are asked for singly afte
 Decisions are `domain.importing`'s; the requests go through `registry.asking`.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from lcm_operator import logs
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.reconciler import Reconciler
@@ -31,7 +31,7 @@ from lcm_operator.registry.errors import BadConnection, RegistryError
 from lcm_operator.registry.listing import Listing, Selection
 
 _BATCH = 50
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,13 @@ class Pull:
                 if not await writes.find(trial_id, self.take):
                     gone.append(trial_id)
             except ApiError as error:
-                log.warning("%s/%s: %s", *self.place, error)
+                log.warning(
+                    "trial not read",
+                    namespace=self.place[0],
+                    registry=self.place[1],
+                    trial=trial_id,
+                    error=error,
+                )
 
         for at in range(0, len(suspected), _BATCH):
             await writes.all(look(trial_id) for trial_id in suspected[at : at + _BATCH])
@@ -187,7 +193,12 @@ class Pull:
                 await writes.all(self._create(writes, entry, read, made) for entry in batch)
             finally:
                 if made:
-                    log.info("%s/%s: %d trials imported", *self.place, len(made))
+                    log.info(
+                        "trials imported",
+                        namespace=self.place[0],
+                        registry=self.place[1],
+                        count=len(made),
+                    )
                     await self._access.status.remember(self.registry, made, times, self._trials(), self.holds)
             left += len(batch) - len(made)
             if not made:

@@ -5,10 +5,10 @@ only be missing from the second list if it is gone.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec
 
+from lcm_operator import logs
 from lcm_operator.controllers.known import Known
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.time_slice import TimeSlice
@@ -31,7 +31,7 @@ _EVERY_SECONDS = 300.0
 _DEAF_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 P = ParamSpec("P")
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 async def relist(client: Client, reconciler: Reconciler) -> None:
@@ -77,7 +77,7 @@ async def _take_one(listed: Listed, take: Callable[[Json], Awaitable[None]]) -> 
     try:
         raw = await listed.read()
     except ApiError as error:
-        log.warning("%s/%s can't be read: %s", listed.head.namespace, listed.head.name, error)
+        log.warning("object not read", namespace=listed.head.namespace, name=listed.head.name, error=error)
     else:
         await take(raw)
 
@@ -110,7 +110,7 @@ async def relist_until_done(client: Client, reconciler: Reconciler) -> None:
         try:
             return await relist(client, reconciler)
         except ApiError as error:
-            log.warning("the first list is tried again: %s", error)
+            log.warning("first list failed; retrying", error=error)
             await asyncio.sleep(_RETRY_SECONDS)
 
 
@@ -125,7 +125,7 @@ async def discovered(client: Client, stop: asyncio.Event) -> None:
             if all([await client.serves(kind) for kind in _KINDS]):
                 return
         except ApiError as error:
-            log.warning("the API server's kinds can't be read yet: %s", error)
+            log.warning("custom resources not discovered; retrying", error=error)
         await asyncio.sleep(_RETRY_SECONDS)
 
 
@@ -139,4 +139,4 @@ async def keep_relisting(client: Client, reconciler: Reconciler, deaf: Callable[
         try:
             await relist(client, reconciler)
         except ApiError as error:
-            log.warning("a list failed, it is tried again: %s", error)
+            log.warning("list failed; retrying", error=error)
