@@ -94,4 +94,4 @@ def test_object_that_cannot_be_read_is_logged_once_and_harms_no_other(caplog):
     assert view.trial("x") is not None
     assert view.trial("bad") is None
     assert len(caplog.records) == 1
-    assert "object=bad" in caplog.text
+    assert "name=bad" in caplog.text
