@@ -25,8 +25,9 @@ from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.attempt_end import heartbeat_timeout, longest_silence
 from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.snapshot import Beat
-from lcm_operator.kube.client import Client, Json
+from lcm_operator.domain.outcome import may_still_matter
+from lcm_operator.domain.snapshot import Absent, Beat
+from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError
 from lcm_operator.kube.resources import LEASES
@@ -83,7 +84,8 @@ class LeaseMonitor:
 
     async def read(self) -> None:
         """Read all Leases once."""
-        granted, began = self._store.granted(), self._clock.elapsed()
+        granted = [each for each in self._store.granted() if self._is_followed(each)]
+        began = self._clock.elapsed()
         try:
             leases, _ = await self._client.list(LEASES, label_selector=names.LABEL_TRIAL)
         except ApiError as error:
@@ -95,6 +97,11 @@ class LeaseMonitor:
         if self._failing_since is not None:
             log.info("Leases of engines can be read again", failed_seconds=round(self.failing_seconds()))
         self._last, self._failing_since = reading, None
+
+    def _is_followed(self, granted: Granted) -> bool:
+        """Return whether the silence of an engine may matter: also of one that is over, whose pod is gone."""
+        key, engine, _ = granted
+        return may_still_matter(engine) or isinstance(value_of(self._store.slot(key).pod), Absent)
 
     def _failed(self, error: ApiError, began: float) -> None:
         """Say that nothing is known of the engines: at once, and again as long as that lasts."""
@@ -116,9 +123,9 @@ class LeaseMonitor:
         return reading.began - self._last.ended > _LONGEST_PAUSE_SECONDS
 
     def _take(
-        self, granted: Iterable[Granted], leases: Iterable[Json], reading: Reading, *, disturbed: bool
+        self, granted: Iterable[Granted], leases: Iterable[Any], reading: Reading, *, disturbed: bool
     ) -> None:
-        found = {_place(lease): lease for lease in leases}
+        found = {_place(lease): lease for lease in leases if isinstance(lease, dict)}
         renewals: dict[str, Renewal] = {}
         for key, engine, pod in granted:
             renewal = _renewal(found.get((key.namespace, pod.name)), key, pod.uid)
@@ -162,9 +169,10 @@ class LeaseMonitor:
         return timedelta(seconds=passed)
 
 
-def _place(lease: Mapping[str, Any]) -> tuple[str, str]:
-    metadata = metadata_of(lease)
-    return metadata.namespace, metadata.name
+def _place(lease: Mapping[str, Any]) -> tuple[object, object]:
+    """Return namespace and name, whatever is in their place: there may be thousands of finished engines."""
+    metadata = lease.get("metadata")
+    return (metadata.get("namespace"), metadata.get("name")) if isinstance(metadata, dict) else (None, None)
 
 
 def _renewal(lease: Mapping[str, Any] | None, key: Key, uid: str) -> Renewal:

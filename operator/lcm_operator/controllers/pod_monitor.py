@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lcm_operator import logs
-from lcm_operator.api import conditions, names, reasons
-from lcm_operator.api.engine import PodRef, TrialEngine
+from lcm_operator.api import names
+from lcm_operator.api.engine import PodRef
 from lcm_operator.api.metadata import Metadata, metadata_of
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.leftovers import Leftover
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.store import Store
-from lcm_operator.domain.outcome import is_over
+from lcm_operator.domain.outcome import may_still_matter
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError, NotFound
@@ -59,7 +59,7 @@ class PodMonitor:
 
     async def read(self) -> None:
         """Read the metadata of all pods that have not ended."""
-        granted = [each for each in self._store.granted() if _matters(each[1])]
+        granted = [each for each in self._store.granted() if may_still_matter(each[1])]
         there: set[str] = set()
         deleted: set[str] = set()
         self._strangers.clear()
@@ -124,13 +124,3 @@ class PodMonitor:
                 if metadata_of(raw).uid == uid:
                     return seen_pod(raw).ended
         return self._store.leftovers.miss(uid, self._clock.elapsed())
-
-
-def _matters(engine: TrialEngine) -> bool:
-    """Return whether the end of the pod brings something to do; not after outcome and report."""
-    reason = conditions.reason(engine.status.conditions, reasons.SUCCEEDED)
-    if not conditions.decided(engine.status.conditions, reasons.SUCCEEDED) or engine.status.stop is not None:
-        return True
-    if reason == reasons.ACTIVITY_FAILED:
-        return not is_over(engine, engine.spec.on_failure)
-    return reason in (reasons.ENGINE_SILENT, reasons.ENGINE_NOT_READY)

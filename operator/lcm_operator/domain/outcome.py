@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from lcm_operator.api import reasons
+from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Activity
 from lcm_operator.domain.attempt_end import is_silent
@@ -89,6 +89,16 @@ def plan_is_through(engine: TrialEngine) -> bool:
 def is_over(engine: TrialEngine, plan: Iterable[Activity]) -> bool:
     """Return whether every activity of `finally` or `onFailure` was tried: a failed one holds up nothing."""
     return all(engine.status.activity(activity.name).state in (*_THROUGH, "Failed") for activity in plan)
+
+
+def may_still_matter(engine: TrialEngine) -> bool:
+    """Return whether the end of the granted pod brings something to do; not after outcome and report."""
+    reason = conditions.reason(engine.status.conditions, reasons.SUCCEEDED)
+    if not conditions.decided(engine.status.conditions, reasons.SUCCEEDED) or engine.status.stop is not None:
+        return True
+    if reason == reasons.ACTIVITY_FAILED:
+        return not is_over(engine, engine.spec.on_failure)
+    return reason in (reasons.ENGINE_SILENT, reasons.ENGINE_NOT_READY)
 
 
 def progress(engine: TrialEngine) -> str:

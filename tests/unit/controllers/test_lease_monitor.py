@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from tests.unit.controllers.clock import HandClock
 from tests.unit.controllers.objects import KEY, raw_engine, raw_trial
-from tests.unit.domain.builders import pod
+from tests.unit.domain.builders import absent, pod
 
 from lcm_operator.controllers.lease_monitor import LeaseMonitor
 from lcm_operator.controllers.store import Store
@@ -263,3 +263,23 @@ def test_reads_that_fail_are_said_at_once_and_every_half_minute(caplog):
         api.read()
     assert "can be read again" in caplog.records[-1].getMessage()
     assert api.monitor.failing_seconds() == 0
+
+
+FINISHED = [
+    {
+        "type": "Succeeded",
+        "status": "True",
+        "reason": "Completed",
+        "message": "",
+        "lastTransitionTime": "2026-11-24T10:05:00Z",
+    }
+]
+
+
+def test_the_lease_of_an_engine_that_is_over_is_followed_only_if_its_pod_is_gone():
+    api = Leases()
+    api.store.put_engine(raw_engine(version=2, podRef=GRANT, conditions=FINISHED))
+    assert api.read() is None
+    api.store.slot(KEY).set_pod(absent())
+    api.leases = []
+    assert api.read().missing
