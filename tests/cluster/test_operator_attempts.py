@@ -161,11 +161,11 @@ def test_a_running_engine_costs_no_request_of_its_own_and_no_finalizer_of_kopf(s
 
 
 def gets_of_pods(stage: Stage) -> list[dict[str, Any]]:
+    about = {"resource": "pods", "namespace": stage.namespace}
     return [
         event
         for event in stage.cluster.audit()
         if event["verb"] == "get"
-        and event["objectRef"].get("resource") == "pods"
-        and event["objectRef"].get("namespace") == stage.namespace
+        and about.items() <= event.get("objectRef", {}).items()
         and event["user"]["username"] == OPERATOR_USER
     ]
