@@ -93,6 +93,40 @@ def test_a_pod_taken_away_while_no_operator_runs_is_restored_by_itself(stage: St
     assert [each["reason"] for each in attempts(stage)] == ["Start", "Disruption"]
 
 
+def test_a_pod_that_vanishes_is_noticed_by_the_list_of_pods(stage: Stage):
+    engine = {"heartbeatTimeoutSeconds": 600}
+    trial = stage.trial("example", start=in_seconds(1), activities=[nap("long", 60)], engine=engine)
+    stage.wait(lambda: state_of(stage, "long") == "Running")
+    place = f"--namespace={stage.namespace}"
+    orphan = '{"metadata":{"ownerReferences":null}}'  # so that it says nothing of the pod's end
+    stage.cluster.kubectl("patch", "lease", "example-1", place, "--type=merge", f"--patch={orphan}")
+    remove_by_force(stage, "example-1")
+    stage.until_condition(trial, "Succeeded", "Unknown", "Restoring")
+    assert stage.cluster.kubectl.get("lease", "example-1", place), "the Lease has gone: this proves nothing"
+
+
+def test_a_trial_that_is_created_again_waits_for_the_engine_of_the_first(stage: Stage, tmp_path: Path):
+    file = tmp_path / "ticks"
+    first = at_work(stage, ticking(file, timeoutSeconds=15))
+    stage.cluster.stop(NODE, signal.SIGKILL)
+    removed = time.time()
+    first.delete()
+    remove_by_force(stage, "example-1")
+    stage.wait(lambda: not stage.trials() and not stage.engines())
+    second = stage.trial("example", start=in_seconds(1), activities=[nap("other")], engine=ENGINE)
+    stage.until(second, lambda _: "of an earlier engine of this trial ID" in armed_message(second))
+    assert stage.pods() == []
+    stage.wait(stage.pods)
+    ticks = [float(line) for line in file.read_text().split()]
+    assert max(ticks) > removed + 2, "the program has ended with its pod: this proves nothing"
+    assert max(ticks) < time.time() - 1, "two engines of one trial ID may act at a time"
+
+
+def armed_message(trial: Trial) -> str:
+    found = trial.obj.get("status", {}).get("conditions", [])
+    return next((each["message"] for each in found if each["type"] == "Armed"), "")
+
+
 def test_a_lease_that_is_deleted_is_made_again_and_renewed(stage: Stage):
     trial = at_work(stage, nap("long", 25))
     place = f"--namespace={stage.namespace}"
