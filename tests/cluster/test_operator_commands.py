@@ -131,7 +131,7 @@ def test_a_freed_id_goes_to_the_trial_that_waits_for_it(stage: Stage):
 
 
 def test_a_finished_trial_is_removed_after_its_time_with_everything_of_it(stage: Stage):
-    stage.trial("brief", start=in_seconds(1), ttlSecondsAfterFinished=1)
+    stage.trial("brief", start=in_seconds(1), ttlSecondsAfterFinished=1, startingDeadlineSeconds=5)
     stage.wait(lambda: stage.pods_created() == {"brief-1": 1})
     stage.wait(lambda: not stage.trials() and nothing_left(stage))
 
