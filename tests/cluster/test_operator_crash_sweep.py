@@ -45,6 +45,21 @@ def goes_on(_: TrialEngine) -> None:
     """Have no end."""
 
 
+def works_and_releases(engine: TrialEngine) -> dict[str, str]:
+    return works(engine) | {"free": "Succeeded"}
+
+
+def releases_when_stopped(engine: TrialEngine) -> dict[str, str] | None:
+    """Have no end, but release what is held when told to stop."""
+    return {"one": "Running", "free": "Succeeded"} if "stop" in engine.obj["status"] else None
+
+
+def apply_releasing(stage: ProxiedStage, name: str) -> None:
+    """Make a trial whose engine is found to be silent soon: nobody sees the end of a pod without a node."""
+    engine = {"heartbeatTimeoutSeconds": 4}
+    stage.trial(name, start=in_seconds(0), activities=PLAN, engine=engine, **{"finally": [nap("free")]})
+
+
 def apply_due(stage: ProxiedStage, name: str) -> None:
     stage.trial(name, start=in_seconds(0), activities=PLAN)
 
@@ -75,12 +90,33 @@ def delete(stage: ProxiedStage, name: str) -> None:
     stage.get(Trial, name).delete()
 
 
+def is_let_go(stage: ProxiedStage, name: str) -> bool:
+    """See that the trial has succeeded, and that nothing holds its TrialEngine any more."""
+    held = stage.engine(name).obj["metadata"].get("finalizers")
+    return COMPLETED(stage, name) and not held
+
+
+def is_let_go_again(stage: ProxiedStage, name: str) -> bool:
+    answered = "lastHandledRestore" in stage.get(Trial, name).obj["status"]
+    return answered and is_let_go(stage, name)
+
+
 def shows(kind: str, reason: str) -> Step:
     return lambda stage, name: condition(stage.get(Trial, name), kind)[1] == reason
 
 
 def is_granted(stage: ProxiedStage, name: str) -> bool:
     return bool(stage.granted(name))
+
+
+def has_begun(stage: ProxiedStage, name: str) -> bool:
+    """See that the engine has begun, which it does as soon as it is granted."""
+    engine = stage.engine(name)
+    if not engine.obj.get("status", {}).get("podRef"):
+        return False
+    if not engine.obj["status"].get("activities"):
+        stage.checkpoint(engine, one="Running")
+    return True
 
 
 def is_restored(stage: ProxiedStage, name: str) -> bool:
@@ -114,6 +150,13 @@ COMPLETED = shows("Succeeded", "Completed")
 LIVES = {
     "start of a trial ahead": Life(works, apply_ahead, COMPLETED),
     "start of a trial that is due": Life(works, apply_due, COMPLETED),
+    "start of a trial that releases": Life(works_and_releases, apply_releasing, is_let_go),
+    "restore of a trial that has released": Life(
+        works_and_releases, ask_restore, is_let_go_again, apply_releasing, is_let_go
+    ),
+    "delete request to an engine that holds something": Life(
+        releases_when_stopped, ask_delete, is_cancelled, apply_releasing, has_begun
+    ),
     "restore of a failed engine": Life(
         fails_at_first, ask_restore, COMPLETED, apply_due, shows("Succeeded", "ActivityFailed")
     ),

@@ -13,7 +13,9 @@ That an object no longer exists is no sign of an end: `kubectl delete --force` a
 remove pods whose containers go on. Whoever begins an attempt asks here; nobody may look at the pod alone.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Activity
@@ -39,6 +41,20 @@ def is_seen_to_end(snapshot: Snapshot) -> bool:
     pod = value_of(snapshot.pod)
     last = pod.last if isinstance(pod, Absent) else pod
     return last is not None and (last.ended or last.never_ran)
+
+
+def with_end(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> TrialEngine:
+    """Return the TrialEngine with the end of its pod noted, if that was seen: later nobody may see it."""
+    return noted_end(engine, now) if is_seen_to_end(snapshot) else engine
+
+
+def noted_end(engine: TrialEngine, now: datetime) -> TrialEngine:
+    """Return the TrialEngine with the end of its pod noted, once that is known by whatever sign."""
+    granted = engine.status.pod_ref
+    if granted is None or granted.end_time is not None:
+        return engine
+    noted = msgspec.structs.replace(granted, end_time=now.astimezone(UTC))
+    return msgspec.structs.replace(engine, status=msgspec.structs.replace(engine.status, pod_ref=noted))
 
 
 def is_silent(snapshot: Snapshot, engine: TrialEngine) -> bool:

@@ -8,9 +8,7 @@ Attempts never overlap: the write that begins attempt n+1 is made only once noth
 more (`domain.attempt_end`).
 """
 
-from datetime import UTC, datetime, timedelta
-
-import msgspec
+from datetime import datetime, timedelta
 
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import NextAttempt, TrialEngine
@@ -23,7 +21,7 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
-from lcm_operator.domain.attempt_end import has_ended, is_seen_to_end, is_silent
+from lcm_operator.domain.attempt_end import has_ended, is_seen_to_end, is_silent, with_end
 from lcm_operator.domain.automatic import after_disruption, announced, follows_itself, message_of
 from lcm_operator.domain.granting import look_up_pod, make_lease_again, refused_for_good
 from lcm_operator.domain.loss import decide_lost
@@ -141,7 +139,7 @@ def _conclude(
 
     A plan that is through has succeeded; where `finally` was interrupted, it is brought to its end first.
     """
-    noted = _with_end(snapshot, engine, now)
+    noted = with_end(snapshot, engine, now)
     if found.succeeded:
         return _finish(trial, engine, noted, found, now)
     if plan_is_through(engine):
@@ -185,7 +183,7 @@ def _follow(
         return begin_again(snapshot, trial, engine, now, reason=following.reason, found=found)
     message = message_of(engine, following, found.message)
     return act(
-        WriteEngine(engine, announced(_with_end(snapshot, engine, now), following, found.message, now)),
+        WriteEngine(engine, announced(with_end(snapshot, engine, now), following, found.message, now)),
         RecordEvent(trial, found.reason, message, warning=True),
     )
 
@@ -231,11 +229,11 @@ def _lay_down(
         following = after_disruption(engine, now)
         why = f"pod {engine.status.pod_ref.name} was taken away" if engine.status.pod_ref else ""
         return act(
-            WriteEngine(engine, announced(_with_end(snapshot, engine, now), following, why, now)),
+            WriteEngine(engine, announced(with_end(snapshot, engine, now), following, why, now)),
             RecordEvent(trial, reasons.RESTORED, message_of(engine, following, why)),
         )
     if is_seen_to_end(snapshot):
-        return act(WriteEngine(engine, _with_end(snapshot, engine, now).status))
+        return act(WriteEngine(engine, with_end(snapshot, engine, now).status))
     return end_pod(snapshot, engine, now) or wait("nothing of the silent engine can act any more")
 
 
@@ -252,18 +250,9 @@ def _close_report(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: da
         return reading
     why = f"pod {pod.name} ended before the report of the failure did"
     return act(
-        WriteEngine(engine, reported(_with_end(snapshot, engine, now), why, now)),
+        WriteEngine(engine, reported(with_end(snapshot, engine, now), why, now)),
         RecordEvent(trial, reasons.REPORT_INTERRUPTED, why, warning=True),
     )
-
-
-def _with_end(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> TrialEngine:
-    """Return the TrialEngine with the end of its pod noted, if that was seen: later nobody may see it."""
-    granted = engine.status.pod_ref
-    if granted is None or granted.end_time is not None or not is_seen_to_end(snapshot):
-        return engine
-    noted = msgspec.structs.replace(granted, end_time=now.astimezone(UTC))
-    return msgspec.structs.replace(engine, status=msgspec.structs.replace(engine.status, pod_ref=noted))
 
 
 def _shown(step: Decision, snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:

@@ -59,7 +59,8 @@ def _succeeded(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> Set:
     if found is not None:
         known = Set(reasons.SUCCEEDED, found.status, found.reason, found.message)
     begins_again = engine.status.stop or engine.status.next_attempt or open_restores(trial, engine)
-    if begins_again and (awaited := awaited_end(snapshot, engine)):
+    over = known.status == "True" or known.reason == reasons.CANCELLED
+    if begins_again and not over and (awaited := awaited_end(snapshot, engine)):
         return known._replace(message=awaited)
     return known
 

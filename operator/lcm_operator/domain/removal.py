@@ -27,6 +27,7 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
+from lcm_operator.domain.attempt_end import has_ended, noted_end
 from lcm_operator.domain.mirroring import mirror
 from lcm_operator.domain.outcome import THROUGH, Outcome, plan_is_through
 from lcm_operator.domain.release import is_held, release_events, release_of, with_release
@@ -67,7 +68,7 @@ def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None,
     if ending is not None:
         return ending if ending.actions else _show(snapshot, engine, owner, now) or ending
     if was_granted(engine) or _is_started(engine, owner):
-        concluded = _concluded(engine, owner, now)
+        concluded = _concluded(snapshot, engine, owner, now)
         if concluded != engine.status:
             events = release_events(owner or engine, engine, concluded)
             write = WriteEngine(engine, concluded)
@@ -105,11 +106,15 @@ def _is_started(engine: TrialEngine, trial: Trial | None) -> bool:
     return reference is not None and reference.uid == engine.metadata.uid
 
 
-def _concluded(engine: TrialEngine, owner: Trial | None, now: datetime) -> TrialEngineStatus:
+def _concluded(
+    snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime
+) -> TrialEngineStatus:
     """Return the status that says what it came to: a plan that is through has succeeded, else Cancelled.
 
-    `owner` may be there though it is being deleted: another's finalizer may keep it for long.
+    It notes the end of the pod as well: the next process may not be able to see it any more. `owner` may be
+    there though it is being deleted: another's finalizer may keep it for long.
     """
+    engine = noted_end(engine, now) if has_ended(snapshot, engine) else engine
     found = conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
     if found is not None and (found.status == "True" or found.reason == reasons.CANCELLED):
         return with_release(engine, engine.status, now)
