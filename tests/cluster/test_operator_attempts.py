@@ -1,5 +1,6 @@
 """When the next attempt begins: pods and Leases that are removed, with real engines on the local node."""
 
+import os
 import signal
 import time
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.operator_stage import OPERATOR_USER, Stage, Trial, condition, in_seconds, nap
+from tests.cluster.test_operator_finally import process_of
 
 from lcm_operator.local.components import NODE, OPERATOR
 
@@ -107,7 +109,12 @@ def test_a_pod_that_vanishes_is_noticed_by_the_list_of_pods(stage: Stage):
 
 def test_a_trial_that_is_created_again_waits_for_the_engine_of_the_first(stage: Stage, tmp_path: Path):
     file = tmp_path / "ticks"
-    first = at_work(stage, ticking(file, timeoutSeconds=15))
+    for_a_while = f"for i in $(seq 100); do date +%s.%N >> {file}; sleep 0.1; done"
+    program = {"command": ["sh", "-c", for_a_while], "timeoutSeconds": 15}
+    first = at_work(stage, {"name": "tick", "exec": program})
+    stage.wait(file.exists)
+    [pod] = stage.pods()
+    os.kill(process_of(pod), signal.SIGSTOP)  # an engine that is told nothing any more
     stage.cluster.stop(NODE, signal.SIGKILL)
     removed = time.time()
     first.delete()
