@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from tools.settings import reference
 import lcm_operator
 from lcm_operator import addresses, kinds
 from lcm_operator.addresses import Address
-from lcm_operator.settings import LogSettings, SettingsError, family, read, setting, variables
+from lcm_operator.settings import LogSettings, SettingsError, family, read, setting
 
 PACKAGE = Path(lcm_operator.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -30,7 +29,6 @@ ENVIRONMENT_READERS = {
 """The modules that may touch the environment, besides those of the local cluster."""
 
 
-@dataclass(frozen=True)
 class Sample(LogSettings):
     """Settings of no process."""
 
@@ -201,4 +199,11 @@ def test_only_entry_points_touch_the_environment():
 
 def test_every_process_has_the_settings_of_the_log():
     for settings in reference.PROCESSES.values():
-        assert {"log_level", "log_format"} <= variables(settings).keys()
+        assert {"log_level", "log_format"} <= settings.variables.keys()
+
+
+def test_settings_are_immutable_and_know_their_fields():
+    with pytest.raises(AttributeError, match="can't be changed"):
+        Sample().name = "b"
+    with pytest.raises(TypeError, match="has no nme"):
+        Sample(nme="b")

@@ -13,10 +13,10 @@ from lcm_operator.local import settings as local
 from lcm_operator.partners import settings as partners
 from lcm_operator.registry import settings as registry
 from lcm_operator.rest import settings as rest
-from lcm_operator.settings import LogSettings, Variable, variables
+from lcm_operator.settings import Declared, LogSettings, Variable
 
 TARGET = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
-PROCESSES: Mapping[str, type[Any]] = {
+PROCESSES: Mapping[str, type[Declared]] = {
     "Every process": LogSettings,
     "Operator": operator.Settings,
     "REST sidecar": rest.Settings,
@@ -44,9 +44,9 @@ _INTRODUCTIONS = {
 def page() -> str:
     """Return the page."""
     lines = [_HEAD]
-    common = variables(LogSettings)
+    common = LogSettings.variables
     for process, settings in PROCESSES.items():
-        declared = variables(settings)
+        declared = settings.variables
         own = [declared[name] for name in declared if settings is LogSettings or name not in common]
         lines += [f"## {process}", ""]
         if process in _INTRODUCTIONS:
@@ -77,7 +77,7 @@ def _text(value: Any) -> str:
 def documented() -> Iterator[str]:
     """Yield the name of each variable on the page."""
     for settings in PROCESSES.values():
-        yield from (variable.name for variable in variables(settings).values())
+        yield from (variable.name for variable in settings.variables.values())
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """The operator's settings, read once by its processes from the environment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from lcm_operator import addresses, kinds, settings
 from lcm_operator.addresses import Address
@@ -13,7 +12,6 @@ ENGINE_IMAGE = "LCM_ENGINE_IMAGE"
 HEALTH_ADDRESS = "LCM_HEALTH_ADDRESS"
 
 
-@dataclass(frozen=True)
 class Settings(ClusterSettings):
     """What the operator depends on."""
 

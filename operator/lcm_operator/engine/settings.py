@@ -1,7 +1,6 @@
 """The engine's settings, read once by its process from what the operator wrote into the pod."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lcm_operator import kinds, settings
@@ -11,7 +10,6 @@ from lcm_operator.settings import LogSettings, Reading, SettingsError, family, s
 PARAMETER_PREFIX = "LCM_PARAMETER_"
 
 
-@dataclass(frozen=True)
 class Settings(LogSettings):
     """Which TrialEngine is run, by which pod, and what it has there."""
 
@@ -57,7 +55,7 @@ class Settings(LogSettings):
         "The API server's port; set by Kubernetes.",
         required=True,
     )
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = {}
     """What programs of `exec` inherit."""
 
     def parameters(self, declared: tuple[Parameter, ...]) -> dict[str, str]:
@@ -83,5 +81,5 @@ def read(environment: Mapping[str, str]) -> Reading[Settings]:
     """Read the engine's variables."""
     reading = settings.read(Settings, environment)
     inherited = {name: text for name, text in environment.items() if not name.startswith(PARAMETER_PREFIX)}
-    reading.settings = replace(reading.settings, environment=inherited)
+    reading.settings = reading.settings.with_(environment=inherited)
     return reading

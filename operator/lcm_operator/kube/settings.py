@@ -1,13 +1,11 @@
 """The settings of every process that reaches Kubernetes otherwise than as a pod."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from lcm_operator import kinds
 from lcm_operator.settings import LogSettings, setting
 
 
-@dataclass(frozen=True)
 class ClusterSettings(LogSettings):
     """How a process reaches Kubernetes."""
 

@@ -1,7 +1,6 @@
 """What the environment of `make up` and `make run` chooses for the processes that they start."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from lcm_operator import kinds, settings
@@ -10,7 +9,6 @@ from lcm_operator.rest.settings import API_LEVEL, API_LEVELS, TIME_ZONE
 from lcm_operator.settings import LogSettings, Reading, setting
 
 
-@dataclass(frozen=True)
 class Settings(LogSettings):
     """What a caller can choose."""
 

@@ -1,7 +1,6 @@
 """The settings of the dummy partner services."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from lcm_operator import addresses, kinds, settings
 from lcm_operator.addresses import Address
@@ -11,7 +10,6 @@ from lcm_operator.settings import LogSettings, Reading, setting
 ADDRESS = "LCM_PARTNERS_ADDRESS"
 
 
-@dataclass(frozen=True)
 class Settings(LogSettings):
     """What the dummy partner services depend on."""
 

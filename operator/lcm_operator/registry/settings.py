@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,6 @@ TRIALS = Kind("a JSON file with a list of objects that have an id", _trials)
 _CREDENTIALS = Kind("user:password", _credentials)
 
 
-@dataclass(frozen=True)
 class Settings(LogSettings):
     """What the dummy registry depends on."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -21,7 +20,6 @@ TIME_ZONE = "LCM_TIMEZONE"
 KEYS_FILE = "LCM_API_KEYS_FILE"
 
 
-@dataclass(frozen=True)
 class Settings(ClusterSettings):
     """What the sidecar depends on."""
 
