@@ -191,6 +191,35 @@ def test_the_engines_account_is_in_every_namespace_for_trials(helm: Helm):
     assert places == ["lab-a", "lab-b", NAMESPACE]
 
 
+def test_engines_can_not_write_the_lease_of_the_election_if_trials_have_namespaces_of_their_own(helm: Helm):
+    objects = helm.objects({"trialNamespace": "lab-a", "watchNamespaces": ["lab-b"]})
+    places = [
+        found["metadata"]["namespace"]
+        for found in objects
+        if (found["kind"], found["metadata"]["name"]) == ("Role", "lcm-engine")
+    ]
+
+    assert places == ["lab-a", "lab-b"]
+
+
+def test_the_lease_of_the_election_can_have_a_namespace_of_its_own(helm: Helm):
+    objects = helm.objects({"operator": {"leaseNamespace": "lcm-election"}})
+    (operator,) = (found for found in objects if found["kind"] == "Deployment")
+    variables = {
+        entry["name"]: entry.get("value")
+        for entry in operator["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    roles = {
+        (found["metadata"]["name"], found["metadata"]["namespace"])
+        for found in objects
+        if found["kind"] == "Role"
+    }
+
+    assert variables["LCM_LEASE_NAMESPACE"] == "lcm-election"
+    assert ("lcm-operator", "lcm-election") in roles
+    assert ("lcm-engine", "lcm-election") not in roles
+
+
 def test_a_parameter_that_a_plan_does_not_declare_is_refused(helm: Helm):
     done = helm("template", {"plans": {"default": {"parameters": {"speed": "9"}}}}, "lcm")
 

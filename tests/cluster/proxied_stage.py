@@ -17,7 +17,7 @@ from tests.cluster.operator_stage import DEADLINE, Stage, TrialEngine, condition
 from tests.cluster.proxy import Proxy, Request
 
 from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import COMPONENTS, OPERATOR
+from lcm_operator.local.components import COMPONENTS, LEASE_NAMESPACE, OPERATOR
 from lcm_operator.local.waiting import wait_until
 
 ENDED = ("Succeeded", "Failed")
@@ -71,7 +71,9 @@ class ProxiedOperator:
     def kill(self) -> None:
         """End it by SIGKILL, and its leadership, so that nobody has to wait for the Lease to run out."""
         self.cluster.stop(OPERATOR, signal.SIGKILL)
-        self.cluster.kubectl("delete", "lease", "lcm-operator", "--namespace=default", "--ignore-not-found")
+        self.cluster.kubectl(
+            "delete", "lease", "lcm-operator", f"--namespace={LEASE_NAMESPACE}", "--ignore-not-found"
+        )
 
 
 class ProxiedStage(Stage):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pykube
 import pytest
 import requests
 from tests.cluster.conftest import fresh_namespace
@@ -15,22 +16,24 @@ from tests.cluster.operator_stage import Stage, Trial, in_seconds, nap
 from tests.cluster.rest_stage import Registry, TrialRegistry
 
 from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import CONTROL_PLANE, OPERATORS
+from lcm_operator.local.components import CONTROL_PLANE, LEASE_NAMESPACE, OPERATORS
 from lcm_operator.local.guard import guarded
 from lcm_operator.local.layout import LOOPBACK
 
 MANY = 30
 AHEAD = 45
 LONGEST_LAG = timedelta(seconds=20)
+LONGEST_DELAY = timedelta(seconds=5)
+STOLEN = '{"spec": {"holderIdentity": "mallory", "leaseDurationSeconds": 315360000}}'
 
 
 class Pair(Stage):
     """A stage with two replicas and no node: pods are created, and nothing else happens to them."""
 
     def lease(self) -> dict[str, Any]:
-        spec: dict[str, Any] = self.cluster.kubectl.get("lease", "lcm-operator", "--namespace=default")[
-            "spec"
-        ]
+        spec: dict[str, Any] = self.cluster.kubectl.get(
+            "lease", "lcm-operator", f"--namespace={LEASE_NAMESPACE}"
+        )["spec"]
         return spec
 
     def leads(self, name: str) -> bool:
@@ -214,3 +217,61 @@ def test_a_replica_that_leads_again_starts_nothing_by_what_it_knew_before(pair: 
     assert len(trial.obj["status"]["registryMoves"]) == 1
     assert not pair.pods_created()
     registry.close()
+
+
+# --- the election's Lease in the hands of somebody who wants no election
+
+
+@pytest.mark.parametrize(
+    ("namespace", "refused"), [("default", 404), (LEASE_NAMESPACE, 403)], ids=["their own", "the election's"]
+)
+def test_no_engine_can_write_the_lease_of_the_election_in(pair: Pair, namespace: str, refused: int):
+    pair.leader()
+    token = pair.cluster.kubectl.token("default", "lcm-engine")
+    answer = requests.patch(
+        f"{pair.cluster.server}/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/lcm-operator",
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/merge-patch+json"},
+        data=STOLEN,
+        verify=str(pair.cluster.ca_file),
+        timeout=10,
+    )
+    assert answer.status_code == refused
+
+
+def steal(pair: Pair) -> None:
+    patch = (
+        "patch",
+        "lease",
+        "lcm-operator",
+        f"--namespace={LEASE_NAMESPACE}",
+        "--type=merge",
+        "--patch",
+        STOLEN,
+    )
+    pair.cluster.kubectl(*patch, check=False)
+
+
+def test_a_lease_that_is_stolen_each_second_for_ten_years_delays_no_start(pair: Pair):
+    leader = pair.leader()
+    pair.many(due_in=8)
+    for _ in range(12):
+        steal(pair)
+        assert pair.leads(leader)
+        time.sleep(1)
+    pair.each_was_started_once_in_time()
+    lags = [trial.obj["status"]["startLagMilliseconds"] for trial in pair.trials()]
+    assert max(lags) <= LONGEST_DELAY / timedelta(milliseconds=1)
+    told = pykube.Event.objects(pair.api, namespace=LEASE_NAMESPACE)
+    assert [event for event in told if event.obj["reason"] == "LeaseStolen"]
+
+
+def test_a_lease_in_a_strangers_name_is_taken_when_its_holder_dies(pair: Pair):
+    leader, standby = pair.leader(), pair.standby()
+    killed(pair, leader)
+    ends = time.monotonic() + 30
+    while not pair.leads(standby):
+        steal(pair)
+        assert time.monotonic() < ends
+        time.sleep(1)
+    pair.many(due_in=3)
+    pair.each_was_started_once_in_time()

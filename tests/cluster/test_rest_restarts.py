@@ -15,7 +15,7 @@ import pytest
 from tests.cluster.operator_stage import Stage, Trial, TrialPlan, in_seconds, nap
 from tests.cluster.rest_stage import KEY, Sidecar, sidecar
 
-from lcm_operator.local.components import OPERATOR
+from lcm_operator.local.components import LEASE_NAMESPACE, OPERATOR
 
 FAR = "2031-07-01T10:00:00+02:00"
 PLAN: dict[str, Any] = {
@@ -127,7 +127,9 @@ def kill_sidecar(_: Stage, rest: Sidecar) -> None:
 
 def kill_operator(stage: Stage, _: Sidecar) -> None:
     stage.cluster.stop(OPERATOR, signal.SIGKILL)
-    stage.cluster.kubectl("delete", "lease", "lcm-operator", "--namespace=default", "--ignore-not-found")
+    stage.cluster.kubectl(
+        "delete", "lease", "lcm-operator", f"--namespace={LEASE_NAMESPACE}", "--ignore-not-found"
+    )
     stage.cluster.start(OPERATOR)
 
 

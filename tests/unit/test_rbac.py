@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lcm_operator.local.components import LEASE_NAMESPACE
+
 RBAC = Path(__file__).parents[2] / "deploy" / "rbac"
 FILES = ("operator.yaml", "engine.yaml", "rest.yaml")
 
@@ -57,7 +59,8 @@ def test_the_names_are_the_ones_that_others_rely_on():
     operator, engine = objects("operator.yaml"), objects("engine.yaml")
 
     assert operator["ServiceAccount"]["metadata"] == {"name": "lcm-operator", "namespace": "default"}
-    assert set(operator) == {"ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
+    assert set(operator) == {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
+    assert operator["Namespace"]["metadata"] == {"name": LEASE_NAMESPACE}
     assert set(engine) == {"ServiceAccount", "Role", "RoleBinding"}
     assert {found["metadata"]["name"] for found in engine.values()} == {"lcm-engine"}
 

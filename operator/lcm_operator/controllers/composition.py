@@ -1,6 +1,7 @@
 """The composition root: puts client, store, reconciler and kopf together and runs them until told to stop."""
 
 import asyncio
+import functools
 import gc
 import itertools
 import socket
@@ -11,11 +12,13 @@ from typing import Any
 import kopf
 
 from lcm_operator import logs
+from lcm_operator.api import reasons
 from lcm_operator.controllers import handlers, health, metrics
 from lcm_operator.controllers.heartbeat import Heartbeat
 from lcm_operator.controllers.kopf_session import response_class
 from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.observer import Observer
+from lcm_operator.controllers.own_events import OwnEvents
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registries import Registries
 from lcm_operator.controllers.relist import discovered, keep_relisting, relist_until_done
@@ -55,8 +58,10 @@ async def run(settings: Settings, stopping: Stopping) -> int:
             observer=Observer(registry),
             clock=clock,
         )
+        own_events = OwnEvents(reconciler.tell, elector.lease, clock)
+        elector.on_theft = functools.partial(own_events.warn, reasons.LEASE_STOLEN)
         registries = Registries(client, reconciler, elector.is_leader)
-        gauges = metrics.Gauges(reconciler, elector.is_leader)
+        gauges = metrics.Gauges(reconciler, elector)
         registry.register(gauges)
 
         async def watching(stop_kopf: asyncio.Event) -> None:

@@ -3,18 +3,24 @@
 Run by the composition root; asked by the reconciler before each action. It saves work and keeps order;
 that nothing happens twice rests on names, UIDs and resourceVersions, never on this.
 
-              free, or not changed for its duration
+              free, or not renewed for 10 s
     follow ────────────────────────────────────────> lead
        ^        (seen by a watch on the one Lease)     │ renewed every 2 s
        └───────────────────────────────────────────────┘
-          not renewed for 7 s, or somebody else has it
+          not renewed for 7 s, or another candidate has it
 
 The leader stops 3 s before anybody else may begin. Both times count from observed changes on the own clock,
 which goes on while the process or the machine sleeps; clocks of different machines are never compared.
+
+Nothing that somebody writes into the Lease may stop the election. The times that count are ours, never those
+that it claims. A write that does not look like a candidate's renews nothing; a leader that finds such a
+holder takes the Lease back at once, as no candidate can have begun meanwhile. Who imitates a candidate in
+every respect keeps the Lease for as long as it goes on: that is for access rights to prevent (ADR 0028).
 """
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -28,6 +34,9 @@ from lcm_operator.kube.leases import Lease
 from lcm_operator.kube.resources import LEASES
 
 LEASE_NAME = "lcm-operator"
+_CANDIDATE = re.compile(r".{1,253}_[0-9a-f]{8}", re.DOTALL)
+_LONGEST_SHOWN = 100
+_TRIES = 3
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, None]]
 log = logs.get(__name__)
@@ -72,10 +81,17 @@ class Elector:
         self._seen_at = self._in_touch_at = self._clock.elapsed()
         self._act_until = 0.0
         self._complaint = ""
+        self.on_theft: Callable[[str], object] = lambda _: None
+        """Called with a message when somebody else has written the Lease while this process renewed it."""
+        self.thefts = 0
 
     def is_leader(self) -> bool:
         """Return whether this process may begin something now."""
         return self._clock.elapsed() < self._act_until
+
+    def lease(self) -> Lease | None:
+        """Return the Lease as it was last seen."""
+        return self._seen
 
     def silence(self) -> float:
         """Return for how many seconds nothing was heard of the Lease."""
@@ -109,11 +125,14 @@ class Elector:
             lease = await leases.read(self._client, self._namespace, LEASE_NAME)
             if lease is not None:
                 self._observe(lease)
-                if self._is_held_by_another(lease) and self._left_of(lease) > 0:
+                if self._is_held_by_another(lease) and self._left() > 0:
                     return False
             try:
                 taken = await self._take(lease)
             except (AlreadyExists, Conflict, NotFound):
+                await asyncio.sleep(
+                    self._terms.retry / 10
+                )  # somebody writes without end: no faster than this
                 return False
         self._hold(taken, began)
         return True
@@ -140,7 +159,7 @@ class Elector:
             field_selector=f"metadata.name={LEASE_NAME}",
         )
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._left_of(lease)), contextlib.aclosing(watch) as events:
+            async with asyncio.timeout(self._left()), contextlib.aclosing(watch) as events:
                 async for kind, raw in events:
                     if kind == "BOOKMARK":
                         continue
@@ -168,14 +187,39 @@ class Elector:
             pause = self._terms.renew_every
 
     async def _renew(self) -> Lease | None:
-        """Return the renewed Lease, None if it is not ours any more. Raises ApiError."""
-        if self._seen is not None:
+        """Return the renewed Lease, None if another candidate may have it. Raises ApiError."""
+        for _ in range(_TRIES):
+            if self._seen is not None:
+                with contextlib.suppress(Conflict, NotFound):
+                    return await leases.renew(self._client, self._seen)
+            lease = await leases.read(self._client, self._namespace, LEASE_NAME)
+            if lease is None:
+                return None
+            if lease.holder != self._identity:
+                self._report_theft(lease)
+                if self._is_candidates(lease):
+                    return None
             with contextlib.suppress(Conflict, NotFound):
-                return await leases.renew(self._client, self._seen)
-        lease = await leases.read(self._client, self._namespace, LEASE_NAME)
-        if lease is None or lease.holder != self._identity:
-            return None
-        return await leases.renew(self._client, lease)
+                if lease.holder == self._identity:
+                    return await leases.renew(self._client, lease)
+                return await self._take(lease)
+        raise Conflict(409, "Conflict", f"the Lease {LEASE_NAME} is changed again and again")
+
+    def _is_candidates(self, lease: Lease) -> bool:
+        """Return whether a Lease is held as a candidate holds it: another process may lead by it."""
+        form = _CANDIDATE.fullmatch(lease.holder) is not None
+        return form and lease.seconds == self._terms.lease and lease.holder != self._identity
+
+    def _report_theft(self, lease: Lease) -> None:
+        """Report that the Lease was taken within the term that the last renewal gave us."""
+        self.thefts += 1
+        holder = f"{lease.holder[:_LONGEST_SHOWN]!r}" if lease.holder else "nobody"
+        then = "it is taken back" if not self._is_candidates(lease) else "this process stops leading"
+        message = f"Lease {lease.name} was written by somebody else while {self._identity} held it: {then}"
+        log.error(
+            "Lease written by somebody else while held", holder=holder, seconds=lease.seconds, result=then
+        )
+        self.on_theft(f"{message} (holder {holder})")
 
     async def _release(self) -> None:
         try:
@@ -189,13 +233,16 @@ class Elector:
             log.warning("Lease not released; it will expire", error=error)
 
     def _observe(self, lease: Lease) -> None:
+        """Take in the Lease as it is. Its term begins anew only if a candidate may have renewed it."""
         self._in_touch_at = self._clock.elapsed()
-        if self._seen is None or self._seen.version != lease.version:
+        changed = self._seen is None or self._seen.version != lease.version
+        if changed and (self._seen is None or self._is_candidates(lease) or lease.holder == self._identity):
             self._seen_at = self._in_touch_at
         self._seen = lease
 
-    def _left_of(self, lease: Lease) -> float:
-        return self._seen_at + lease.seconds - self._clock.elapsed()
+    def _left(self) -> float:
+        """Return for how many seconds another candidate may still act, whatever the Lease claims."""
+        return self._seen_at + self._terms.lease - self._clock.elapsed()
 
     def _hold(self, lease: Lease, since: float) -> None:
         """Remember that the Lease is ours; it counts from before the request that made it so."""

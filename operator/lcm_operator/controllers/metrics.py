@@ -3,15 +3,16 @@
 Served by `health`. No label carries a trial's name or ID: there may be any number of them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from lcm_operator.controllers.census import Census
+from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.time_slice import TimeSlice
 
@@ -52,9 +53,9 @@ async def scrape(registry: CollectorRegistry, gauges: "Gauges") -> tuple[bytes, 
 class Gauges(Collector):
     """Everything that is so at the moment of the scrape."""
 
-    def __init__(self, reconciler: Reconciler, is_leader: Callable[[], bool]) -> None:
+    def __init__(self, reconciler: Reconciler, elector: Elector) -> None:
         self._reconciler = reconciler
-        self._is_leader = is_leader
+        self._elector = elector
         self._census: Census | None = None
 
     async def prepare(self) -> None:
@@ -100,7 +101,14 @@ class Gauges(Collector):
             "For how long the leader can't read the engines' Leases, so that no silence is counted; else 0.",
             self._reconciler.leases.failing_seconds(),
         )
-        yield _gauge("lcm_leader", "1 if this replica is the one that acts, else 0.", self._is_leader())
+        yield _gauge(
+            "lcm_leader", "1 if this replica is the one that acts, else 0.", self._elector.is_leader()
+        )
+        yield CounterMetricFamily(
+            "lcm_lease_thefts",
+            "How often somebody else wrote the Lease while this replica held it.",
+            value=self._elector.thefts,
+        )
         yield InfoMetricFamily("lcm_build", "What runs here.", value={"version": _version()})
 
 

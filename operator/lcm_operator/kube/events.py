@@ -8,6 +8,7 @@ from typing import Any
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.names import API_VERSION
 from lcm_operator.api.storage import rfc3339
+from lcm_operator.kube.resources import LEASES
 
 COMPONENT = "lcm-operator"
 _LONGEST_MESSAGE = 1024
@@ -23,7 +24,7 @@ def event(
     now: datetime,
     once: bool = False,
 ) -> dict[str, Any]:
-    """Return the manifest of a core/v1 Event about one object of our group.
+    """Return the manifest of a core/v1 Event about one object of our group, or about a Lease.
 
     `once`: its name follows from the object's UID and the reason, so that there can be only one.
     """
@@ -34,7 +35,7 @@ def event(
         "kind": "Event",
         "metadata": {"name": f"{about.name[:200]}.{suffix[:16]}", "namespace": about.namespace},
         "involvedObject": {
-            "apiVersion": API_VERSION,
+            "apiVersion": LEASES.api if kind == LEASES.kind else API_VERSION,
             "kind": kind,
             "namespace": about.namespace,
             "name": about.name,

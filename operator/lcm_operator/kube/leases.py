@@ -11,15 +11,19 @@ from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.resources import LEASES
 
-_DEFAULT_SECONDS = 10
+_MOST_TRANSITIONS = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A Lease as it was read. `holder` is empty if nobody holds it."""
+    """A Lease as it was read. `holder` is empty if nobody holds it.
+
+    `seconds`: the duration that it claims, 0 if it claims none.
+    """
 
     namespace: str
     name: str
+    uid: str
     version: str
     holder: str
     seconds: int
@@ -27,16 +31,25 @@ class Lease:
 
 
 def seen(raw: Json) -> Lease:
-    """Return what matters to us of a Lease as the API server shows it, whoever wrote it."""
-    metadata, spec = raw["metadata"], raw.get("spec", {})
+    """Return what matters to us of a Lease as the API server shows it, whoever wrote it and whatever."""
+    metadata, spec = raw["metadata"], raw.get("spec")
+    spec = spec if isinstance(spec, dict) else {}
+    holder = spec.get("holderIdentity")
     return Lease(
         namespace=metadata["namespace"],
         name=metadata["name"],
+        uid=metadata.get("uid", ""),
         version=metadata["resourceVersion"],
-        holder=spec.get("holderIdentity") or "",
-        seconds=spec.get("leaseDurationSeconds") or _DEFAULT_SECONDS,
-        transitions=spec.get("leaseTransitions") or 0,
+        holder=holder if isinstance(holder, str) else "",
+        seconds=_number(spec.get("leaseDurationSeconds")),
+        transitions=_number(spec.get("leaseTransitions")),
     )
+
+
+def _number(value: object) -> int:
+    """Return a number as the API server takes it in a Lease; 0 for anything else."""
+    sound = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TRANSITIONS
+    return value if sound and isinstance(value, int) else 0
 
 
 async def read(client: Client, namespace: str, name: str) -> Lease | None:
@@ -60,7 +73,8 @@ async def create(client: Client, namespace: str, name: str, *, holder: str, seco
 
 async def take(client: Client, lease: Lease, *, holder: str, seconds: int) -> Lease:
     """Make `holder` the holder. Raises Conflict, where the Lease has changed since it was read."""
-    return await _patch(client, lease, _held_by(holder, seconds, transitions=lease.transitions + 1))
+    transitions = lease.transitions + 1 if lease.transitions < _MOST_TRANSITIONS else 0
+    return await _patch(client, lease, _held_by(holder, seconds, transitions=transitions))
 
 
 async def renew(client: Client, lease: Lease) -> Lease:

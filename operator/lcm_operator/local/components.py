@@ -28,6 +28,8 @@ OPERATOR = "operator"
 STANDBY = "operator-2"
 CONTROL_PLANE = (ETCD, API_SERVER, CONTROLLER_MANAGER)
 
+LEASE_NAMESPACE = "lcm-system"
+"""Of the election's Lease alone: engines may write the Leases of their own namespace, as `default`."""
 # The rest of the caller's environment must not decide how a process behaves that outlives the caller.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
 
@@ -100,6 +102,7 @@ def _operator(name: str) -> Component:
         return {
             "LCM_KUBECONFIG": str(layout.service_kubeconfig(name)),
             "LCM_HEALTH_ADDRESS": f"{LOOPBACK}:{layout.ports[name]}",
+            "LCM_LEASE_NAMESPACE": LEASE_NAMESPACE,
             "LCM_ENGINE_IMAGE": settings.read(os.environ).settings.engine_image,
         }
 

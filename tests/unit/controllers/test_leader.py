@@ -37,7 +37,7 @@ class Server:
     def put(self, lease, kind="MODIFIED"):
         self.version += 1
         if lease is not None:
-            lease["metadata"] |= {"resourceVersion": str(self.version), "namespace": "lcm"}
+            lease["metadata"] |= {"resourceVersion": str(self.version), "namespace": "lcm", "uid": "1"}
         self.lease, self.last = lease, (kind, lease)
         self.changed.set()
         self.changed = asyncio.Event()
@@ -47,7 +47,8 @@ class Server:
 
     @property
     def holder(self):
-        return (self.lease or {"spec": {}})["spec"].get("holderIdentity")
+        holder = (self.lease or {"spec": {}})["spec"].get("holderIdentity")
+        return holder and holder.removesuffix("_0000abcd")
 
     async def get(self, *_):
         await asyncio.sleep(0)
@@ -69,7 +70,7 @@ class Server:
         lease = await self.get()
         if patch["metadata"]["resourceVersion"] != lease["metadata"]["resourceVersion"]:
             raise Conflict(409, "Conflict", "the object has been modified")
-        return self.put({"metadata": dict(lease["metadata"]), "spec": lease["spec"] | patch["spec"]})
+        return self.put({"metadata": dict(lease["metadata"]), "spec": (lease["spec"] or {}) | patch["spec"]})
 
     async def watch(self, _resource, _namespace, **asked):
         assert asked["field_selector"] == f"metadata.name={LEASE_NAME}"
@@ -88,13 +89,18 @@ class Server:
             )
 
 
+def identity(name):
+    """Return a name of the form that candidates have."""
+    return f"{name}_0000abcd" if "_" not in name else name
+
+
 class Candidate:
     """A replica: its elector, and which of the two works it does."""
 
     def __init__(self, server, name, terms=QUICK, place=None):
-        self.name = name
+        self.name = identity(name)
         self.clock = MovableClock()
-        self.elector = Elector(server, "lcm", name, clock=self.clock, place=place, terms=terms)
+        self.elector = Elector(server, "lcm", self.name, clock=self.clock, place=place, terms=terms)
         self.doing = []
 
     async def follow(self):
@@ -207,7 +213,7 @@ def test_the_work_has_ended_before_the_lease_is_given_back():
 
 def test_a_leader_that_died_is_followed_when_its_lease_has_run_out():
     async def scenario(server, candidate):
-        spec = {"holderIdentity": "dead", "leaseDurationSeconds": 1, "leaseTransitions": 4}
+        spec = {"holderIdentity": identity("dead"), "leaseDurationSeconds": 1, "leaseTransitions": 4}
         server.put({"metadata": {"name": LEASE_NAME}, "spec": spec})
         one = candidate("one")
         began = one.clock.elapsed()
@@ -225,8 +231,8 @@ def held_for_long_by(holder):
 
 def test_the_next_process_in_the_place_of_a_dead_leader_does_not_wait():
     async def scenario(server, candidate):
-        server.put(held_for_long_by("pod-a_1"))
-        two = candidate("pod-a_2", NO_END, place="pod-a_")
+        server.put(held_for_long_by("pod-a_11111111"))
+        two = candidate("pod-a_22222222", NO_END, place="pod-a_")
         await until(two.elector.is_leader)
 
     run(scenario)
@@ -235,8 +241,8 @@ def test_the_next_process_in_the_place_of_a_dead_leader_does_not_wait():
 @pytest.mark.parametrize("place", [None, "pod-a_"])
 def test_a_leader_in_another_place_is_waited_for(place):
     async def scenario(server, candidate):
-        server.put(held_for_long_by("pod-ab_1"))
-        two = candidate("pod-a_2", NO_END, place=place)
+        server.put(held_for_long_by("pod-ab_11111111"))
+        two = candidate("pod-a_22222222", NO_END, place=place)
         await until(lambda: two.elector._seen is not None)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
@@ -292,7 +298,7 @@ def test_a_leader_whose_lease_somebody_else_has_stops_at_its_next_renewal():
     async def scenario(server, candidate):
         one = candidate("one", NO_END)
         await until(one.elector.is_leader)
-        server.put(server.lease | {"spec": server.lease["spec"] | {"holderIdentity": "other"}})
+        server.put(server.lease | {"spec": server.lease["spec"] | {"holderIdentity": identity("other")}})
         await until(lambda: one.doing[-1] == "follow")
         assert not one.elector.is_leader()
 
@@ -359,5 +365,132 @@ def test_work_that_breaks_ends_the_replica_and_frees_the_lease():
             await one.elector.run(one.follow, broken)
         assert ended.group_contains(ZeroDivisionError)
         assert server.holder is None
+
+    run(scenario)
+
+
+# --- what others write into the Lease
+
+
+def written(server, **spec):
+    """Write the Lease as somebody does who may, whatever he likes."""
+    lease = server.lease or {"metadata": {"name": LEASE_NAME}, "spec": {}}
+    server.put({"metadata": dict(lease["metadata"]), "spec": lease["spec"] | spec})
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"leaseDurationSeconds": 2**31 - 1}, id="a duration of 68 years"),
+        pytest.param({"leaseDurationSeconds": -5}, id="a negative duration"),
+        pytest.param({"leaseDurationSeconds": "ten"}, id="a duration that is no number"),
+        pytest.param({"leaseDurationSeconds": None}, id="no duration"),
+        pytest.param({"leaseTransitions": 2**31 - 1}, id="transitions that can't be counted on"),
+        pytest.param({"leaseTransitions": "many"}, id="transitions that are no number"),
+        pytest.param({"holderIdentity": 5}, id="a holder that is no text"),
+        pytest.param({"holderIdentity": ["a", {"b": 1}]}, id="a holder that is a list"),
+    ],
+)
+def test_a_candidate_takes_a_lease_of_a_dead_holder_with(spec):
+    async def scenario(server, candidate):
+        held = {"holderIdentity": identity("dead"), "leaseDurationSeconds": 1, "leaseTransitions": 4}
+        server.put({"metadata": {"name": LEASE_NAME}, "spec": held | spec})
+        one = candidate("one")
+        await until(one.elector.is_leader)
+        assert server.lease["spec"]["leaseDurationSeconds"] == QUICK.lease
+        assert 0 <= server.lease["spec"]["leaseTransitions"] < 2**31
+
+    run(scenario)
+
+
+def test_a_lease_without_a_spec_is_taken():
+    async def scenario(server, candidate):
+        server.put({"metadata": {"name": LEASE_NAME}, "spec": None})
+        one = candidate("one")
+        await until(one.elector.is_leader)
+
+    run(scenario)
+
+
+def test_a_short_duration_does_not_end_the_term_of_a_leader_that_renews():
+    async def scenario(server, candidate):
+        one = candidate("one", Terms(lease=1, renew_every=0.4, act_within=0.8, request=0.3, retry=0.01))
+        await until(one.elector.is_leader)
+        other = candidate("other", one.elector._terms)
+        await until(lambda: other.elector._seen is not None)
+        for _ in range(5):
+            written(server, leaseDurationSeconds=0.01, holderIdentity=one.name)
+            await asyncio.sleep(0.1)
+            assert other.doing == ["follow"]
+        assert one.elector.is_leader()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"holderIdentity": "mallory", "leaseDurationSeconds": 315360000}, id="for ten years"),
+        pytest.param({"holderIdentity": "mallory"}, id="by a name of no candidate's form"),
+        pytest.param({"holderIdentity": None}, id="in nobody's name"),
+    ],
+)
+def test_a_lease_that_is_stolen_is_taken_back_while_the_work_goes_on(spec):
+    async def scenario(server, candidate):
+        one = candidate("one")
+        messages = []
+        one.elector.on_theft = messages.append
+        await until(one.elector.is_leader)
+        written(server, **spec)
+        await until(lambda: server.holder == "one" and one.elector.thefts)
+        assert one.doing == ["follow", "lead"]
+        assert server.lease["spec"]["leaseDurationSeconds"] == QUICK.lease
+        assert "it is taken back" in messages[0]
+
+    run(scenario)
+
+
+def test_whoever_writes_the_lease_without_end_does_not_deprive_its_holder():
+    async def scenario(server, candidate):
+        one, other = candidate("one"), candidate("other")
+        await until(lambda: one.elector.is_leader() or other.elector.is_leader())
+        leader = one if one.elector.is_leader() else other
+        for number in range(60):
+            written(server, holderIdentity=f"mallory {number}", leaseDurationSeconds=2**31 - 1)
+            await asyncio.sleep(0.03)
+            assert leader.elector.is_leader()
+        assert leader.elector.thefts > 5
+        assert leader.doing == ["follow", "lead"]
+
+    run(scenario)
+
+
+def test_a_candidate_takes_a_lease_that_a_stranger_rewrites_after_its_own_term():
+    async def scenario(server, candidate):
+        written(server, holderIdentity="mallory", leaseDurationSeconds=2**31 - 1)
+        one = candidate("one")
+        began = one.clock.elapsed()
+        while not one.elector.is_leader():
+            written(server, renewTime=str(one.clock.elapsed()))
+            await asyncio.sleep(0.02)
+            assert one.clock.elapsed() - began < 5
+        assert one.clock.elapsed() - began >= QUICK.lease
+
+    run(scenario)
+
+
+def test_a_holder_that_looks_like_a_candidate_is_given_its_term_and_reported():
+    async def scenario(server, candidate):
+        one = candidate("one")
+        messages = []
+        one.elector.on_theft = messages.append
+        await until(one.elector.is_leader)
+        written(server, holderIdentity=identity("imitator"))
+        began = one.clock.elapsed()
+        await until(lambda: one.doing[-1] == "follow")
+        assert not one.elector.is_leader()
+        assert "stops leading" in messages[0]
+        await until(one.elector.is_leader)
+        assert one.clock.elapsed() - began >= QUICK.lease * 0.9
 
     run(scenario)

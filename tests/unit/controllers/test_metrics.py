@@ -98,7 +98,7 @@ def filled(trials):
 def test_gauges_are_taken_at_the_scrape():
     registry = metrics.new_registry()
     leading = [True]
-    registry.register(metrics.Gauges(filled(2), lambda: leading[0]))
+    registry.register(metrics.Gauges(filled(2), SimpleNamespace(is_leader=lambda: leading[0], thefts=2)))
     found = read(registry)
     assert found["lcm_trials", "armed"] == 2
     assert found["lcm_trials", "running"] == 0
@@ -107,6 +107,7 @@ def test_gauges_are_taken_at_the_scrape():
     assert found["lcm_events_waiting",] == 4
     assert found["lcm_lease_reads_failing_seconds",] == 12
     assert found["lcm_leader",] == 1
+    assert found["lcm_lease_thefts_total",] == 2
     leading[0] = False
     assert read(registry)["lcm_leader",] == 0
     assert any(name == "lcm_build_info" for name, *_ in found)
@@ -114,7 +115,7 @@ def test_gauges_are_taken_at_the_scrape():
 
 def test_no_label_names_a_trial():
     registry = metrics.new_registry()
-    registry.register(metrics.Gauges(filled(2), lambda: True))
+    registry.register(metrics.Gauges(filled(2), SimpleNamespace(is_leader=lambda: True, thefts=0)))
     Observer(registry)
     assert "flight-1" not in metrics.page(registry).decode()
 

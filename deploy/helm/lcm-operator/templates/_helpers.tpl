@@ -38,9 +38,20 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{ .Values.trialNamespace | default .Release.Namespace }}
 {{- end }}
 
-{{/* All namespaces for trials that the release knows, separated by commas. */}}
+{{/* All namespaces for trials that the release knows, separated by commas: engines run there. */}}
+{{- define "lcm.trialNamespaces" -}}
+{{ concat (list (include "lcm.trialNamespace" .)) .Values.watchNamespaces | uniq | sortAlpha | join "," }}
+{{- end }}
+
+{{/* Where the Lease lies that elects the leader. */}}
+{{- define "lcm.leaseNamespace" -}}
+{{ .Values.operator.leaseNamespace | default .Release.Namespace }}
+{{- end }}
+
+{{/* All namespaces that the operator works in, separated by commas. */}}
 {{- define "lcm.namespaces" -}}
-{{ concat (list .Release.Namespace (include "lcm.trialNamespace" .)) .Values.watchNamespaces | uniq | sortAlpha | join "," }}
+{{- $own := list .Release.Namespace (include "lcm.leaseNamespace" .) -}}
+{{ concat $own (splitList "," (include "lcm.trialNamespaces" .)) | uniq | sortAlpha | join "," }}
 {{- end }}
 
 {{- define "lcm.restAccount" -}}
