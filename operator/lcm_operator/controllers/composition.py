@@ -14,6 +14,7 @@ import kopf
 from lcm_operator import logs
 from lcm_operator.api import reasons
 from lcm_operator.controllers import handlers, health, metrics
+from lcm_operator.controllers.clock_watch import ClockWatch
 from lcm_operator.controllers.heartbeat import Heartbeat
 from lcm_operator.controllers.kopf_session import response_class
 from lcm_operator.controllers.leader import Elector
@@ -27,6 +28,7 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import NodeClock
+from lcm_operator.kube.cluster_clock import ClusterClock
 from lcm_operator.kube.resources import TRIAL_ENGINES, TRIAL_PLANS, TRIALS
 from lcm_operator.kube.session import open_session, pooled
 from lcm_operator.process import Stopping
@@ -42,15 +44,16 @@ async def run(settings: Settings, stopping: Stopping) -> int:
     """Run the operator until it is to stop; return its exit status. Raises what ended one of its parts."""
     access = from_settings(settings.kubeconfig, settings.context)
     own = settings.lease_namespace or access.namespace
-    clock = NodeClock()
+    clock = ClusterClock(NodeClock())
     ready, heartbeat, registry = asyncio.Event(), Heartbeat(clock), metrics.new_registry()
     # The election has connections of its own: no burst of starts keeps it waiting.
     async with (
-        pooled(access, namespaces=settings.namespaces(own)) as client,
-        pooled(access, connections=_LEASE_CONNECTIONS) as lease_client,
+        pooled(access, namespaces=settings.namespaces(own), clock=clock) as client,
+        pooled(access, connections=_LEASE_CONNECTIONS, clock=clock) as lease_client,
     ):
         place = f"{settings.pod_name}_" if settings.pod_name else None
-        elector = Elector(lease_client, own, _identity(place), clock=clock, place=place)
+        identity = _identity(place)
+        elector = Elector(lease_client, own, identity, clock=clock, place=place)
         reconciler = Reconciler(
             client,
             Store(settings.domain, clock),
@@ -60,8 +63,9 @@ async def run(settings: Settings, stopping: Stopping) -> int:
         )
         own_events = OwnEvents(reconciler.tell, elector.lease, clock)
         elector.on_theft = functools.partial(own_events.warn, reasons.LEASE_STOLEN)
+        clock_watch = ClockWatch(clock, own_events.warn, reconciler.time_has_jumped, identity)
         registries = Registries(client, reconciler, elector.is_leader)
-        gauges = metrics.Gauges(reconciler, elector)
+        gauges = metrics.Gauges(reconciler, elector, clock_watch)
         registry.register(gauges)
 
         async def watching(stop_kopf: asyncio.Event) -> None:
@@ -71,12 +75,13 @@ async def run(settings: Settings, stopping: Stopping) -> int:
         async with health.serve(
             settings.health,
             health.Health(heartbeat, elector, reconciler, clock),
+            clock_watch.disagreement,
             ready.is_set,
             lambda: metrics.scrape(registry, gauges),
         ):
             await _run_until(
                 stopping,
-                _work(client, elector, reconciler, heartbeat, ready),
+                _work(client, elector, reconciler, heartbeat, clock_watch, ready),
                 watching,
                 reconciler.settle,
             )
@@ -117,9 +122,15 @@ async def _run_until(
 
 
 async def _work(
-    client: Client, elector: Elector, reconciler: Reconciler, heartbeat: Heartbeat, ready: asyncio.Event
+    client: Client,
+    elector: Elector,
+    reconciler: Reconciler,
+    heartbeat: Heartbeat,
+    clock_watch: ClockWatch,
+    ready: asyncio.Event,
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(clock_watch.run(), name="clocks")
         tasks.create_task(heartbeat.run(), name="heartbeat")
         tasks.create_task(reconciler.record(), name="recorder")
         await relist_until_done(client, reconciler)

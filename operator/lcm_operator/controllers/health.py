@@ -69,10 +69,13 @@ class Health:
 async def serve(
     address: Address,
     health: Health,
+    clocks: Callable[[], str],
     ready: Callable[[], bool],
     metrics: Callable[[], Awaitable[tuple[bytes, str]]],
 ) -> AsyncIterator[None]:
     """Answer while the context is open. `ready`: the store is filled; `metrics`: the page and its type.
+
+    `clocks`: what is wrong with the node's clock. It is shown, but no fault: the API server's counts.
 
     Raises SettingsError where it can't listen.
     """
@@ -84,7 +87,11 @@ async def serve(
 
     async def healthz(_: web.Request) -> web.Response:
         faults = health.faults()
-        return web.Response(status=503, text="".join(f"{fault}\n" for fault in faults)) if faults else _ok()
+        return (
+            web.Response(status=503, text="".join(f"{fault}\n" for fault in faults))
+            if faults
+            else _ok(clocks())
+        )
 
     async def scrape(_: web.Request) -> web.Response:
         body, content_type = await metrics()
@@ -104,5 +111,5 @@ async def serve(
         await runner.cleanup()
 
 
-def _ok() -> web.Response:
-    return web.Response(text="ok\n")
+def _ok(note: str = "") -> web.Response:
+    return web.Response(text=f"ok\nclock: {note}\n" if note else "ok\n")

@@ -12,6 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from lcm_operator.controllers.census import Census
+from lcm_operator.controllers.clock_watch import ClockWatch
 from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.time_slice import TimeSlice
@@ -53,8 +54,9 @@ async def scrape(registry: CollectorRegistry, gauges: "Gauges") -> tuple[bytes, 
 class Gauges(Collector):
     """Everything that is so at the moment of the scrape."""
 
-    def __init__(self, reconciler: Reconciler, elector: Elector) -> None:
+    def __init__(self, reconciler: Reconciler, elector: Elector, clocks: ClockWatch) -> None:
         self._reconciler = reconciler
+        self._clocks = clocks
         self._elector = elector
         self._census: Census | None = None
 
@@ -103,6 +105,14 @@ class Gauges(Collector):
         )
         yield _gauge(
             "lcm_leader", "1 if this replica is the one that acts, else 0.", self._elector.is_leader()
+        )
+        yield _gauge(
+            "lcm_clock_offset_seconds",
+            "By how much the clock of this node is ahead of the API server's.",
+            self._clocks.offset_seconds(),
+        )
+        yield CounterMetricFamily(
+            "lcm_clock_steps", "How often the clock of this node was set.", value=self._clocks.steps
         )
         yield CounterMetricFamily(
             "lcm_lease_thefts",

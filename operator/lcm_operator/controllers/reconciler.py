@@ -215,6 +215,12 @@ class Reconciler:
         left, self._left = self._left, {}
         return [*left, *self.store.all_keys()]
 
+    async def time_has_jumped(self) -> None:
+        """Decide everything anew: pauses and observations go by a time that was not the right one."""
+        self.store.begin_term()
+        self._retries.clear()
+        await self.enqueue_each(self._due_first())
+
     def _start_is_near(self) -> bool:
         head = self.alarm.next(Urgency.START)
         return head is not None and head - self._clock.now().timestamp() < _HOLD_BEFORE_START_SECONDS

@@ -29,6 +29,7 @@ from lcm_operator.engine.steps import Steps
 from lcm_operator.engine.store import Store
 from lcm_operator.kube.access import in_cluster
 from lcm_operator.kube.client import Client
+from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.wired import lean
 from lcm_operator.settings import SettingsError, print_faults
 
@@ -129,7 +130,7 @@ def _runner(
     heed(engine)
     names = [activity.name for activity in (*spec.activities, *spec.on_failure, *spec.finally_)]
     timeout = spec.engine.heartbeat_timeout_seconds
-    beats = Beats(client, settings.pod_name, settings.pod_uid, timeout, follower.still_granted)
+    beats = Beats(client, settings.pod_name, settings.pod_uid, timeout, follower.still_granted, NodeClock())
     means = Means(
         engine_uid=engine.metadata.uid,
         start_time=spec.start_time,

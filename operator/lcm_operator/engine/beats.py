@@ -8,12 +8,11 @@ deleted is made again by the operator, and renewed as soon as it is there.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from time import monotonic
 
 from lcm_operator import logs
 from lcm_operator.engine.backoff import Backoff
 from lcm_operator.kube.client import Client
+from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError, Unavailable
 from lcm_operator.kube.resources import LEASES
 
@@ -36,8 +35,10 @@ class Beats:
         pod_uid: str,
         timeout_seconds: float,
         confirm: Callable[[], Awaitable[bool]],
+        clock: Clock,
     ) -> None:
         self._client = client
+        self._clock = clock
         self._pod_name = pod_name
         self._pod_uid = pod_uid
         self._confirm = confirm
@@ -51,7 +52,7 @@ class Beats:
         """Beat until cancelled."""
         backoff = Backoff(self._interval)
         while True:
-            sent = monotonic()
+            sent = self._clock.elapsed()
             silent = self._last is not None and not self._is_recent()
             try:
                 await self._renew()
@@ -77,14 +78,14 @@ class Beats:
         left = self._timeout
         while self._last is not None and left > 0:
             await asyncio.sleep(left)
-            left = self._last + self._timeout - monotonic()
+            left = self._last + self._timeout - self._clock.elapsed()
 
     def _is_recent(self) -> bool:
-        return self._last is not None and monotonic() - self._last <= self._valid
+        return self._last is not None and self._clock.elapsed() - self._last <= self._valid
 
     async def _renew(self) -> None:
         """Renew the Lease, if it is this pod's and no leftover of that name."""
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         patch = [
             {"op": "test", "path": "/spec/holderIdentity", "value": self._pod_uid},
             {"op": "add", "path": "/spec/renewTime", "value": now},

@@ -1,4 +1,4 @@
-"""The one clock: what time it is, and how much time has passed.
+"""Clocks: what time it is, and how much time has passed.
 
 `now` is for decisions and for what people read, `elapsed` for everything that means "so long from now": it
 never goes back, and it goes on while the machine is suspended, which `time.monotonic` does not.
@@ -24,7 +24,7 @@ class NodeClock:
 
     def now(self) -> datetime:
         """Return the wall clock's time."""
-        return datetime.now(UTC)
+        return datetime.fromtimestamp(time.time(), UTC)
 
     def elapsed(self) -> float:
         """Return the seconds since the machine was started, suspensions included."""

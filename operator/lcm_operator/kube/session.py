@@ -12,6 +12,7 @@ from yarl import URL
 from lcm_operator.kube import errors
 from lcm_operator.kube.access import Access
 from lcm_operator.kube.client import Client
+from lcm_operator.kube.cluster_clock import ClusterClock
 from lcm_operator.kube.transport import Answer, Stream
 
 _CONNECT_SECONDS = 10
@@ -49,20 +50,28 @@ def open_session(
 
 
 def pooled(
-    access: Access, *, connections: int = 64, timeout_seconds: float = 15, namespaces: Sequence[str] = ()
+    access: Access,
+    *,
+    connections: int = 64,
+    timeout_seconds: float = 15,
+    namespaces: Sequence[str] = (),
+    clock: ClusterClock | None = None,
 ) -> Client:
     """Return a client whose requests go over at most `connections`, each within `timeout_seconds`.
 
-    `namespaces`: those that are meant where a list names none; empty: all.
+    `namespaces`: those that are meant where a list names none; empty: all. `clock` hears the time.
     """
-    return Client(access, _Session(access, connections, timeout_seconds), namespaces)
+    return Client(access, _Session(access, connections, timeout_seconds, clock), namespaces)
 
 
 class _Session:
     """A Transport."""
 
-    def __init__(self, access: Access, connections: int, timeout_seconds: float) -> None:
+    def __init__(
+        self, access: Access, connections: int, timeout_seconds: float, clock: ClusterClock | None
+    ) -> None:
         self._access = access
+        self._clock = clock
         self._connections = connections
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._session: aiohttp.ClientSession | None = None
@@ -79,9 +88,12 @@ class _Session:
         self, method: str, target: str, headers: dict[str, str], content: bytes | None
     ) -> Answer:
         try:
+            sent = self._clock.elapsed() if self._clock else 0.0
             async with self._open.request(
                 method, self._url(target), data=content, headers=headers
             ) as response:
+                if self._clock:
+                    self._clock.heard(response.headers.get("Date"), sent, self._clock.elapsed())
                 return Answer(response.status, response.headers.get("Retry-After"), await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             raise errors.unreachable(error) from error

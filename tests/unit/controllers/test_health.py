@@ -149,7 +149,7 @@ def free_address():
 
 def test_probes_and_scrapes_are_answered_by_http(replica):
     async def scenario():
-        address, ready = free_address(), []
+        address, ready, notes = free_address(), [], []
         base = f"http://{address.host}:{address.port}"
 
         async def answer(path):
@@ -160,13 +160,15 @@ def test_probes_and_scrapes_are_answered_by_http(replica):
             return b"lcm_leader 1.0\n", "text/plain; version=0.0.4; charset=utf-8"
 
         async with (
-            serve(address, replica.health, lambda: bool(ready), scrape),
+            serve(address, replica.health, lambda: "".join(notes), lambda: bool(ready), scrape),
             aiohttp.ClientSession() as session,
         ):
             assert await answer("/readyz") == (503, "the first list is not complete\n")
             ready.append(True)
             assert await answer("/readyz") == (200, "ok\n")
             assert await answer("/healthz") == (200, "ok\n")
+            notes.append("it is 1 h ahead")
+            assert await answer("/healthz") == (200, "ok\nclock: it is 1 h ahead\n")
             assert await answer("/metrics") == (200, "lcm_leader 1.0\n")
             replica.passes(20, broken="_heard_at")
             assert await answer("/healthz") == (503, "watch: no event for 20.0 s\n")

@@ -22,6 +22,13 @@ from lcm_operator.domain.snapshot import Settings
 MISSED = Missed(start_time=T, missed_time=at(130), late_milliseconds=130_000, reason="Missed")
 
 
+CLOCKS = SimpleNamespace(offset_seconds=lambda: 3600.0, steps=1)
+
+
+def replica(leading=(True,)):
+    return SimpleNamespace(is_leader=lambda: leading[0], thefts=2)
+
+
 def read(registry):
     """Return each sample as Prometheus would read it."""
     return {
@@ -98,7 +105,7 @@ def filled(trials):
 def test_gauges_are_taken_at_the_scrape():
     registry = metrics.new_registry()
     leading = [True]
-    registry.register(metrics.Gauges(filled(2), SimpleNamespace(is_leader=lambda: leading[0], thefts=2)))
+    registry.register(metrics.Gauges(filled(2), replica(leading), CLOCKS))
     found = read(registry)
     assert found["lcm_trials", "armed"] == 2
     assert found["lcm_trials", "running"] == 0
@@ -108,6 +115,8 @@ def test_gauges_are_taken_at_the_scrape():
     assert found["lcm_lease_reads_failing_seconds",] == 12
     assert found["lcm_leader",] == 1
     assert found["lcm_lease_thefts_total",] == 2
+    assert found["lcm_clock_offset_seconds",] == 3600
+    assert found["lcm_clock_steps_total",] == 1
     leading[0] = False
     assert read(registry)["lcm_leader",] == 0
     assert any(name == "lcm_build_info" for name, *_ in found)
@@ -115,7 +124,7 @@ def test_gauges_are_taken_at_the_scrape():
 
 def test_no_label_names_a_trial():
     registry = metrics.new_registry()
-    registry.register(metrics.Gauges(filled(2), SimpleNamespace(is_leader=lambda: True, thefts=0)))
+    registry.register(metrics.Gauges(filled(2), replica(), CLOCKS))
     Observer(registry)
     assert "flight-1" not in metrics.page(registry).decode()
 
@@ -123,7 +132,7 @@ def test_no_label_names_a_trial():
 def test_a_scrape_of_many_trials_leaves_the_loop_to_others_in_between(monkeypatch):
     monkeypatch.setattr(time_slice, "SLICE_SECONDS", 0.0)
     registry = metrics.new_registry()
-    gauges = metrics.Gauges(filled(50), lambda: True)
+    gauges = metrics.Gauges(filled(50), replica(), CLOCKS)
     registry.register(gauges)
     turns = 0
 

@@ -9,6 +9,7 @@ from tests.unit.engine.builders import POD, until
 
 from lcm_operator.engine import backoff, beats
 from lcm_operator.engine.beats import Beats
+from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.errors import NotFound, Refused, Unavailable
 
 AWAY = Unavailable(0, "Unreachable", "connection refused")
@@ -41,26 +42,31 @@ class Lease:
         self.patches.append(patch)
 
 
-class Time:
-    """The monotonic clock: stands still unless a test moves it."""
+class Time(NodeClock):
+    """The time that passes, suspensions included: stands still unless a test moves it."""
 
-    def __init__(self, monkeypatch):
-        self.now = 1000.0
-        monkeypatch.setattr(beats, "monotonic", lambda: self.now)
+    now_seconds = 1000.0
+
+    def elapsed(self):
+        return self.now_seconds
+
+
+TIME, NODE = Time(), NodeClock()
 
 
 @pytest.fixture
-def time(monkeypatch):
-    return Time(monkeypatch)
+def time():
+    TIME.now_seconds = 1000.0
+    return TIME
 
 
 async def granted():
     return True
 
 
-def beating(scenario, lease, *, timeout_seconds=0.06, confirm=granted):
+def beating(scenario, lease, *, timeout_seconds=0.06, confirm=granted, clock=NODE):
     async def play():
-        the_beats = Beats(lease, "example-1", POD, timeout_seconds, confirm)
+        the_beats = Beats(lease, "example-1", POD, timeout_seconds, confirm, clock)
         running = asyncio.create_task(the_beats.run())
         try:
             async with asyncio.timeout(10):
@@ -97,7 +103,7 @@ def test_a_beat_renews_the_lease_only_if_it_is_this_pods():
 )
 def test_it_beats(monkeypatch, timeout, interval):
     monkeypatch.undo()
-    assert Beats(Lease(), "example-1", POD, timeout, granted)._interval == interval
+    assert Beats(Lease(), "example-1", POD, timeout, granted, NodeClock())._interval == interval
 
 
 @pytest.mark.parametrize(
@@ -130,9 +136,9 @@ def test_without_a_beat_for_half_the_time_out_nothing_may_be_done_until_there_is
     async def scenario(the_beats):
         await the_beats.recent()
         lease.away = True
-        time.now += 0.03
+        time.now_seconds += 0.03
         await asyncio.wait_for(the_beats.recent(), 1)
-        time.now += 0.01
+        time.now_seconds += 0.01
         waiting = asyncio.create_task(the_beats.recent())
         for _ in range(20):
             await asyncio.sleep(0)
@@ -140,7 +146,7 @@ def test_without_a_beat_for_half_the_time_out_nothing_may_be_done_until_there_is
         lease.away = False
         await waiting
 
-    beating(scenario, lease, confirm=confirm)
+    beating(scenario, lease, confirm=confirm, clock=time)
     assert len(asked) == 1
 
 
@@ -151,7 +157,7 @@ def test_a_beat_counts_from_when_it_was_sent(time):
     async def answered_late(*arguments):
         await slow(*arguments)
         if len(lease.patches) == 1:
-            time.now += 0.04
+            time.now_seconds += 0.04
 
     lease.json_patch = answered_late
 
@@ -159,7 +165,7 @@ def test_a_beat_counts_from_when_it_was_sent(time):
         await the_beats.recent()
         assert len(lease.patches) == 2
 
-    beating(scenario, lease)
+    beating(scenario, lease, clock=time)
 
 
 def test_after_a_silence_nothing_may_be_done_if_the_grant_has_gone(time):
@@ -171,13 +177,13 @@ def test_after_a_silence_nothing_may_be_done_if_the_grant_has_gone(time):
 
     async def scenario(the_beats):
         await the_beats.recent()
-        time.now += 60
+        time.now_seconds += 60
         waiting = asyncio.create_task(the_beats.recent())
         await until(lambda: len(asked) >= 3)
         assert not waiting.done()
         waiting.cancel()
 
-    beating(scenario, lease, confirm=confirm)
+    beating(scenario, lease, confirm=confirm, clock=time)
 
 
 def test_a_beat_that_hangs_is_given_up_and_sent_again():
@@ -219,13 +225,13 @@ def test_contact_is_lost_once_the_last_renewal_is_older_than_the_time_out(time):
         await the_beats.recent()
         lease.away = True
         lost = asyncio.create_task(the_beats.lost())
-        time.now += 0.059
+        time.now_seconds += 0.059
         await asyncio.sleep(0.01)
         assert not lost.done()
-        time.now += 0.002
+        time.now_seconds += 0.002
         await asyncio.wait_for(lost, 1)
 
-    beating(scenario, lease)
+    beating(scenario, lease, clock=time)
 
 
 def test_contact_that_is_kept_is_not_lost(time):
@@ -233,9 +239,9 @@ def test_contact_that_is_kept_is_not_lost(time):
         await the_beats.recent()
         lost = asyncio.create_task(the_beats.lost())
         for _ in range(5):
-            time.now += 0.02
+            time.now_seconds += 0.02
             await asyncio.sleep(0.04)
         assert not lost.done()
         lost.cancel()
 
-    beating(scenario, Lease())
+    beating(scenario, Lease(), clock=time)
