@@ -6,6 +6,7 @@ can't be reached; both mean: look and decide again.
 """
 
 from collections.abc import Awaitable, Collection
+from datetime import timedelta
 from itertools import islice
 from typing import Any, assert_never
 
@@ -405,4 +406,5 @@ def _problem(error: ApiError) -> Problem:
         reason = reasons.API_UNAVAILABLE
     elif "is being terminated" in error.message or isinstance(error, NotFound):
         reason = reasons.NAMESPACE_TERMINATING
-    return Problem(reason, f"{error.status} {error.message}")
+    seconds = error.retry_after if isinstance(error, Unavailable) else None
+    return Problem(reason, f"{error.status} {error.message}", timedelta(seconds=seconds or 0))

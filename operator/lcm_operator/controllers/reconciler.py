@@ -331,13 +331,16 @@ class Reconciler:
     def _retry(self, key: Key, urgency: Urgency, error: Exception | None) -> None:
         """Look again after a pause that doubles, up to 5 s; the first time at once if we know why.
 
-        A start time that comes earlier is not slept through.
+        It is no shorter than the API server asked for. A start time that comes earlier is not slept through,
+        nor is the last chance of a start.
         """
         before = self._retries.get(key)
         pause = 0.0 if before is None and error is None else _FIRST_RETRY_SECONDS
         if before:
             pause = min(before * 2, _LONGEST_RETRY_SECONDS)
         self._retries[key] = pause or _FIRST_RETRY_SECONDS / 2
+        if isinstance(error, Unavailable):
+            pause = max(pause, error.retry_after or 0.0)
         if error is not None:
             log.warning(
                 "step failed; retrying",
@@ -352,4 +355,7 @@ class Reconciler:
         again, begin = now + timedelta(seconds=pause), self.store.begin(key)
         if begin is not None and now < begin < again:
             again, urgency = begin, Urgency.START
+        last = self.store.last_try(key)
+        if last is not None and now < last < again:
+            again = last
         self.alarm.set(key, again, urgency)

@@ -176,7 +176,7 @@ class Registries:
         else:
             course.answered = await pull.run(proven=course.answered)
         course.failures = 0 if course.answered else course.failures
-        course.due = begun + _pause(registry, course.failures)
+        course.due = begun + max(_pause(registry, course.failures), pull.retry_after)
         if pull.lacking and not _runs(course.looking):
             course.looking = asyncio.create_task(self._guarded(course, course.look_ups.run(pull)))
 

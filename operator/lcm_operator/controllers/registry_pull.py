@@ -27,7 +27,7 @@ from lcm_operator.kube.resources import SECRETS
 from lcm_operator.registry.asking import Slots
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import connection_of
-from lcm_operator.registry.errors import BadConnection, RegistryError
+from lcm_operator.registry.errors import BadConnection, BadStatus, RegistryError
 from lcm_operator.registry.listing import Listing, Selection
 
 _BATCH = 50
@@ -60,6 +60,8 @@ class Pull:
         """How the registry was asked, once it has given its list."""
         self.lacking: tuple[Trial, ...] = ()
         """Trials that the list lacks."""
+        self.retry_after = 0.0
+        """For how many seconds the registry wants not to be asked again."""
 
     def holds(self) -> bool:
         """Return whether this process still leads in the term in which the pull was begun."""
@@ -78,6 +80,8 @@ class Pull:
                 self.place, lambda: client.list_trials(selection), proven=proven
             )
         except RegistryError as error:
+            if isinstance(error, BadStatus):
+                self.retry_after = error.retry_after or 0.0
             self._lead_on()
             self._store.registries.fail(self.place, str(error), begun)
             self.decide_about_waiting()

@@ -26,6 +26,7 @@ from lcm_operator.controllers.members import Members
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.registry_times import Place, RegistryTimes, registry_of
 from lcm_operator.domain.actions import Urgency
+from lcm_operator.domain.deadline import last_try
 from lcm_operator.domain.granting import attempt_of
 from lcm_operator.domain.holding import is_ours
 from lcm_operator.domain.observation import Observation, value_of
@@ -238,6 +239,14 @@ class Store:
     def begin(self, key: Key) -> datetime | None:
         """Return the start time that counts for the holder of a slot."""
         return self._begin(self.holder(key))
+
+    def last_try(self, key: Key) -> datetime | None:
+        """Return until when the start of a slot must have been tried once more; None if none is ahead."""
+        chosen = self.holder(key)
+        begin = self._begin(chosen)
+        if chosen is None or begin is None or chosen.status.started_time is not None:
+            return None
+        return last_try(chosen, begin)
 
     def _begin(self, chosen: Trial | None) -> datetime | None:
         if chosen is None:

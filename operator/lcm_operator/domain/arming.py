@@ -34,7 +34,7 @@ def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: dateti
         return asking
     if snapshot.engine is not None and is_held(snapshot.engine):
         return act(UnholdEngine(snapshot.engine))  # made by an earlier version, which held it from here on
-    retry = snapshot.settings.retry_arming
+    retry = max(snapshot.settings.retry_arming, _asked_pause(snapshot))
     problem = engine_problem(snapshot, trial, begin, now, retry)
     if isinstance(problem, CreateEngine):
         return act(problem)
@@ -74,6 +74,11 @@ def refused(snapshot: Snapshot, now: datetime, retry: timedelta) -> Problem | No
     """Return why the last create was refused, as long as it is too early to try again."""
     refusal = snapshot.refusal
     return refusal.value if refusal is not None and now < refusal.time + retry else None
+
+
+def _asked_pause(snapshot: Snapshot) -> timedelta:
+    """Return for how long the API server wants not to be asked again."""
+    return snapshot.refusal.value.retry_after if snapshot.refusal is not None else timedelta(0)
 
 
 def show_scheduled(trial: Trial, begin: datetime, now: datetime, armed: Set) -> tuple[Action, ...]:

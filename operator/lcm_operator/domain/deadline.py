@@ -33,15 +33,22 @@ def keep_until(trial: Trial) -> datetime | None:
     return begin + min(memory, _LAST - begin)
 
 
+def last_try(trial: Trial, begin: datetime) -> datetime:
+    """Return when a start is tried for the last time, whatever pause was asked for."""
+    return last_moment(trial, begin) - _LAST_TRY
+
+
 def _deadline(trial: Trial) -> timedelta:
     return max(timedelta(seconds=trial.spec.starting_deadline_seconds), _EXACT_START)
 
 
-def retry_at(refused: datetime, since: datetime, last: datetime, shortest: timedelta) -> datetime:
+def retry_at(
+    refused: datetime, since: datetime, last: datetime, shortest: timedelta, asked: timedelta = timedelta(0)
+) -> datetime:
     """Return when a start that was `refused` is tried again: less often with time, and once before `last`.
 
-    The pause is a quarter of the time that has passed `since`, at most 5 s.
+    The pause is a quarter of the time that has passed `since`, at most 5 s, and no shorter than was `asked`.
     """
-    pause = min(max(shortest, (refused - since) / 4), _LONGEST_RETRY)
+    pause = max(min(max(shortest, (refused - since) / 4), _LONGEST_RETRY), asked)
     final = last - _LAST_TRY
     return min(refused + pause, final) if refused < final else last + JUST_AFTER

@@ -1,6 +1,6 @@
 """The pod of an attempt and its grant: the two steps that let an engine act. Pure."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -19,12 +19,12 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
-from lcm_operator.domain.observation import value_of
+from lcm_operator.domain.observation import Observation, value_of
 from lcm_operator.domain.outcome import Outcome, grant_deadline
 from lcm_operator.domain.pods import engine_lease, engine_pod
 from lcm_operator.domain.release import must_be_held, with_release
 from lcm_operator.domain.restoring import granted_attempts
-from lcm_operator.domain.snapshot import Pod, Snapshot
+from lcm_operator.domain.snapshot import Pod, Problem, Snapshot
 
 
 def attempt_of(engine: TrialEngine) -> int:
@@ -46,8 +46,8 @@ def look_up_pod(engine: TrialEngine) -> Decision:
 def give_grant(snapshot: Snapshot, engine: TrialEngine, status: TrialEngineStatus, now: datetime) -> Decision:
     """Return the next step towards the grant of an attempt; `status` is what the grant is added to."""
     pod, refusal = value_of(snapshot.pod), snapshot.refusal
-    if refusal is not None and now < refusal.time + snapshot.settings.retry_start:
-        again = refusal.time + snapshot.settings.retry_start
+    again = _not_before(refusal, snapshot.settings.retry_start)
+    if refusal is not None and again is not None and now < again:
         return wait(f"the attempt is tried again: {refusal.value.message}", again, Urgency.RETRY)
     urgency = Urgency.FOLLOW if refusal is None else Urgency.RETRY
     if must_be_held(engine):
@@ -74,6 +74,11 @@ def refused_for_good(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> O
     return Outcome(succeeded=False, reason=reasons.ENGINE_NOT_GRANTED, message=message)
 
 
+def _not_before(refusal: Observation[Problem] | None, shortest: timedelta) -> datetime | None:
+    """Return from when on what was refused may be tried again."""
+    return None if refusal is None else refusal.time + max(shortest, refusal.value.retry_after)
+
+
 def make_lease_again(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> Decision | None:
     """Return the create of the granted pod's Lease if it is missing and the pod lives; else None."""
     granted, pod, beat = engine.status.pod_ref, value_of(snapshot.pod), value_of(snapshot.beat)
@@ -82,8 +87,8 @@ def make_lease_again(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> 
     if not isinstance(pod, Pod) or pod.ended or pod.deleting or pod.uid != granted.uid:
         return None
     refusal = snapshot.refusal
-    if refusal is not None and now < refusal.time + snapshot.settings.retry_start:
-        again = refusal.time + snapshot.settings.retry_start
+    again = _not_before(refusal, snapshot.settings.retry_start)
+    if refusal is not None and again is not None and now < again:
         return wait(f"the Lease is tried again: {refusal.value.message}", again, Urgency.RETRY)
     lease = engine_lease(engine, granted.name, granted.uid, renewed=now if beat.begun else None)
     return act(CreateLease(engine.metadata.namespace, lease))

@@ -123,7 +123,8 @@ def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> 
     if refusal is not None:
         leftover = refusal.value.reason == reasons.WAITING  # an earlier pod of ours, which is ending
         since = refusal.time if leftover else begin
-        again = retry_at(refusal.time, since, last_moment(trial, begin), snapshot.settings.retry_start)
+        shortest, asked = snapshot.settings.retry_start, refusal.value.retry_after
+        again = retry_at(refusal.time, since, last_moment(trial, begin), shortest, asked)
         urgency, retry = Urgency.RETRY, again - refusal.time
     problem = engine_problem(snapshot, trial, begin, now, retry)
     if isinstance(problem, CreateEngine):

@@ -86,6 +86,8 @@ class Problem:
 
     reason: str
     message: str
+    retry_after: timedelta = field(default=timedelta(0), compare=False)
+    """For how long the API server wants not to be asked again."""
 
 
 @dataclass(frozen=True)

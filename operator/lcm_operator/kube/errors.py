@@ -3,9 +3,9 @@
 Raised by `kube.client` and what carries its requests; callers decide by class, never by status code or text.
 """
 
+from lcm_operator.wire import retry_after as retry_after_header
+
 _LONGEST_MESSAGE = 2048
-_MOST_DIGITS = 9
-_LONGEST_RETRY_SECONDS = 30
 
 
 class ApiError(Exception):
@@ -83,16 +83,9 @@ def from_status(status: int, body: object, retry_after: str | None = None) -> Ap
     if known is not None:
         return known(status, reason, message)
     if status in (401, 408, 429) or status >= 500:  # noqa: PLR2004 - the class of server errors
-        return Unavailable(status, reason, message, _seconds(retry_after))
+        return Unavailable(status, reason, message, retry_after_header.seconds(retry_after))
     return Refused(status, reason, message)
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Return what `Retry-After` asks for, at most 30 s; None if it gives no number of seconds."""
-    if retry_after is None or not (retry_after.isascii() and retry_after.isdigit()):
-        return None
-    return float(min(int(retry_after[:_MOST_DIGITS]), _LONGEST_RETRY_SECONDS))

@@ -23,6 +23,7 @@ from lcm_operator.registry.errors import BadConnection, BadReply, BadStatus, Reg
 from lcm_operator.registry.listing import Listing, ListReader, Selection
 from lcm_operator.registry.replies import Entry, parse_trial
 from lcm_operator.registry.watchdog import Watchdog, WatchedAdapter
+from lcm_operator.wire import retry_after
 
 DEADLINE_SECONDS = 30.0
 _LARGEST_LIST = 32 * 1024 * 1024
@@ -98,7 +99,8 @@ class RegistryClient:
             seconds = self._deadline_seconds
             with session.send(request, stream=True, timeout=seconds, allow_redirects=False) as reply:
                 if reply.status_code != _OK:
-                    raise BadStatus(reply.status_code, self._shown(_refusal(reply)))
+                    asked = retry_after.seconds(reply.headers.get("Retry-After"))
+                    raise BadStatus(reply.status_code, self._shown(_refusal(reply)), asked)
                 if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
                     raise BadReply("it is encoded, which was not asked for")
                 return read(reply, watchdog)

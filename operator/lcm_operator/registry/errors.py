@@ -23,9 +23,11 @@ class BadStatus(RegistryError):
 
     reason = reasons.REGISTRY_REFUSED
 
-    def __init__(self, status: int, body: bytes) -> None:
+    def __init__(self, status: int, body: bytes, retry_after: float | None = None) -> None:
+        """`retry_after`: for how many seconds the registry wants not to be asked again."""
         super().__init__(f"Trial registry responded with: {body!r}.")
         self.status = status
+        self.retry_after = retry_after
 
 
 class BadReply(RegistryError):

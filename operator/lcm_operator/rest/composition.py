@@ -4,7 +4,6 @@ Called by `__main__`. Nothing else knows all the parts.
 """
 
 import asyncio
-from datetime import UTC, datetime
 
 from aiohttp import web
 
@@ -12,6 +11,8 @@ from lcm_operator import logs
 from lcm_operator.addresses import listening
 from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
+from lcm_operator.kube.clock import Clock, NodeClock
+from lcm_operator.kube.cluster_clock import ClusterClock
 from lcm_operator.kube.session import pooled
 from lcm_operator.rest import description, probes, routes
 from lcm_operator.rest.app import Application
@@ -43,22 +44,26 @@ log = logs.get(__name__)
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the sidecar until `stop`. Raises SettingsError, or what ended one of its parts."""
     keys, access = _keys(settings), from_settings(settings.kubeconfig, settings.context)
-    async with pooled(access) as client:
+    clock = ClusterClock(NodeClock())
+    async with pooled(access, clock=clock) as client:
         namespace = settings.namespace or access.namespace
-        await Sidecar(settings, client, namespace, keys).run(stop)
+        await Sidecar(settings, client, namespace, keys, clock).run(stop)
 
 
 class Sidecar:
     """All parts of one sidecar, for one namespace."""
 
-    def __init__(self, settings: Settings, client: Client, namespace: str, keys: ApiKeys | None) -> None:
+    def __init__(
+        self, settings: Settings, client: Client, namespace: str, keys: ApiKeys | None, clock: Clock
+    ) -> None:
         self._settings = settings
+        self._now = clock.now
         self._namespace = namespace
         self._metrics = probes.Metrics()
         self._view = View()
         self._watching = Watching(client, self._view, namespace, settings.registry)
         self._notes = Notes(client, namespace)
-        self._tokens = CallbackTokens(client, namespace, self._notes, _now)
+        self._tokens = CallbackTokens(client, namespace, self._notes, self._now)
         authenticated = keys is not None
         self._application = Application(
             self._table(client, authenticated=authenticated),
@@ -98,10 +103,10 @@ class Sidecar:
             level=level,
             page=StatusPage(view, level, settings.timezone),
             scheduling=Scheduling(
-                client, view, registry, level, namespace=namespace, plan=settings.default_plan, now=_now
+                client, view, registry, level, namespace=namespace, plan=settings.default_plan, now=self._now
             ),
             engines=Engines(client, view, namespace),
-            signals=Signals(client, view, namespace, _now),
+            signals=Signals(client, view, namespace, self._now),
             heartbeats=Heartbeats(self._notes),
             tokens=self._tokens,
         )
@@ -125,7 +130,3 @@ def _keys(settings: Settings) -> ApiKeys | None:
         return ApiKeys(settings.keys_file)
     except (OSError, BadKeys) as error:
         raise SettingsError(f"{KEYS_FILE}: {error}") from error
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

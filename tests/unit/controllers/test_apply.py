@@ -1,6 +1,7 @@
 """What each action does to the API server, and what it brings to light."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from tests.unit.controllers.api_server import ApiServer
@@ -309,6 +310,13 @@ def test_an_engine_read_while_its_pod_ended_does_not_count_as_read_after_the_end
 
     stage.client.get = reading
     assert not stage.does(LookUpEngine("lab", "example")).engine_read_after_end
+
+
+def test_a_create_that_is_to_be_tried_later_says_when(stage):
+    engine = stage.with_engine()
+    stage.refuses["pods"] = Unavailable(429, "TooManyRequests", "later", 7.0)
+    seen = stage.does(CreatePod(engine, engine_pod(engine, 1, "image")))
+    assert seen.refusal.value.retry_after == timedelta(seconds=7)
 
 
 # --- writing and deleting

@@ -287,6 +287,18 @@ def test_a_registry_that_fails_is_asked_again_after_a_growing_pause(field):
     assert field.shown()["Synced"] == ("False", "RegistryUnreachable")
 
 
+def test_a_registry_is_not_asked_again_before_it_wants_it(field):
+    def busy() -> None:
+        raise BadStatus(503, b"later", 25.0)
+
+    field.on_list = busy
+    field.api.objects["trialregistries", "default"]["spec"]["intervalSeconds"] = 2
+    before = NodeClock().elapsed()
+    asyncio.run(field.tick())
+
+    assert field.registries._courses["registry"].due - before >= 25
+
+
 def test_a_registry_that_nobody_may_read_is_not_asked_every_second(field):
     def refuse(what: str) -> None:
         if what == "status":

@@ -338,6 +338,32 @@ def test_a_pod_that_was_refused_is_tried_again_after_a_second():
     assert steps(decide(before, at(5))) == ["CreatePod"]
 
 
+def busy(at_second, seconds):
+    """Return a create that was to be tried again after so many seconds."""
+    return refused(at_second, replace(REFUSED, retry_after=timedelta(seconds=seconds)))
+
+
+def test_a_start_is_not_tried_again_before_the_api_server_wants_it():
+    before = settle(slot(scheduled(), engine=engine(), refusal=busy(4, 20)), at(4))
+    assert decide(before, at(23)).wake_at == at(24)
+    assert steps(decide(before, at(24))) == ["CreatePod"]
+
+
+def test_a_start_is_tried_once_more_before_its_deadline_whatever_the_api_server_wants():
+    short = scheduled(trial(startingDeadlineSeconds=15))
+    before = settle(slot(short, engine=engine(short), refusal=busy(4, 20)), at(4))
+    again = decide(before, at(4)).wake_at
+    assert again is not None
+    assert at(14) < again < at(15)
+    assert steps(decide(before, again)) == ["CreatePod"]
+
+
+def test_arming_is_not_tried_again_before_the_api_server_wants_it():
+    before = settle(slot(scheduled(), refusal=busy(-50, 25)), at(-50))
+    assert not decide(before, at(-26)).actions
+    assert steps(decide(before, at(-25))) == ["CreateEngine"]
+
+
 def test_a_start_is_tried_for_the_last_time_right_after_its_deadline():
     before = settle(slot(scheduled(), stranger=True), at(119.5))
     decision = decide(before, at(119.5))

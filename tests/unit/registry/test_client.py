@@ -130,6 +130,18 @@ def test_basic_authentication_goes_out_and_is_never_shown():
     assert "sesame" not in repr(client._connection)
 
 
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), ("86400", 30.0), ("soon", None), ("Tue, 24 Nov 2026 10:00:00 GMT", None)],
+)
+def test_a_refusal_says_when_to_ask_again(header: str, seconds: float | None):
+    busy = says(b"later", "503 Busy", f"Retry-After: {header}")
+    with server(busy) as running, pytest.raises(BadStatus) as caught:
+        asks(running).list_trials()
+
+    assert caught.value.retry_after == seconds
+
+
 def test_a_long_refusal_is_cut():
     with server(says(b"x" * 5000, "500 Oops")) as running, pytest.raises(BadStatus) as caught:
         asks(running).list_trials()
