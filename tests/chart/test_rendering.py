@@ -216,7 +216,7 @@ def test_the_lease_of_the_election_can_have_a_namespace_of_its_own(helm: Helm):
     }
 
     assert variables["LCM_LEASE_NAMESPACE"] == "lcm-election"
-    assert ("lcm-operator", "lcm-election") in roles
+    assert ("lcm-lcm-operator", "lcm-election") in roles
     assert ("lcm-engine", "lcm-election") not in roles
 
 
