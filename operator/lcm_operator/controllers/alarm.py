@@ -1,7 +1,7 @@
 """The due-time heap and its one alarm task.
 
-Start times are wall-clock times, while sleeping goes by the monotonic clock: so the wall clock is read again
-at least every second (suspended machines, clock steps). One alarm per key; setting it anew replaces it.
+Start times are times of the cluster's clock, while sleeping goes by the monotonic one: so the former is read
+again at least every second (suspended machines, clock steps). One alarm per key; setting it anew replaces it.
 """
 
 import asyncio
