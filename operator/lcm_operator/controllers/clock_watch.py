@@ -4,14 +4,14 @@ The clock itself is right at any moment; this only tells, and cleans up what was
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
+from lcm_operator import logs
 from lcm_operator.api import reasons
 from lcm_operator.kube.cluster_clock import ClusterClock, Look
 
 _EVERY_SECONDS = 0.5
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 
 class ClockWatch:
@@ -57,11 +57,11 @@ class ClockWatch:
             self._trusted = seen.trusts_node
             if seen.trusts_node:
                 self._untold.pop(reasons.CLOCK_SKEW, None)
-                log.info("the clock of %s agrees with the API server's again", self._place)
+                log.info("clock of the node agrees with the API server's again")
             else:
                 self._report(reasons.CLOCK_SKEW, f"{self.disagreement()}: set the clock of this node right")
         if seen.jumped:
-            log.warning("the time that counts has jumped by %.1f s: everything is decided anew", seen.jumped)
+            log.warning("time has jumped; everything is decided anew", seconds=round(seen.jumped, 3))
         self._untold = {reason: text for reason, text in self._untold.items() if not self._warn(reason, text)}
         return bool(seen.jumped)
 
@@ -81,7 +81,7 @@ class ClockWatch:
         return offset.middle if offset is not None else 0.0
 
     def _report(self, reason: str, message: str) -> None:
-        log.warning("%s", message)
+        log.warning("clock of the node is wrong", reason=reason, message=message)
         self._untold[reason] = message
 
 
