@@ -105,6 +105,10 @@ class Candidate:
         self.elector = Elector(server, "lcm", self.name, clock=self.clock, place=place, terms=terms)
         self.doing = []
 
+    def leads(self):
+        """Return whether it leads and has begun to work as a leader."""
+        return self.elector.is_leader() and self.doing[-1] == "lead"
+
     async def follow(self):
         self.doing.append("follow")
         await asyncio.Event().wait()
@@ -164,7 +168,7 @@ def test_a_candidate_alone_makes_the_lease_and_leads():
 def test_of_two_one_leads_for_as_long_as_it_renews():
     async def scenario(server, candidate):
         one = candidate("one")
-        await until(one.elector.is_leader)
+        await until(one.leads)
         other = candidate("other")
         before = server.version
         await until(lambda: server.version > before + 60)  # more than the lease is long
@@ -177,12 +181,12 @@ def test_of_two_one_leads_for_as_long_as_it_renews():
 def test_who_stops_gives_the_lease_back_and_the_other_need_not_wait_for_its_end():
     async def scenario(server, candidate):
         one = candidate("one", NO_END)
-        await until(one.elector.is_leader)
+        await until(one.leads)
         other = candidate("other", NO_END)
         await until(lambda: other.elector._seen is not None)
         await one.stop()
         assert one.doing[-1] == "ended"
-        await until(other.elector.is_leader)
+        await until(other.leads)
         assert server.lease["spec"]["leaseTransitions"] == 1
 
     run(scenario)
@@ -191,10 +195,11 @@ def test_who_stops_gives_the_lease_back_and_the_other_need_not_wait_for_its_end(
 def test_the_work_has_ended_before_the_lease_is_given_back():
     async def scenario(server, candidate):
         one = candidate("one")
-        await until(one.elector.is_leader)
+        await until(one.leads)
         holders = []
 
         async def slow_to_end():
+            two.doing.append("lead")
             try:
                 await asyncio.Event().wait()
             finally:
@@ -205,7 +210,7 @@ def test_the_work_has_ended_before_the_lease_is_given_back():
         await one.stop()
         two.lead = slow_to_end
         two.start()
-        await until(two.elector.is_leader)
+        await until(two.leads)
         await two.stop()
         assert holders == ["two"]
         assert server.holder is None
@@ -219,7 +224,7 @@ def test_a_leader_that_died_is_followed_when_its_lease_has_run_out():
         server.put({"metadata": {"name": LEASE_NAME}, "spec": spec})
         one = candidate("one")
         began = one.clock.elapsed()
-        await until(one.elector.is_leader)
+        await until(one.leads)
         assert one.clock.elapsed() - began >= 1
         assert server.lease["spec"]["leaseTransitions"] == 5
 
@@ -235,7 +240,7 @@ def test_the_next_process_in_the_place_of_a_dead_leader_does_not_wait():
     async def scenario(server, candidate):
         server.put(held_for_long_by("pod-a_11111111"))
         two = candidate("pod-a_22222222", NO_END, place="pod-a_")
-        await until(two.elector.is_leader)
+        await until(two.leads)
 
     run(scenario)
 
@@ -248,7 +253,7 @@ def test_a_leader_in_another_place_is_waited_for(place):
         await until(lambda: two.elector._seen is not None)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
-                await until(two.elector.is_leader)
+                await until(two.leads)
 
     run(scenario)
 
@@ -256,14 +261,14 @@ def test_a_leader_in_another_place_is_waited_for(place):
 def test_a_leader_that_cannot_renew_stops_before_anybody_else_may_begin_and_leads_again_later():
     async def scenario(server, candidate):
         one = candidate("one", SLOW)
-        await until(one.elector.is_leader)
+        await until(one.leads)
         server.trouble = AWAY
         began = one.clock.elapsed()
         await until(lambda: one.doing[-1] == "follow")
         assert one.clock.elapsed() - began < SLOW.lease
         assert not one.elector.is_leader()
         server.trouble = None
-        await until(one.elector.is_leader)
+        await until(one.leads)
         assert one.doing == ["follow", "lead", "ended", "follow", "lead"]
 
     run(scenario)
@@ -272,7 +277,7 @@ def test_a_leader_that_cannot_renew_stops_before_anybody_else_may_begin_and_lead
 def test_a_leader_that_was_frozen_knows_it_before_anything_else_has_run():
     async def scenario(_server, candidate):
         one = candidate("one", NO_END)
-        await until(one.elector.is_leader)
+        await until(one.leads)
         one.clock.later = NO_END.act_within + 1
         assert not one.elector.is_leader()
         await until(lambda: one.doing == ["follow", "lead", "ended", "follow", "lead"])
@@ -283,7 +288,7 @@ def test_a_leader_that_was_frozen_knows_it_before_anything_else_has_run():
 def test_an_answer_that_comes_too_late_does_not_make_a_leader_go_on(monkeypatch):
     async def scenario(server, candidate):
         one = candidate("one", NO_END)
-        await until(one.elector.is_leader)
+        await until(one.leads)
 
         async def frozen_meanwhile(*arguments):
             one.clock.later = NO_END.act_within + 1
@@ -299,7 +304,7 @@ def test_an_answer_that_comes_too_late_does_not_make_a_leader_go_on(monkeypatch)
 def test_a_leader_whose_lease_somebody_else_has_stops_at_its_next_renewal():
     async def scenario(server, candidate):
         one = candidate("one", NO_END)
-        await until(one.elector.is_leader)
+        await until(one.leads)
         server.put(server.lease | {"spec": server.lease["spec"] | {"holderIdentity": identity("other")}})
         await until(lambda: one.doing[-1] == "follow")
         assert not one.elector.is_leader()
@@ -310,7 +315,7 @@ def test_a_leader_whose_lease_somebody_else_has_stops_at_its_next_renewal():
 def test_a_lease_that_people_touched_is_still_ours():
     async def scenario(server, candidate):
         one = candidate("one")
-        await until(one.elector.is_leader)
+        await until(one.leads)
         server.put(server.lease | {"metadata": server.lease["metadata"] | {"annotations": {"seen": "by me"}}})
         before = server.version
         await until(lambda: server.version > before + 2)
@@ -322,7 +327,7 @@ def test_a_lease_that_people_touched_is_still_ours():
 def test_a_lease_that_people_deleted_is_made_again():
     async def scenario(server, candidate):
         one = candidate("one")
-        await until(one.elector.is_leader)
+        await until(one.leads)
         server.put(None, "DELETED")
         await until(lambda: one.doing == ["follow", "lead", "ended", "follow", "lead"])
         assert server.holder == "one"
@@ -341,7 +346,7 @@ def test_a_candidate_waits_for_better_times(trouble: ApiError):
         await until(lambda: one.elector.silence() > 0.1)
         assert one.doing == ["follow"]
         server.trouble = None
-        await until(one.elector.is_leader)
+        await until(one.leads)
 
     run(scenario)
 
@@ -352,7 +357,7 @@ def test_a_lease_that_was_taken_without_our_hearing_of_it_is_ours():
         one = candidate("one", NO_END)
         await until(lambda: server.holder == "one")
         server.lose_answers = False
-        await until(one.elector.is_leader)
+        await until(one.leads)
 
     run(scenario)
 
@@ -398,7 +403,7 @@ def test_a_candidate_takes_a_lease_of_a_dead_holder_with(spec):
         held = {"holderIdentity": identity("dead"), "leaseDurationSeconds": 1, "leaseTransitions": 4}
         server.put({"metadata": {"name": LEASE_NAME}, "spec": held | spec})
         one = candidate("one")
-        await until(one.elector.is_leader)
+        await until(one.leads)
         assert server.lease["spec"]["leaseDurationSeconds"] == QUICK.lease
         assert 0 <= server.lease["spec"]["leaseTransitions"] < 2**31
 
@@ -409,7 +414,7 @@ def test_a_lease_without_a_spec_is_taken():
     async def scenario(server, candidate):
         server.put({"metadata": {"name": LEASE_NAME}, "spec": None})
         one = candidate("one")
-        await until(one.elector.is_leader)
+        await until(one.leads)
 
     run(scenario)
 
@@ -417,7 +422,7 @@ def test_a_lease_without_a_spec_is_taken():
 def test_a_short_duration_does_not_end_the_term_of_a_leader_that_renews():
     async def scenario(server, candidate):
         one = candidate("one", STEADY)
-        await until(one.elector.is_leader)
+        await until(one.leads)
         other = candidate("other", one.elector._terms)
         await until(lambda: other.elector._seen is not None)
         for _ in range(5):
@@ -442,7 +447,7 @@ def test_a_lease_that_is_stolen_is_taken_back_while_the_work_goes_on(spec):
         one = candidate("one", STEADY)
         messages = []
         one.elector.on_theft = messages.append
-        await until(one.elector.is_leader)
+        await until(one.leads)
         written(server, **spec)
         await until(lambda: server.holder == "one" and one.elector.thefts)
         await until(lambda: one.doing == ["follow", "lead"])
@@ -486,13 +491,13 @@ def test_a_holder_that_looks_like_a_candidate_is_given_its_term_and_reported():
         one = candidate("one")
         messages = []
         one.elector.on_theft = messages.append
-        await until(one.elector.is_leader)
+        await until(one.leads)
         written(server, holderIdentity=identity("imitator"))
         began = one.clock.elapsed()
         await until(lambda: one.doing[-1] == "follow")
         assert not one.elector.is_leader()
         assert "stops leading" in messages[0]
-        await until(one.elector.is_leader)
+        await until(one.leads)
         assert one.clock.elapsed() - began >= QUICK.lease * 0.9
 
     run(scenario)
