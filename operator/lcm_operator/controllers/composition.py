@@ -1,6 +1,7 @@
 """The composition root: puts client, store, reconciler and kopf together and runs them until told to stop."""
 
 import asyncio
+import contextlib
 import functools
 import gc
 import itertools
@@ -34,6 +35,7 @@ from lcm_operator.kube.session import open_session, pooled
 from lcm_operator.process import Stopping
 
 _LEASE_CONNECTIONS = 4
+_COLLECTOR_THRESHOLDS = 5_000, 3, 10_000
 _FIRST_LIST_LOOK_SECONDS = 0.1
 _WORK_ENDS_SECONDS = 4.0
 _KOPF_ENDS_SECONDS = 3.0
@@ -133,8 +135,8 @@ async def _work(
         tasks.create_task(clock_watch.run(), name="clocks")
         tasks.create_task(heartbeat.run(), name="heartbeat")
         tasks.create_task(reconciler.record(), name="recorder")
-        await relist_until_done(client, reconciler)
-        _settle_memory()
+        with _uncollected():
+            await relist_until_done(client, reconciler)
         ready.set()
         log.info("ready", trials=len(reconciler.store.known_trials))
         tasks.create_task(elector.run(reconciler.follow, reconciler.lead), name="elector")
@@ -215,8 +217,17 @@ def _identity(place: str | None) -> str:
     return f"{place or f'{socket.gethostname()}_'}{uuid.uuid4().hex[:8]}"
 
 
-def _settle_memory() -> None:
-    """Keep the garbage collector off what was loaded: full passes took 0.6 s and more at 10,000 trials."""
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector off what is loaded here: a full pass takes 0.4 s and more at 50,000 trials.
+
+    Afterwards it runs more often over less: a pass over 100,000 young objects takes 0.1 s.
+    """
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 1000)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.set_threshold(*_COLLECTOR_THRESHOLDS)
+        gc.enable()

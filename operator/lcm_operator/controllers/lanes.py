@@ -42,47 +42,48 @@ class Lane:
         self._share = share
         self._is_current = is_current
         self._fair = fair
-        self._heap: list[Entry] = []
-        self._parked: defaultdict[str, list[Entry]] = defaultdict(list)
+        self._queues: defaultdict[str, list[Entry]] = defaultdict(list)
+        self._heads: list[Entry] = []
+        """Of each namespace that has room the first entry, and entries that were first before."""
         self._last_tags: dict[str, float] = {}
         self._reached = 0.0
         self._in_work: Counter[str] = Counter()
         self.in_work = 0
 
-    def add(self, sequence: int, key: Key, urgency: Urgency, due: float) -> Entry:
-        """Queue a key and return its entry."""
-        tag = due
+    def add(self, sequence: int, key: Key, urgency: Urgency, due: float) -> None:
+        """Queue a key; `is_current` must know of it already."""
+        namespace, tag = key.namespace, due
         if self._fair:
-            tag = max(self._reached, self._last_tags.get(key.namespace, 0.0)) + 1
-            self._last_tags[key.namespace] = tag
+            tag = max(self._reached, self._last_tags.get(namespace, 0.0)) + 1
+            self._last_tags[namespace] = tag
         entry = Entry(tag, sequence, key, urgency, due)
-        heapq.heappush(self._heap, entry)
-        return entry
+        heapq.heappush(self._queues[namespace], entry)
+        if self._queues[namespace][0] is entry:
+            self.offer(namespace)
 
     def head(self) -> Entry | None:
-        """Return the next entry, whether or not its namespace has its share in work already."""
-        while self._heap and not self._is_current(self._heap[0]):
-            heapq.heappop(self._heap)
-        if not self._heap:
-            self._last_tags.clear()
-            return None
-        return self._heap[0]
+        """Return the next entry that may be worked on now."""
+        while self._heads:
+            entry = self._heads[0]
+            namespace = entry.key.namespace
+            if self._first(namespace) is entry and self._has_room(namespace):
+                return entry
+            heapq.heappop(self._heads)
+        return None
 
     def pop(self) -> Entry | None:
-        """Return the next entry that may be worked on now; it counts as in work until `done`."""
-        if self.in_work >= self._most:
+        """Take the next entry that may be worked on now; it counts as in work until `done`."""
+        entry = self.head() if self.in_work < self._most else None
+        if entry is None:
             return None
-        while (entry := self.head()) is not None:
-            heapq.heappop(self._heap)
-            namespace = entry.key.namespace
-            if self._in_work[namespace] >= self._share(namespace):
-                heapq.heappush(self._parked[namespace], entry)
-                continue
-            self._reached = max(self._reached, entry.tag)
-            self._in_work[namespace] += 1
-            self.in_work += 1
-            return entry
-        return None
+        namespace = entry.key.namespace
+        heapq.heappop(self._heads)
+        heapq.heappop(self._queues[namespace])
+        self._reached = max(self._reached, entry.tag)
+        self._in_work[namespace] += 1
+        self.in_work += 1
+        self.offer(namespace)
+        return entry
 
     def done(self, namespace: str) -> None:
         """Give back one key of a namespace."""
@@ -90,16 +91,25 @@ class Lane:
         self._in_work[namespace] -= 1
         if self._in_work[namespace] <= 0:
             del self._in_work[namespace]
-        self.unpark(namespace)
+        self.offer(namespace)
 
-    def unpark(self, namespace: str) -> None:
-        """Put the keys of a namespace that now fit into its share back where they stood."""
-        parked = self._parked.get(namespace)
-        room = self._share(namespace) - self._in_work[namespace]
-        while parked and room > 0:
-            entry = heapq.heappop(parked)
-            if self._is_current(entry):
-                heapq.heappush(self._heap, entry)
-                room -= 1
-        if not parked:
-            self._parked.pop(namespace, None)
+    def offer(self, namespace: str) -> None:
+        """Put a namespace among those to choose from, if it has something and room for it."""
+        first = self._first(namespace)
+        if first is not None and self._has_room(namespace):
+            heapq.heappush(self._heads, first)
+
+    def _has_room(self, namespace: str) -> bool:
+        return self._in_work[namespace] < self._share(namespace)
+
+    def _first(self, namespace: str) -> Entry | None:
+        """Return the first entry of a namespace that still counts; forget the namespace if there is none."""
+        queue = self._queues.get(namespace, [])
+        while queue and not self._is_current(queue[0]):
+            heapq.heappop(queue)
+        if queue:
+            return queue[0]
+        self._queues.pop(namespace, None)
+        if self._last_tags.get(namespace, 0.0) <= self._reached:
+            self._last_tags.pop(namespace, None)
+        return None

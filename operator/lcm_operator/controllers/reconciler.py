@@ -81,6 +81,9 @@ class Reconciler:
         What has failed more than once is tried again beside the starts of others, never before them.
         """
         now = self._clock.now()
+        if urgency is Urgency.START and key not in self._retries and not self.store.was_refused(key):
+            self.queue.add(key, urgency)
+            return
         due, begin = self.store.due(key, now)
         urgency = min(urgency, due)
         if urgency < Urgency.RETRY and self._retries.get(key, 0.0) > _FIRST_RETRY_SECONDS:
@@ -246,7 +249,7 @@ class Reconciler:
         if not decision.actions:
             self._rest(key, decision)
             return
-        if urgency < decision.urgency and decision.urgency >= Urgency.RETRY:
+        if urgency < decision.urgency:
             self._put_off(key, decision)
             return
         try:
@@ -290,7 +293,10 @@ class Reconciler:
         created = any(isinstance(action, CreatePod) for action in decision.actions)
         if created or any(isinstance(action, CreateEngine) for action in decision.actions):
             self.queue.tried(key.namespace, refused=self.store.slot(key).refusal is not None)
-        self.enqueue(key, max(decision.urgency, Urgency.FOLLOW) if created else decision.urgency)
+        if created:  # the latch comes after the creates of the same instant
+            self.queue.add(key, max(decision.urgency, Urgency.FOLLOW))
+        else:
+            self.enqueue(key, decision.urgency)
 
     def _put_off(self, key: Key, decision: Decision) -> None:
         """Leave a step to those who have time for it; what time brings comes whether or not it is done."""

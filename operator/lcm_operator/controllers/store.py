@@ -231,6 +231,11 @@ class Store:
         begin = self._begin(chosen)
         return urgency_of(chosen, slot.engine, begin, slot.refusal, now), begin
 
+    def was_refused(self, key: Key) -> bool:
+        """Return whether the last create of a slot's TrialEngine or pod was refused."""
+        slot = self._find(key)
+        return slot is not None and slot.refusal is not None
+
     def holder(self, key: Key) -> Trial | None:
         """Return the Trial that holds the ID of a slot."""
         slot = self._find(key)

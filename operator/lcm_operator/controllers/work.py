@@ -26,7 +26,7 @@ _ROUTINE_AT_ONCE = 24
 _ROUTINE_OF_ONE_NAMESPACE = 12
 _RETRIES_AT_ONCE = 12
 _RETRY_PAUSE_SECONDS = 0.01
-_PATIENCE_SECONDS = (0.0, 0.8, 0.0, 5.0)
+_PATIENCE_SECONDS = (0.0, 0.8, 1.0, 5.0)
 _LOOK_AGAIN_SECONDS = 0.05
 _NOW_SECONDS = 0.05
 
@@ -37,7 +37,7 @@ class WorkQueue:
     def __init__(self, hold: Callable[[], bool], clock: Clock) -> None:
         self._hold = hold
         self._clock = clock
-        self._queued: dict[Key, tuple[Entry, int]] = {}
+        self._queued: dict[Key, tuple[int, int]] = {}
         self._working: dict[Key, int] = {}
         self._again: dict[Key, tuple[Urgency, float]] = {}
         self._windows: dict[str, int] = {}
@@ -88,7 +88,7 @@ class WorkQueue:
         window = 2 * self._windows.pop(namespace, _RETRIES_AT_ONCE)
         if window < _RETRIES_AT_ONCE:
             self._windows[namespace] = window
-        self._retry.unpark(namespace)
+        self._retry.offer(namespace)
         self._wake()
 
     def _window(self, namespace: str) -> int:
@@ -103,8 +103,8 @@ class WorkQueue:
         if known := self._queued.get(key):
             self._waiting[known[1]] -= 1
         self._waiting[rank] += 1
-        entry = self._lanes[rank].add(sequence, key, urgency, now + patience)
-        self._queued[key] = (entry, rank)
+        self._queued[key] = (sequence, rank)
+        self._lanes[rank].add(sequence, key, urgency, now + patience)
         self._wake()
 
     async def take(self) -> tuple[Key, Urgency]:
@@ -155,10 +155,14 @@ class WorkQueue:
     def _order(self) -> list[tuple[int, Lane]]:
         """Return the lanes that may be worked on, the first first."""
         now = self._clock.elapsed()
-        lanes = list(enumerate(self._lanes[:3]))
-        follow = self._follow.head()
-        if self._started_last and follow is not None and follow.due <= now:
-            lanes[0], lanes[1] = lanes[1], lanes[0]
+        lanes: list[tuple[int, Lane]] = [(Urgency.START, self._start)]
+        starts_wait = self._waiting[Urgency.START] > 0
+        for rank, lane in ((Urgency.FOLLOW, self._follow), (Urgency.RETRY, self._retry)):
+            head = lane.head()
+            if head is None or (starts_wait and head.due > now):
+                continue
+            overdue = rank == Urgency.FOLLOW and head.due <= now
+            lanes.insert(0 if overdue and self._started_last else len(lanes), (rank, lane))
         routine = self._routine.head()
         if routine is not None:
             busy = self._start.in_work > 0 or self._follow.in_work > 0
@@ -184,7 +188,7 @@ class WorkQueue:
 
     def _is_current(self, entry: Entry) -> bool:
         known = self._queued.get(entry.key)
-        return known is not None and known[0].sequence == entry.sequence
+        return known is not None and known[0] == entry.sequence
 
 
 def _rank(urgency: Urgency, ahead: float) -> int:

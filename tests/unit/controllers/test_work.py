@@ -385,3 +385,38 @@ def test_a_worker_that_is_cancelled_as_it_is_woken_passes_that_on():
         assert await second == A
 
     asyncio.run(scenario())
+
+
+def test_what_follows_waits_for_starts_that_have_no_share_left_and_not_too_long(clock):
+    async def scenario():
+        queue = idle()
+        for key in keys("crowded", 40):
+            queue.add(key, START)
+        queue.add(A, FOLLOW)
+        assert A not in await all_taken(queue)
+        clock.seconds += 0.9
+        queue.add(B, FOLLOW)
+        assert A in await all_taken(queue)
+
+    asyncio.run(scenario())
+
+
+def test_many_keys_beyond_the_share_of_their_namespace_are_passed_over_at_once():
+    async def scenario():
+        queue, checks = idle(), 0
+        for key in keys("crowded", 5000):
+            queue.add(key, ROUTINE)
+        await all_taken(queue)
+        is_current = queue._is_current
+
+        def counted(entry):
+            nonlocal checks
+            checks += 1
+            return is_current(entry)
+
+        queue._routine._is_current = counted
+        queue.add(A, ROUTINE)
+        assert await taken(queue) == A
+        assert checks < 100
+
+    asyncio.run(scenario())
