@@ -17,6 +17,9 @@ from tests.cluster.proxy import Held
 from lcm_operator.local.waiting import wait_until
 
 PLAN = [nap("one"), nap("two")]
+# Without a node a deleted pod goes at once: an operator that is killed meanwhile has not seen its end, and
+# waits until the engine has been silent for long enough.
+SOON_SILENT = {"heartbeatTimeoutSeconds": 4}
 KINDS = ("Restore", "Delete")
 SIDES = {"before": False, "after": True}
 # Routine writes may be put off for a while behind a start that is held. The operator gives up after 15 s.
@@ -55,13 +58,12 @@ def releases_when_stopped(engine: TrialEngine) -> dict[str, str] | None:
 
 
 def apply_releasing(stage: ProxiedStage, name: str) -> None:
-    """Make a trial whose engine is found to be silent soon: nobody sees the end of a pod without a node."""
-    engine = {"heartbeatTimeoutSeconds": 4}
-    stage.trial(name, start=in_seconds(0), activities=PLAN, engine=engine, **{"finally": [nap("free")]})
+    lists = {"finally": [nap("free")]}
+    stage.trial(name, start=in_seconds(0), activities=PLAN, engine=SOON_SILENT, **lists)
 
 
 def apply_due(stage: ProxiedStage, name: str) -> None:
-    stage.trial(name, start=in_seconds(0), activities=PLAN)
+    stage.trial(name, start=in_seconds(0), activities=PLAN, engine=SOON_SILENT)
 
 
 def apply_ahead(stage: ProxiedStage, name: str) -> None:
@@ -111,9 +113,9 @@ def is_granted(stage: ProxiedStage, name: str) -> bool:
 
 def has_begun(stage: ProxiedStage, name: str) -> bool:
     """See that the engine has begun, which it does as soon as it is granted."""
-    engine = stage.engine(name)
-    if not engine.obj.get("status", {}).get("podRef"):
+    if not stage.granted(name):
         return False
+    engine = stage.engine(name)
     if not engine.obj["status"].get("activities"):
         stage.checkpoint(engine, one="Running")
     return True
