@@ -1,16 +1,18 @@
-"""Arming, second half: asks the API server whether an engine's pod would be admitted, without a trace.
+"""What the API server makes of an engine's pod: asked before the start, or after a refusal.
 
 Armed means admitted, not reserved: what is free now may be taken at the start time.
 """
 
+from datetime import timedelta
 from typing import Any
 
 from lcm_operator.api import names, reasons
 from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.metadata import Metadata
 from lcm_operator.domain.pods import engine_lease
 from lcm_operator.domain.snapshot import Admission, Problem
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import AlreadyExists, NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import AlreadyExists, ApiError, NotFound, Refused, Unavailable
 from lcm_operator.kube.resources import LEASES, PODS, ROLE_BINDINGS, SERVICE_ACCOUNTS
 
 _SERVER_ERROR = 500
@@ -60,3 +62,25 @@ def _refused(error: Refused | Unavailable) -> Problem:
     if error.status < _SERVER_ERROR:
         raise error
     return Problem(reasons.API_UNAVAILABLE, f"{error.status} {error.message}")
+
+
+def name_taken(pod: Metadata, engine: TrialEngine) -> Problem:
+    """Return why a pod can't be created where there is one: that of an earlier TrialEngine ends by itself."""
+    ours = any(
+        owner.controller and owner.kind == "TrialEngine" and owner.name == engine.metadata.name
+        for owner in pod.owner_references
+    )
+    if ours:
+        return Problem(reasons.WAITING, f"pod {pod.name} of an earlier TrialEngine has not gone yet")
+    return Problem(reasons.NAME_TAKEN, f"pod {pod.name} exists and is not of this TrialEngine")
+
+
+def rejected(error: ApiError) -> Problem:
+    """Return why a create did not succeed."""
+    reason = reasons.ADMISSION_REFUSED
+    if isinstance(error, Unavailable):
+        reason = reasons.API_UNAVAILABLE
+    elif "is being terminated" in error.message or isinstance(error, NotFound):
+        reason = reasons.NAMESPACE_TERMINATING
+    seconds = error.retry_after if isinstance(error, Unavailable) else None
+    return Problem(reason, f"{error.status} {error.message}", timedelta(seconds=seconds or 0))

@@ -6,7 +6,6 @@ can't be reached; both mean: look and decide again.
 """
 
 from collections.abc import Awaitable, Collection
-from datetime import timedelta
 from itertools import islice
 from typing import Any, assert_never
 
@@ -16,10 +15,11 @@ from lcm_operator.api.engine import TrialEngine, TrialEngineSpec, TrialEngineSta
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.storage import parse, serialise, status_patch
 from lcm_operator.api.trial import Trial, TrialStatus
-from lcm_operator.controllers.admission import check
+from lcm_operator.controllers.admission import check, name_taken, rejected
 from lcm_operator.controllers.import_memory import ImportMemory
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.members import MOST_AT_ONCE
+from lcm_operator.controllers.plans import plan_name
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
@@ -158,7 +158,7 @@ class Apply:
         except AlreadyExists:
             await self.read_engine(key)
         except (Refused, NotFound, Unavailable) as error:
-            slot.refusal = self._store.observed(_problem(error))
+            slot.refusal = self._store.observed(rejected(error))
         else:
             slot.refusal = None
             self._store.put_engine(raw)
@@ -187,10 +187,10 @@ class Apply:
         try:
             raw = await self._client.get(PODS, key.namespace, name)
         except (NotFound, Unavailable):
-            return None if isinstance(error, AlreadyExists) else _problem(error)
+            return None if isinstance(error, AlreadyExists) else rejected(error)
         found = parse(raw["metadata"], Metadata)
         if found.controller_uid != engine.metadata.uid:
-            return _name_taken(found, engine)
+            return name_taken(found, engine)
         self._store.slot(key).set_pod(self._store.observed(seen_pod(raw)))
         return None
 
@@ -202,7 +202,7 @@ class Apply:
         try:
             await step
         except (Refused, Unavailable) as error:
-            self._store.slot(key).refusal = self._store.observed(_problem(error))
+            self._store.slot(key).refusal = self._store.observed(rejected(error))
             raise StepRefused(error.status, error.reason, error.message) from error
         self._store.slot(key).refusal = None
 
@@ -297,9 +297,9 @@ class Apply:
         except NotFound:
             self._store.drop_trial(namespace, name, trial.metadata.uid)
             return
-        plan = self._store.plan_name(self._store.trial(namespace, name) or trial)
+        plan = plan_name(self._store.trial(namespace, name) or trial)
         if plan is not None:
-            known = self._store.plan_uid(namespace, plan)
+            known = self._store.plans.uid(namespace, plan)
             try:
                 self._store.put_plan(await self._client.get(TRIAL_PLANS, namespace, plan))
             except NotFound:
@@ -387,24 +387,3 @@ class Apply:
 
 def _version(known: Trial | TrialEngine | None) -> tuple[str, str] | None:
     return None if known is None else (known.metadata.uid, known.metadata.resource_version)
-
-
-def _name_taken(pod: Metadata, engine: TrialEngine) -> Problem:
-    """Return what stands in the way of a pod: a leftover of an earlier TrialEngine goes by itself."""
-    ours = any(
-        owner.controller and owner.kind == "TrialEngine" and owner.name == engine.metadata.name
-        for owner in pod.owner_references
-    )
-    if ours:
-        return Problem(reasons.WAITING, f"pod {pod.name} of an earlier TrialEngine has not gone yet")
-    return Problem(reasons.NAME_TAKEN, f"pod {pod.name} exists and is not of this TrialEngine")
-
-
-def _problem(error: ApiError) -> Problem:
-    reason = reasons.ADMISSION_REFUSED
-    if isinstance(error, Unavailable):
-        reason = reasons.API_UNAVAILABLE
-    elif "is being terminated" in error.message or isinstance(error, NotFound):
-        reason = reasons.NAMESPACE_TERMINATING
-    seconds = error.retry_after if isinstance(error, Unavailable) else None
-    return Problem(reason, f"{error.status} {error.message}", timedelta(seconds=seconds or 0))

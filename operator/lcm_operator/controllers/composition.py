@@ -163,7 +163,7 @@ async def _watch(
     if stop_kopf.is_set():
         return
     store = reconciler.store
-    lists = {TRIALS: store.known_trials, TRIAL_ENGINES: store.known_engines, TRIAL_PLANS: store.known_plans}
+    lists = {TRIALS: store.known_trials, TRIAL_ENGINES: store.known_engines, TRIAL_PLANS: store.plans.known}
     responses = response_class({resource.plural: known for resource, known in lists.items()})
     access = client.access
     registry = kopf.OperatorRegistry()

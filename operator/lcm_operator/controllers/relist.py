@@ -41,7 +41,7 @@ async def relist(client: Client, reconciler: Reconciler) -> None:
     Only what differs is looked at.
     """
     store = reconciler.store
-    await _compare(client, TRIAL_PLANS, store.known_plans, reconciler.take_plan, reconciler.lose_plan)
+    await _compare(client, TRIAL_PLANS, store.plans.known, reconciler.take_plan, reconciler.lose_plan)
     take, lose = _at_once(reconciler.take_trial), _at_once(reconciler.lose_trial)
     await _compare(client, TRIALS, store.known_trials, take, lose)
     take, lose = _at_once(reconciler.take_engine), _at_once(reconciler.lose_engine)

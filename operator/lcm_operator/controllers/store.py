@@ -6,15 +6,13 @@ and gives `domain` its frozen snapshots.
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from lcm_operator.api import conditions, names, reasons
+from lcm_operator.api import names
 from lcm_operator.api.engine import PodRef, TrialEngine
 from lcm_operator.api.metadata import Metadata, metadata_of
-from lcm_operator.api.plan import TrialPlan
 from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.api.unread import unread
@@ -22,16 +20,16 @@ from lcm_operator.controllers.complaints import Complaints, unreadable_text
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.known import Known
 from lcm_operator.controllers.leftovers import Leftovers
-from lcm_operator.controllers.members import Members
+from lcm_operator.controllers.plans import Plans
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.registry_times import Place, RegistryTimes, registry_of
+from lcm_operator.controllers.slots import Identity, Slot, Thing, identity
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.deadline import last_try
-from lcm_operator.domain.granting import attempt_of
 from lcm_operator.domain.holding import is_ours
 from lcm_operator.domain.observation import Observation, value_of
 from lcm_operator.domain.registry_times import begin_of
-from lcm_operator.domain.snapshot import Absent, Admission, Beat, Pod, Problem, Settings, Snapshot
+from lcm_operator.domain.snapshot import Pod, Settings, Snapshot
 from lcm_operator.domain.urgency import urgency_of
 from lcm_operator.kube.clock import Clock
 
@@ -39,81 +37,6 @@ _REMEMBERED_DEAD = 10_000
 _MOST_TEXTS = 10
 ObjectName = tuple[str, str]
 T = TypeVar("T")
-Identity = tuple[str, str, str]
-
-
-class Thing(NamedTuple):
-    """An object, whether it can be read or not."""
-
-    kind: str
-    identity: Identity
-
-
-@dataclass
-class Slot:
-    """One trial ID: what was seen, and what we found out about it ourselves."""
-
-    trials: Members = field(default_factory=Members)
-    engine: TrialEngine | None = None
-    unreadable: dict[Thing, str] = field(default_factory=dict)
-    unreadable_engine: Metadata | None = None
-    unreadable_runs: Observation[bool] | None = None
-    stranger: str = ""
-    """The UID of an object under our name that is not ours."""
-    plan_read: Observation[str] | None = None
-    pod: Observation[Pod | Absent] | None = None
-    beat: Observation[Beat] | None = None
-    admission: Observation[Admission] | None = None
-    refusal: Observation[Problem] | None = None
-    engine_gone: bool = False
-    departed: TrialEngine | None = None
-    engine_read_after_end: bool = False
-    last_pod: Pod | None = None
-    """The last one that was seen, in whichever term: that a container has ended stays true."""
-    term: int = 0
-    """In which term what is not in API objects was learnt."""
-
-    def begin_term(self, term: int) -> None:
-        """Drop what an earlier term learnt."""
-        self.term = term
-        self.set_pod(None)
-        self.admission = self.refusal = self.beat = None
-        self.unreadable_runs = self.plan_read = None
-        self.engine_gone = False
-
-    def set_pod(self, pod: Observation[Pod | Absent] | None) -> None:
-        """Remember what is known of the current attempt's pod."""
-        if pod is not None and isinstance(pod.value, Pod):
-            self.last_pod = pod.value
-        if pod is None or not _same_end(value_of(self.pod), pod.value):
-            self.engine_read_after_end = False
-        self.pod = pod
-
-
-def _current(slot: Slot) -> Observation[Pod | Absent] | None:
-    """Return the pod if it is the one of the current attempt; another replica may have begun a new one."""
-    pod, engine = value_of(slot.pod), slot.engine
-    if pod is None or engine is None or pod.name != names.pod_name(engine.metadata.name, attempt_of(engine)):
-        return None
-    granted, last = engine.status.pod_ref, slot.last_pod
-    if isinstance(pod, Pod):
-        return slot.pod if granted is None or pod.uid == granted.uid else None
-    if slot.pod is not None and granted is not None and last is not None and last.uid == granted.uid:
-        return replace(slot.pod, value=Absent(pod.name, last))
-    return slot.pod
-
-
-def _uids_of_pod(slot: Slot) -> set[str]:
-    """Return the UIDs by which the pod of the current attempt is known."""
-    pod, engine = value_of(slot.pod), slot.engine
-    granted = engine.status.pod_ref if engine is not None else None
-    return {each.uid for each in (pod, granted) if each is not None and not isinstance(each, Absent)}
-
-
-def _same_end(old: Pod | Absent | None, new: Pod | Absent) -> bool:
-    if isinstance(old, Pod) and isinstance(new, Pod):
-        return old.uid == new.uid and old.ended == new.ended
-    return isinstance(old, Absent) and isinstance(new, Absent) and old.name == new.name
 
 
 class Store:
@@ -126,14 +49,14 @@ class Store:
         """How often this process has become the leader."""
         self._slots: dict[Key, Slot] = {}
         self._namespaces: dict[str, dict[Key, None]] = {}
-        self.known_trials, self.known_engines, self.known_plans = Known(), Known(), Known()
+        self.known_trials, self.known_engines = Known(), Known()
         self._keys: dict[ObjectName, Key] = {}
-        self._plans: dict[ObjectName, TrialPlan | Problem] = {}
         self._dead: OrderedDict[str, None] = OrderedDict()
         self.registries = RegistryTimes()
         self.leftovers = Leftovers()
         self.complaints = Complaints()
         """What of the objects can't be read, for somebody to report."""
+        self.plans = Plans(self.complaints)
         self.replaced: deque[Trial] = deque(maxlen=_REMEMBERED_DEAD)
         """Trials in whose place another one was seen before their end was, for somebody to tell people."""
 
@@ -207,9 +130,9 @@ class Store:
             unreadable_engine=slot.unreadable_engine,
             unreadable_runs=slot.unreadable_runs,
             stranger=bool(slot.stranger),
-            plan=self._plan_of(chosen) if chosen else None,
+            plan=self.plans.of(chosen) if chosen else None,
             plan_read=slot.plan_read,
-            pod=_current(slot),
+            pod=slot.current_pod(),
             leftovers=self.leftovers.of(key, slot.engine),
             beat=slot.beat,
             admission=slot.admission,
@@ -280,7 +203,7 @@ class Store:
         self.known_trials.put(trial.metadata)
         slot = self.slot(key)
         slot.trials.put(trial)
-        slot.unreadable.pop(Thing("Trial", _identity(trial.metadata)), None)
+        slot.unreadable.pop(Thing("Trial", identity(trial.metadata)), None)
         if known is None or known.status.started_time != trial.status.started_time:
             slot.engine_gone = False
         if known is not None and known.metadata.generation != trial.metadata.generation:
@@ -332,7 +255,7 @@ class Store:
         slot.departed = None
         slot.unreadable_engine = None
         self.complaints.note("TrialEngine", engine.metadata, unread(engine))
-        slot.unreadable.pop(Thing("TrialEngine", _identity(engine.metadata)), None)
+        slot.unreadable.pop(Thing("TrialEngine", identity(engine.metadata)), None)
         return [key]
 
     def drop_engine(
@@ -357,7 +280,7 @@ class Store:
             slot.unreadable_engine = None
         self.complaints.forget("TrialEngine", namespace, name)
         if slot.engine is not None and slot.engine.metadata.uid == uid:
-            slot.departed = slot.engine if _may_be_judged(slot) else None
+            slot.departed = slot.engine if slot.may_be_judged() else None
             self.leftovers.leave(key, slot.engine, slot.last_pod)
             slot.engine, slot.admission = None, None
             slot.set_pod(None)
@@ -366,18 +289,9 @@ class Store:
     def put_plan(self, raw: Mapping[str, Any]) -> list[Key]:
         """Take in a TrialPlan and return the keys of the namespace that may wait for it."""
         metadata = metadata_of(raw)
-        place = (metadata.namespace, metadata.name)
-        if metadata.uid in self._dead or int(metadata.resource_version) <= self.known_plans.version(*place):
+        if metadata.uid in self._dead or not self.plans.put(metadata, raw):
             return []
-        self.known_plans.put(metadata)
-        try:
-            self._plans[place] = plan = parse(raw, TrialPlan)
-        except Malformed as error:
-            self._plans[place] = Problem(reasons.PLAN_MALFORMED, f"TrialPlan {place[1]}: {error}")
-            self.complaints.note("TrialPlan", metadata, unreadable_text(error))
-        else:
-            self.complaints.note("TrialPlan", metadata, unread(plan))
-        return self.keys_in(place[0])
+        return self.keys_in(metadata.namespace)
 
     def keys_in(self, namespace: str) -> list[Key]:
         """Return the keys of a namespace."""
@@ -394,7 +308,7 @@ class Store:
         if metadata.uid in self.leftovers:
             return self.leftovers.end(metadata.uid) if seen_pod(raw).ended else None
         slot = self._find(key)
-        if slot is None or metadata.uid not in _uids_of_pod(slot):
+        if slot is None or metadata.uid not in slot.pod_uids():
             return None
         slot.set_pod(self.observed(seen_pod(raw)))
         return key
@@ -447,25 +361,7 @@ class Store:
     def drop_plan(self, namespace: str, name: str, uid: str) -> bool:
         """Forget a TrialPlan that is gone; return whether it was known, and not replaced since."""
         self._bury(uid)
-        known = self.known_plans.drop(namespace, name, uid)
-        if known:
-            del self._plans[namespace, name]
-            self.complaints.forget("TrialPlan", namespace, name)
-        return known
-
-    def plan_name(self, trial: Trial) -> str | None:
-        """Return the name of the TrialPlan that a Trial uses; None if its plan is inline."""
-        if trial.spec.activities:
-            return None
-        return trial.spec.plan_ref.name if trial.spec.plan_ref else names.DEFAULT_PLAN
-
-    def plan_uid(self, namespace: str, name: str) -> str | None:
-        """Return the UID of a TrialPlan as far as it is known."""
-        return self.known_plans.uid(namespace, name)
-
-    def plan_identities(self) -> set[Identity]:
-        """Return namespace, name and UID of every TrialPlan, those that can't be read included."""
-        return self.known_plans.identities()
+        return self.plans.drop(namespace, name, uid)
 
     def forget_if_empty(self, key: Key) -> bool:
         """Remove a slot in which nothing is left; return whether it is gone."""
@@ -486,7 +382,7 @@ class Store:
         trial_id = spec.get("trialID") if isinstance(spec, dict) else None
         engine = names.engine_name(trial_id if isinstance(trial_id, str) else metadata.name)
         key = Key(metadata.namespace, engine if kind == "Trial" else metadata.name)
-        slot, thing = self.slot(key), Thing(kind, _identity(metadata))
+        slot, thing = self.slot(key), Thing(kind, identity(metadata))
         slot.unreadable[thing] = f"{kind} {metadata.name}: {why}"
         self.complaints.note(kind, metadata, unreadable_text(why))
         (self.known_trials if kind == "Trial" else self.known_engines).put(metadata)
@@ -497,37 +393,13 @@ class Store:
             slot.engine, slot.unreadable_engine = None, metadata
         return [key]
 
-    def _plan_of(self, trial: Trial) -> TrialPlan | Problem | None:
-        name = self.plan_name(trial)
-        if name is None:
-            return None
-        missing = Problem(reasons.PLAN_NOT_FOUND, f"TrialPlan {name} does not exist")
-        return self._plans.get((trial.metadata.namespace, name), missing)
-
     def _newer(self, new: Metadata, known: Metadata | None) -> bool:
         """Return whether `new` is to be taken: not of the dead, and not older than what we have."""
         if new.uid in self._dead:
             return False
-        if known is None:
-            return True
-        return int(new.resource_version) > int(known.resource_version)
+        return known is None or int(new.resource_version) > int(known.resource_version)
 
     def _bury(self, uid: str) -> None:
         self._dead[uid] = None
         while len(self._dead) > _REMEMBERED_DEAD:
             self._dead.popitem(last=False)
-
-
-def _may_be_judged(slot: Slot) -> bool:
-    """Whether a Trial was started with the TrialEngine of a slot and does not show how that ended."""
-    uid = slot.engine.metadata.uid if slot.engine is not None else None
-    return any(
-        trial.status.engine_ref is not None
-        and trial.status.engine_ref.uid == uid
-        and not conditions.is_true(trial.status.conditions, reasons.SUCCEEDED)
-        for trial in slot.trials.values()
-    )
-
-
-def _identity(metadata: Metadata) -> Identity:
-    return metadata.namespace, metadata.name, metadata.uid

@@ -141,7 +141,7 @@ class Replica:
         for identities, drop in (
             (self.store.trial_identities(), self.store.drop_trial),
             (self.store.engine_identities(), self.store.drop_engine),
-            (self.store.plan_identities(), self.store.drop_plan),
+            (self.store.plans.identities(), self.store.drop_plan),
         ):
             for namespace, name, uid in identities:
                 if uid not in stands:

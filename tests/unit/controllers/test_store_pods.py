@@ -47,7 +47,7 @@ def test_the_late_end_of_a_plan_leaves_the_one_made_since_under_its_name():
     used = known.snapshot(KEY).plan
     assert isinstance(used, TrialPlan)
     assert used.metadata.uid == "plan-2"
-    assert known.plan_identities() == {("lab", "default", "plan-2")}
+    assert known.plans.identities() == {("lab", "default", "plan-2")}
 
 
 def test_a_late_word_of_a_plan_that_is_gone_does_not_bring_it_back():

@@ -1,0 +1,108 @@
+"""One slot of the operator's cache: what was seen of one trial ID, and what was found out about it.
+
+An observation counts in the term in which it was made: a slot drops those of earlier terms when it is first
+looked at in a new one.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from lcm_operator.api import conditions, names, reasons
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.metadata import Metadata
+from lcm_operator.controllers.members import Members
+from lcm_operator.domain.granting import attempt_of
+from lcm_operator.domain.observation import Observation, value_of
+from lcm_operator.domain.snapshot import Absent, Admission, Beat, Pod, Problem
+
+Identity = tuple[str, str, str]
+"""Namespace, name and UID."""
+
+
+class Thing(NamedTuple):
+    """An object, whether it can be read or not."""
+
+    kind: str
+    identity: Identity
+
+
+@dataclass
+class Slot:
+    """One trial ID: what was seen, and what we found out about it ourselves."""
+
+    trials: Members = field(default_factory=Members)
+    engine: TrialEngine | None = None
+    unreadable: dict[Thing, str] = field(default_factory=dict)
+    unreadable_engine: Metadata | None = None
+    unreadable_runs: Observation[bool] | None = None
+    stranger: str = ""
+    """The UID of an object under our name that is not ours."""
+    plan_read: Observation[str] | None = None
+    pod: Observation[Pod | Absent] | None = None
+    beat: Observation[Beat] | None = None
+    admission: Observation[Admission] | None = None
+    refusal: Observation[Problem] | None = None
+    engine_gone: bool = False
+    departed: TrialEngine | None = None
+    engine_read_after_end: bool = False
+    last_pod: Pod | None = None
+    """The last one that was seen, in whichever term: that a container has ended stays true."""
+    term: int = 0
+    """In which term what is not in API objects was learnt."""
+
+    def begin_term(self, term: int) -> None:
+        """Drop what an earlier term learnt."""
+        self.term = term
+        self.set_pod(None)
+        self.admission = self.refusal = self.beat = None
+        self.unreadable_runs = self.plan_read = None
+        self.engine_gone = False
+
+    def set_pod(self, pod: Observation[Pod | Absent] | None) -> None:
+        """Remember what is known of the current attempt's pod."""
+        if pod is not None and isinstance(pod.value, Pod):
+            self.last_pod = pod.value
+        if pod is None or not _same_end(value_of(self.pod), pod.value):
+            self.engine_read_after_end = False
+        self.pod = pod
+
+    def current_pod(self) -> Observation[Pod | Absent] | None:
+        """Return the pod if it is the current attempt's; another replica may have begun a new one."""
+        pod, engine = value_of(self.pod), self.engine
+        if pod is None or engine is None:
+            return None
+        if pod.name != names.pod_name(engine.metadata.name, attempt_of(engine)):
+            return None
+        granted, last = engine.status.pod_ref, self.last_pod
+        if isinstance(pod, Pod):
+            return self.pod if granted is None or pod.uid == granted.uid else None
+        if self.pod is not None and granted is not None and last is not None and last.uid == granted.uid:
+            return replace(self.pod, value=Absent(pod.name, last))
+        return self.pod
+
+    def pod_uids(self) -> set[str]:
+        """Return the UIDs by which the pod of the current attempt is known."""
+        pod = value_of(self.pod)
+        granted = self.engine.status.pod_ref if self.engine is not None else None
+        return {each.uid for each in (pod, granted) if each is not None and not isinstance(each, Absent)}
+
+    def may_be_judged(self) -> bool:
+        """Return whether a Trial was started with the TrialEngine and does not show how that ended."""
+        uid = self.engine.metadata.uid if self.engine is not None else None
+        return any(
+            trial.status.engine_ref is not None
+            and trial.status.engine_ref.uid == uid
+            and not conditions.is_true(trial.status.conditions, reasons.SUCCEEDED)
+            for trial in self.trials.values()
+        )
+
+
+def identity(metadata: Metadata) -> Identity:
+    """Return by what an object is known."""
+    return metadata.namespace, metadata.name, metadata.uid
+
+
+def _same_end(old: Pod | Absent | None, new: Pod | Absent) -> bool:
+    if isinstance(old, Pod) and isinstance(new, Pod):
+        return old.uid == new.uid and old.ended == new.ended
+    return isinstance(old, Absent) and isinstance(new, Absent) and old.name == new.name
