@@ -1,4 +1,4 @@
-"""Start times as people and registries write them. Pure; used by the registry client and the REST sidecar."""
+"""Times as people and registries write them: nothing that is computed from them overflows. Pure."""
 
 import re
 from datetime import UTC, datetime
@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 _FORM = re.compile(r"\d{4}-\d{2}-\d{2}T(?!24)\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:?[0-5]\d)", re.ASCII)
 _LAST_YEAR = 9998
 """In UTC, as for a Trial: the next one does not end in every time zone."""
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""The first start time that a Trial can have, as its CRD says."""
 
 
 def parse_start_time(text: str) -> datetime | None:
@@ -21,3 +23,24 @@ def parse_start_time(text: str) -> datetime | None:
     except (ValueError, OverflowError):  # no such date, or one before year 1 or after 9999 in UTC
         return None
     return moment if moment.year <= _LAST_YEAR else None
+
+
+def parse_reported_time(text: str) -> datetime | None:
+    """Return as `parse_start_time` does, but None for what no Trial can have as its start time.
+
+    >>> parse_reported_time("0001-01-01T00:00:00Z")
+    """
+    moment = parse_start_time(text)
+    return moment if moment is not None and moment >= EARLIEST else None
+
+
+def parse_read_time(text: str) -> datetime | None:
+    """Return the instant of an RFC 3339 time with fractions of a second, in UTC; None for all else.
+
+    >>> parse_read_time("0001-01-01T00:00:00+23:59")
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None

@@ -11,8 +11,9 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, TypeVar
 
 from lcm_operator import logs
 from lcm_operator.api import reasons
@@ -43,6 +44,7 @@ _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_SECONDS = 5.0
 _MOST_LOST = 1000
 _LOST_SECONDS = 60.0
+T = TypeVar("T")
 log = logs.get(__name__)
 
 
@@ -71,6 +73,8 @@ class Reconciler:
         self.leases = LeaseMonitor(client, store, self.enqueue, clock)
         self._pods = PodMonitor(client, store, self.enqueue, clock)
         self._slice = TimeSlice()
+        self._blamed: dict[Key, str] = {}
+        """What was reported of slots whose objects nobody can decide about."""
         self._left: dict[Key, None] = {}
         """Slots in which a standby has left something urgent to its leader."""
         self._lost: deque[tuple[float, Trial]] = deque(maxlen=_MOST_LOST)
@@ -84,7 +88,8 @@ class Reconciler:
         if urgency is Urgency.START and key not in self._retries and not self.store.was_refused(key):
             self.queue.add(key, urgency)
             return
-        due, begin = self.store.due(key, now)
+        nothing: tuple[Urgency, datetime | None] = (Urgency.ROUTINE, None)
+        due, begin = self._guarded(key, lambda: self.store.due(key, now), nothing)
         urgency = min(urgency, due)
         if urgency < Urgency.RETRY and self._retries.get(key, 0.0) > _FIRST_RETRY_SECONDS:
             urgency = Urgency.RETRY
@@ -234,8 +239,8 @@ class Reconciler:
             key, urgency = await self.queue.take()
             try:
                 await self._step(key, urgency)
-            except Exception as fault:
-                log.exception("unexpected error while reconciling", namespace=key.namespace, name=key.engine)
+            except Exception as fault:  # noqa: BLE001 - it is reported, and keeps no other slot from its turn
+                self._blame(key, fault)
                 self._retry(key, Urgency.ROUTINE, fault)
             finally:
                 self.queue.done(key)
@@ -246,6 +251,7 @@ class Reconciler:
         decision = decide(self.store.snapshot(key, now), now)
         self.store.slot(key).trials.settle(decision.rests)
         self._left.pop(key, None)
+        self._blamed.pop(key, None)
         if not decision.actions:
             self._rest(key, decision)
             return
@@ -281,6 +287,26 @@ class Reconciler:
             await self._read_again(key, replace(decision, urgency=Urgency.ROUTINE))
         else:
             self._go_on(key, decision)
+
+    def _guarded(self, key: Key, judge: Callable[[], T], default: T) -> T:
+        """Return what `judge` makes of a slot; what is wrong in one slot must keep no other from its turn."""
+        try:
+            return judge()
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it is this slot's alone
+            self._blame(key, fault)
+            return default
+
+    def _blame(self, key: Key, fault: Exception) -> None:
+        """Report, once as long as it stays the same, that the objects of a slot can't be decided about."""
+        text = f"{type(fault).__name__}: {fault}"
+        if self._blamed.get(key) == text:
+            return
+        self._blamed[key] = text
+        log.failure("unexpected error while reconciling", fault, namespace=key.namespace, name=key.engine)
+        if self._may_act():
+            why = f"the operator can't decide about this trial, nothing is done about it: {text}"
+            for trial in islice(self.store.slot(key).trials.values(), 1):
+                self._recorder.tell("Trial", trial.metadata, reasons.MALFORMED, why, warning=True)
 
     def _leave(self, key: Key, decision: Decision) -> None:
         """Leave a step to the leader; this process may be that by the start time."""
@@ -321,7 +347,7 @@ class Reconciler:
 
     def _ring_at_start(self, key: Key) -> None:
         """Ring at the start time, whatever is done or not done before it."""
-        begin = self.store.begin(key)
+        begin = self._guarded(key, lambda: self.store.begin(key), None)
         if begin is not None and begin > self._clock.now():
             self.alarm.set(key, begin, Urgency.START)
 
@@ -358,10 +384,11 @@ class Reconciler:
         if pause > _FIRST_RETRY_SECONDS:
             self.queue.tried(key.namespace, refused=True)
         now = self._clock.now()
-        again, begin = now + timedelta(seconds=pause), self.store.begin(key)
+        again = now + timedelta(seconds=pause)
+        begin = self._guarded(key, lambda: self.store.begin(key), None)
         if begin is not None and now < begin < again:
             again, urgency = begin, Urgency.START
-        last = self.store.last_try(key)
+        last = self._guarded(key, lambda: self.store.last_try(key), None)
         if last is not None and now < last < again:
             again = last
         self.alarm.set(key, again, urgency)

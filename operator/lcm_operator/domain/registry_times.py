@@ -12,7 +12,7 @@ that was read too long ago, or in an earlier term, unless the registry was asked
 from datetime import UTC, datetime, timedelta
 
 from lcm_operator.api import names, reasons
-from lcm_operator.api.times import parse_start_time
+from lcm_operator.api.times import parse_read_time, parse_reported_time
 from lcm_operator.api.trial import RegistryMove, Trial
 from lcm_operator.domain.actions import AskRegistry, Decision, RecordEvent, Urgency, WriteTrial, act, wait
 from lcm_operator.domain.observation import Observation
@@ -105,10 +105,10 @@ def read_by_creator(trial: Trial) -> Observation[datetime] | None:
     than any other read if it does not say when.
     """
     annotations = trial.metadata.annotations
-    reported = parse_start_time(annotations.get(names.ANNOTATION_REGISTRY_START_TIME, ""))
+    reported = parse_reported_time(annotations.get(names.ANNOTATION_REGISTRY_START_TIME, ""))
     if reported is None or trial.spec.registry_ref is None:
         return None
-    read = _moment(annotations.get(names.ANNOTATION_REGISTRY_READ_TIME, ""))
+    read = parse_read_time(annotations.get(names.ANNOTATION_REGISTRY_READ_TIME, ""))
     made = trial.metadata.creation_timestamp
     if read is None or made is None:
         return Observation(reported, _NEVER)
@@ -153,14 +153,6 @@ def _look(snapshot: Snapshot, trial: Trial) -> RegistryLook:
 def _ask(trial: Trial) -> AskRegistry:
     assert trial.spec.registry_ref is not None  # noqa: S101 - for mypy: every caller has looked
     return AskRegistry(trial)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo is not None else None
 
 
 def _shown(moment: datetime) -> str:

@@ -41,7 +41,7 @@ def urgency_of(
 
 def is_near(trial: Trial, begin: datetime, now: datetime) -> bool:
     """Return whether the start of a trial that is not latched is due within seconds, or still allowed."""
-    if trial.spec.suspend or not begin - DUE_SOON <= now <= last_moment(trial, begin):
+    if trial.spec.suspend or begin - now > DUE_SOON or now > last_moment(trial, begin):
         return False
     return outcome(trial) is None or scheduled_again(trial)
 

@@ -42,7 +42,7 @@ def event(
             "uid": about.uid,
         },
         "reason": reason,
-        "message": message[:_LONGEST_MESSAGE],
+        "message": _cut(message),
         "type": "Warning" if warning else "Normal",
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
@@ -53,3 +53,8 @@ def event(
         "lastTimestamp": moment,
         "count": 1,
     }
+
+
+def _cut(message: str) -> str:
+    """Return as much of a message as an Event can hold: the API server counts bytes, not characters."""
+    return message.encode(errors="replace")[:_LONGEST_MESSAGE].decode(errors="ignore")

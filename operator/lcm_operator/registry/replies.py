@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from lcm_operator.api.times import parse_start_time
+from lcm_operator.api.times import EARLIEST, parse_reported_time, parse_start_time
 from lcm_operator.registry.errors import BadReply
 
 _LONGEST_ID = 253
@@ -80,9 +80,11 @@ def _id(value: Any) -> str:
 def _start_time(value: Any) -> datetime:
     if not isinstance(value, str) or isinstance(value, Number):
         raise ValueError("start_time is not a string")  # noqa: TRY004 - bad data, not a bad call
-    moment = parse_start_time(value)
-    if moment is None:
+    if parse_start_time(value) is None:
         raise ValueError(f"start_time {_shown(value)} is not of the form yyyy-mm-ddThh:mm:ss+zz:00")
+    moment = parse_reported_time(value)
+    if moment is None:
+        raise ValueError(f"start_time {_shown(value)} is before {EARLIEST.year}")
     return moment
 
 

@@ -1,7 +1,7 @@
 """Which of two reads of a registry counts, and what may rest on a start time that was read some time ago."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,7 +13,9 @@ from lcm_operator.api.trial import Trial, TrialStatus
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.observation import Observation
+from lcm_operator.domain.registry_times import read_by_creator
 from lcm_operator.domain.snapshot import RegistryLook, Snapshot
+from lcm_operator.domain.urgency import is_near
 
 LATER = at(3 * 3600)
 HOUR_AGO = -3600
@@ -49,6 +51,28 @@ def known_at(time: datetime, **more: Any) -> Trial:
 def new_status(decision: Decision) -> TrialStatus:
     (status,) = [action.status for action in decision.actions if isinstance(action, WriteTrial)]
     return status
+
+
+# --- what nobody can compute with
+
+
+@pytest.mark.parametrize("start", ["0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"])
+def test_a_noted_start_time_that_no_trial_can_have_is_ignored(start):
+    annotations = {"lcm.5gdrones.eu/registry-start-time": start}
+    made = trial(startTime=None, registryRef={"name": "default"}, annotations=annotations)
+    assert read_by_creator(made) is None
+
+
+@pytest.mark.parametrize("read", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_read_time_out_of_range_counts_as_none(read):
+    found = read_by_creator(noted(T, read))
+    assert found is not None
+    assert found == read_by_creator(noted(T, None))
+
+
+def test_whether_a_start_is_near_can_be_asked_of_any_time():
+    first = datetime.min.replace(tzinfo=UTC)
+    assert not is_near(trial(), first, T)
 
 
 # --- which read counts

@@ -34,6 +34,12 @@ def test_a_message_is_cut_at_1024_characters():
     assert len(made(message="x" * 5000)["message"]) == 1024
 
 
+def test_a_message_of_other_letters_is_cut_at_1024_bytes():
+    cut = made(message="ü" * 5000)["message"]
+    assert len(cut.encode()) == 1024
+    assert set(made(message="x" + "ü" * 5000)["message"]) == {"x", "ü"}
+
+
 def test_two_events_of_one_moment_have_names_that_differ():
     assert made()["metadata"]["name"] != made()["metadata"]["name"]
 
