@@ -26,6 +26,7 @@ from lcm_operator.controllers.registries import Registries
 from lcm_operator.controllers.relist import discovered, keep_relisting, relist_until_done
 from lcm_operator.controllers.settings import Settings
 from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.work import WORKERS
 from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import NodeClock
@@ -34,6 +35,8 @@ from lcm_operator.kube.resources import TRIAL_ENGINES, TRIAL_PLANS, TRIALS
 from lcm_operator.kube.session import open_session, pooled
 from lcm_operator.process import Stopping
 
+_OTHER_CONNECTIONS = 32
+"""Beside one for each worker: for registries, Events, re-lists and what looks after pods and Leases."""
 _LEASE_CONNECTIONS = 4
 _COLLECTOR_THRESHOLDS = 5_000, 3, 10_000
 _FIRST_LIST_LOOK_SECONDS = 0.1
@@ -50,7 +53,12 @@ async def run(settings: Settings, stopping: Stopping) -> int:
     ready, heartbeat, registry = asyncio.Event(), Heartbeat(clock), metrics.new_registry()
     # The election has connections of its own: no burst of starts keeps it waiting.
     async with (
-        pooled(access, namespaces=settings.namespaces(own), clock=clock) as client,
+        pooled(
+            access,
+            connections=WORKERS + _OTHER_CONNECTIONS,
+            namespaces=settings.namespaces(own),
+            clock=clock,
+        ) as client,
         pooled(access, connections=_LEASE_CONNECTIONS, clock=clock) as lease_client,
     ):
         place = f"{settings.pod_name}_" if settings.pod_name else None

@@ -26,8 +26,9 @@ class Entry(NamedTuple):
 class Lane:
     """Keys of one rank. `most`: how many are in work at a time; `share`: how many of one namespace.
 
-    `fair`: namespaces take turns; otherwise the one that is due first comes first. `is_current` tells an
-    entry that still counts from one that was replaced since.
+    What hangs counts for its namespace, not for the lane: `hanging` says how many do. `fair`: namespaces
+    take turns; otherwise the one that is due first comes first. `is_current` tells an entry that still counts
+    from one that was replaced since.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Lane:
         *,
         most: int,
         share: Callable[[str], int],
+        hanging: Callable[[], int],
         is_current: Callable[[Entry], bool],
         fair: bool = True,
     ) -> None:
         self._most = most
         self._share = share
+        self._hanging = hanging
         self._is_current = is_current
         self._fair = fair
         self._queues: defaultdict[str, list[Entry]] = defaultdict(list)
@@ -49,6 +52,15 @@ class Lane:
         self._reached = 0.0
         self._in_work: Counter[str] = Counter()
         self.in_work = 0
+
+    @property
+    def moving(self) -> int:
+        """How many are in work and do not hang."""
+        return self.in_work - self._hanging()
+
+    def in_work_of(self, counts: Callable[[str], bool]) -> int:
+        """Return how many are in work of the namespaces that count."""
+        return sum(number for namespace, number in self._in_work.items() if counts(namespace))
 
     def add(self, sequence: int, key: Key, urgency: Urgency, due: float) -> None:
         """Queue a key; `is_current` must know of it already."""
@@ -73,7 +85,7 @@ class Lane:
 
     def pop(self) -> Entry | None:
         """Take the next entry that may be worked on now; it counts as in work until `done`."""
-        entry = self.head() if self.in_work < self._most else None
+        entry = self.head() if self.moving < self._most else None
         if entry is None:
             return None
         namespace = entry.key.namespace
@@ -98,6 +110,12 @@ class Lane:
         first = self._first(namespace)
         if first is not None and self._has_room(namespace):
             heapq.heappush(self._heads, first)
+
+    def offer_all(self) -> None:
+        """Choose anew among all namespaces, as their shares may have changed."""
+        firsts = [self._first(namespace) for namespace in list(self._queues)]
+        self._heads = [first for first in firsts if first and self._has_room(first.key.namespace)]
+        heapq.heapify(self._heads)
 
     def _has_room(self, namespace: str) -> bool:
         return self._in_work[namespace] < self._share(namespace)

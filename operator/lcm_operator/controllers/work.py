@@ -6,8 +6,8 @@
     ROUTINE  nobody waits for it          held back up to 5 s while something is due
 
 A key is worked on by one worker at a time; what comes meanwhile is done after it. No task per key: workers
-pull, which takes less than a thousand gathered tasks. No namespace and no lane can take all the workers: a
-webhook that hangs for 30 s must not keep the trials of others from starting.
+pull, which takes less than a thousand gathered tasks. No namespace, no lane and no number of slow namespaces
+can take all the workers: a webhook that hangs for 30 s must not keep the trials of others from starting.
 """
 
 import asyncio
@@ -17,10 +17,15 @@ from collections.abc import Callable
 
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.lanes import Entry, Lane
+from lcm_operator.controllers.pace import Pace
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.clock import Clock
 
-WORKERS = 48
+WORKERS = 144
+"""What hangs holds a worker, a connection and little else; there are as many more for what moves."""
+_MOVING_AT_ONCE = 48
+_CROWDED = 96
+"""From so many in work on, the other workers are for namespaces that are not slow: one each, in each lane."""
 _SHARE_OF_ONE_NAMESPACE = 24
 _ROUTINE_AT_ONCE = 24
 _ROUTINE_OF_ONE_NAMESPACE = 12
@@ -41,11 +46,12 @@ class WorkQueue:
         self._working: dict[Key, int] = {}
         self._again: dict[Key, tuple[Urgency, float]] = {}
         self._windows: dict[str, int] = {}
+        self._pace = Pace()
         self._lanes = (
-            self._lane(most=WORKERS, share=lambda _: _SHARE_OF_ONE_NAMESPACE),
-            self._lane(most=WORKERS, share=lambda _: _SHARE_OF_ONE_NAMESPACE),
-            self._lane(most=_RETRIES_AT_ONCE, share=self._window),
-            self._lane(most=_ROUTINE_AT_ONCE, share=lambda _: _ROUTINE_OF_ONE_NAMESPACE, fair=False),
+            self._lane(Urgency.START, most=_MOVING_AT_ONCE, share=lambda _: _SHARE_OF_ONE_NAMESPACE),
+            self._lane(Urgency.FOLLOW, most=_MOVING_AT_ONCE, share=lambda _: _SHARE_OF_ONE_NAMESPACE),
+            self._lane(Urgency.RETRY, most=_RETRIES_AT_ONCE, share=self._window),
+            self._lane(Urgency.ROUTINE, most=_ROUTINE_AT_ONCE, share=lambda _: _ROUTINE_OF_ONE_NAMESPACE),
         )
         self._start, self._follow, self._retry, self._routine = self._lanes
         self._waiting = [0] * len(self._lanes)
@@ -54,8 +60,23 @@ class WorkQueue:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._look_again: asyncio.TimerHandle | None = None
 
-    def _lane(self, *, most: int, share: Callable[[str], int], fair: bool = True) -> Lane:
-        return Lane(most=most, share=share, is_current=self._is_current, fair=fair)
+    def _lane(self, rank: Urgency, *, most: int, share: Callable[[str], int]) -> Lane:
+        return Lane(
+            most=most,
+            share=lambda namespace: self._share(namespace, rank, most // 2, share(namespace)),
+            hanging=lambda: self._pace.hanging[rank],
+            is_current=self._is_current,
+            fair=rank is not Urgency.ROUTINE,
+        )
+
+    def _share(self, namespace: str, rank: int, most_slow: int, own: int) -> int:
+        """Return how many of a namespace a lane may have in work; all slow ones together: half of it."""
+        crowded = len(self._working) >= _CROWDED
+        if not self._pace.is_slow(namespace):
+            return min(own, 1) if crowded else own
+        if crowded or self._lanes[rank].in_work_of(self._pace.is_slow) >= most_slow:
+            return 0
+        return min(own, max(most_slow // self._pace.slow, 1))
 
     def __len__(self) -> int:
         return len(self._queued) + len(self._working)
@@ -110,7 +131,7 @@ class WorkQueue:
     async def take(self) -> tuple[Key, Urgency]:
         """Return the next key to work on; give it back with `done`."""
         while (entry := self._pop()) is None:
-            if self._waiting[Urgency.ROUTINE] and self._look_again is None:
+            if self._queued and self._look_again is None:
                 loop = asyncio.get_running_loop()
                 self._look_again = loop.call_later(_LOOK_AGAIN_SECONDS, self._time_has_passed)
             await self._work()
@@ -139,9 +160,18 @@ class WorkQueue:
 
     def _time_has_passed(self) -> None:
         self._look_again = None
+        was_slow = self._pace.slow > 0
+        self._pace.look(self._clock.elapsed())
+        if was_slow or self._pace.slow:
+            for lane in self._lanes:
+                lane.offer_all()
         self._wake()
 
     def _pop(self) -> Entry | None:
+        now = self._clock.elapsed()
+        self._pace.look(now)
+        if self._pace.moving >= _MOVING_AT_ONCE or len(self._working) >= WORKERS:
+            return None
         for rank, lane in self._order():
             entry = lane.pop()
             if entry is not None:
@@ -149,6 +179,7 @@ class WorkQueue:
                 self._waiting[rank] -= 1
                 del self._queued[entry.key]
                 self._working[entry.key] = rank
+                self._pace.begin(entry.key, rank, now)
                 return entry
         return None
 
@@ -165,7 +196,7 @@ class WorkQueue:
             lanes.insert(0 if overdue and self._started_last else len(lanes), (rank, lane))
         routine = self._routine.head()
         if routine is not None:
-            busy = self._start.in_work > 0 or self._follow.in_work > 0
+            busy = self._start.moving > 0 or self._follow.moving > 0
             if routine.due <= now or not (busy or self._hold()):
                 lanes.append((Urgency.ROUTINE, self._routine))
         return lanes
@@ -173,6 +204,7 @@ class WorkQueue:
     def done(self, key: Key) -> None:
         """Give back a key; it is queued again if something came for it meanwhile."""
         rank = self._working.pop(key)
+        self._pace.end(key, self._clock.elapsed())
         if rank == Urgency.RETRY and self._window(key.namespace) == 1:
             pause = _RETRY_PAUSE_SECONDS * max(self._retry.in_work, 1)
             asyncio.get_running_loop().call_later(pause, self._free, rank, key.namespace)

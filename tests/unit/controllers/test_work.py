@@ -251,11 +251,11 @@ def test_a_namespace_with_one_start_does_not_queue_behind_thousands(urgency):
     asyncio.run(scenario())
 
 
-async def all_taken(queue):
-    """Take all that there is, and give nothing back."""
+async def all_taken(queue, most=1000):
+    """Take all that there is for so many workers, and give nothing back."""
     found = []
     with suppress(TimeoutError):
-        while True:
+        while len(queue._working) < most:
             async with asyncio.timeout(0.05):
                 found.append((await queue.take())[0])
     return found
@@ -418,5 +418,110 @@ def test_many_keys_beyond_the_share_of_their_namespace_are_passed_over_at_once()
         queue.add(A, ROUTINE)
         assert await taken(queue) == A
         assert checks < 100
+
+    asyncio.run(scenario())
+
+
+# --- slow namespaces
+
+
+@pytest.mark.parametrize("urgency", [START, FOLLOW, RETRY, ROUTINE])
+@pytest.mark.parametrize("slow", [2, 3, 10, 30])
+def test_while_many_namespaces_are_slow_others_find_a_worker(clock, slow, urgency):
+    async def scenario():
+        queue = idle()
+        for number in range(slow):
+            for key in keys(f"slow-{number}", 40):
+                queue.add(key, urgency)
+        while await all_taken(queue, most=module.WORKERS):
+            clock.seconds += 1
+        for key in (A, B, C):
+            queue.add(key, urgency)
+        found = await all_taken(queue, most=module.WORKERS)
+        assert {A, B, C} & set(found)
+        assert await all_taken(queue, most=module.WORKERS) == []
+        clock.seconds += 1
+        queue.add(Key("another", "trial"), START)
+        assert await taken(queue) == Key("another", "trial")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("slow", [2, 3, 10])
+def test_starts_that_are_seen_to_hang_at_the_dry_run_leave_workers_at_once(clock, slow):
+    async def scenario():
+        queue = idle()
+        hanging = [key for number in range(slow) for key in keys(f"slow-{number}", 40)]
+        for key in hanging:
+            queue.add(key, ROUTINE)
+        checked = []
+        for _ in range(3):
+            checked += await all_taken(queue, most=module.WORKERS)
+            clock.seconds += 5
+        for key in checked:
+            queue.done(key)
+        for key in hanging:
+            queue.add(key, START)
+        await all_taken(queue, most=module.WORKERS)
+        queue.add(Key("another", "trial"), START)
+        assert await all_taken(queue, most=module.WORKERS) == [Key("another", "trial")]
+
+    asyncio.run(scenario())
+
+
+def test_routine_work_does_not_wait_for_starts_that_hang(clock):
+    async def scenario():
+        queue = idle()
+        queue.add(Key("slow", "trial"), START)
+        await taken(queue, done=False)
+        clock.seconds += 1
+        queue.add(A, ROUTINE)
+        assert await taken(queue) == A
+
+    asyncio.run(scenario())
+
+
+def test_a_namespace_that_is_slow_alone_keeps_its_share(clock):
+    async def scenario():
+        queue = idle()
+        for key in keys("slow", 100):
+            queue.add(key, START)
+        found = await all_taken(queue)
+        clock.seconds += 2
+        for key in found:
+            queue.done(key)
+        assert len(await all_taken(queue)) == len(found) == module._SHARE_OF_ONE_NAMESPACE
+
+    asyncio.run(scenario())
+
+
+def test_what_no_one_is_slow_with_takes_as_many_workers_as_may_move():
+    async def scenario():
+        queue = idle()
+        for namespace in "abc":
+            for key in keys(namespace, 1000):
+                queue.add(key, START)
+        assert len(await all_taken(queue)) == module._MOVING_AT_ONCE
+
+    asyncio.run(scenario())
+
+
+def test_a_namespace_that_was_slow_is_like_the_others_after_minutes(clock):
+    async def scenario():
+        queue = idle()
+        for namespace in ("slow", "slower"):
+            for key in keys(namespace, 40):
+                queue.add(key, START)
+        first = await all_taken(queue)
+        clock.seconds += 1
+        await all_taken(queue)
+        for key in first:
+            queue.done(key)
+        then = await all_taken(queue)
+        assert 0 < len(then) < len(first)
+        for key in then:
+            queue.done(key)
+        clock.seconds += 130
+        assert len(await all_taken(queue)) == len(keys("", 40)) * 2 - len(first) - len(then)
 
     asyncio.run(scenario())
