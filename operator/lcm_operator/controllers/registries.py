@@ -12,15 +12,16 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from lcm_operator import logs
-from lcm_operator.api import names
+from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registry_look_ups import LookUps
-from lcm_operator.controllers.registry_pull import Access, Pull
+from lcm_operator.controllers.registry_pull import Access, Pull, Refused
 from lcm_operator.controllers.registry_status import RegistryStatus
 from lcm_operator.controllers.registry_times import Place
 from lcm_operator.controllers.registry_writes import NotLeadingError
@@ -29,11 +30,12 @@ from lcm_operator.kube.errors import ApiError, NotFound
 from lcm_operator.kube.resources import TRIAL_REGISTRIES
 from lcm_operator.registry.asking import Bounds, Slots
 
-_LISTS = Bounds(total=72, unproven=64, unproven_of_a_namespace=50)
+_LISTS = Bounds(unproven=62, proven=66, wanted=70, total=72)
 """Each holds 8 MiB at most while it is read, 576 MiB in all: with the operator's own that is below 1 GiB."""
-_LOOK_UPS = Bounds(total=24, unproven=16, unproven_of_a_namespace=8)
+_LOOK_UPS = Bounds(unproven=16, proven=20, wanted=22, total=24)
 _LONGEST_PAUSE_SECONDS = 30.0
 _BETWEEN_WANTED_SECONDS = 1.0
+_RECENT_SECONDS = 120.0
 log = logs.get(__name__)
 
 
@@ -50,6 +52,7 @@ class _Course:
     """Generation, request and term of the last pull."""
     failures: int = 0
     answered: bool = False
+    refused: Refused = field(default_factory=dict)
     pulling: asyncio.Task[None] | None = None
     looking: asyncio.Task[None] | None = None
     complaint: str = field(default="", repr=False)
@@ -67,7 +70,7 @@ class Registries:
         self._client = client
         self._store = reconciler.store
         self._may_act = may_act
-        self._elapsed = reconciler.clock.elapsed
+        self._elapsed, self._now = reconciler.clock.elapsed, reconciler.clock.now
         status = RegistryStatus(client, reconciler.tell, reconciler.clock.now)
         self._access = Access(client, reconciler, status, may_act, Slots(_LISTS), Slots(_LOOK_UPS))
         self._courses: dict[str, _Course] = {}
@@ -89,7 +92,10 @@ class Registries:
         if not self._may_act():
             self._drop(uid)  # a new leader asks at once
             return
-        course = self._courses.setdefault(uid, _Course(registry, LookUps(self._access)))
+        course = self._courses.get(uid)
+        if course is None:
+            answered = _answered_lately(registry, self._now())
+            course = self._courses[uid] = _Course(registry, LookUps(self._access), answered=answered)
         course.registry = registry
         self._begin_if_due(course)
 
@@ -116,6 +122,9 @@ class Registries:
         """Ask a registry that somebody wants to be asked."""
         for course in self._courses.values():
             if _place(course.registry) == place:
+                if self._store.registries.is_awaited(place):
+                    self._access.lists.hurry(place)
+                    self._access.look_ups.hurry(place)
                 self._begin_if_due(course)
 
     def _begin_if_due(self, course: _Course) -> None:
@@ -169,7 +178,7 @@ class Registries:
         if registry.metadata.uid != known.uid:
             return
         course.registry, course.seen = registry, self._seen(registry)
-        pull = Pull(self._access, registry)
+        pull = Pull(self._access, registry, course.refused)
         if registry.spec.suspend:
             await self._access.status.suspended(registry, pull.holds)
             course.answered = True
@@ -187,6 +196,14 @@ def _runs(task: "asyncio.Task[None] | None") -> bool:
 
 def _place(registry: TrialRegistry) -> Place:
     return registry.metadata.namespace, registry.metadata.name
+
+
+def _answered_lately(registry: TrialRegistry, now: datetime) -> bool:
+    """Return whether the registry gave its list the last time, be it to an earlier leader."""
+    read = registry.status.last_sync_time
+    if read is None or not conditions.is_true(registry.status.conditions, reasons.SYNCED):
+        return False
+    return (now - read).total_seconds() <= 3 * registry.spec.interval_seconds + _RECENT_SECONDS
 
 
 def _pause(registry: TrialRegistry, failures: int) -> float:

@@ -58,7 +58,10 @@ class LookUps:
         registries = self._store.registries
         try:
             entry = await self._access.look_ups.ask(
-                pull.place, lambda: client.trial(trial_id), proven=self._proven
+                pull.place,
+                lambda: client.trial(trial_id),
+                proven=self._proven,
+                wanted=registries.is_awaited(pull.place),
             )
         except RegistryError as error:
             if not pull.holds():

@@ -9,7 +9,7 @@ Decisions are `domain.importing`'s; the requests go through `registry.asking`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from lcm_operator import logs
@@ -31,6 +31,12 @@ from lcm_operator.registry.errors import BadConnection, BadStatus, RegistryError
 from lcm_operator.registry.listing import Listing, Selection
 
 _BATCH = 50
+_MOST_IN_VAIN = 4
+"""Batches of a pull of which nothing could be made."""
+_REFUSED_FOR = timedelta(minutes=10)
+_MOST_REFUSED = 5000
+Refused = dict[str, datetime]
+"""Trial IDs of which the API server took no Trial, and when that was."""
 log = logs.get(__name__)
 
 
@@ -49,13 +55,17 @@ class Access:
 class Pull:
     """One registry, asked in one term. `registry` was read for this pull."""
 
-    def __init__(self, access: Access, registry: TrialRegistry) -> None:
+    def __init__(self, access: Access, registry: TrialRegistry, refused: Refused) -> None:
+        """`refused`: from pull to pull."""
         self.registry = registry
+        self._refused = refused
         self.place: Place = (registry.metadata.namespace, registry.metadata.name)
         self._access = access
         self._store = access.reconciler.store
         self._term = self._store.term
         self._now = access.reconciler.clock.now
+        self._begun: datetime | None = None
+        """When the request for the list went out."""
         self.asking: RegistryClient | None = None
         """How the registry was asked, once it has given its list."""
         self.lacking: tuple[Trial, ...] = ()
@@ -77,20 +87,35 @@ class Pull:
             client = RegistryClient(connection_of(self.registry, await self._secret()))
             selection = self._selection(begun)
             listing = await self._access.lists.ask(
-                self.place, lambda: client.list_trials(selection), proven=proven
+                self.place,
+                lambda: client.list_trials(selection),
+                proven=proven,
+                wanted=self._store.registries.is_awaited(self.place),
+                queued=self._queued,
+                sent=self._sent,
             )
         except RegistryError as error:
             if isinstance(error, BadStatus):
                 self.retry_after = error.retry_after or 0.0
             self._lead_on()
+            begun = self._begun or begun
             self._store.registries.fail(self.place, str(error), begun)
             self.decide_about_waiting()
             await self._access.status.failed(self.registry, begun, error.reason, str(error), self.holds)
             return False
         self._lead_on()
         self.asking = client
-        await self._act(listing, begun)
+        await self._act(listing, self._begun or begun)
         return True
+
+    def _queued(self, others: int) -> None:
+        if self.holds():
+            self._store.registries.queue(self.place, others, self._now())
+
+    def _sent(self) -> None:
+        self._begun = self._now()
+        if self.holds():
+            self._store.registries.send(self.place, self._begun)
 
     def writes(self) -> TrialWrites:
         """Return the way to write Trials of this pull."""
@@ -127,7 +152,7 @@ class Pull:
         if self.registry.spec.import_ != "All":
             return Selection(ids, others=0, after=now)
         spec, status = self.registry.spec, self.registry.status
-        others = spec.import_limit + len(status.imports)
+        others = spec.import_limit + len(status.imports) + len(self._refused)
         return Selection(ids | set(status.ignored), others=others, after=now)
 
     def _trials(self) -> list[Trial]:
@@ -138,7 +163,8 @@ class Pull:
         trials = self._trials()
         own = {trial.trial_id for trial in self._store.trials_by(self.place)}
         self._store.registries.report_list(self.place, times, own, read)
-        changes = importing.compare(self.registry, times, trials, self._now())
+        self._forget_refused(times)
+        changes = importing.compare(self.registry, times, trials, self._now(), self._refused)
         self.lacking = changes.lacking
         for trial in changes.moved:
             self._access.reconciler.enqueue(self._store.key_of(trial))
@@ -157,6 +183,15 @@ class Pull:
         )
         self._lead_on()
         await self._access.status.told(self.registry, read, result, self._trials(), self.holds)
+
+    def _forget_refused(self, times: dict[str, datetime]) -> None:
+        """Forget what is not listed any more, or was refused long ago."""
+        since = self._now() - _REFUSED_FOR
+        for trial_id, time in list(self._refused.items()):
+            if trial_id not in times or time < since:
+                del self._refused[trial_id]
+        for trial_id in sorted(self._refused, key=self._refused.__getitem__)[:-_MOST_REFUSED]:
+            del self._refused[trial_id]
 
     async def _resume(self, writes: TrialWrites, trial: Trial) -> None:
         await writes.patch(trial, importing.resumption(trial), self.take)
@@ -187,8 +222,10 @@ class Pull:
     ) -> int:
         """Create Trials; return how many are still wanted. Each batch is remembered before the next is made.
 
-        A batch of which nothing could be made is the last: a quota that is used up refuses the others too.
+        A quota that is used up refuses the others too: then it ends. Whatever else is refused keeps nobody:
+        the next pull begins behind it, if there is too much of it for this one.
         """
+        in_vain = 0
         left = changes.beyond_limit
         batches = [changes.wanted[at : at + _BATCH] for at in range(0, len(changes.wanted), _BATCH)]
         for number, batch in enumerate(batches):
@@ -205,9 +242,24 @@ class Pull:
                     )
                     await self._access.status.remember(self.registry, made, times, self._trials(), self.holds)
             left += len(batch) - len(made)
-            if not made:
+            self._note_refused(batch, made, writes)
+            in_vain += not made
+            if not made and (in_vain == _MOST_IN_VAIN or not writes.is_open):
                 return left + sum(map(len, batches[number + 1 :]))
         return left
+
+    def _note_refused(
+        self,
+        batch: tuple[tuple[str, datetime], ...],
+        made: list[tuple[str, datetime]],
+        writes: TrialWrites,
+    ) -> None:
+        done = {trial_id for trial_id, _ in made}
+        for trial_id, _ in batch:
+            if trial_id in writes.refused:
+                self._refused[trial_id] = self._now()
+            elif trial_id in done:
+                self._refused.pop(trial_id, None)
 
     async def _create(
         self,

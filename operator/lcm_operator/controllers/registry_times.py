@@ -6,7 +6,7 @@ A cache only: what matters is written to the Trials. Part of `controllers.store`
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from lcm_operator.api.trial import Trial
@@ -34,6 +34,10 @@ class _Known:
     waiting: dict[str, Key] = field(default_factory=dict)
     """Trials, by trial ID, that are decided about when the registry has been asked."""
     is_wanted: bool = False
+    queued: Observation[int] | None = None
+    """That a request for the list waits for its turn, behind so many others."""
+    sent: datetime | None = None
+    """When the last request for the list went out."""
 
 
 class RegistryTimes:
@@ -77,6 +81,7 @@ class RegistryTimes:
     def fail(self, place: Place, why: str, read: datetime) -> None:
         """Remember that a registry gave no list."""
         known = self._known[place]
+        known.queued = None
         known.failed, known.is_wanted = Observation(why, read, self._term), False
         self.news += 1
 
@@ -96,6 +101,18 @@ class RegistryTimes:
         known.is_wanted = True
         self.call(place)
 
+    def queue(self, place: Place, others: int, now: datetime) -> None:
+        """Remember that the request for a list waits for its turn: `others` are under way."""
+        known = self._known[place]
+        known.queued = Observation(others, now, self._term)
+        self.news += 1
+
+    def send(self, place: Place, now: datetime) -> None:
+        """Remember that the request for a list goes out."""
+        known = self._known[place]
+        known.queued, known.sent = None, now
+        self.news += 1
+
     def ask(self, place: Place) -> None:
         """Have a registry asked at once, for no trial in particular."""
         self._known[place].is_wanted = True
@@ -104,6 +121,10 @@ class RegistryTimes:
     def is_wanted(self, place: Place) -> bool:
         """Return whether somebody wants a registry to be asked."""
         return place in self._known and self._known[place].is_wanted
+
+    def is_awaited(self, place: Place) -> bool:
+        """Return whether a Trial waits for what a registry says."""
+        return place in self._known and bool(self._known[place].waiting)
 
     def take_waiting(self, place: Place, trial_ids: Collection[str] | None = None) -> list[Key]:
         """Return who waits for these trials (None: for any), and let them wait no more."""
@@ -142,7 +163,7 @@ class RegistryTimes:
                 wanted=known.wanted.get(trial.metadata.uid),
             )
             if look != RegistryLook():
-                found[trial.metadata.uid] = look
+                found[trial.metadata.uid] = replace(look, queued=known.queued, sent=known.sent)
         return found
 
     def _report_of(self, trial: Trial) -> Report | None:

@@ -9,13 +9,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from lcm_operator.api import names
-from lcm_operator.api.storage import parse
+from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused
 from lcm_operator.kube.resources import TRIALS
 
 _AT_ONCE = 8
+_QUOTA = "exceeded quota"
+"""What the API server says of a ResourceQuota; there is no reason for it that a program could tell."""
 _LONGEST_HOLD_SECONDS = 5.0
 _HOLD_SECONDS = 0.1
 
@@ -38,6 +40,10 @@ class TrialWrites:
         self._patience = _LONGEST_HOLD_SECONDS
         self.failed = 0
         self.first_failure = ""
+        self.refused: set[str] = set()
+        """Trial IDs of which the API server takes no Trial, for a reason of their own."""
+        self.is_open = True
+        """False once a quota is used up, or the API server takes no writes."""
 
     async def all(self, writes: Iterable[Awaitable[None]]) -> None:
         """Do all of them. Raises NotLeadingError once none is under way."""
@@ -70,17 +76,24 @@ class TrialWrites:
                 else:
                     return
 
-        return await self._write(f"trial {trial_id!r}", write)
+        return await self._write(f"trial {trial_id!r}", write, trial_id)
 
     async def find(self, trial_id: str, take: Callable[[Json], object]) -> bool:
-        """Return whether there is a Trial of this ID, under a name that a create would give it."""
+        """Return whether there is a Trial of this ID, under a name that a create would give it.
+
+        One that can't be read counts as there.
+        """
         async with self._few:
             for name in names.object_names(trial_id):
                 try:
                     raw = await self._client.get(TRIALS, self._namespace, name)
                 except NotFound:
                     return False
-                if parse(raw, Trial).trial_id == trial_id:
+                try:
+                    found = parse(raw, Trial).trial_id == trial_id
+                except Malformed:
+                    return True  # it may be of this ID: nothing is taken for removed that is only unreadable
+                if found:
                     take(raw)
                     return True
         return False
@@ -91,7 +104,7 @@ class TrialWrites:
         except NotFound:
             return None
 
-    async def _write(self, what: str, write: Callable[[], Awaitable[Any]]) -> bool:
+    async def _write(self, what: str, write: Callable[[], Awaitable[Any]], creates: str = "") -> bool:
         async with self._few:
             await self._quiet()
             if not self._may_write():
@@ -101,10 +114,22 @@ class TrialWrites:
             except (Conflict, NotFound):
                 return False
             except ApiError as error:
-                self.failed += 1
-                self.first_failure = self.first_failure or f"{what}: {error.message}"
+                self._fail(what, error.message)
+                if not isinstance(error, Refused) or _QUOTA in error.message:
+                    self.is_open = False
+                elif creates:
+                    self.refused.add(creates)
+                return False
+            except Malformed as error:
+                self._fail(what, f"the Trial of its name can't be read: {error}")
+                if creates:
+                    self.refused.add(creates)
                 return False
         return True
+
+    def _fail(self, what: str, why: str) -> None:
+        self.failed += 1
+        self.first_failure = self.first_failure or f"{what}: {why}"
 
     async def _quiet(self) -> None:
         """Wait while a start is near: no longer than a few seconds, all writes of the pull together."""

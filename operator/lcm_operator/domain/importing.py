@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from lcm_operator.api import names
@@ -22,6 +23,8 @@ MOST_REMEMBERED = 20_000
 _KEPT_IGNORED = 1000
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 _DIGEST_BYTES = 9
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_NOTHING: Mapping[str, datetime] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Changes:
     lacking: tuple[Trial, ...]
     """Trials that wait for their start and that the list does not have."""
     wanted: tuple[tuple[str, datetime], ...] = ()
-    """What is to be imported, the soonest first."""
+    """What is to be imported, the soonest first; behind all others what was refused lately."""
     removed: tuple[str, ...] = ()
     """Trial IDs that were imported before, lie ahead, and have no Trial as far as we know."""
     beyond_limit: int = 0
@@ -43,9 +46,16 @@ class Changes:
 
 
 def compare(
-    registry: TrialRegistry, times: Mapping[str, datetime], trials: Collection[Trial], now: datetime
+    registry: TrialRegistry,
+    times: Mapping[str, datetime],
+    trials: Collection[Trial],
+    now: datetime,
+    refused: Mapping[str, datetime] = _NOTHING,
 ) -> Changes:
-    """Return what follows from a list; `trials`: all of the registry's namespace."""
+    """Return what follows from a list; `trials`: all of the registry's namespace.
+
+    `refused`: trial IDs of which the API server took no Trial, and when; they come after all others.
+    """
     own = [trial for trial in trials if _is_of(trial, registry)]
     moved = [trial for trial in own if times.get(trial.trial_id) not in (None, trial.status.start_time)]
     resumed = [trial for trial in own if trial.trial_id in times and _is_held_back(trial)]
@@ -56,7 +66,7 @@ def compare(
     memory = remembered(registry.status.imports)
     ahead = sorted(
         ((trial_id, at) for trial_id, at in times.items() if at > now and trial_id not in passed_over),
-        key=lambda entry: entry[1],
+        key=lambda entry: (refused.get(entry[0], _NEVER), entry[1]),
     )
     removed = [trial_id for trial_id, _ in ahead if memory.get(digest(trial_id), now) > now]
     wanted = [entry for entry in ahead if entry[0] not in set(removed)] if removed else ahead

@@ -24,6 +24,8 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 _ROUNDED = timedelta(seconds=1)
 """A creationTimestamp has whole seconds."""
 _BEFORE_THE_LAST_MOMENT = timedelta(milliseconds=200)
+_LONGEST_QUEUE = timedelta(seconds=25)
+"""How long a trial that is not to start any more waits for the request to go out."""
 _NOBODY_ASKED = RegistryLook()
 
 
@@ -73,7 +75,7 @@ def ask_for_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: datet
     since = min(begin - settings.arm_lead, now - settings.fresh_enough)
     if now >= begin - settings.ask_again_lead:
         since = begin - settings.fresh_at_start + settings.registry_patience
-    return _ask_since(snapshot, trial, since, now, begin)
+    return _ask_since(snapshot, trial, since, now, begin, to_act=False)
 
 
 def ask_first(
@@ -81,9 +83,10 @@ def ask_first(
 ) -> Decision | None:
     """Return what comes before a trial is started or missed: a look at the registry; None if it was asked.
 
-    In bounded time: where a registry stays silent, what was known before counts; at `limit` at once.
+    In bounded time: where a registry stays silent, what was known before counts; at `limit` at once. A
+    registry is not silent that was not asked yet, because others are: until `limit` that is waited for.
     """
-    return _ask_since(snapshot, trial, now - snapshot.settings.fresh_at_start, now, limit)
+    return _ask_since(snapshot, trial, now - snapshot.settings.fresh_at_start, now, limit, to_act=True)
 
 
 def unconfirmed(snapshot: Snapshot, trial: Trial, now: datetime) -> tuple[RecordEvent, ...]:
@@ -91,8 +94,10 @@ def unconfirmed(snapshot: Snapshot, trial: Trial, now: datetime) -> tuple[Record
     since = now - snapshot.settings.fresh_at_start
     if trial.spec.registry_ref is None or _is_confirmed(snapshot, trial, since):
         return ()
-    failed = _look(snapshot, trial).failed
-    why = failed.value if failed is not None else "it gave no answer in time"
+    look = _look(snapshot, trial)
+    why = look.failed.value if look.failed is not None else "it gave no answer in time"
+    if look.queued is not None:
+        why = f"it was not asked in time, {look.queued.value} requests to other registries are under way"
     name = trial.spec.registry_ref.name
     text = f"TrialRegistry {name} did not confirm the start time, what was known before counts: "
     return (RecordEvent(trial, reasons.REGISTRY_SILENT, text + why, warning=True),)
@@ -124,8 +129,18 @@ def _later_report(snapshot: Snapshot, trial: Trial) -> datetime | None:
 
 
 def _ask_since(
-    snapshot: Snapshot, trial: Trial, since: datetime, now: datetime, limit: datetime | None
+    snapshot: Snapshot,
+    trial: Trial,
+    since: datetime,
+    now: datetime,
+    limit: datetime | None,
+    *,
+    to_act: bool,
 ) -> Decision | None:
+    """Return the question, or the wait for its answer; `to_act`: something that can't be taken back follows.
+
+    Before that a request that has not gone out yet is waited for: its registry is not silent.
+    """
     look = _look(snapshot, trial)
     if trial.spec.registry_ref is None or _is_confirmed(snapshot, trial, since):
         return None
@@ -135,7 +150,10 @@ def _ask_since(
         return None
     if look.wanted is None or look.wanted < since:
         return act(_ask(trial), urgency=Urgency.FOLLOW)
-    until = look.wanted + snapshot.settings.registry_patience
+    patience = snapshot.settings.registry_patience
+    until = max(look.wanted, look.sent or look.wanted) + patience
+    if look.queued is not None and to_act:
+        until = now + patience if limit is not None else look.wanted + _LONGEST_QUEUE
     if limit is not None:
         until = min(until, limit - _BEFORE_THE_LAST_MOMENT)
     return wait("the registry is being asked", until, Urgency.FOLLOW) if now < until else None

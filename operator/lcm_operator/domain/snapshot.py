@@ -108,6 +108,10 @@ class RegistryLook:
     """Why the last request failed, if none has succeeded since."""
     wanted: datetime | None = None
     """When the registry was last to be asked for this trial."""
+    queued: Observation[int] | None = None
+    """That the request waits for its turn: so many other requests are under way."""
+    sent: datetime | None = None
+    """When the last request for the list went out."""
 
 
 @dataclass(frozen=True)

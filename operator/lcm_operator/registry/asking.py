@@ -1,15 +1,15 @@
 """Requests to registries from an event loop: each in a thread of its own, so many at a time and no more.
 
-A registry has one request at a time. One that hangs holds its own thread, nothing else: those that answered
-last time always find a slot, and no namespace takes all of the others. Threads are daemons: one that hangs
-in the system's resolver, which nobody can end, keeps no process from ending.
+A registry has one request at a time. One that hangs holds its own thread, nothing else: there are slots kept
+for those that answered last time, others for those that a trial waits for, and no namespace takes all of any
+kind. Threads are daemons: one that hangs in the system's resolver, which nobody can end, keeps no process
+from ending.
 """
 
 import asyncio
 import contextlib
 import threading
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,52 +17,102 @@ from lcm_operator.registry.errors import Unreachable
 
 Place = tuple[str, str]
 """Namespace and name of a TrialRegistry."""
+_WANTED = 2
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How many requests may be in flight. `unproven`: to registries that did not answer the last one."""
+    """How many requests may be in flight: each number counts the kinds before it as well."""
 
-    total: int
     unproven: int
-    unproven_of_a_namespace: int
+    """To registries that did not answer the last one."""
+    proven: int
+    wanted: int
+    """To registries that a trial waits for."""
+    total: int
+    """Beyond `wanted` only for those that a trial waits for and that answered the last one."""
     longest_seconds: float = 180.0
     """After that a request counts as failed, and its thread is left alone."""
 
+    @property
+    def limits(self) -> tuple[int, ...]:
+        """Return the numbers by `_Turn.level`."""
+        return self.unproven, self.proven, self.wanted, self.total
+
+
+@dataclass
+class _Turn:
+    """A request that waits for a slot."""
+
+    place: Place
+    proven: bool
+    wanted: bool
+    come: asyncio.Future[None]
+
+    @property
+    def level(self) -> int:
+        return 2 * self.wanted + self.proven
+
+
+def _nobody_minds(_: int = 0) -> None:
+    """Tell nobody."""
+
 
 class Slots:
-    """A bounded number of requests in flight. The waiting are served in turn."""
+    """A bounded number of requests in flight.
+
+    Those that a trial waits for come first, then namespaces take turns: whichever has the fewest in flight.
+    No namespace takes more than three quarters of what the others leave free, so that another finds a slot.
+    """
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._total = asyncio.Semaphore(bounds.total)
-        self._unproven = asyncio.Semaphore(bounds.unproven)
-        self._namespaces: dict[str, asyncio.Semaphore] = {}
-        self._users: Counter[str] = Counter()
+        self._waiting: dict[tuple[str, int], dict[Place, _Turn]] = {}
+        """By namespace and level, none of them empty."""
+        self._in_flight: dict[Place, int] = {}
+        """The level of each."""
+        self._counts: dict[str, list[int]] = {}
+        """How many of each level are in flight, by namespace."""
+        self._all = [0] * len(bounds.limits)
+        self._served: dict[str, int] = {}
+        """When namespaces had their last turn."""
+        self._turns = 0
         self._asked: set[Place] = set()
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def ask(self, place: Place, request: Callable[[], T], *, proven: bool) -> T:
+    async def ask(
+        self,
+        place: Place,
+        request: Callable[[], T],
+        *,
+        proven: bool,
+        wanted: bool = False,
+        queued: Callable[[int], None] = _nobody_minds,
+        sent: Callable[[], None] = _nobody_minds,
+    ) -> T:
         """Make the request in a thread. Raises what it raises, and Unreachable if it hangs.
 
-        `proven`: the registry has answered the last one.
+        `proven`: the registry has answered the last one. `wanted`: a trial waits for it. `queued` is told,
+        if there is no slot, how many requests are in flight; `sent` is called when the request goes out.
         """
         if place in self._asked:
             raise Unreachable(place[1], "an earlier request still hangs")
         self._asked.add(place)
-        slot = contextlib.AsyncExitStack()
+        turn = _Turn(place, proven, wanted, asyncio.get_running_loop().create_future())
+        self._enter(turn)
+        self._serve()
         try:
-            if not proven:
-                await slot.enter_async_context(self._of_namespace(place[0]))
-                await slot.enter_async_context(self._unproven)
-            await slot.enter_async_context(self._total)
+            if not turn.come.done():
+                queued(len(self._in_flight))
+            await turn.come
+            sent()
+            answer = in_thread(request)
         except BaseException:
-            await slot.aclose()
-            self._asked.discard(place)
+            self._leave(turn)
+            self._end(place)
             raise
-        answer = in_thread(request)
-        ending = asyncio.create_task(self._free(place, slot, answer))
+        ending = asyncio.create_task(self._free(place, answer))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         done, _ = await asyncio.wait({answer}, timeout=self._bounds.longest_seconds)
@@ -71,25 +121,71 @@ class Slots:
         await ending
         return answer.result()
 
-    async def _free(self, place: Place, slot: contextlib.AsyncExitStack, answer: asyncio.Future[T]) -> None:
+    def hurry(self, place: Place) -> None:
+        """Serve a registry first whose request waits for a slot: a trial waits for it."""
+        for group in self._waiting.values():
+            if place in group:
+                turn = group[place]
+                self._leave(turn)
+                turn.wanted = True
+                self._enter(turn)
+                self._serve()
+                return
+
+    def _enter(self, turn: _Turn) -> None:
+        self._waiting.setdefault((turn.place[0], turn.level), {})[turn.place] = turn
+
+    def _leave(self, turn: _Turn) -> None:
+        key = (turn.place[0], turn.level)
+        group = self._waiting.get(key, {})
+        group.pop(turn.place, None)
+        if not group:
+            self._waiting.pop(key, None)
+
+    def _serve(self) -> None:
+        """Give slots to those that wait, as long as there are any that they may have."""
+        while found := [key for key in self._waiting if self._has_room(*key)]:
+            namespace, level = min(found, key=self._rank)
+            turn = next(iter(self._waiting[namespace, level].values()))
+            self._leave(turn)
+            self._in_flight[turn.place] = level
+            self._all[level] += 1
+            self._counts.setdefault(namespace, [0] * len(self._all))[level] += 1
+            self._turns += 1
+            self._served[namespace] = self._turns
+            if not turn.come.done():  # whoever gave up gives the slot back
+                turn.come.set_result(None)
+
+    def _rank(self, key: tuple[str, int]) -> tuple[bool, int, int, int]:
+        namespace, level = key
+        return level < _WANTED, sum(self._counts.get(namespace, ())), self._served.get(namespace, 0), -level
+
+    def _has_room(self, namespace: str, level: int) -> bool:
+        counts = self._counts.get(namespace, [])
+        for number, limit in enumerate(self._bounds.limits[level:], level + 1):
+            own = sum(counts[:number])
+            left = limit - (sum(self._all[:number]) - own)
+            if own >= left or 4 * own >= 3 * left:
+                return False
+        return True
+
+    def _end(self, place: Place) -> None:
+        level = self._in_flight.pop(place, None)
+        if level is not None:
+            self._all[level] -= 1
+            self._counts[place[0]][level] -= 1
+        self._asked.discard(place)
+        if not any(self._counts.get(place[0], ())):
+            self._counts.pop(place[0], None)
+            if not any((place[0], each) in self._waiting for each in range(len(self._all))):
+                self._served.pop(place[0], None)
+        self._serve()
+
+    async def _free(self, place: Place, answer: asyncio.Future[T]) -> None:
         """Give the slot back when the thread has ended, not before."""
         await asyncio.wait({answer})
         answer.exception()  # whoever asked may have given up
-        await slot.aclose()
-        self._asked.discard(place)
-
-    @contextlib.asynccontextmanager
-    async def _of_namespace(self, namespace: str) -> AsyncIterator[None]:
-        bound = asyncio.Semaphore(self._bounds.unproven_of_a_namespace)
-        share = self._namespaces.setdefault(namespace, bound)
-        self._users[namespace] += 1
-        try:
-            async with share:
-                yield
-        finally:
-            self._users[namespace] -= 1
-            if not self._users[namespace]:
-                del self._users[namespace], self._namespaces[namespace]
+        self._end(place)
 
 
 def in_thread(work: Callable[[], T]) -> asyncio.Future[T]:

@@ -10,6 +10,7 @@ from typing import Any
 import kopf
 import pytest
 
+from lcm_operator.api.storage import rfc3339
 from lcm_operator.controllers import handlers, metrics
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
@@ -218,6 +219,149 @@ def test_a_quota_that_is_used_up_is_not_tried_for_each(field):
 
     assert len(tried) == 50
     assert (field.status["notImported"], field.status["failed"]) == (1000, 50)
+
+
+def refuse_bad(what: str) -> None:
+    if what.startswith("create bad"):
+        raise Refused(422, "Invalid", "denied by a policy")
+
+
+def test_entries_that_are_refused_keep_no_later_ones_from_being_imported(field):
+    field.times = {f"bad{number}": FAR for number in range(55)}
+    field.times |= {f"good{number}": FAR + timedelta(days=1) for number in range(3)}
+    field.api.before = refuse_bad
+
+    asyncio.run(field.tick())
+
+    assert {name for kind, name in field.api.objects if kind == "trials"} == {"good0", "good1", "good2"}
+    assert (field.status["imported"], field.status["notImported"], field.status["failed"]) == (3, 55, 55)
+
+
+def test_the_next_pull_begins_behind_what_was_refused(field):
+    field.api.objects["trialregistries", "default"]["spec"]["importLimit"] = 10
+    field.times = {f"bad{number}": FAR for number in range(15)}
+    field.times |= {f"good{number}": FAR + timedelta(days=1) for number in range(3)}
+    field.api.before = refuse_bad
+
+    async def scenario() -> None:
+        for _ in range(2):
+            for course in field.registries._courses.values():
+                course.due = None
+            await field.tick()
+
+    asyncio.run(scenario())
+
+    assert {name for kind, name in field.api.objects if kind == "trials"} == {"good0", "good1", "good2"}
+
+
+def test_a_pull_tries_only_so_many_that_are_refused(field):
+    field.times = {f"bad{number}": FAR for number in range(1000)}
+    field.api.before = refuse_bad
+
+    asyncio.run(field.tick())
+
+    assert (field.status["notImported"], field.status["failed"]) == (1000, 200)
+
+
+def unreadable(name: str) -> Raw:
+    spec = {"registryRef": {"name": "default"}, "startingDeadlineSeconds": "soon"}
+    return {"metadata": {"name": name, "namespace": "lab", "uid": name, "generation": 1}, "spec": spec}
+
+
+def test_an_unreadable_trial_of_a_listed_id_stops_neither_import_nor_status(field):
+    field.times = {"a": FAR, "b": FAR, "c": FAR}
+    field.api.add("trials", unreadable("b"))
+
+    asyncio.run(field.tick())
+
+    assert {name for kind, name in field.api.objects if kind == "trials"} == {"a", "b", "c"}
+    assert field.shown() == {"Synced": ("True", "Synced"), "Imported": ("False", "ImportFailed")}
+
+
+def test_an_import_that_can_not_be_read_any_more_is_not_taken_for_removed(field):
+    field.times = {"a": FAR, "b": FAR}
+    asyncio.run(field.tick())
+    field.store.drop_trial("lab", "a", "a")
+    field.api.add("trials", unreadable("a"))
+    before = field.status["lastSyncTime"]
+    field.registries._courses.clear()
+
+    asyncio.run(field.tick())
+
+    assert "ignored" not in field.status
+    assert field.status["lastSyncTime"] > before
+
+
+def synced(age: timedelta, status: str = "True") -> Raw:
+    condition = {"type": "Synced", "status": status, "reason": "Synced", "message": ""}
+    condition["lastTransitionTime"] = rfc3339(FAR)
+    return {"lastSyncTime": rfc3339(datetime.now(UTC) - age), "conditions": [condition]}
+
+
+@pytest.mark.parametrize(
+    ("status", "answered"),
+    [
+        pytest.param({}, False, id="one that nobody has asked yet"),
+        pytest.param(synced(timedelta(minutes=1)), True, id="one that an earlier leader had an answer from"),
+        pytest.param(synced(timedelta(minutes=1), "False"), False, id="one that failed"),
+        pytest.param(synced(timedelta(days=1)), False, id="one that answered long ago"),
+    ],
+)
+def test_a_new_leader_knows_which_registries_have_answered(field, status, answered):
+    asked = []
+
+    async def ask(_place, request, *, proven, **_):
+        asked.append(proven)
+        return request()
+
+    field.registries._access.lists.ask = ask
+    field.api.objects["trialregistries", "default"]["status"] = status
+
+    asyncio.run(field.tick())
+
+    assert asked == [answered]
+
+
+def test_a_registry_that_a_trial_waits_for_is_asked_before_others(field):
+    field.trial("a")
+    (key,) = field.store.all_keys()
+    asked = []
+
+    async def ask(_place, request, *, wanted, sent, **_):
+        asked.append(wanted)
+        sent()
+        return request()
+
+    field.registries._access.lists.ask = ask
+    field.store.registries.want(field.store.trial("lab", "a"), key, datetime.now(UTC))
+    asyncio.run(field.tick())
+
+    assert asked == [True]
+
+
+def test_what_counts_is_when_the_request_went_out(field):
+    field.trial("a")
+    field.times = {"a": FAR}
+    (key,) = field.store.all_keys()
+    looks = []
+
+    async def ask(_place, request, *, queued, sent, **_):
+        queued(7)
+        looks.extend(field.store.registries.looks(field.store.trials_in("lab")).values())
+        await asyncio.sleep(0.05)
+        sent()
+        return request()
+
+    field.registries._access.lists.ask = ask
+    field.store.registries.want(field.store.trial("lab", "a"), key, datetime.now(UTC))
+    asyncio.run(field.tick())
+
+    looks.extend(field.store.registries.looks(field.store.trials_in("lab")).values())
+    waiting, answered = looks
+    assert waiting.queued.value == 7
+    assert answered.queued is None
+    assert answered.answered == answered.sent
+    assert answered.sent - waiting.queued.time >= timedelta(seconds=0.05)
 
 
 def test_imports_are_remembered_batch_by_batch_and_their_removal_is_noticed(field):

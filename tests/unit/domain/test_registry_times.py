@@ -154,6 +154,39 @@ def test_a_registry_is_waited_for_no_longer_than_the_start_is_allowed():
     assert steps(decide(before, at(0.8))) == ["CreatePod"]
 
 
+def queued(second: float, **more: Any) -> dict[str, Any]:
+    return wanted(second, queued=Observation(63, at(second)), **more)
+
+
+def test_a_start_waits_for_a_registry_whose_turn_has_not_come():
+    made = known_at(T, startingDeadlineSeconds=20)
+    before = slot(made, engine=engine(made), **queued(-5))
+
+    assert (decide(before, at(1)).actions, decide(before, at(1)).wake_at) == ((), at(6))
+    assert decide(before, at(17)).wake_at == at(19.8)
+    assert steps(decide(before, at(19.8))) == ["CreatePod"]
+
+
+def test_a_registry_has_its_time_from_when_the_request_went_out():
+    before = due(**wanted(-5, sent=at(0)))
+
+    assert decide(before, at(1)).wake_at == at(5)
+    assert steps(decide(before, at(5))) == ["CreatePod"]
+
+
+def test_a_registry_that_was_not_asked_in_time_is_not_called_silent():
+    decision = decide(due(pod=pod(), **queued(-5)), at(120))
+    (told_why,) = [a.message for a in decision.actions if isinstance(a, RecordEvent) and a.warning]
+    assert told_why.endswith("it was not asked in time, 63 requests to other registries are under way")
+
+
+def test_a_miss_waits_only_so_long_for_the_turn_of_its_registry():
+    before = slot(known_at(T), **queued(199))
+
+    assert decide(before, at(200)).wake_at == at(224)
+    assert shown(decide(before, at(224)), "Succeeded") == ("False", "Missed")
+
+
 @pytest.mark.parametrize("suspend", [False, True])
 def test_a_trial_is_missed_only_by_a_time_that_was_read_lately(suspend):
     made = known_at(T, suspend=suspend)

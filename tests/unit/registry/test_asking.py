@@ -10,7 +10,7 @@ import pytest
 from lcm_operator.registry.asking import Bounds, Slots
 from lcm_operator.registry.errors import RegistryError, Unreachable
 
-BOUNDS = Bounds(total=5, unproven=4, unproven_of_a_namespace=3)
+BOUNDS = Bounds(unproven=4, proven=5, wanted=6, total=7)
 
 
 class Hanging:
@@ -32,9 +32,11 @@ def hanging() -> Iterator[Hanging]:
     made.over.set()
 
 
-async def begin(slots: Slots, hanging: Hanging, namespace: str, count: int) -> list[asyncio.Task[None]]:
+async def begin(
+    slots: Slots, hanging: Hanging, namespace: str, count: int, *, wanted: bool = False
+) -> list[asyncio.Task[None]]:
     asking = [
-        asyncio.create_task(slots.ask((namespace, f"bad-{number}"), hanging, proven=False))
+        asyncio.create_task(slots.ask((namespace, f"bad-{number}"), hanging, proven=False, wanted=wanted))
         for number in range(count)
     ]
     await asyncio.sleep(0.05)
@@ -84,7 +86,7 @@ def test_whoever_waits_gets_the_slot_that_is_given_back(hanging: Hanging):
 
 def test_a_request_that_hangs_beyond_its_time_is_reported_and_not_repeated(hanging: Hanging):
     async def scenario() -> None:
-        slots = Slots(Bounds(5, 5, 5, longest_seconds=0.05))
+        slots = Slots(Bounds(5, 5, 5, 5, longest_seconds=0.05))
         for why in ("hangs for 0.05 s", "an earlier request still hangs"):
             with pytest.raises(Unreachable, match=why):
                 await slots.ask(("lab", "bad"), hanging, proven=True)
@@ -122,3 +124,68 @@ def test_whoever_gives_up_waiting_leaves_no_slot_taken(hanging: Hanging):
         return await answers(slots, "bad", proven=False)()
 
     assert asyncio.run(scenario()) == "list"
+
+
+@pytest.mark.parametrize("proven", [False, True])
+def test_one_that_a_trial_waits_for_is_asked_though_others_hang(hanging: Hanging, proven: bool):
+    async def scenario() -> str:
+        slots = Slots(BOUNDS)
+        for namespace in ("a", "b", "c", "d"):
+            await begin(slots, hanging, namespace, 10)
+        asked = slots.ask(("good", "good"), lambda: "list", proven=proven, wanted=True)
+        return await asyncio.wait_for(asked, 1)
+
+    assert asyncio.run(scenario()) == "list"
+
+
+def test_one_in_the_queue_is_asked_at_once_when_a_trial_waits_for_it(hanging: Hanging):
+    async def scenario() -> tuple[str, list[int]]:
+        slots, queued = Slots(BOUNDS), list[int]()
+        for namespace in ("a", "b", "c", "d"):
+            await begin(slots, hanging, namespace, 10)
+        sent: list[str] = []
+        request = slots.ask(
+            ("good", "good"),
+            lambda: "list",
+            proven=False,
+            queued=queued.append,
+            sent=lambda: sent.append("sent"),
+        )
+        asking = asyncio.create_task(request)
+        await asyncio.sleep(0.05)
+        assert sent == []
+        slots.hurry(("good", "good"))
+        answer = await asyncio.wait_for(asking, 1)
+        assert sent == ["sent"]
+        return answer, queued
+
+    assert asyncio.run(scenario()) == ("list", [4])
+
+
+def test_hanging_ones_that_trials_wait_for_leave_room_for_others(hanging: Hanging):
+    async def scenario() -> str:
+        slots = Slots(BOUNDS)
+        for namespace in ("a", "b"):
+            await begin(slots, hanging, namespace, 20, wanted=True)
+        asked = slots.ask(("good", "good"), lambda: "list", proven=True, wanted=True)
+        return await asyncio.wait_for(asked, 1)
+
+    assert asyncio.run(scenario()) == "list"
+
+
+def test_namespaces_take_turns_however_many_registries_each_has():
+    order: list[str] = []
+
+    async def scenario() -> None:
+        slots = Slots(Bounds(1, 1, 1, 1))
+        asked = [("many", f"r{number}") for number in range(20)] + [("few", "r0"), ("few", "r1")]
+
+        def request(place: tuple[str, str]) -> Callable[[], None]:
+            return lambda: order.append(place[0])
+
+        await asyncio.gather(*(slots.ask(place, request(place), proven=False) for place in asked))
+
+    asyncio.run(scenario())
+
+    assert order[:5] == ["many", "few", "many", "few", "many"]
+    assert len(order) == 22
