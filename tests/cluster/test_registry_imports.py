@@ -2,6 +2,7 @@
 
 import signal
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 from tests.cluster.operator_stage import Trial, nap
 from tests.cluster.registry_stage import FAR, Field
@@ -29,6 +30,42 @@ def test_nothing_that_is_imported_hangs_without_an_operator_or_comes_back(field:
 
     field.until_asked_again()
     assert field.names() == {"other"}
+    stage.until(registry, lambda status: status.get("ignored") == ["survey"])
+
+
+def test_one_that_is_deleted_without_an_operator_and_moved_stays_away(field: Field):
+    """Its start time passes before an operator runs again, and the registry gives it another."""
+    stage, start = field.stage, datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=15)
+    field.tells(survey=start.isoformat())
+    registry = field.serve(**{"import": "All"})
+    stage.until(registry, lambda status: len(status.get("imports", [])) == 1)
+
+    stage.cluster.stop("operator")
+    Trial.objects(stage.api, namespace=stage.namespace).get_by_name("survey").delete()
+    stage.wait(lambda: datetime.now(UTC) > start)
+    field.tells(survey=FAR)
+    stage.cluster.up(find_programs(print))
+
+    stage.until(registry, lambda status: status.get("ignored") == ["survey"])
+    field.until_asked_again()
+    assert field.names() == set()
+
+
+def test_one_that_is_cancelled_and_kept_for_its_time_stays_away(field: Field):
+    stage, start = field.stage, datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=10)
+    field.tells(survey=start.isoformat())
+    spec = {"activities": [nap()], "ttlSecondsAfterFinished": 1, "startingDeadlineSeconds": 0}
+    registry = field.serve(**{"import": "All", "trialTemplate": spec})
+    stage.wait(lambda: field.names() == {"survey"})
+    survey = Trial.objects(stage.api, namespace=stage.namespace).get_by_name("survey")
+
+    stage.annotate(survey, delete="d1")
+    stage.until(survey, lambda status: status.get("phase") == "Cancelled")
+    field.tells(survey=FAR)
+    stage.wait(lambda: field.names() == set())
+
+    field.until_asked_again()
+    assert field.names() == set()
     stage.until(registry, lambda status: status.get("ignored") == ["survey"])
 
 

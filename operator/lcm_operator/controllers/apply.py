@@ -25,7 +25,7 @@ from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.controllers.unreadable import LET_GO, end_unreadable
 from lcm_operator.domain import actions as act
-from lcm_operator.domain.importing import release
+from lcm_operator.domain.importing import Fate, Note, expiry, importer, release
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.registry_times import read_by_creator
 from lcm_operator.domain.snapshot import Absent, Problem
@@ -58,6 +58,7 @@ class Apply:
         match action:
             case act.DeleteTrial(trial=trial):
                 await self._confirm_engine(key)
+                await self._note_import(trial, expiry(trial))  # before: afterwards nobody might know
                 await self._delete_as_seen(TRIALS, trial.metadata)
                 await self.read(key, {trial.metadata.name})
             case act.CreateEngine(manifest=manifest):
@@ -345,14 +346,18 @@ class Apply:
             resource, metadata.namespace, metadata.name, patch, subresource="status"
         )
 
+    async def _note_import(self, trial: Trial, note: Note | None) -> None:
+        registry = importer(trial)
+        if note is not None and registry is not None:
+            await self._imports.note(registry, note)
+
     async def _release_import(self, trial: Trial) -> None:
         metadata = trial.metadata
         start = start_time(trial) or value_of(read_by_creator(trial))
         ahead = start is not None and start > self._clock.now() and outcome(trial) is None
         if trial.spec.registry_ref is not None and start is not None and ahead:
-            registry = (metadata.namespace, trial.spec.registry_ref.name)
-            deleted = metadata.deletion_timestamp is not None
-            await self._imports.note(registry, trial.trial_id, start, deleted=deleted)
+            fate: Fate = "Deleted" if metadata.deletion_timestamp is not None else "Imported"
+            await self._note_import(trial, Note(trial.trial_id, fate, start))
         try:
             raw = await self._client.merge_patch(TRIALS, metadata.namespace, metadata.name, release(trial))
         except NotFound:

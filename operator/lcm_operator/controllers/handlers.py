@@ -36,7 +36,7 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries
         raw, metadata = event["object"], event["object"]["metadata"]
         if event["type"] == _GONE:
             reconciler.lose_trial(metadata["namespace"], metadata["name"], metadata["uid"])
-            registries.trial_removed(raw)
+            await registries.trial_removed(raw)
         else:
             reconciler.take_trial(raw)
 

@@ -19,12 +19,15 @@ from lcm_operator import logs
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import Malformed, parse
+from lcm_operator.api.trial import Trial
+from lcm_operator.controllers.import_memory import ImportMemory
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registry_look_ups import LookUps
 from lcm_operator.controllers.registry_pull import Access, Pull, Refused
 from lcm_operator.controllers.registry_status import RegistryStatus
 from lcm_operator.controllers.registry_times import Place
 from lcm_operator.controllers.registry_writes import NotLeadingError
+from lcm_operator.domain.importing import importer, removal
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, NotFound
 from lcm_operator.kube.resources import TRIAL_REGISTRIES
@@ -73,6 +76,7 @@ class Registries:
         self._elapsed, self._now = reconciler.clock.elapsed, reconciler.clock.now
         status = RegistryStatus(client, reconciler.tell, reconciler.clock.now)
         self._access = Access(client, reconciler, status, may_act, Slots(_LISTS), Slots(_LOOK_UPS))
+        self._imports = ImportMemory(client)
         self._courses: dict[str, _Course] = {}
         self._known: dict[str, Place] = {}
         self._store.registries.call = self._called
@@ -106,12 +110,25 @@ class Registries:
         if (namespace, name) not in self._known.values():
             self._store.registries.forget((namespace, name))
 
-    def trial_removed(self, raw: Mapping[str, Any]) -> None:
-        """Have the removal of an imported Trial noted that has not started: its registry is asked."""
-        metadata, started = raw["metadata"], "startedTime" in raw.get("status", {})
-        imported_by = (metadata.get("annotations") or {}).get(names.ANNOTATION_IMPORTED_BY)
-        if imported_by is not None and not started and self._may_act():
-            self._store.registries.ask((metadata["namespace"], imported_by))
+    async def trial_removed(self, raw: Mapping[str, Any]) -> None:
+        """Note the removal of an imported Trial at once: its registry may be away.
+
+        If it can't be noted, the next list tells: `status.imports` has it, and there is no Trial.
+        """
+        try:
+            trial = parse(raw, Trial)
+        except Malformed:
+            return
+        place, note = importer(trial), removal(trial)
+        if place is None or note is None or not self._may_act():
+            return
+        try:
+            await self._imports.note(place, note)
+        except (ApiError, Malformed) as error:
+            namespace, name = place
+            log.warning("removal not noted", namespace=namespace, registry=name, error=error)
+        if note.fate != "Over":
+            self._store.registries.ask(place)
 
     def _drop(self, uid: str) -> None:
         course = self._courses.pop(uid, None)

@@ -147,13 +147,14 @@ class Pull:
             raise BadConnection(f"Secret {auth.secret_ref.name} can't be read: {error.message}") from error
 
     def _selection(self, now: datetime) -> Selection:
-        """Return which entries of the list matter: our Trials', and what could be imported."""
+        """Return which entries of the list matter: our Trials', what was and could be imported."""
         ids = {trial.trial_id for trial in self._trials()}
-        if self.registry.spec.import_ != "All":
-            return Selection(ids, others=0, after=now)
         spec, status = self.registry.spec, self.registry.status
+        also = importing.imported_before(self.registry) if status.imports else None
+        if spec.import_ != "All":
+            return Selection(ids, others=0, after=now, also=also)
         others = spec.import_limit + len(status.imports) + len(self._refused)
-        return Selection(ids | set(status.ignored), others=others, after=now)
+        return Selection(ids | set(status.ignored), others=others, after=now, also=also)
 
     def _trials(self) -> list[Trial]:
         return self._store.trials_in(self.place[0])

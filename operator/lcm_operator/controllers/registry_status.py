@@ -72,7 +72,7 @@ class RegistryStatus:
                 not_imported=result.not_imported,
                 failed=result.failed,
                 ignored=importing.ignored(now.status.ignored, result.removed, trials),
-                imports=importing.remember(now, trials, (), result.times, read),
+                imports=importing.remember(now, trials, (), result.times, read, complete=not listing.bad),
             )
 
         written = await self._write(registry, read, new, holds)
@@ -90,7 +90,7 @@ class RegistryStatus:
         """Note what was just imported. Raises ApiError, Malformed, NotLeadingError."""
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
-            imports = importing.remember(now, trials, made, times, self._now())
+            imports = importing.remember(now, trials, made, times, self._now(), complete=False)
             return replace(now.status, imports=imports)
 
         await self._write(registry, None, new, holds)

@@ -2,22 +2,25 @@
 
 `compare` takes the list and what is known of the namespace; `controllers.registry_pull` carries out what it
 returns. What was imported is remembered on the TrialRegistry, in `status.imports`: a digest and the start
-time for each Trial that has not started. One that is there and whose Trial is gone was deleted by somebody.
+time for each Trial that has not started, until the registry lists it no more. One that is there and whose
+Trial is gone was deleted by somebody, whatever its start time is now.
 """
 
 import base64
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
-from lcm_operator.api import names
-from lcm_operator.api.registry import TrialRegistry
+from msgspec.structs import replace
+
+from lcm_operator.api import names, reasons
+from lcm_operator.api.registry import TrialRegistry, TrialRegistryStatus
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.trial_status import outcome, start_time
+from lcm_operator.domain.trial_status import has_outcome, outcome, start_time
 
 MOST_REMEMBERED = 20_000
 _KEPT_IGNORED = 1000
@@ -40,7 +43,7 @@ class Changes:
     wanted: tuple[tuple[str, datetime], ...] = ()
     """What is to be imported, the soonest first; behind all others what was refused lately."""
     removed: tuple[str, ...] = ()
-    """Trial IDs that were imported before, lie ahead, and have no Trial as far as we know."""
+    """Trial IDs that were imported before, are listed, and have no Trial as far as we know."""
     beyond_limit: int = 0
     """How many more would be imported without spec.importLimit."""
 
@@ -63,13 +66,18 @@ def compare(
     if registry.spec.import_ != "All":
         return Changes(tuple(moved), tuple(resumed), tuple(lacking))
     passed_over = {*(trial.trial_id for trial in trials), *registry.status.ignored}
-    memory = remembered(registry.status.imports)
-    ahead = sorted(
-        ((trial_id, at) for trial_id, at in times.items() if at > now and trial_id not in passed_over),
+    listed = sorted(
+        ((trial_id, at) for trial_id, at in times.items() if trial_id not in passed_over),
         key=lambda entry: (refused.get(entry[0], _NEVER), entry[1]),
     )
-    removed = [trial_id for trial_id, _ in ahead if memory.get(digest(trial_id), now) > now]
-    wanted = [entry for entry in ahead if entry[0] not in set(removed)] if removed else ahead
+    was_imported = imported_before(registry)
+    gone = [entry for entry in listed if was_imported(entry[0])]
+    # What lies behind us takes no place of what lies ahead; it is remembered without.
+    free = max(0, _KEPT_IGNORED - len(registry.status.ignored))
+    behind = [trial_id for trial_id, at in gone if at <= now][:free]
+    removed = [*behind, *(trial_id for trial_id, at in gone if at > now)]
+    known = {trial_id for trial_id, _ in gone}
+    wanted = [(trial_id, at) for trial_id, at in listed if at > now and trial_id not in known]
     waiting = sum(is_imported(trial) and _waits(trial) for trial in own)
     room = max(0, registry.spec.import_limit - waiting)
     return Changes(
@@ -161,6 +169,72 @@ def release(trial: Trial) -> dict[str, Any]:
     return {"metadata": metadata}
 
 
+def imported_before(registry: TrialRegistry) -> Callable[[str], bool]:
+    """Return what says of a trial ID whether it stands in `status.imports`."""
+    memory = remembered(registry.status.imports)
+    return lambda trial_id: bool(memory) and digest(trial_id) in memory
+
+
+Fate = Literal["Imported", "Deleted", "DeletedIfRemembered", "Over"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """What has become of an import, to be noted on its TrialRegistry.
+
+    Deleted: it is not imported again. DeletedIfRemembered: so if it still stands in `status.imports`; our own
+    removal of a Trial that is over takes it out there first. Over: it is not remembered any more.
+    """
+
+    trial_id: str
+    fate: Fate
+    start: datetime | None = None
+
+
+def removal(trial: Trial) -> Note | None:
+    """Return what the end of a Trial says that is gone, whoever has deleted it; None: nothing."""
+    if not is_imported(trial):
+        return None
+    if has_outcome(trial, reasons.CANCELLED):
+        return Note(trial.trial_id, "Deleted")
+    if trial.status.started_time is not None:
+        return Note(trial.trial_id, "Over")
+    return Note(trial.trial_id, "Deleted" if outcome(trial) is None else "DeletedIfRemembered")
+
+
+def expiry(trial: Trial) -> Note | None:
+    """Return what is to be noted before the operator removes a Trial that was kept for its time."""
+    if not is_imported(trial):
+        return None
+    return Note(trial.trial_id, "Deleted" if has_outcome(trial, reasons.CANCELLED) else "Over")
+
+
+def importer(trial: Trial) -> tuple[str, str] | None:
+    """Return namespace and name of the TrialRegistry that a Trial was imported from."""
+    ref = trial.spec.registry_ref
+    name = trial.metadata.annotations.get(names.ANNOTATION_IMPORTED_BY) or (ref.name if ref else None)
+    return (trial.metadata.namespace, name) if name is not None else None
+
+
+def with_notes(status: TrialRegistryStatus, notes: Collection[Note]) -> TrialRegistryStatus:
+    """Return the status of a TrialRegistry with what was noted."""
+    memory, deleted = remembered(status.imports), []
+    for note in notes:
+        key = digest(note.trial_id)
+        if note.start is not None:
+            memory[key] = note.start
+        if note.fate == "Deleted" or (note.fate == "DeletedIfRemembered" and key in memory):
+            deleted.append(note.trial_id)
+        elif note.fate == "Over":
+            memory.pop(key, None)
+    imports = noted(memory, ())
+    return replace(
+        status,
+        ignored=ignored(status.ignored, deleted, ()) if deleted else status.ignored,
+        imports=status.imports if set(imports) == set(status.imports) else imports,
+    )
+
+
 def digest(trial_id: str) -> str:
     """Return what stands for a trial ID in `status.imports`."""
     full = hashlib.sha256(trial_id.encode()).digest()
@@ -183,19 +257,26 @@ def remember(
     made: Iterable[tuple[str, datetime]],
     times: Mapping[str, datetime],
     now: datetime,
+    *,
+    complete: bool,
 ) -> tuple[str, ...]:
-    """Return `status.imports` anew: what it was, what is imported and what was just `made`, as long as ahead.
+    """Return `status.imports` anew: what it was, what is imported and what was just `made`.
 
-    `trials`: all of the namespace. One that somebody has scheduled by hand is no import any more.
+    `trials`: all of the namespace. One that somebody has scheduled by hand is no import any more, nor one
+    that has started. `complete`: what `times` lacks is not listed. Only then is something forgotten that has
+    no Trial, and not before its start: the registry may give it another one.
     """
-    memory = remembered(registry.status.imports)
+    memory, there = remembered(registry.status.imports), set()
     for trial in trials:
-        start = times.get(trial.trial_id) or start_time(trial)
-        if not is_imported(trial):
-            memory.pop(digest(trial.trial_id), None)
+        key, start = digest(trial.trial_id), times.get(trial.trial_id) or start_time(trial)
+        there.add(key)
+        if not is_imported(trial) or (_is_of(trial, registry) and trial.status.started_time is not None):
+            memory.pop(key, None)
         elif start is not None and _is_of(trial, registry) and _waits(trial):
-            memory[digest(trial.trial_id)] = start
-    return noted({key: start for key, start in memory.items() if start > now}, made)
+            memory[key] = start
+    passed = {key for key, start in memory.items() if start <= now} - there if complete else set()
+    unlisted = passed - {digest(trial_id) for trial_id in times} if passed else passed
+    return noted({key: start for key, start in memory.items() if key not in unlisted}, made)
 
 
 def noted(memory: Mapping[str, datetime], made: Iterable[tuple[str, datetime]]) -> tuple[str, ...]:

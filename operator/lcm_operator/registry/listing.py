@@ -8,7 +8,7 @@ import codecs
 import heapq
 import json
 from array import array
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,12 +29,14 @@ _HASH_MASK = 2**64 - 1
 class Selection:
     """Which entries are kept: all of `ids`, and of the others the `others` soonest that start after `after`.
 
-    Of the others fewer are kept if their IDs have more than a million characters in all.
+    Those of which `also` says so are kept as if they were of `ids`. Of the others fewer are kept if their IDs
+    have more than a million characters in all.
     """
 
     ids: Collection[str] = frozenset()
     others: int = MOST_ENTRIES
     after: datetime | None = None
+    also: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,8 @@ class _Kept:
         """Of every entry that is not of `ids`: which of two with one ID came first is seen at the end."""
 
     def add(self, entry: Entry) -> None:
-        if entry.id in self._selection.ids:
+        also = self._selection.also
+        if entry.id in self._selection.ids or (also is not None and also(entry.id)):
             self._own.setdefault(entry.id, (len(self._hashes), entry))
         elif self._selection.others:
             number = len(self._hashes)

@@ -30,6 +30,7 @@ from lcm_operator.domain.actions import (
     UnholdEngine,
     WriteTrial,
 )
+from lcm_operator.domain.importing import noted
 from lcm_operator.domain.plans import resolve_engine
 from lcm_operator.domain.pods import engine_lease, engine_pod
 from lcm_operator.domain.snapshot import Absent, Pod, Settings
@@ -397,6 +398,29 @@ def test_an_engine_whose_trial_was_latched_unseen_is_not_deleted(stage):
         stage.does(DeleteEngine(engine))
     assert "deletionTimestamp" not in stage.api.get("trialengines", "example")["metadata"]
     assert stage.store.snapshot(KEY).trials[0].status.started_time == T
+
+
+@pytest.mark.parametrize(
+    ("reason", "ignored", "imports"),
+    [("Cancelled", ["example"], 1), ("Missed", [], 0)],
+)
+def test_what_becomes_of_an_import_is_noted_before_it_is_removed(stage, reason, ignored, imports):
+    (entry,) = noted({}, [("example", T)])
+    spec = {"url": "http://registry", "import": "All"}
+    registry = {"metadata": {"name": "default"}, "spec": spec, "status": {"imports": [entry]}}
+    stage.api.create("trialregistries", registry)
+    since = {"message": "", "lastTransitionTime": rfc3339(T)}
+    over = {"type": "Succeeded", "status": "False", "reason": reason} | since
+    metadata = {"name": "example", "annotations": {"lcm.5gdrones.eu/imported-by": "default"}}
+    spec = {"registryRef": {"name": "default"}, "activities": [nap("one")]}
+    stage.api.create("trials", {"metadata": metadata, "spec": spec, "status": {"conditions": [over]}})
+    stage.store.put_trial(stage.api.get("trials", "example"))
+
+    stage.does(DeleteTrial(stage.store.snapshot(KEY).trials[0]))
+
+    status = stage.api.get("trialregistries", "default")["status"]
+    assert (list(status.get("ignored", [])), len(status.get("imports", []))) == (ignored, imports)
+    assert stage.api.find("trials", "example") is None
 
 
 def test_what_is_deleted_is_known_to_be_gone(stage):

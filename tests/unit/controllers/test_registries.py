@@ -379,6 +379,54 @@ def test_imports_are_remembered_batch_by_batch_and_their_removal_is_noticed(fiel
     assert ("trials", "t5") not in field.api.objects
 
 
+def gone(field: Field, name: str, **status: Any) -> Raw:
+    """Delete a Trial and return what the watch tells of it."""
+    raw = field.api.objects.pop(("trials", name)) | {"status": status}
+    field.store.drop_trial("lab", name, raw["metadata"]["uid"])
+    return raw
+
+
+def ended(reason: str) -> Raw:
+    since = "2026-11-24T09:00:00Z"
+    told = {"type": "Succeeded", "status": "False", "reason": reason, "message": ""}
+    return {"conditions": [told | {"lastTransitionTime": since}]}
+
+
+@pytest.mark.parametrize("status", [{}, ended("Cancelled")])
+def test_a_removal_is_noted_while_the_registry_is_away(field, status):
+    field.times = {"a": FAR}
+    asyncio.run(field.tick())
+
+    asyncio.run(field.registries.trial_removed(gone(field, "a", **status)))
+
+    assert list(field.status["ignored"]) == ["a"]
+
+
+def test_a_trial_that_was_missed_and_kept_for_its_time_is_not_taken_for_deleted(field):
+    field.times = {"a": FAR}
+    asyncio.run(field.tick())
+    field.api.objects["trialregistries", "default"]["status"]["imports"] = []  # as it is taken out before
+
+    asyncio.run(field.registries.trial_removed(gone(field, "a", **ended("Missed"))))
+
+    assert "ignored" not in field.status
+
+
+def test_one_that_was_deleted_unseen_is_not_imported_when_it_is_moved(field):
+    """Nobody saw the removal, and the start time that was remembered has passed."""
+    field.times = {"a": FAR}
+    asyncio.run(field.tick())
+    gone(field, "a")
+    (known,) = field.status["imports"]
+    field.status["imports"] = [f"{known.partition('/')[0]}/1000"]
+    field.registries._courses.clear()
+
+    asyncio.run(field.tick())
+
+    assert list(field.status["ignored"]) == ["a"]
+    assert ("trials", "a") not in field.api.objects
+
+
 def test_an_import_that_the_watch_has_not_shown_yet_is_not_taken_for_removed(field):
     field.times = {"a": FAR}
     asyncio.run(field.tick())

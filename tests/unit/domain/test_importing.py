@@ -152,26 +152,107 @@ def test_one_that_was_imported_and_is_gone_was_removed_by_somebody():
     assert (changes.removed, [trial_id for trial_id, _ in changes.wanted]) == (("a",), ["b"])
 
 
-def test_one_whose_start_has_passed_is_imported_again_when_it_lies_ahead():
-    """It was removed by its TTL, or when nothing depended on it any more."""
-    changes = compare(registry(imports=(entry("a", at(-7200)),)), {"a": LATER})
+def test_one_that_was_deleted_is_not_imported_at_a_time_that_came_later():
+    changes = compare(registry(imports=(entry("a", at(-7200)),)), {"a": LATER, "b": LATER})
 
-    assert (changes.removed, [trial_id for trial_id, _ in changes.wanted]) == ((), ["a"])
+    assert (changes.removed, [trial_id for trial_id, _ in changes.wanted]) == (("a",), ["b"])
+
+
+def test_one_that_was_deleted_is_noticed_when_its_start_has_passed():
+    changes = compare(registry(imports=(entry("a", at(-7200)),)), {"a": at(-7200), "b": at(-7200)})
+
+    assert (changes.removed, changes.wanted) == (("a",), ())
+
+
+def test_what_has_passed_takes_no_place_of_what_is_ignored():
+    """More than are kept would change places with each list."""
+    full = tuple(f"t{number}" for number in range(1000))
+    imports = (entry("past", at(-7200)), entry("ahead", LATER))
+
+    changes = compare(registry(ignored=full, imports=imports), {"past": at(-7200), "ahead": LATER})
+
+    assert changes.removed == ("ahead",)
 
 
 # --- what is remembered
 
 
-def remember(of: TrialRegistry, *trials: Trial, made=(), times=None) -> set[str]:
-    return set(importing.remember(of, trials, made, times or {}, NOW))
+def remember(of: TrialRegistry, *trials: Trial, made=(), times=None, complete=True) -> set[str]:
+    return set(importing.remember(of, trials, made, times or {}, NOW, complete=complete))
 
 
-def test_imports_are_remembered_until_their_start():
+def test_imports_are_remembered_until_their_start_and_until_the_list_lacks_them():
     before = registry(imports=(entry("gone", LATER), entry("passed", at(-7200))))
 
     after = remember(before, imported("there"), known("by-hand"), made=[("new", LATER)])
 
     assert after == {entry("gone", LATER), entry("there", SOON), entry("new", LATER)}
+
+
+@pytest.mark.parametrize(
+    ("trials", "times", "complete"),
+    [
+        pytest.param((), {"a": at(-7200)}, True, id="is still listed"),
+        pytest.param((), {}, False, id="may be among what could not be read"),
+        pytest.param((imported("a", status=over("Cancelled")),), {}, True, id="was cancelled"),
+        pytest.param((imported("a", status=over()),), {}, True, id="was missed"),
+    ],
+)
+def test_one_whose_start_has_passed_is_remembered_if_it(trials, times, complete):
+    before = registry(imports=(entry("a", at(-7200)),))
+
+    assert remember(before, *trials, times=times, complete=complete) == {entry("a", at(-7200))}
+
+
+def test_one_that_has_started_is_forgotten():
+    before = registry(imports=(entry("a", LATER),))
+
+    assert remember(before, imported("a", status={"started_time": T}), times={"a": LATER}) == set()
+
+
+CANCELLED, MISSED = over("Cancelled"), over("Missed")
+
+
+@pytest.mark.parametrize(
+    ("found", "when_gone", "when_kept_for_its_time"),
+    [
+        pytest.param(imported("a"), "Deleted", "Over", id="waits"),
+        pytest.param(imported("a", status=CANCELLED), "Deleted", "Deleted", id="cancelled"),
+        pytest.param(
+            imported("a", status=CANCELLED | {"started_time": T}), "Deleted", "Deleted", id="stopped"
+        ),
+        pytest.param(imported("a", status=MISSED), "DeletedIfRemembered", "Over", id="missed"),
+        pytest.param(imported("a", status={"started_time": T}), "Over", "Over", id="started"),
+        pytest.param(known("a"), None, None, id="no import"),
+    ],
+)
+def test_what_is_noted_of_a_trial_that_is_gone_or_removed(found, when_gone, when_kept_for_its_time):
+    gone, expired = importing.removal(found), importing.expiry(found)
+
+    assert (gone and gone.fate, expired and expired.fate) == (when_gone, when_kept_for_its_time)
+
+
+@pytest.mark.parametrize(
+    ("fate", "ignored", "imports"),
+    [
+        ("Deleted", ("x", "a", "new"), {"a", "b"}),
+        ("DeletedIfRemembered", ("x", "a"), {"a", "b"}),
+        ("Over", ("x",), {"b"}),
+    ],
+)
+def test_what_is_noted_of_imports(fate, ignored, imports):
+    before = registry(ignored=("x",), imports=(entry("a", SOON), entry("b", LATER))).status
+
+    after = importing.with_notes(before, [importing.Note("a", fate), importing.Note("new", fate)])
+
+    assert after.ignored == ignored
+    assert importing.remembered(after.imports).keys() == {importing.digest(each) for each in imports}
+
+
+def test_a_note_that_says_nothing_new_changes_nothing():
+    before = registry(ignored=("a", "b")).status
+
+    assert importing.with_notes(before, [importing.Note("c", "Over")]) == before
 
 
 def test_a_move_is_remembered_and_what_is_over_is_not():

@@ -59,6 +59,16 @@ def test_nothing_else_is_kept_where_only_own_trials_matter():
     assert ([found.id for found in listing.entries], listing.total, listing.left_out) == (["mine"], 2, 0)
 
 
+@pytest.mark.parametrize("others", [0, 5])
+def test_what_is_wanted_by_more_than_its_id_is_kept_whenever_it_starts(others):
+    selection = Selection({"mine"}, others=others, after=NOW, also=lambda trial_id: trial_id == "known")
+
+    listing = read_list(reply(entry("known", -9), entry("past", -1), entry("known", 5)), selection)
+
+    assert [(found.id, found.start_time < NOW) for found in listing.entries] == [("known", True)]
+    assert listing.left_out == 0
+
+
 def test_long_ids_are_kept_up_to_a_bound_and_the_rest_is_counted():
     many = 2 * 1_000_000 // 250
     listing = read_list(reply(*(entry(f"{number:0250}", number) for number in range(many))))
