@@ -455,8 +455,8 @@ def test_starts_that_are_seen_to_hang_at_the_dry_run_leave_workers_at_once(clock
         for key in hanging:
             queue.add(key, ROUTINE)
         checked = []
-        for _ in range(3):
-            checked += await all_taken(queue, most=module.WORKERS)
+        while taken_now := await all_taken(queue, most=module.WORKERS):
+            checked += taken_now
             clock.seconds += 5
         for key in checked:
             queue.done(key)
