@@ -8,6 +8,7 @@ Attempts never overlap: the write that begins attempt n+1 is made only once noth
 more (`domain.attempt_end`).
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lcm_operator.api import conditions, reasons
@@ -36,6 +37,7 @@ from lcm_operator.domain.outcome import (
     judge_life,
     plan_is_through,
 )
+from lcm_operator.domain.plan_change import plan_taken
 from lcm_operator.domain.release import is_held, is_owed, release_events
 from lcm_operator.domain.requests import REMOVAL_BEGUN, Request, answer, open_deletes, open_restores
 from lcm_operator.domain.restore import begin_again, decide_grant, decide_restore
@@ -55,12 +57,14 @@ def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     engine, reference = snapshot.engine, trial.status.engine_ref
     if engine is None or reference is None or engine.metadata.uid != reference.uid:
         return decide_lost(snapshot, trial, now)
+    if (taken := plan_taken(engine, trial, now)) is not None:
+        return taken
     if deletes := open_deletes(trial, engine):
         return _delete(trial, engine, deletes, now)
     if engine.status.pod_ref is None and engine.status.stop is None and not _is_settled(engine):
         refused = refused_for_good(snapshot, trial, engine)
         if refused is not None:
-            return _finish(trial, engine, engine, refused, now)
+            return _give_up(trial, engine, refused, now)
         return decide_grant(snapshot, trial, engine, now)
     if open_restores(trial, engine):
         return _shown(decide_restore(snapshot, trial, engine, now), snapshot, trial, engine, now)
@@ -161,6 +165,17 @@ def _finish(trial: Trial, engine: TrialEngine, noted: TrialEngine, found: Outcom
     return act(WriteEngine(engine, status), *release_events(trial, engine, status))
 
 
+def _give_up(trial: Trial, engine: TrialEngine, refused: Outcome, now: datetime) -> Decision:
+    """Return the write of the outcome of an attempt that was refused for too long.
+
+    The checkpoint is judged first: where the plan was through before, it has succeeded, and stays so.
+    """
+    if not plan_is_through(engine):
+        return _finish(trial, engine, engine, refused, now)
+    message = f"{THROUGH.message}; {refused.message}"
+    return _finish(trial, engine, engine, replace(THROUGH, message=message), now)
+
+
 def _after_stop(engine: TrialEngine) -> Outcome:
     """Return the outcome of an attempt that was told to stop: a plan that is through has succeeded."""
     if plan_is_through(engine):
@@ -202,7 +217,7 @@ def _await_next(
 def _after_failure(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:
     """Return what is left to do for an engine that has failed: its pod, its report, a late disruption."""
     reason, granted = conditions.reason(engine.status.conditions, reasons.SUCCEEDED), engine.status.pod_ref
-    if reason == reasons.ENGINE_NOT_GRANTED and granted is None:
+    if reason in (reasons.ENGINE_NOT_GRANTED, reasons.COMPLETED) and granted is None:
         return end_pod(snapshot, engine, now)
     if granted is None or (granted.end_time is not None and reason in _LIFELESS):
         return None

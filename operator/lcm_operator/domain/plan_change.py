@@ -1,21 +1,24 @@
 """A restore with a repaired plan: what the plan is now, and whether an engine may go on by it. Pure.
 
-    spec ──request, podRef off──> status.pendingPlan ──spec replaced──> generations fit ──grant──> answered
+    spec ──request, podRef off──> status.pendingPlan ──spec replaced──> generations fit ──> answered ──> grant
 
 Plan, parameters and engine settings are those of the Trial and its TrialPlan, read for this very request.
 """
 
+from datetime import datetime
+
 import msgspec
 
-from lcm_operator.api import names
+from lcm_operator.api import names, reasons
 from lcm_operator.api.engine import ActivityStatus, PendingPlan, PendingRequest, TrialEngine, TrialEngineSpec
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.actions import Decision, LookUpPlan, act
+from lcm_operator.domain.actions import Decision, LookUpPlan, RecordEvent, WriteEngine, act
 from lcm_operator.domain.granting import attempt_of
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.outcome import is_passed
 from lcm_operator.domain.plans import resolve_spec
-from lcm_operator.domain.requests import Request
+from lcm_operator.domain.release import has_begun, unreleased, with_release
+from lcm_operator.domain.requests import Request, answer, pending_requests
 from lcm_operator.domain.snapshot import Problem, Snapshot
 
 _KEPT_REQUESTS = 20
@@ -88,6 +91,38 @@ def misfit(engine: TrialEngine, spec: TrialEngineSpec) -> str:
                 "which has succeeded"
             )
     return ""
+
+
+def dropped_release(engine: TrialEngine, spec: TrialEngineSpec) -> str:
+    """Return why `spec` would drop a release that is owed still; nothing if it doesn't.
+
+    What was begun may hold what only `finally` frees: that must not disappear with the plan that frees it.
+    """
+    if not has_begun(engine.status):
+        return ""
+    kept = {activity.name for activity in spec.finally_}
+    for release in unreleased(engine, engine.status):
+        if release.name not in kept:
+            return f"restore-plan: release {release.name!r} is still owed and must stay in finally"
+    return ""
+
+
+def plan_taken(engine: TrialEngine, owner: Trial | None, now: datetime) -> Decision | None:
+    """Return the write that answers those who asked for the plan which the spec has by now; None without.
+
+    From here on the request is done: what keeps the attempt from its pod is no refusal of the request.
+    """
+    status, spec = engine.status, engine.spec
+    if status.pending_plan is None or is_plan_due(engine):
+        return None
+    begins = status.attempts[-1].from_activity or "the end"
+    message = (
+        f"attempt {attempt_of(engine)} begins at {begins} with the plan of generation {spec.plan_generation}"
+    )
+    kept = msgspec.structs.replace(status, pending_plan=None, activities=kept_progress(engine))
+    answered = answer(kept, pending_requests(status), "Done", message, now)
+    event = RecordEvent(owner or engine, reasons.RESTORED, message)
+    return act(WriteEngine(engine, with_release(engine, answered, now)), event)
 
 
 def carried(engine: TrialEngine, spec: TrialEngineSpec) -> TrialEngine:

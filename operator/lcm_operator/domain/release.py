@@ -161,7 +161,8 @@ def _fault(activity: ActivityStatus) -> Unreleased | None:
         return Unreleased(name, reasons.FINALLY_TIMED_OUT, f"{begun}: {why}")
     if state == "Running" or activity.start_time is not None:
         return Unreleased(name, reasons.FINALLY_TIMED_OUT, "begun, but its pod ended before it did")
-    return Unreleased(name, reasons.FINALLY_NOT_RUN, "never begun")
+    since = "never begun" if activity.run == 1 else "not begun again since the restore"
+    return Unreleased(name, reasons.FINALLY_NOT_RUN, since)
 
 
 def _all(engine: TrialEngine) -> str:

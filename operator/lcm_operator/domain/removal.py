@@ -30,6 +30,7 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.attempt_end import has_ended, noted_end
 from lcm_operator.domain.mirroring import mirror
 from lcm_operator.domain.outcome import THROUGH, Outcome, plan_is_through
+from lcm_operator.domain.plan_change import plan_taken
 from lcm_operator.domain.release import is_held, release_events, release_of, with_release
 from lcm_operator.domain.requests import (
     REMOVAL_BEGUN,
@@ -80,6 +81,8 @@ def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None,
 
 def _end(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Decision | None:
     """Return the next step until no engine can act any more and nothing is left to release; None then."""
+    if (taken := plan_taken(engine, owner, now)) is not None:
+        return taken
     stop = engine.status.stop
     if not was_granted(engine) and not _is_cancelled(engine):
         return end_pod(snapshot, engine, now)

@@ -3,7 +3,7 @@
     granted or over ──old pod has ended, last checkpoint read──> attempt + 1, answered in the same write
     not granted yet ──from an activity──> the checkpoint is reset, answered in the same write
            └──────────plain──> answered by the grant (Merged)
-    with a new plan ──as above──> attempt + 1, pendingPlan ──> spec replaced ──> answered by the grant
+    with a new plan ──as above──> attempt + 1, pendingPlan ──> spec replaced ──> answered ──> grant
 
 Attempts never overlap: the write that begins attempt n+1 is made only after the pod of attempt n has ended.
 """
@@ -14,11 +14,10 @@ from datetime import datetime
 import msgspec
 
 from lcm_operator.api import reasons
-from lcm_operator.api.engine import TrialEngine, TrialEngineSpec, TrialEngineStatus
+from lcm_operator.api.engine import TrialEngine, TrialEngineSpec
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     Decision,
-    GrantEngine,
     HoldEngine,
     RecordEvent,
     ReplaceSpec,
@@ -28,19 +27,19 @@ from lcm_operator.domain.actions import (
 )
 from lcm_operator.domain.granting import attempt_of, give_grant
 from lcm_operator.domain.mirroring import mirror
-from lcm_operator.domain.outcome import Outcome
+from lcm_operator.domain.outcome import Outcome, is_passed, plan_is_through
 from lcm_operator.domain.plan_change import (
     carried,
     change_note,
+    dropped_release,
     is_plan_due,
     is_same_version,
-    kept_progress,
     look_up_plan,
     misfit,
     pending_plan,
     spec_now,
 )
-from lcm_operator.domain.release import must_be_held
+from lcm_operator.domain.release import must_be_held, release_events
 from lcm_operator.domain.requests import answer, pending_requests
 from lcm_operator.domain.restore_requests import (
     Restores,
@@ -124,16 +123,14 @@ def decide_grant(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: dat
         return begin_again(snapshot, trial, engine, now, reason=course.reason, course=course)
     if course.restores.is_demanding and attempt_of(engine) > 1:
         return _rewind(trial, engine, course.restores, now)
-    status, event = _with_plan_taken(trial, engine, now)
     met = f"met by attempt {attempt_of(engine)}, which had not begun yet"
-    status = answer(status, course.restores.requests, "Merged", met, now)
+    status = answer(engine.status, course.restores.requests, "Merged", met, now)
     granting = give_grant(snapshot, engine, status, now)
     if attempt_of(engine) > 1 or not granting.actions:
         mirrored = mirror(snapshot, trial, engine, now)
         if mirrored:
             return act(*mirrored, urgency=Urgency.FOLLOW)
-    granted = any(isinstance(action, GrantEngine) for action in granting.actions)
-    return act(*granting.actions, *event, urgency=granting.urgency) if granted else granting
+    return granting
 
 
 def _course(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Course | Decision:
@@ -150,6 +147,8 @@ def _course(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime
         restores = judged(trial, engine, on_current_plan=True)
         return refuse(trial, engine, restores.refused, now) if restores.refused else Course(restores)
     why = _no_way(engine, spec)
+    if not why and not isinstance(spec, Problem):
+        why = dropped_release(engine, spec)
     if not why and not isinstance(spec, Problem) and restores.from_activity is not None:
         why = no_begin_at(restores.from_activity, carried(engine, spec))
     if why or isinstance(spec, Problem):
@@ -179,6 +178,8 @@ def _take_plan(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datet
     if why or isinstance(spec, Problem):
         return _call_off(trial, engine, why, now)
     if pending is None or not is_same_version(spec, pending):
+        if dropped := dropped_release(engine, spec):
+            return _call_off(trial, engine, dropped, now)
         newer = msgspec.structs.replace(engine.status, pending_plan=pending_plan(engine, spec))
         return act(WriteEngine(engine, newer))
     return act(ReplaceSpec(engine, spec))
@@ -195,27 +196,19 @@ def _refusal(snapshot: Snapshot) -> str:
 
 
 def _call_off(trial: Trial, engine: TrialEngine, why: str, now: datetime) -> Decision:
-    """Return the write that refuses a plan which was taken over already: its attempt does not begin."""
-    message = f"attempt {attempt_of(engine)} was called off: {why}"
-    over = finished(engine, Outcome(succeeded=False, reason=reasons.RESTORE_REFUSED, message=message), now)
-    return act(WriteEngine(engine, over), RecordEvent(trial, reasons.REFUSED, message, warning=True))
+    """Return the write that refuses a plan which was taken over already: its attempt does not begin.
 
-
-def _with_plan_taken(
-    trial: Trial, engine: TrialEngine, now: datetime
-) -> tuple[TrialEngineStatus, tuple[RecordEvent, ...]]:
-    """Return the status to grant upon: who asked for the plan that the spec has now is answered with it."""
-    status = engine.status
-    if status.pending_plan is None:
-        return status, ()
-    spec = engine.spec
-    begins = status.attempts[-1].from_activity or "the end"
-    message = (
-        f"attempt {attempt_of(engine)} begins at {begins} with the plan of generation {spec.plan_generation}"
-    )
-    kept = msgspec.structs.replace(status, pending_plan=None, activities=kept_progress(engine))
-    answered = answer(kept, pending_requests(status), "Done", message, now)
-    return answered, (RecordEvent(trial, reasons.RESTORED, message),)
+    A plan that is through has succeeded, whatever was asked for since. Else the answer says where the next
+    restore begins: what was to be repeated stays reset.
+    """
+    message, through = f"attempt {attempt_of(engine)} was called off: {why}", plan_is_through(engine)
+    if not through:
+        first = next(each.name for each in engine.spec.activities if not is_passed(engine, each))
+        message = f"{message}; the checkpoint was prepared for it: a plain restore begins at {first!r}"
+    reason = reasons.COMPLETED if through else reasons.RESTORE_REFUSED
+    over = finished(engine, Outcome(succeeded=through, reason=reason, message=message), now)
+    refusal = RecordEvent(trial, reasons.REFUSED, message, warning=True)
+    return act(WriteEngine(engine, over), refusal, *release_events(trial, engine, over))
 
 
 def _rewind(trial: Trial, engine: TrialEngine, restores: Restores, now: datetime) -> Decision:

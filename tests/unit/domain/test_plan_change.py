@@ -12,6 +12,7 @@ from tests.unit.domain.builders import (
     deleting,
     edited,
     ended,
+    held,
     nap,
     pod,
     refused,
@@ -26,12 +27,13 @@ from tests.unit.domain.builders import (
     written,
 )
 
+from lcm_operator.api import conditions
 from lcm_operator.api.engine import ActivityStatus
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import TrialPlan, TrialPlanSpec
-from lcm_operator.domain.actions import GrantEngine, LookUpPlan, ReplaceSpec, WriteEngine
+from lcm_operator.domain.actions import LookUpPlan, ReplaceSpec, WriteEngine
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.plan_change import kept_progress, misfit, pending_plan
+from lcm_operator.domain.plan_change import dropped_release, kept_progress, misfit, pending_plan
 from lcm_operator.domain.requests import Request
 from lcm_operator.domain.restoring import restored
 from lcm_operator.domain.snapshot import Problem
@@ -189,7 +191,7 @@ def test_no_pod_is_created_before_the_spec_is_replaced():
     assert replacing.spec.start_time == T
 
 
-def test_the_grant_answers_and_keeps_what_was_begun_even_if_the_plan_no_longer_has_it():
+def test_what_was_begun_is_kept_even_if_the_plan_no_longer_has_it():
     before = settle(replace(taken(), pod=pod(2)), at(20))
     assert before.engine is not None
     assert before.engine.status.pod_ref is not None
@@ -203,11 +205,88 @@ def test_the_grant_answers_and_keeps_what_was_begun_even_if_the_plan_no_longer_h
     assert before.trials[0].status.plan_generation == 2
 
 
-def test_the_grant_tells_of_the_restore():
-    shows = settle(replace(taken(), pod=None), at(20))
-    decision = decide(replace(shows, pod=pod(2)), at(21))
-    assert any(isinstance(action, GrantEngine) for action in decision.actions)
+def test_the_request_is_done_once_the_spec_is_replaced_before_any_pod():
+    before = taken()
+    decision = decide(before, at(21))
+    assert steps(decision) == ["WriteEngine", "RecordEvent"]
     assert told(decision) == [("Restored", False)]
+    after = written(before, decision).engine
+    assert after is not None
+    assert answer(after.status) == ("Done", "attempt 2 begins at mended with the plan of generation 2")
+    assert (after.status.pending_plan, after.status.pod_ref) == (None, None)
+
+
+def test_a_plan_that_was_taken_is_done_though_its_attempt_gets_no_pod():
+    late = settle(replace(taken(), refusal=refused(200)), at(200.1))
+    assert late.engine is not None
+    assert answer(late.engine.status)[0] == "Done"
+    assert conditions.reason(late.engine.status.conditions, "Succeeded") == "EngineNotGranted"
+
+
+@pytest.mark.parametrize("new", [{}, {"finally": [nap("other")]}])
+def test_a_plan_that_drops_a_release_that_is_owed_is_refused(new):
+    before = ended(trial(**{"finally": [nap("free")]}), **HALF)
+    assert before.engine is not None
+    before = repaired(before, activities=MENDED, **({"finally": []} | new))
+    write, event = decide(with_plan_read(before, at(20)), at(20)).actions
+    assert isinstance(write, WriteEngine)
+    why = "restore-plan: release 'free' is still owed and must stay in finally"
+    assert (answer(write.status), event.message) == (("Refused", why), why)
+    assert (write.status.attempt, write.status.activities) == (1, before.engine.status.activities)
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        pytest.param({}, id="as nothing has begun"),
+        pytest.param(HALF | {"free": "Succeeded"}, id="as it has passed"),
+    ],
+)
+def test_a_release_that_is_not_owed_may_go(states):
+    this = with_activities(running(trial(**{"finally": [nap("free")]})), **states).engine
+    assert this is not None
+    assert dropped_release(this, plan("one", "mended")) == ""
+
+
+def test_a_plan_changed_between_the_writes_may_not_drop_a_release_either():
+    kept = {"activities": MENDED, "finally": [nap("free")]}
+    before = with_plan_read(repaired(ended(trial(**{"finally": [nap("free")]}), **HALF), **kept), at(20))
+    assert before.engine is not None
+    before = replace(before, engine=held(before.engine))
+    begun = replace(written(before, decide(before, at(20))), pod=None)
+    assert begun.engine is not None
+    assert begun.engine.status.pending_plan is not None
+    owner = begun.trials[0]
+    changed = edited(owner, annotations=owner.metadata.annotations, activities=MENDED, **{"finally": []})
+    begun = with_plan_read(replace(begun, trials=(changed,)), at(21))
+    decision = decide(begun, at(21))
+    assert shown(decision, "Succeeded") == ("False", "RestoreRefused")
+    assert shown(decision, "Released") == ("Unknown", "Owed")
+
+
+def test_a_plan_that_was_called_off_says_where_a_restore_begins():
+    before = taken_over()
+    owner = before.trials[0]
+    changed = edited(owner, annotations=owner.metadata.annotations, activities=[nap("other")])
+    before = with_plan_read(replace(before, trials=(changed,)), at(21))
+    write = decide(before, at(21)).actions[0]
+    assert isinstance(write, WriteEngine)
+    assert "a plain restore begins at 'two'" in answer(write.status)[1]
+
+
+def test_a_trial_that_had_succeeded_stays_so_when_a_plan_is_called_off():
+    longer = [nap("one"), nap("two"), nap("three"), nap("four")]
+    done = ended(one="Succeeded", two="Succeeded", three="Succeeded")
+    before = with_plan_read(repaired(done, activities=longer), at(20))
+    begun = replace(written(before, decide(before, at(20))), pod=None)
+    owner = begun.trials[0]
+    changed = edited(owner, annotations=owner.metadata.annotations, activities=[nap("other")])
+    begun = with_plan_read(replace(begun, trials=(changed,)), at(21))
+    decision = decide(begun, at(21))
+    assert shown(decision, "Succeeded") == ("True", "Completed")
+    write = decision.actions[0]
+    assert isinstance(write, WriteEngine)
+    assert answer(write.status)[0] == "Refused"
 
 
 def test_a_plan_that_is_changed_again_between_the_writes_is_taken_as_it_is_then():
@@ -294,9 +373,21 @@ def test_at_most_twenty_requests_wait_for_a_plan():
     assert len(pending_plan(this, this.spec, asked).requests) == 20
 
 
-@pytest.mark.parametrize("before", [pytest.param(taken_over, id="over"), pytest.param(taken, id="")])
-def test_a_request_for_a_plan_that_was_taken_is_refused_when_the_engine_is_removed(before):
-    this = before()
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_request_is_done_with_the_spec_though_the_engine_goes(removed):
+    this = taken()
+    assert this.engine is not None
+    this = replace(this, engine=deleting(this.engine)) if removed else asking(this, restore="r1", delete="d1")
+    decision = decide(this, at(22))
+    assert told(decision) == [("Restored", False)]
+    after = written(this, decision)
+    assert after.engine is not None
+    assert answer(after.engine.status)[0] == "Done"
+    assert "WriteEngine" in steps(decide(after, at(22))), "it is told to stop"
+
+
+def test_a_request_for_a_plan_that_was_not_taken_is_refused_when_the_engine_is_removed():
+    this = taken_over()
     assert this.engine is not None
     (write, event) = decide(replace(this, engine=deleting(this.engine)), at(22)).actions
     assert isinstance(write, WriteEngine)

@@ -309,6 +309,21 @@ def test_a_lease_that_is_refused_is_shown_and_tried_again():
     assert steps(decide(written(before, decision), at(6))) == ["CreateLease", "GrantEngine"]
 
 
+def test_a_trial_that_has_succeeded_stays_so_when_its_next_attempt_gets_no_pod():
+    through = {"one": "Succeeded", "two": "Succeeded", "three": "Succeeded", "free": "Succeeded"}
+    done = ended(trial(**{"finally": [nap("free")]}), **through)
+    before = asking(replace(done, engine=held(done.engine)), restore="r1")
+    begun = written(before, decide(before, at(20)))
+    assert begun.engine.status.attempt == 2
+    late = settle(replace(begun, pod=absent("example-2"), refusal=refused(200)), at(200.1))
+    assert on_trial(late, "Succeeded") == ("True", "Completed")
+    assert on_trial(late, "Released") == ("False", "FinallyNotRun")
+    (succeeded,) = (each for each in late.engine.status.conditions if each.type == "Succeeded")
+    assert "attempt 2 was not granted within 120 s" in succeeded.message
+    leftover = replace(late, pod=pod(2))
+    assert steps(decide(leftover, at(201))) == ["DeletePod"]
+
+
 def test_an_attempt_that_is_refused_for_too_long_has_failed_and_its_pod_goes():
     late = settle(replace(latched(), refusal=refused(121)), at(121.1))
     assert on_trial(late, "Succeeded") == ("False", "EngineNotGranted")
