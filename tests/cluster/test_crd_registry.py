@@ -30,6 +30,7 @@ def test_defaults_are_filled_in(api):
         "suspend": False,
         "import": "None",
         "onVanished": "Keep",
+        "importLimit": 1000,
     }
 
 

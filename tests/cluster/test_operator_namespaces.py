@@ -11,7 +11,7 @@ from tests.cluster.conftest import fresh_namespace
 from tests.cluster.operator_stage import Stage, in_seconds
 
 from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import COMPONENTS, CONTROL_PLANE, OPERATOR
+from lcm_operator.local.components import COMPONENTS, CONTROL_PLANE, LEASE_NAMESPACE, OPERATOR
 from lcm_operator.local.guard import guarded
 from lcm_operator.local.layout import REPOSITORY
 from lcm_operator.local.waiting import wait_until
@@ -68,7 +68,7 @@ def operator_watching(cluster: Cluster, *namespaces: str) -> Iterator[None]:
 
 def test_trials_start_where_it_watches_and_nowhere_else(bare: Cluster) -> None:
     with fresh_namespace(bare) as watched, fresh_namespace(bare) as other:
-        for namespace in ("default", watched):
+        for namespace in (LEASE_NAMESPACE, watched):
             allow(bare, namespace)
         with operator_watching(bare, watched):
             before = Stage(bare, other).trial("elsewhere", start=in_seconds(2))

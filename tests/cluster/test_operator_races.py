@@ -91,7 +91,6 @@ PLACES = {
         pytest.param(put_off, is_put_off, id="put off"),
         pytest.param(suspend, is_suspended, id="suspended"),
         pytest.param(ask_delete, is_cancelled, id="cancelled by a request"),
-        pytest.param(delete_engine, is_cancelled, id="cancelled by deleting its engine"),
         pytest.param(delete, is_gone, id="deleted"),
     ],
 )
@@ -125,6 +124,21 @@ def test_a_change_that_comes_before_the_latch_is_what_is_started(
     assert engine["spec"]["trialGeneration"] == 2
     assert engine["spec"]["parameters"] == [{"name": "height", "value": "30"}]
     assert {attempt: len(uids) for attempt, uids in proxied.granted("race").items()} == {1: 1}
+    assert [pod.obj["metadata"]["uid"] for pod in proxied.pods()] == [engine["status"]["podRef"]["uid"]]
+
+
+def test_an_engine_deleted_before_its_pod_is_created_is_made_anew(proxied: ProxiedStage):
+    held = proxied.proxy.hold(creates_pod, taken=False)
+    trial = due(proxied)
+    held.wait()
+    before = proxied.engine("race").obj["metadata"]["uid"]
+    delete_engine(proxied, trial)
+    held.go()
+    proxied.until_condition(trial, "Started", "True", "EngineStarted")
+    proxied.wait(lambda: proxied.granted("race"))
+    engine = proxied.engine("race").obj
+    assert engine["metadata"]["uid"] != before
+    assert trial.obj["status"]["engineRef"]["uid"] == engine["metadata"]["uid"]
     assert [pod.obj["metadata"]["uid"] for pod in proxied.pods()] == [engine["status"]["podRef"]["uid"]]
 
 
