@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.cluster.operator_stage import DEADLINE, GROUP, Trial, TrialEngine, condition, in_seconds, nap
+from tests.cluster.operator_stage import GROUP, Trial, TrialEngine, condition, in_seconds, nap
 from tests.cluster.proxied_stage import ProxiedStage, told
 from tests.cluster.proxy import Held
 
@@ -19,7 +19,10 @@ from lcm_operator.local.waiting import wait_until
 PLAN = [nap("one"), nap("two")]
 # Without a node a deleted pod goes at once: an operator that is killed meanwhile has not seen its end, and
 # waits until the engine has been silent for long enough.
+pytestmark = pytest.mark.timeout(400)
 SOON_SILENT = {"heartbeatTimeoutSeconds": 4}
+DEADLINE = 120
+"""A restore that lost sight of its pod waits for the Lease's silence, a dozen of them beside each other."""
 KINDS = ("Restore", "Delete")
 SIDES = {"before": False, "after": True}
 # Routine writes may be put off for a while behind a start that is held. The operator gives up after 15 s.
@@ -94,7 +97,10 @@ def delete(stage: ProxiedStage, name: str) -> None:
 
 def is_let_go(stage: ProxiedStage, name: str) -> bool:
     """See that the trial has succeeded, and that nothing holds its TrialEngine any more."""
-    held = stage.engine(name).obj["metadata"].get("finalizers")
+    found = next((engine for engine in stage.engines() if engine.name == name), None)
+    if found is None:
+        return False
+    held = found.obj["metadata"].get("finalizers")
     return COMPLETED(stage, name) and not held
 
 
