@@ -319,10 +319,11 @@ class Reconciler:
         created = any(isinstance(action, CreatePod) for action in decision.actions)
         if created or any(isinstance(action, CreateEngine) for action in decision.actions):
             self.queue.tried(key.namespace, refused=self.store.slot(key).refusal is not None)
-        if created:  # the latch comes after the creates of the same instant
-            self.queue.add(key, max(decision.urgency, Urgency.FOLLOW))
+        next_urgency = max(decision.urgency, Urgency.FOLLOW) if created else decision.urgency
+        if next_urgency is Urgency.FOLLOW:  # it comes after the creates of the same instant
+            self.queue.add(key, next_urgency)
         else:
-            self.enqueue(key, decision.urgency)
+            self.enqueue(key, next_urgency)
 
     def _put_off(self, key: Key, decision: Decision) -> None:
         """Leave a step to those who have time for it; what time brings comes whether or not it is done."""

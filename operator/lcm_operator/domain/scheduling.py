@@ -46,6 +46,9 @@ from lcm_operator.domain.trial_status import (
 )
 from lcm_operator.domain.urgency import was_refused
 
+_PASSING = (reasons.WAITING, reasons.API_UNAVAILABLE)
+"""Refusals that end by themselves: an earlier pod of ours that is ending, an API server that is away."""
+
 
 def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     """Decide about a trial that holds its ID and is not latched."""
@@ -121,8 +124,7 @@ def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> 
     refusal = snapshot.refusal if was_refused(snapshot.refusal, begin) else None
     again, urgency, retry = None, Urgency.START, timedelta(0)
     if refusal is not None:
-        leftover = refusal.value.reason == reasons.WAITING  # an earlier pod of ours, which is ending
-        since = refusal.time if leftover else begin
+        since = refusal.time if refusal.value.reason in _PASSING else begin
         shortest, asked = snapshot.settings.retry_start, refusal.value.retry_after
         again = retry_at(refusal.time, since, last_moment(trial, begin), shortest, asked)
         urgency, retry = Urgency.RETRY, again - refusal.time
