@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.conftest import fresh_namespace
-from tests.cluster.operator_stage import Trial
+from tests.cluster.operator_stage import Trial, condition
 from tests.cluster.proxied_stage import ProxiedOperator, ProxiedStage
 
 from lcm_operator.local.waiting import wait_until
 
-REFUSED = 800
+REFUSED = 500
 ROOM = 40
-PATIENCE = 120
+PATIENCE = 300
 
 
 def moment(begin: datetime, seconds: float) -> str:
@@ -30,6 +30,11 @@ def wait_for(begin: datetime, seconds: float) -> None:
 def started(trial: Trial) -> bool:
     trial.reload()
     return "startedTime" in trial.obj.get("status", {})
+
+
+def is_refused(trial: Trial) -> bool:
+    trial.reload()
+    return condition(trial, "Armed") == ("False", "AdmissionRefused")
 
 
 def over(trial: Trial) -> bool:
@@ -84,7 +89,7 @@ def test_refused_starts_of_a_namespace_do_not_delay_those_of_another(
     for number in range(REFUSED):
         neighbour.trial(f"refused-{number}", start=moment(begin, 0), startingDeadlineSeconds=3600)
     last = neighbour.get(Trial, f"refused-{REFUSED - 1}")
-    neighbour.until_condition(last, "Armed", "False", "AdmissionRefused")
+    assert wait_until(lambda: is_refused(last), seconds=PATIENCE), last.obj
     due = datetime.now(UTC) + timedelta(seconds=8)
     trials = [
         proxied.trial(f"due-{number}", start=moment(due, number), startingDeadlineSeconds=2)
