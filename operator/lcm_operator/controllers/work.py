@@ -20,8 +20,8 @@ from lcm_operator.controllers.lanes import Entry, Lane
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.clock import Clock
 
-WORKERS = 48
-_SHARE_OF_ONE_NAMESPACE = 24
+WORKERS = 56
+_SHARE_OF_ONE_NAMESPACE = 36
 _ROUTINE_AT_ONCE = 24
 _ROUTINE_OF_ONE_NAMESPACE = 12
 _RETRIES_AT_ONCE = 12
