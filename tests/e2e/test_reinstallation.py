@@ -55,7 +55,8 @@ def test_those_of_the_first_release_that_had_failed_are_restored_from_their_chec
     before = release.get("trialengine", "old-failed")["status"]
 
     release.annotate("old-failed", restore="by-the-next-release")
-    release.until_phase("old-failed", "Succeeded")
+    # Nobody has seen its pod end: the next attempt waits until its Lease has been silent for long enough.
+    release.until_phase("old-failed", "Succeeded", seconds=240)
 
     after = release.get("trialengine", "old-failed")["status"]
     assert before["attempt"] == 1
