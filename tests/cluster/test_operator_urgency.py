@@ -12,6 +12,8 @@ from tests.cluster.proxied_stage import ProxiedOperator, ProxiedStage
 
 from lcm_operator.local.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(400)
+
 REFUSED = 500
 ROOM = 40
 PATIENCE = 300
