@@ -12,9 +12,9 @@ from tests.cluster.proxied_stage import ProxiedOperator, ProxiedStage
 
 from lcm_operator.local.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
-REFUSED = 500
+REFUSED = 150
 ROOM = 40
 PATIENCE = 300
 
