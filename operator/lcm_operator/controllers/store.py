@@ -23,7 +23,7 @@ from lcm_operator.controllers.leftovers import Leftovers
 from lcm_operator.controllers.plans import Plans
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.registry_times import Place, RegistryTimes, registry_of
-from lcm_operator.controllers.slots import Identity, Slot, Thing, identity
+from lcm_operator.controllers.slots import Slot, Thing, identity
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.deadline import last_try
 from lcm_operator.domain.holding import is_ours
@@ -349,14 +349,6 @@ class Store:
         """Drop what earlier terms learnt: another leader may have changed it without our seeing it."""
         self.term += 1
         self.registries.begin_term(self.term)
-
-    def trial_identities(self) -> set[Identity]:
-        """Return namespace, name and UID of every Trial, those that can't be read included."""
-        return self.known_trials.identities()
-
-    def engine_identities(self) -> set[Identity]:
-        """Return namespace, name and UID of every TrialEngine, those that can't be read included."""
-        return self.known_engines.identities()
 
     def drop_plan(self, namespace: str, name: str, uid: str) -> bool:
         """Forget a TrialPlan that is gone; return whether it was known, and not replaced since."""

@@ -139,8 +139,8 @@ class Replica:
     def _forget(self) -> None:
         stands = {uid_of(raw) for plural in _WATCHED for raw in self.api.all(plural)}
         for identities, drop in (
-            (self.store.trial_identities(), self.store.drop_trial),
-            (self.store.engine_identities(), self.store.drop_engine),
+            (self.store.known_trials.identities(), self.store.drop_trial),
+            (self.store.known_engines.identities(), self.store.drop_engine),
             (self.store.plans.identities(), self.store.drop_plan),
         ):
             for namespace, name, uid in identities:

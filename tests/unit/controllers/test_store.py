@@ -173,8 +173,8 @@ def test_what_can_not_be_parsed_is_listed_too():
     known = store()
     known.put_trial(raw_trial(suspend="yes"))
     known.put_engine(raw_engine(attempt="two"))
-    assert known.trial_identities() == {("lab", "example", "trial-1")}
-    assert known.engine_identities() == {("lab", "example", "engine-1")}
+    assert known.known_trials.identities() == {("lab", "example", "trial-1")}
+    assert known.known_engines.identities() == {("lab", "example", "engine-1")}
 
 
 def test_of_the_dead_the_oldest_are_forgotten_when_there_are_too_many(monkeypatch):

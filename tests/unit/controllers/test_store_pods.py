@@ -269,6 +269,6 @@ def test_a_slot_that_nobody_knows_is_empty():
 
 def test_all_that_is_known_is_listed_with_its_uid():
     known = store(raw_trial(), engine=raw_engine())
-    assert known.trial_identities() == {("lab", "example", "trial-1")}
-    assert known.engine_identities() == {("lab", "example", "engine-1")}
+    assert known.known_trials.identities() == {("lab", "example", "trial-1")}
+    assert known.known_engines.identities() == {("lab", "example", "engine-1")}
     assert known.all_keys() == [KEY]
