@@ -7,7 +7,8 @@ Nothing of an attempt can act any more, and so the next one may begin, if one of
 - its pod was removed before any node had it;
 - its Lease was not renewed, or was missing, for the time-out plus the plan's longest act. The engine begins
   nothing when its last acknowledged renewal is older than half the time-out, and ends a program that has no
-  limit of its own when it is older than the time-out.
+  limit of its own when it is older than the time-out. An engine that hangs does none of that. So a pod that
+  is still there must be past its deletionTimestamp as well: a node that works has killed all of it by then.
 
 That an object no longer exists is no sign of an end: `kubectl delete --force` and the pod garbage collector
 remove pods whose containers go on. Whoever begins an attempt asks here; nobody may look at the pod alone.
@@ -24,16 +25,26 @@ from lcm_operator.domain.snapshot import Absent, Beat, Pod, Snapshot
 
 _KILL_GRACE = timedelta(seconds=10)
 """What an engine needs at most to end a program, from when it knows that it has to."""
+_KILL_MARGIN = timedelta(seconds=10)
+"""How long after a pod's grace period is over its node has killed it at the latest."""
 _LOOK_AGAIN = timedelta(seconds=2)
 
 
-def has_ended(snapshot: Snapshot, engine: TrialEngine) -> bool:
+def has_ended(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> bool:
     """Return whether nothing of the current attempt can act any more."""
     granted = engine.status.pod_ref
     if granted is None or granted.end_time is not None or is_seen_to_end(snapshot):
         return True
     beat = _beat(snapshot, engine)
-    return beat is not None and beat.silent > longest_silence(engine)
+    return beat is not None and beat.silent > longest_silence(engine) and _is_killed(snapshot, now)
+
+
+def _is_killed(snapshot: Snapshot, now: datetime) -> bool:
+    """Return whether a node that works would have killed the pod by now; of one that is gone nobody knows."""
+    pod = value_of(snapshot.pod)
+    if isinstance(pod, Pod):
+        return pod.killed_by is not None and now > pod.killed_by + _KILL_MARGIN
+    return pod is not None
 
 
 def is_seen_to_end(snapshot: Snapshot) -> bool:
@@ -74,18 +85,27 @@ def is_disrupted(snapshot: Snapshot) -> bool:
     return pod is not None and (pod.last is None or pod.last.disrupted or not pod.last.ended)
 
 
-def awaited_end(snapshot: Snapshot, engine: TrialEngine) -> str:
+def awaited_end(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> str:
     """Return what the next attempt waits for; empty if that is nothing, or about to come."""
     pod = value_of(snapshot.pod)
     unseen = isinstance(pod, Absent) or (pod is not None and is_silent(snapshot, engine))
-    if not unseen or has_ended(snapshot, engine) or engine.status.pod_ref is None:
+    if not unseen or has_ended(snapshot, engine, now) or engine.status.pod_ref is None:
         return ""
     name, seconds = engine.status.pod_ref.name, longest_silence(engine).total_seconds()
     how = "no longer exists and" if isinstance(pod, Absent) else "does not renew its Lease and"
     return (
         f"pod {name} {how} was not seen to end: the next attempt begins"
-        f" once the pod has not renewed its Lease for {seconds:.0f} s"
+        f" once the pod has not renewed its Lease for {seconds:.0f} s{_awaited_kill(pod)}"
     )
+
+
+def _awaited_kill(pod: Pod | Absent | None) -> str:
+    if not isinstance(pod, Pod):
+        return ""
+    margin = _KILL_MARGIN.total_seconds()
+    if pod.killed_by is None:
+        return f" and its deletionTimestamp, which it does not have yet, has passed by {margin:.0f} s"
+    return f" and its deletionTimestamp ({pod.killed_by:%H:%M:%S} UTC) has passed by {margin:.0f} s"
 
 
 def expected_end(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> datetime:

@@ -95,7 +95,7 @@ def _decide_settled(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: 
     if mirrored := mirror(snapshot, trial, engine, now):
         return act(*mirrored)
     step = _after_failure(snapshot, trial, engine, now)
-    if step is not None and (step.actions or not has_ended(snapshot, engine)):
+    if step is not None and (step.actions or not has_ended(snapshot, engine, now)):
         return step
     if is_held(engine) and not is_owed(engine):
         return read_last_checkpoint(snapshot, engine) or act(UnholdEngine(engine))
@@ -194,7 +194,7 @@ def _follow(
     now: datetime,
 ) -> Decision:
     """Return the step towards an attempt that follows by itself: at once, or announced, if it has to wait."""
-    if now >= following.not_before and has_ended(snapshot, engine):
+    if now >= following.not_before and has_ended(snapshot, engine, now):
         return begin_again(snapshot, trial, engine, now, reason=following.reason, found=found)
     message = message_of(engine, following, found.message)
     return act(

@@ -28,7 +28,7 @@ def mirror(
     """
     shown = conditions.find(trial.status.conditions, reasons.SUCCEEDED)
     refused = _refused(snapshot, engine)
-    succeeded = refused or _succeeded(snapshot, trial, engine)
+    succeeded = refused or _succeeded(snapshot, trial, engine, now)
     release = release_of(engine)
     first_lag = trial.status.first_activity_lag_milliseconds
     fields: dict[str, Any] = {
@@ -53,14 +53,14 @@ def mirror(
     return tuple(actions)
 
 
-def _succeeded(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> Set:
+def _succeeded(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Set:
     found = conditions.find(engine.status.conditions, reasons.SUCCEEDED)
     known = Set(reasons.SUCCEEDED, "Unknown", reasons.RUNNING)
     if found is not None:
         known = Set(reasons.SUCCEEDED, found.status, found.reason, found.message)
     begins_again = engine.status.stop or engine.status.next_attempt or open_restores(trial, engine)
     over = known.status == "True" or known.reason == reasons.CANCELLED
-    if begins_again and not over and (awaited := awaited_end(snapshot, engine)):
+    if begins_again and not over and (awaited := awaited_end(snapshot, engine, now)):
         return known._replace(message=awaited)
     return known
 

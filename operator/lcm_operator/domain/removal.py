@@ -117,7 +117,7 @@ def _concluded(
     It notes the end of the pod as well: the next process may not be able to see it any more. `owner` may be
     there though it is being deleted: another's finalizer may keep it for long.
     """
-    engine = noted_end(engine, now) if has_ended(snapshot, engine) else engine
+    engine = noted_end(engine, now) if has_ended(snapshot, engine, now) else engine
     found = conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
     if found is not None and (found.status == "True" or found.reason == reasons.CANCELLED):
         return with_release(engine, engine.status, now)

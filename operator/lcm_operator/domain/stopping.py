@@ -105,10 +105,10 @@ def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool
     if isinstance(pod, Pod) and ask and not pod.ended and not pod.deleting:
         return act(DeletePod(engine.metadata.namespace, pod.name, pod.uid))
     never_acted = granted is None and (isinstance(pod, Absent) or pod.ended)
-    if never_acted or (granted is not None and has_ended(snapshot, engine)):
+    if never_acted or (granted is not None and has_ended(snapshot, engine, now)):
         return None
     if isinstance(pod, Absent):
-        return wait(awaited_end(snapshot, engine), expected_end(snapshot, engine, now))
+        return wait(awaited_end(snapshot, engine, now), expected_end(snapshot, engine, now))
     again = snapshot.pod.time + _pause_between_looks(pod, snapshot.settings, now)
     return wait("the pod is ending", again) if now < again else look_up_pod(engine)
 

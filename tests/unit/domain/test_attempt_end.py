@@ -36,6 +36,10 @@ def known(**facts):
     return Pod("example-1", "pod-1", at(0.2), **facts)
 
 
+def ending(killed_by):
+    return known(deleting=True, killed_by=at(killed_by))
+
+
 @pytest.mark.parametrize(
     ("before", "ended"),
     [
@@ -48,21 +52,24 @@ def known(**facts):
         pytest.param(seen(Absent("example-1", known(never_ran=True))), True, id="no node ever had it"),
         pytest.param(seen(GONE, silent=60, missing=True), False, id="gone, its time-out not over"),
         pytest.param(seen(GONE, silent=61, missing=True), True, id="gone and silent for long"),
-        pytest.param(seen(known(), silent=61), True, id="it runs, silent for long"),
+        pytest.param(seen(known(), silent=999), False, id="silent for long, but nobody has ended it"),
+        pytest.param(seen(ending(190), silent=61), False, id="silent for long, its node may just kill it"),
+        pytest.param(seen(ending(189), silent=61), True, id="silent for long, and its node has killed it"),
+        pytest.param(seen(ending(100), silent=60), False, id="its node has killed it, or was lost lately"),
         pytest.param(seen(GONE, silent=61, uid="pod-0"), False, id="gone, another one is silent"),
         pytest.param(seen(GONE, silent=61, begun=False), True, id="gone, having never renewed for long"),
     ],
 )
 def test_an_attempt_has_ended_if(before, ended):
     assert before.engine is not None
-    assert has_ended(before, before.engine) is ended
+    assert has_ended(before, before.engine, at(200)) is ended
 
 
 def test_an_attempt_that_was_never_granted_never_acted():
     before = seen(known())
     assert before.engine is not None
     ungranted = msgspec.structs.replace(before.engine.status, pod_ref=None)
-    assert has_ended(before, msgspec.structs.replace(before.engine, status=ungranted))
+    assert has_ended(before, msgspec.structs.replace(before.engine, status=ungranted), at(200))
 
 
 def test_an_end_that_was_noted_holds_for_an_operator_that_knows_no_pod():
@@ -70,7 +77,7 @@ def test_an_end_that_was_noted_holds_for_an_operator_that_knows_no_pod():
     assert before.engine is not None
     assert before.engine.status.pod_ref is not None
     assert before.engine.status.pod_ref.end_time == at(101)
-    assert has_ended(replace(before, pod=None, beat=None), before.engine)
+    assert has_ended(replace(before, pod=None, beat=None), before.engine, at(200))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +119,7 @@ def test_what_the_next_attempt_waits_for_is_shown_on_the_trial(path):
     assert "pod example-1 no longer exists and was not seen to end" in message
     assert "has not renewed its Lease for 60 s" in message
     assert early.engine is not None
-    assert awaited_end(early, early.engine) == message
+    assert awaited_end(early, early.engine, at(160)) == message
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if "deletion" not in path])
@@ -122,6 +129,22 @@ def test_the_next_attempt_begins_once_the_silence_was_long_enough(path):
     late = settle(replace(before, beat=Observation(beat, at(162))), at(162))
     assert late.engine is not None
     assert (late.engine.status.attempt, late.engine.status.attempts[0].number) == (2, 1)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_hung_engine_s_pod_is_killed_before_the_next_attempt_begins(path):
+    this = running(trial(**{"finally": [nap("free")]}), one="Running")
+    before = settle(PATHS[path](seen(ending(190), silent=999, of=this)), at(200))
+    assert before.engine is not None
+    assert before.engine.status.attempt == 1
+    assert not set(steps(decide(before, at(200)))) & {"CreatePod", "ReleaseEngine"}
+
+
+def test_which_deletion_the_next_attempt_waits_for_is_shown_on_the_trial():
+    before = settle(asking(seen(ending(190), silent=999, when=199.5), restore="r1"), at(200))
+    message = before.trials[0].status.conditions[-1].message
+    assert "has not renewed its Lease for 60 s and its deletionTimestamp" in message
+    assert f"({at(190):%H:%M:%S} UTC) has passed by 10 s" in message
 
 
 def test_a_pod_on_a_lost_node_is_not_looked_at_every_second_for_ever():

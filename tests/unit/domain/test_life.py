@@ -93,7 +93,7 @@ def test_a_checkpoint_that_tells_the_outcome_counts_more_than_silence():
 )
 def test_a_silent_pod_that_does_not_end_is_waited_for_as_long_as(act, longest):
     this = trial(activities=[{"name": "one"} | act], engine={"maxRestores": 1})
-    stuck = replace(running(this, one="Running"), pod=pod(deleting=True, seen=199.5))
+    stuck = replace(running(this, one="Running"), pod=pod(deleting=True, killed_by=at(100), seen=199.5))
     too_early = settle(asking(beating(stuck, silent=60 + longest), restore="r1"), at(200))
     assert too_early.engine is not None
     assert too_early.engine.status.attempt == 1
@@ -189,7 +189,7 @@ def test_a_silent_pod_that_can_not_be_seen_to_end_is_given_up_after_its_longest_
     plan = [nap("one"), {"name": "two", "http": {"url": "http://x", "timeoutSeconds": 40}}]
     silent = replace(
         running(trial(activities=plan, engine={"maxRestores": 1}), one="Running"),
-        pod=pod(deleting=True, seen=90),
+        pod=pod(deleting=True, killed_by=at(85), seen=90),
     )
     early = settle(beating(silent, silent=99), at(200))
     assert early.engine is not None
