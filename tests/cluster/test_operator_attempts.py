@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.operator_stage import OPERATOR_USER, Stage, Trial, condition, in_seconds, nap
+from tests.cluster.operator_stage import DEADLINE, OPERATOR_USER, Stage, Trial, condition, in_seconds, nap
 from tests.cluster.test_operator_finally import process_of
 
 from lcm_operator.local.components import NODE, OPERATOR
+from lcm_operator.local.waiting import wait_until
 
 ENGINE = {"heartbeatTimeoutSeconds": 4}
 
@@ -70,6 +71,37 @@ def test_a_pod_removed_by_force_whose_program_goes_on_is_waited_for(stage: Stage
     begun = datetime.fromisoformat(attempts(stage)[1]["startTime"]).timestamp()
     assert max(ticks) < begun, "two attempts have acted at a time"
     assert attempts(stage)[1]["reason"] == "Restore"
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        pytest.param({}, id="a program without a limit"),
+        pytest.param({"timeoutSeconds": 5}, id="a program with a limit that nobody enforces"),
+    ],
+)
+def test_a_frozen_engine_s_program_never_acts_beside_the_next_attempt(stage: Stage, tmp_path: Path, limit):
+    file = tmp_path / "journal"
+    stubborn = f"trap '' TERM; while :; do echo $ATTEMPT $(date +%s.%N) >> {file}; sleep 0.1; done"
+    program = {"command": ["sh", "-c", stubborn], "env": {"ATTEMPT": "{{ trial.attempt }}"}}
+    trial = at_work(stage, {"name": "tick", "exec": program | limit})
+    stage.wait(file.exists)
+    [pod] = stage.pods()
+    frozen = time.time()
+    os.kill(process_of(pod), signal.SIGSTOP)
+    stage.annotate(trial, restore="r-1")
+
+    def acts(attempt: str) -> list[float]:
+        lines = [line.split() for line in file.read_text().splitlines()]
+        return [float(each[1]) for each in lines if each[0] == attempt]
+
+    # The grace period of a pod, and what a loaded node needs after that.
+    assert wait_until(lambda: acts("2"), seconds=2 * DEADLINE)
+    silence = 4 + 10
+    assert max(acts("1")) > frozen + silence, (
+        "the program has ended before the silence did: this proves nothing"
+    )
+    assert max(acts("1")) < min(acts("2")), "two attempts have acted at a time"
 
 
 def message(trial: Trial) -> str:
