@@ -1,4 +1,4 @@
-# One image for operator, REST interface, engines and the dummies; `make image` builds it (docs/install.md).
+# One image for operator, REST interface and engines; `make image` builds it (docs/install.md).
 # The base needs Python 3.11 or newer as python3, with venv.
 ARG BASE_IMAGE=docker.io/library/python:3.13-slim
 

@@ -24,7 +24,7 @@ ARGS ?=
 JOBS ?= 3
 
 BIN := .venv/bin
-LOCAL := $(BIN)/python -m lcm_operator.local
+LOCAL := $(BIN)/python -m devcluster
 # What up and run have in common.
 WHERE = $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REST_PORT),--rest-port $(REST_PORT)) \
 	$(if $(REGISTRY_PORT),--registry-port $(REGISTRY_PORT)) \

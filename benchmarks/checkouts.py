@@ -1,7 +1,7 @@
 """An operator of any checkout of this repository, run as a process with a probe on its event loop.
 
-Shared by the benchmarks that compare two versions: `use` makes everything of `lcm_operator`, the manifests
-included, come from that checkout. Linux only: it reads /proc.
+Shared by the benchmarks that compare two versions: only the operator and the manifests come from that
+checkout; control plane, client and probe are this one's. Linux only: it reads /proc.
 """
 
 import os
@@ -48,14 +48,6 @@ class Stall(NamedTuple):
     cpu: float
 
 
-def use(checkout: Path) -> None:
-    """Start this program again if `lcm_operator` would not come from `checkout`."""
-    source = str(checkout.resolve() / "operator")
-    if os.environ.get("PYTHONPATH") != source:
-        os.environ["PYTHONPATH"] = source
-        os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606 - itself
-
-
 class Operator:
     """A running operator."""
 
@@ -85,12 +77,12 @@ class Operator:
 
 
 @contextmanager
-def operator(folder: Path, environment: Mapping[str, str]) -> Iterator[Operator]:
-    """Run the operator with `environment`; its log and the stalls of its loop lie in `folder`."""
+def operator(checkout: Path, folder: Path, environment: Mapping[str, str]) -> Iterator[Operator]:
+    """Run the operator of a checkout; its log and the stalls of its loop lie in `folder`."""
     stalls = folder / "stalls"
     variables = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.environ.get("PYTHONPATH", str(HERE / "operator")),
+        "PYTHONPATH": str(checkout / "operator"),
         "PYTHONUNBUFFERED": "1",
         "STALLS": str(stalls),
         **environment,

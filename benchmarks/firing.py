@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from checkouts import HERE, use
+from checkouts import HERE
 from ground import ENGINES, PODS, TRIALS, Api, ground, until
 
 # Trials are armed from 60 s before their start on, by a few requests each, after they were created.
@@ -111,10 +111,10 @@ def p99(values: Sequence[float]) -> float:
     return statistics.quantiles(values, n=100)[98]
 
 
-async def measure(pending: int, due: int, rounds: int) -> None:
+async def measure(checkout: Path, pending: int, due: int, rounds: int) -> None:
     """Fill the cluster, then take turns; print each round."""
     ahead, found = datetime(2036, 7, 1, tzinfo=UTC), []
-    async with ground() as place:
+    async with ground(checkout) as place:
         with place.operator() as process:
             manifests = [
                 trial(f"ahead-{number}", ahead + timedelta(minutes=number)) for number in range(pending)
@@ -153,11 +153,10 @@ def main() -> int:
     parser.add_argument("--due", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     wanted = parser.parse_args()
-    use(wanted.checkout)
     sys.stdout.write(
         f"{'round':>8}{'floor p50':>10}{'p99, ms':>10}{'ours p50':>10}{'p99, ms':>10}{'ratio':>8}\n"
     )
-    asyncio.run(measure(wanted.pending, wanted.due, wanted.rounds))
+    asyncio.run(measure(wanted.checkout.resolve(), wanted.pending, wanted.due, wanted.rounds))
     return 0
 
 

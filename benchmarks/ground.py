@@ -17,10 +17,10 @@ from typing import Any
 import aiohttp
 
 from checkouts import Operator, operator
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import CONTROL_PLANE
-from lcm_operator.local.guard import guarded
-from lcm_operator.local.programs import find_programs
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import CONTROL_PLANE
+from devcluster.cluster.guard import guarded
+from devcluster.programs.kubernetes import find_programs
 
 AT_ONCE = 48
 TRIALS = "/apis/lcm.5gdrones.eu/v1alpha1/namespaces/default/trials"
@@ -78,8 +78,9 @@ class Api:
 class Ground:
     """A control plane, a client of it, and operators on it, one at a time."""
 
-    def __init__(self, cluster: Cluster, api: Api) -> None:
+    def __init__(self, checkout: Path, cluster: Cluster, api: Api) -> None:
         self.api = api
+        self._checkout = checkout
         self._cluster = cluster
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -90,7 +91,7 @@ class Ground:
         """Run the operator."""
         kubeconfig = self._cluster.service_account_kubeconfig("default", "lcm-operator")
         variables = {"LCM_KUBECONFIG": str(kubeconfig), "LCM_HEALTH_ADDRESS": self.health, **environment}
-        with operator(self._cluster.directory, variables) as process:
+        with operator(self._checkout, self._cluster.directory, variables) as process:
             try:
                 yield process
             except BaseException:
@@ -119,9 +120,10 @@ async def until(what: str, holds: Callable[[], Awaitable[bool]], pause: float = 
 
 
 @asynccontextmanager
-async def ground() -> AsyncIterator[Ground]:
-    """Bring up a control plane, and take it down."""
-    cluster = Cluster(Path(tempfile.mkdtemp(prefix="lcm-benchmark-")))
+async def ground(checkout: Path) -> AsyncIterator[Ground]:
+    """Bring up a control plane with the manifests of a checkout, and take it down."""
+    directory = Path(tempfile.mkdtemp(prefix="lcm-benchmark-"))
+    cluster = Cluster(directory, manifests=checkout / "deploy")
     programs = find_programs(print)
     with guarded(cluster, remove=True):
         cluster.up(programs, CONTROL_PLANE)
@@ -130,4 +132,4 @@ async def ground() -> AsyncIterator[Ground]:
         connector = aiohttp.TCPConnector(ssl=trust, limit=AT_ONCE)
         timeout = aiohttp.ClientTimeout(total=None)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            yield Ground(cluster, Api(session, cluster.server))
+            yield Ground(checkout, cluster, Api(session, cluster.server))

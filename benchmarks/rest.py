@@ -27,12 +27,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import CONTROL_PLANE, OPERATOR
-from lcm_operator.local.guard import guarded
-from lcm_operator.local.programs import find_programs
-from lcm_operator.local.services import REST
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import CONTROL_PLANE, OPERATOR
+from devcluster.cluster.guard import guarded
+from devcluster.cluster.services import REST
+from devcluster.programs.kubernetes import find_programs
+from devcluster.waiting import wait_until
 
 POSTS = 500
 TURN = 50
@@ -256,7 +256,7 @@ def registry(count: int) -> Iterator[str]:
             )
         )
         variables = {"LCM_REGISTRY_ADDRESS": address, "LCM_REGISTRY_SEED": str(seed)}
-        command = [sys.executable, "-m", "lcm_operator.registry"]
+        command = [sys.executable, "-m", "dummies.registry"]
         with subprocess.Popen(command, env=os.environ | variables, stdout=subprocess.DEVNULL) as process:
             try:
                 if not wait_until(lambda: listing_seconds(f"http://{address}") is not None, seconds=60):

@@ -11,7 +11,7 @@ from tests.cluster.conftest import cluster, programs  # noqa: F401 - fixtures
 from tools.chart.generate import CHART
 from tools.chart.programs import HELM, HELM3, KUBE_SCORE
 
-from lcm_operator.local.building import built
+from devcluster.programs.building import built
 
 NAMESPACE = "lcm-home"
 RELEASE = "lcm"

@@ -9,9 +9,9 @@ import yaml
 from tests.chart.conftest import NAMESPACE, Helm
 from tools.chart.generate import INSTALL, INSTALL_NAMESPACE
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.failure import LocalClusterError
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.failure import LocalClusterError
+from devcluster.waiting import wait_until
 
 SECURED = "pod-security.kubernetes.io/enforce=restricted"
 

@@ -15,12 +15,12 @@ from tests.cluster.proxy import Proxy
 from tests.cluster.registry_stage import Field
 from tests.cluster.rest_stage import LEVELS, Caller, Registry, TrialRegistry, sidecar
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import CONTROL_PLANE
-from lcm_operator.local.guard import guarded
-from lcm_operator.local.layout import REPOSITORY
-from lcm_operator.local.programs import find_programs
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import CONTROL_PLANE
+from devcluster.cluster.guard import guarded
+from devcluster.cluster.layout import REPOSITORY
+from devcluster.programs.kubernetes import find_programs
+from devcluster.waiting import wait_until
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,11 @@ from typing import Any
 
 import requests
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import NODE
-from lcm_operator.local.layout import REPOSITORY
-from lcm_operator.local.node.reaping import reap
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import NODE
+from devcluster.cluster.layout import REPOSITORY
+from devcluster.node.reaping import reap
+from devcluster.waiting import wait_until
 
 DEADLINE = 60
 NAME = "local"
@@ -69,7 +69,7 @@ class Node:
 
     def _command(self) -> list[str]:
         paths = ("--kubeconfig", self._kubeconfig, "--root", self.root, "--log-dir", self.logs)
-        return [sys.executable, "-m", "lcm_operator.local.node", *map(str, paths)]
+        return [sys.executable, "-m", "devcluster.node", *map(str, paths)]
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         self._process.send(number)

@@ -12,8 +12,8 @@ from typing import Any
 import pykube
 from pykube.objects import NamespacedAPIObject, Pod
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.waiting import wait_until
 
 DEADLINE = 60
 GROUP = "lcm.5gdrones.eu"

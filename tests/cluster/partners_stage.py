@@ -19,10 +19,10 @@ from aiohttp import web
 from tests.cluster.operator_stage import Stage, Trial, TrialPlan, in_seconds
 from tests.cluster.rest_stage import Sidecar
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.layout import REPOSITORY
-from lcm_operator.local.waiting import wait_until
-from lcm_operator.partners.dummy import application
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.layout import REPOSITORY
+from devcluster.waiting import wait_until
+from dummies.partners.dummy import application
 
 PLAN = REPOSITORY / "deploy/plans/5gdrones.yaml"
 LONG = 480

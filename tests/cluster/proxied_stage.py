@@ -16,9 +16,9 @@ from pykube.objects import NamespacedAPIObject, Pod
 from tests.cluster.operator_stage import DEADLINE, Stage, TrialEngine, condition
 from tests.cluster.proxy import Proxy, Request
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import COMPONENTS, LEASE_NAMESPACE, OPERATOR
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import COMPONENTS, LEASE_NAMESPACE, OPERATOR
+from devcluster.waiting import wait_until
 
 ENDED = ("Succeeded", "Failed")
 

@@ -24,9 +24,9 @@ import yaml
 from pykube.objects import NamespacedAPIObject
 from tests.cluster.operator_stage import DEADLINE, GROUP, Stage
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.layout import REPOSITORY
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.layout import REPOSITORY
+from devcluster.waiting import wait_until
 
 KEY = "key-of-the-tests"
 FAR = "2031-07-01T10:00:00+02:00"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lcm_operator.local.layout import REPOSITORY
+from devcluster.cluster.layout import REPOSITORY
 
 KINDS = ("trials", "trialengines", "trialplans", "trialregistries")
 

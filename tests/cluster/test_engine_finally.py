@@ -10,8 +10,8 @@ from uuid import UUID, uuid5
 import pytest
 from tests.cluster.engine_stage import acting, http
 
-from lcm_operator.local.components import API_SERVER
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.components import API_SERVER
+from devcluster.waiting import wait_until
 
 LONG = {"name": "long", "sleep": {"seconds": 600}}
 FREE, CLEAN = http("free"), http("clean")

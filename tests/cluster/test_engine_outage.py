@@ -12,10 +12,10 @@ import pytest
 from tests.cluster.conftest import fresh_namespace
 from tests.cluster.operator_stage import Stage, in_seconds
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import API_SERVER
-from lcm_operator.local.guard import guarded
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import API_SERVER
+from devcluster.cluster.guard import guarded
+from devcluster.waiting import wait_until
 
 MANY = 40
 OUTAGE_SECONDS = 20

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 import pytest
 from tests.cluster.engine_stage import acting, http
 
-from lcm_operator.local.waiting import wait_until
+from devcluster.waiting import wait_until
 
 
 @pytest.fixture

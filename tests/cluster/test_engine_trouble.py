@@ -5,7 +5,7 @@ import signal
 import pytest
 from tests.cluster.engine_stage import acting, http
 
-from lcm_operator.local.components import API_SERVER
+from devcluster.cluster.components import API_SERVER
 
 
 @pytest.fixture

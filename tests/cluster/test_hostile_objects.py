@@ -17,8 +17,8 @@ from tests.cluster.operator_stage import GROUP, Stage, in_seconds, nap
 from tests.cluster.rest_stage import sidecar
 from tests.unit.api.test_bounds import OPEN, filled
 
-from lcm_operator.local.components import OPERATOR
-from lcm_operator.local.programs import find_programs
+from devcluster.cluster.components import OPERATOR
+from devcluster.programs.kubernetes import find_programs
 
 DEPTHS = (80, 980, 1_500, 9_000)
 KINDS = {

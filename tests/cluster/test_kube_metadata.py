@@ -2,10 +2,10 @@
 
 import asyncio
 
+from devcluster.cluster.cluster import Cluster
 from lcm_operator.kube.kubeconfig import from_kubeconfig
 from lcm_operator.kube.resources import CONFIG_MAPS
 from lcm_operator.kube.session import pooled
-from lcm_operator.local.cluster import Cluster
 
 
 def test_a_list_of_metadata_holds_nothing_else(cluster: Cluster, namespace: str):

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 import requests
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import API_SERVER, CONTROL_PLANE, CONTROLLER_MANAGER, ETCD
-from lcm_operator.local.layout import LOOPBACK
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import API_SERVER, CONTROL_PLANE, CONTROLLER_MANAGER, ETCD
+from devcluster.cluster.layout import LOOPBACK
+from devcluster.waiting import wait_until
 
 STARTER = """
 import pathlib, sys
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import CONTROL_PLANE
-from lcm_operator.local.guard import guarded
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import CONTROL_PLANE
+from devcluster.cluster.guard import guarded
 cluster = Cluster(pathlib.Path(sys.argv[1]), lambda message: print(message, flush=True))
 with guarded(cluster):
     cluster.up(pathlib.Path(sys.argv[2]), CONTROL_PLANE)

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import requests
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import NODE, OPERATOR, SERVICES, STANDARD
-from lcm_operator.local.guard import guarded
-from lcm_operator.local.services import REGISTRY, REST, address
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import NODE, OPERATOR, SERVICES, STANDARD
+from devcluster.cluster.guard import guarded
+from devcluster.cluster.services import REGISTRY, REST, address
+from devcluster.waiting import wait_until
 
 EVERYTHING = (*STANDARD, *SERVICES)
 # The usual ones may belong to a cluster that somebody works with.
@@ -37,7 +37,7 @@ def command(
     directory: Path, *arguments: str, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "lcm_operator.local", "--directory", str(directory), *arguments],
+        [sys.executable, "-m", "devcluster", "--directory", str(directory), *arguments],
         env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -287,7 +287,7 @@ def test_run_ends_at_once_when_the_make_that_called_it_is_killed(tmp_path: Path,
     assert programs
     cluster = Cluster(tmp_path / "cluster")
     output = tmp_path / "output"
-    local = f"'{sys.executable}' -m lcm_operator.local --directory '{cluster.directory}'"
+    local = f"'{sys.executable}' -m devcluster --directory '{cluster.directory}'"
     run = f"{local} run {' '.join(FREE_PORTS)} & wait"
     with (
         output.open("w") as out,

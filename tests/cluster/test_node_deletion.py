@@ -5,7 +5,7 @@ import time
 import pytest
 from tests.cluster.node_stage import LOOK, terminated
 
-from lcm_operator.local.waiting import wait_until
+from devcluster.waiting import wait_until
 
 POLITE = "trap 'echo told; exit 3' TERM; echo begun; sleep 600 & wait"
 DEAF = "trap '' TERM; echo begun; while :; do sleep 600; done"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tests.cluster.node_stage import NAME, conditions, terminated
 
+from devcluster.node.node import Settings, run
+from devcluster.waiting import wait_until
 from lcm_operator.kube.kubeconfig import from_kubeconfig
-from lcm_operator.local.node.node import Settings, run
-from lcm_operator.local.waiting import wait_until
 
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 SHOW_ENVIRONMENT = ("python", "-c", "import json, os; print(json.dumps(dict(os.environ)))")

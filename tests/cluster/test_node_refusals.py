@@ -1,6 +1,6 @@
 """Pods that the local node can't run honestly are Failed with a reason that says so; nothing of them begins.
 
-Field by field this is tests/unit/local_node/test_refusals.py; here are the cases that people meet.
+Field by field this is tests/unit/devcluster/node/test_refusals.py; here are the cases that people meet.
 """
 
 import pytest

@@ -5,11 +5,11 @@ import signal
 import pytest
 from tests.cluster.node_stage import LOOK, NAME, terminated
 
-from lcm_operator.local.components import API_SERVER
-from lcm_operator.local.node.files import pod_files
-from lcm_operator.local.node.reaping import reap
-from lcm_operator.local.node.supervisor import Supervisor
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.components import API_SERVER
+from devcluster.node.files import pod_files
+from devcluster.node.reaping import reap
+from devcluster.node.supervisor import Supervisor
+from devcluster.waiting import wait_until
 
 UNTIL_TOLD = "echo begun; while ! test -e /tmp/go; do sleep 0.05; done; echo ended; exit 5"
 TMP = {

@@ -11,8 +11,8 @@ import pytest
 from tests.cluster.operator_stage import DEADLINE, OPERATOR_USER, Stage, Trial, condition, in_seconds, nap
 from tests.cluster.test_operator_finally import process_of
 
-from lcm_operator.local.components import NODE, OPERATOR
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.components import NODE, OPERATOR
+from devcluster.waiting import wait_until
 
 ENGINE = {"heartbeatTimeoutSeconds": 4}
 

@@ -14,10 +14,10 @@ import requests
 from tests.cluster.conftest import fresh_namespace
 from tests.cluster.operator_stage import Stage, in_seconds
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import COMPONENTS, LEASE_NAMESPACE, OPERATOR
-from lcm_operator.local.layout import LOOPBACK
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import COMPONENTS, LEASE_NAMESPACE, OPERATOR
+from devcluster.cluster.layout import LOOPBACK
+from devcluster.waiting import wait_until
 
 HOUR = 3600
 SHIFTED = Path(__file__).parent / "shifted"

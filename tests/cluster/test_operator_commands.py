@@ -2,7 +2,7 @@
 
 from tests.cluster.operator_stage import Stage, condition, in_seconds, nap
 
-from lcm_operator.local.components import OPERATOR
+from devcluster.cluster.components import OPERATOR
 
 
 def running(stage: Stage, name: str = "busy", **spec):

@@ -5,7 +5,7 @@ import signal
 import pytest
 from tests.cluster.operator_stage import Stage, in_seconds
 
-from lcm_operator.local.components import NODE, OPERATOR
+from devcluster.cluster.components import NODE, OPERATOR
 
 MANY = 100
 OTHERS = 10

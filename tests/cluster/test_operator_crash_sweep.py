@@ -14,7 +14,7 @@ from tests.cluster.operator_stage import GROUP, Trial, TrialEngine, condition, i
 from tests.cluster.proxied_stage import ProxiedStage, told
 from tests.cluster.proxy import Held
 
-from lcm_operator.local.waiting import wait_until
+from devcluster.waiting import wait_until
 
 PLAN = [nap("one"), nap("two")]
 # Without a node a deleted pod goes at once: an operator that is killed meanwhile has not seen its end, and

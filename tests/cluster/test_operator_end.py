@@ -10,7 +10,7 @@ from tests.cluster.engine_stage import Partner, http
 from tests.cluster.operator_stage import Stage, Trial, condition, in_seconds, nap
 from tests.cluster.test_operator_finally import process_of, states
 
-from lcm_operator.local.components import OPERATOR
+from devcluster.cluster.components import OPERATOR
 
 OUR_FINALIZER = "lcm.5gdrones.eu/engine"
 RELEASES = {"finally": [http("free"), http("clean")]}

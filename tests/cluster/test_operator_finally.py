@@ -11,7 +11,7 @@ from pykube.objects import Pod
 from tests.cluster.engine_stage import Partner, http
 from tests.cluster.operator_stage import Stage, condition, in_seconds, nap
 
-from lcm_operator.local.components import OPERATOR
+from devcluster.cluster.components import OPERATOR
 
 LISTS = {"finally": [http("free"), http("clean")], "onFailure": [http("tell")]}
 RELEASED = ["POST /free", "POST /clean"]

@@ -13,11 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.cluster.conftest import fresh_namespace
 from tests.cluster.operator_stage import Stage, in_seconds
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import API_SERVER, COMPONENTS, CONTROL_PLANE, OPERATOR
-from lcm_operator.local.guard import guarded
-from lcm_operator.local.layout import LOOPBACK, REPOSITORY
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import API_SERVER, COMPONENTS, CONTROL_PLANE, OPERATOR
+from devcluster.cluster.guard import guarded
+from devcluster.cluster.layout import LOOPBACK, REPOSITORY
+from devcluster.waiting import wait_until
 
 RBAC = REPOSITORY / "deploy" / "rbac" / "operator.yaml"
 

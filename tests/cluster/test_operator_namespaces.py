@@ -10,11 +10,11 @@ import yaml
 from tests.cluster.conftest import fresh_namespace
 from tests.cluster.operator_stage import Stage, in_seconds
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import COMPONENTS, CONTROL_PLANE, LEASE_NAMESPACE, OPERATOR
-from lcm_operator.local.guard import guarded
-from lcm_operator.local.layout import REPOSITORY
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import COMPONENTS, CONTROL_PLANE, LEASE_NAMESPACE, OPERATOR
+from devcluster.cluster.guard import guarded
+from devcluster.cluster.layout import REPOSITORY
+from devcluster.waiting import wait_until
 
 CLUSTER_SCOPED = {"namespaces", "customresourcedefinitions"}
 

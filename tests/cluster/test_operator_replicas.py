@@ -15,10 +15,10 @@ from tests.cluster.conftest import fresh_namespace
 from tests.cluster.operator_stage import Stage, Trial, in_seconds, nap
 from tests.cluster.rest_stage import Registry, TrialRegistry
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.components import CONTROL_PLANE, LEASE_NAMESPACE, OPERATORS
-from lcm_operator.local.guard import guarded
-from lcm_operator.local.layout import LOOPBACK
+from devcluster.cluster.cluster import Cluster
+from devcluster.cluster.components import CONTROL_PLANE, LEASE_NAMESPACE, OPERATORS
+from devcluster.cluster.guard import guarded
+from devcluster.cluster.layout import LOOPBACK
 
 MANY = 30
 AHEAD = 45

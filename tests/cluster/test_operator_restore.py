@@ -9,7 +9,7 @@ from pykube.objects import NamespacedAPIObject
 from tests.cluster.engine_stage import Partner
 from tests.cluster.operator_stage import GROUP, Stage, Trial, TrialPlan, condition, in_seconds, nap
 
-from lcm_operator.local.components import OPERATOR
+from devcluster.cluster.components import OPERATOR
 
 FIVE = ("one", "two", "three", "four", "five")
 

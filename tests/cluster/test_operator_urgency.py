@@ -10,7 +10,7 @@ from tests.cluster.conftest import fresh_namespace
 from tests.cluster.operator_stage import Trial, condition
 from tests.cluster.proxied_stage import ProxiedOperator, ProxiedStage
 
-from lcm_operator.local.waiting import wait_until
+from devcluster.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 

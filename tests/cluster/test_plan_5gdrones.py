@@ -12,7 +12,7 @@ from tests.cluster.conftest import fresh_namespace
 from tests.cluster.partners_stage import Airfield, Entry, Flight, airfield, record, shape
 from tests.cluster.rest_stage import KEY, sidecar
 
-from lcm_operator.local.cluster import Cluster
+from devcluster.cluster.cluster import Cluster
 
 TRIAL, TOKEN, SLICE = "/trial/the-id/", {"Authorization": "TOKEN"}, "/sliceDeployment"
 READ = ("GET", TRIAL, {}, None)

@@ -8,7 +8,7 @@ from tests.cluster.operator_stage import Trial, nap
 from tests.cluster.registry_stage import FAR, Field
 from tests.cluster.rest_stage import TrialRegistry
 
-from lcm_operator.local.programs import find_programs
+from devcluster.programs.kubernetes import find_programs
 
 MANY = 200
 

@@ -8,7 +8,7 @@ import pytest
 from tests.cluster.operator_stage import in_seconds
 from tests.cluster.rest_stage import FAR, KEY, TRIGGER, Caller
 
-from lcm_operator.local.waiting import wait_until
+from devcluster.waiting import wait_until
 
 
 def quoted(trial_id: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from tests.cluster.operator_stage import Trial, TrialEngine, condition, in_seconds, nap
 from tests.cluster.rest_stage import FAR, TRIGGER, Caller
 
-from lcm_operator.local.waiting import wait_until
+from devcluster.waiting import wait_until
 
 
 @pytest.mark.parametrize("route", ["debug", "debud"])

@@ -12,8 +12,8 @@ from tests.cluster.conftest import fresh_namespace
 from tests.cluster.operator_stage import Stage, Trial, TrialPlan, in_seconds, nap
 from tests.cluster.rest_stage import Sidecar, sidecar
 
-from lcm_operator.local.cluster import Cluster
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.cluster import Cluster
+from devcluster.waiting import wait_until
 
 FAR = "2031-07-01T10:00:00+02:00"
 CALLERS = 8

@@ -15,7 +15,7 @@ import pytest
 from tests.cluster.operator_stage import Stage, Trial, TrialPlan, in_seconds, nap
 from tests.cluster.rest_stage import KEY, Sidecar, sidecar
 
-from lcm_operator.local.components import LEASE_NAMESPACE, OPERATOR
+from devcluster.cluster.components import LEASE_NAMESPACE, OPERATOR
 
 FAR = "2031-07-01T10:00:00+02:00"
 PLAN: dict[str, Any] = {

@@ -11,18 +11,18 @@ from pathlib import Path
 import requests
 import yaml
 
-from lcm_operator.local import controlplane
-from lcm_operator.local.certificates import make_certificates
-from lcm_operator.local.kubeconfig import certificate_user, write_kubeconfig
-from lcm_operator.local.kubectl import Kubectl
-from lcm_operator.local.layout import Layout, State
-from lcm_operator.local.processes import Background
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster import controlplane
+from devcluster.cluster.certificates import make_certificates
+from devcluster.cluster.kubeconfig import certificate_user, write_kubeconfig
+from devcluster.cluster.kubectl import Kubectl
+from devcluster.cluster.layout import Layout, State
+from devcluster.cluster.processes import Background
+from devcluster.waiting import wait_until
 
 ADDRESS = "10.99.0.1"
 NAME = "local"  # of its certificate: system:node:local
 PORTS = {"etcd": 2379, "etcd-peer": 2380, "kube-apiserver": 6443, "kube-controller-manager": 10257}
-IMAGES = ("lcm-operator", "lcm-operator-pause")
+IMAGES = ("lcm-operator", "lcm-operator-pause", "lcm-dummies")
 READY_SECONDS = 90
 
 CONTAINERD = """\

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 from tests.e2e.real_node import RealNode
 
-from lcm_operator.local.layout import REPOSITORY
-from lcm_operator.local.waiting import wait_until
+from devcluster.cluster.layout import REPOSITORY
+from devcluster.waiting import wait_until
 
 CHART = REPOSITORY / "deploy" / "helm" / "lcm-operator"
 NAMESPACE = "lcm"

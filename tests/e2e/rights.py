@@ -6,7 +6,7 @@ from itertools import product
 
 from tests.e2e.release import Release
 
-from lcm_operator.local.layout import REPOSITORY
+from devcluster.cluster.layout import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "reference" / "rights.md"
 Right = tuple[str, str, str]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import requests
-from tests.e2e.release import TRIALS, VALUES, Release, until
+from tests.e2e.release import TRIALS, Release, until
 
-from lcm_operator.local.layout import REPOSITORY
+from devcluster.cluster.layout import REPOSITORY
 
 SEED = REPOSITORY / "examples" / "registry.json"
 FAULT = {"kind": "status", "path": "/flightplan", "count": 1}
@@ -22,9 +22,9 @@ def dummy(name: str) -> list[dict[str, Any]]:
     }
     container = {
         "name": name,
-        "image": f"lcm-operator:{VALUES['image']['tag']}",
+        "image": "lcm-dummies:e2e",
         "imagePullPolicy": "Never",
-        "command": ["python", "-m", f"lcm_operator.{name}"],
+        "command": ["python", "-m", f"dummies.{name}"],
         "env": [{"name": key, "value": value} for key, value in variables.items()],
         "readinessProbe": {"tcpSocket": {"port": PORTS[name]}, "periodSeconds": 1},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "operator" / "lcm_operator"
+REPOSITORY = Path(__file__).parents[2]
+ROOTS = {"lcm_operator": REPOSITORY / "operator", "devcluster": REPOSITORY, "dummies": REPOSITORY}
 MODULES = [
-    ".".join(("lcm_operator", *path.relative_to(PACKAGE).with_suffix("").parts))
-    for path in sorted(PACKAGE.rglob("*.py"))
+    ".".join(path.relative_to(root).with_suffix("").parts)
+    for package, root in ROOTS.items()
+    for path in sorted((root / package).rglob("*.py"))
     if ">>> " in path.read_text(encoding="utf-8")
 ]
 

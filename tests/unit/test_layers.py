@@ -12,6 +12,7 @@ from importlinter.contracts.layers import LayersContract
 configuration.configure()
 OPTIONS = api.read_configuration("pyproject.toml")
 KINDS = {"forbidden": ForbiddenContract, "layers": LayersContract}
+ROOTS = OPTIONS["session_options"]["root_packages"]
 CONTRACTS = {options["id"]: options for options in OPTIONS["contracts_options"]}
 
 REFUSED = {
@@ -22,7 +23,8 @@ REFUSED = {
         ("api.names", "lcm_operator.domain.snapshot"),
         ("kube.client", "lcm_operator.registry.client"),
         ("wire.pool", "lcm_operator.api.names"),
-        ("cli.texts", "lcm_operator.local.ports"),
+        ("cli.texts", "devcluster.cluster.ports"),
+        ("rest.view", "dummies.faults"),
     ],
     "kopf": [("domain.holding", "kopf"), ("rest.view", "kopf"), ("engine.grant", "kopf")],
     "pure": [
@@ -39,11 +41,18 @@ REFUSED = {
     ],
     "official-client": [("kube.client", "kubernetes"), ("rest.view", "kubernetes")],
     "schemas": [("rest.bodies", "jsonschema")],
-    "dummies": [
-        ("registry.client", "lcm_operator.registry.dummy"),
-        ("controllers.registries", "lcm_operator.partners.journal"),
+    "shipped": [
+        ("registry.client", "dummies.registry.dummy"),
+        ("controllers.registries", "dummies.partners.journal"),
+        ("cli.texts", "devcluster.cluster.ports"),
+        ("process", "tests"),
+        ("kinds", "tools"),
+        ("kube.client", "benchmarks"),
     ],
-    "clusterless": [("registry.client", "lcm_operator.kube.client")],
+    "clusterless": [
+        ("registry.client", "lcm_operator.kube.client"),
+        ("dummies.faults", "lcm_operator.kube.client"),
+    ],
     "controllers": [
         ("controllers.store", "lcm_operator.controllers.apply"),
         ("controllers.alarm", "lcm_operator.controllers.work"),
@@ -65,8 +74,8 @@ REFUSED = {
 
 @cache
 def imports() -> grimp.ImportGraph:
-    """Return the graph of all imports of the product."""
-    return grimp.build_graph("lcm_operator", include_external_packages=True, cache_dir=None)
+    """Return the graph of all imports of the product, the local cluster and the dummies."""
+    return grimp.build_graph(*ROOTS, include_external_packages=True, cache_dir=None)
 
 
 def contract(name: str) -> ForbiddenContract | LayersContract:
@@ -99,7 +108,8 @@ def test_contract_is_kept(name):
 )
 def test_forbidden_import_is_refused(name, importer, imported):
     graph = deepcopy(imports())
-    importer = f"lcm_operator.{importer}"
+    if not importer.startswith(("devcluster.", "dummies.")):
+        importer = f"lcm_operator.{importer}"
     assert importer in graph.modules
     if imported not in graph.modules:
         graph.add_module(imported, is_squashed=not imported.startswith("lcm_operator"))

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-import lcm_operator
 from lcm_operator import logs
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.settings import LogSettings, Reading
@@ -23,7 +22,9 @@ from lcm_operator.settings import LogSettings, Reading
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 LEVELS = {"debug", "info", "warning", "error", "exception", "failure"}
 SECRETS = {"authorization", "credentials", "key", "password", "secret", "token"}
-PACKAGE = Path(lcm_operator.__file__).parent
+REPOSITORY = Path(__file__).parents[2]
+PACKAGES = (REPOSITORY / "operator" / "lcm_operator", REPOSITORY / "devcluster", REPOSITORY / "dummies")
+SOURCES = [source for package in PACKAGES for source in sorted(package.rglob("*.py"))]
 log = logs.get("lcm_operator.test")
 
 
@@ -236,13 +237,13 @@ def test_a_variable_that_has_no_effect_is_reported(caplog):
 
 def test_a_process_logs_by_its_environment():
     environment = {
-        "PYTHONPATH": str(Path(lcm_operator.__file__).parents[1]),
+        "PYTHONPATH": str(REPOSITORY / "operator"),
         "LCM_LOG_FORMAT": "json",
         "LCM_REGISTRY_ADRESS": "x",
         "LCM_REGISTRY_ADDRESS": "127.0.0.1:0",
     }
     with subprocess.Popen(
-        [sys.executable, "-m", "lcm_operator.registry"], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "dummies.registry"], env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             records = [json.loads(process.stdout.readline()) for _ in range(2)]
@@ -258,7 +259,7 @@ def test_a_process_logs_by_its_environment():
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
     """Yield each call that writes to a log, with its place."""
-    for source in sorted(PACKAGE.rglob("*.py")):
+    for source in SOURCES:
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)
@@ -266,7 +267,7 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
                 and isinstance(node.func.value, ast.Name)
                 and node.func.value.id in {"log", "logger", "_LOG", "logging"}
             ):
-                yield f"{source.relative_to(PACKAGE)}:{node.lineno}", node
+                yield f"{source.relative_to(REPOSITORY)}:{node.lineno}", node
 
 
 def test_messages_are_constants_and_no_field_holds_a_secret():
@@ -284,11 +285,11 @@ def test_messages_are_constants_and_no_field_holds_a_secret():
 
 def test_every_module_logs_by_the_one_convention():
     by_hand = [
-        source.relative_to(PACKAGE).as_posix()
-        for source in sorted(PACKAGE.rglob("*.py"))
+        source.relative_to(REPOSITORY).as_posix()
+        for source in SOURCES
         if re.search(
             r"logging\.getLogger|^_LOG\b|^logger\b", source.read_text(encoding="utf-8"), re.MULTILINE
         )
     ]
 
-    assert by_hand == ["logs.py"]
+    assert by_hand == ["operator/lcm_operator/logs.py"]

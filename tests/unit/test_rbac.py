@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lcm_operator.local.components import LEASE_NAMESPACE
+from devcluster.cluster.components import LEASE_NAMESPACE
 
 RBAC = Path(__file__).parents[2] / "deploy" / "rbac"
 FILES = ("operator.yaml", "engine.yaml", "rest.yaml")

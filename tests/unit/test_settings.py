@@ -16,14 +16,19 @@ from lcm_operator.addresses import Address
 from lcm_operator.settings import LogSettings, SettingsError, family, read, setting
 
 PACKAGE = Path(lcm_operator.__file__).parent
-SOURCES = sorted(PACKAGE.rglob("*.py"))
+REPOSITORY = Path(__file__).parents[2]
+SOURCES = sorted(
+    file
+    for package in (PACKAGE, REPOSITORY / "dummies", REPOSITORY / "devcluster")
+    for file in package.rglob("*.py")
+)
 ENVIRONMENT_READERS = {
     "controllers/__main__.py",
     "controllers/uninstall.py",
+    "dummies/partners/__main__.py",
+    "dummies/registry/__main__.py",
     "engine/__main__.py",
     "kube/access.py",  # what Kubernetes puts into each pod
-    "partners/__main__.py",
-    "registry/__main__.py",
     "rest/__main__.py",
 }
 """The modules that may touch the environment, besides those of the local cluster."""
@@ -126,17 +131,17 @@ POD = {
 @pytest.mark.parametrize(
     ("module", "faulty", "others"),
     [
-        ("controllers", {"LCM_LOG_LEVEL": "x", "LCM_HEALTH_ADDRESS": "x"}, {}),
-        ("controllers.uninstall", {"LCM_WATCH_NAMESPACES": "X"}, {}),
-        ("rest", {"LCM_LOG_FORMAT": "x", "LCM_TIMEZONE": "x"}, {}),
-        ("registry", {"LCM_REGISTRY_SEED": "x", "LCM_REGISTRY_CREDENTIALS": "x"}, {}),
-        ("partners", {"LCM_PARTNERS_ADDRESS": "x", "LCM_PARTNERS_SEED": "/"}, {}),
-        ("engine", {"LCM_TRIAL_ENGINE": "X", "KUBERNETES_SERVICE_PORT": ""}, POD),
+        ("lcm_operator.controllers", {"LCM_LOG_LEVEL": "x", "LCM_HEALTH_ADDRESS": "x"}, {}),
+        ("lcm_operator.controllers.uninstall", {"LCM_WATCH_NAMESPACES": "X"}, {}),
+        ("lcm_operator.rest", {"LCM_LOG_FORMAT": "x", "LCM_TIMEZONE": "x"}, {}),
+        ("dummies.registry", {"LCM_REGISTRY_SEED": "x", "LCM_REGISTRY_CREDENTIALS": "x"}, {}),
+        ("dummies.partners", {"LCM_PARTNERS_ADDRESS": "x", "LCM_PARTNERS_SEED": "/"}, {}),
+        ("lcm_operator.engine", {"LCM_TRIAL_ENGINE": "X", "KUBERNETES_SERVICE_PORT": ""}, POD),
     ],
 )
 def test_a_process_prints_a_line_for_each_fault_and_exits_with_2(module, faulty, others):
     done = subprocess.run(
-        [sys.executable, "-m", f"lcm_operator.{module}"],
+        [sys.executable, "-m", module],
         env={"PYTHONPATH": str(PACKAGE.parent), **faulty, **others},
         capture_output=True,
         text=True,
@@ -191,10 +196,12 @@ def touches_the_environment(source: Path) -> bool:
 
 def test_only_entry_points_touch_the_environment():
     touching = {
-        source.relative_to(PACKAGE).as_posix() for source in SOURCES if touches_the_environment(source)
+        source.relative_to(REPOSITORY).as_posix().removeprefix("operator/lcm_operator/")
+        for source in SOURCES
+        if touches_the_environment(source)
     }
 
-    assert {source for source in touching if not source.startswith("local/")} == ENVIRONMENT_READERS
+    assert {source for source in touching if not source.startswith("devcluster/")} == ENVIRONMENT_READERS
 
 
 def test_every_process_has_the_settings_of_the_log():

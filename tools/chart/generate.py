@@ -16,7 +16,7 @@ import yaml
 from tools.chart import rights
 from tools.chart.programs import HELM
 
-from lcm_operator.local.building import built
+from devcluster.programs.building import built
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"

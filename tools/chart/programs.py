@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lcm_operator.local.building import Module
+from devcluster.programs.building import Module
 
 TOOLS = Path(__file__).parents[1]
 HELM = Module(TOOLS / "helm", "Helm 4", {"helm": "helm.sh/helm/v4/cmd/helm"})

@@ -26,7 +26,8 @@ IMAGE=lcm-operator:e2e tools/image/build.sh
 pause=$(buildah from localhost/lcm-operator:e2e)
 buildah config --cmd '["sleep","infinity"]' "$pause"
 buildah commit --quiet --rm "$pause" localhost/lcm-operator-pause:e2e
-for name in lcm-operator lcm-operator-pause; do
+buildah bud --layers --tag lcm-dummies:e2e --build-arg OPERATOR_IMAGE=localhost/lcm-operator:e2e dummies
+for name in lcm-operator lcm-operator-pause lcm-dummies; do
   buildah push --quiet "localhost/$name:e2e" "docker-archive:$LCM_E2E_SCRATCH/$name.tar:docker.io/library/$name:e2e"
 done
 exec {lock}>&-

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from tools.chart.programs import HELM
 
-from lcm_operator.local.building import built
-from lcm_operator.local.layout import REPOSITORY
-from lcm_operator.local.programs import find_programs, kubernetes
+from devcluster.cluster.layout import REPOSITORY
+from devcluster.programs.building import built
+from devcluster.programs.kubernetes import find_programs, kubernetes
 
 NODE = kubernetes(
     REPOSITORY / "tools" / "node",

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from devcluster import settings as devcluster
+from dummies.partners import settings as partners
+from dummies.registry import settings as registry
 from lcm_operator.controllers import settings as operator
 from lcm_operator.engine import settings as engine
-from lcm_operator.local import settings as local
-from lcm_operator.partners import settings as partners
-from lcm_operator.registry import settings as registry
 from lcm_operator.rest import settings as rest
 from lcm_operator.settings import Declared, LogSettings, Variable
 
@@ -23,7 +23,7 @@ PROCESSES: Mapping[str, type[Declared]] = {
     "Engine": engine.Settings,
     "Dummy registry": registry.Settings,
     "Dummy partner services": partners.Settings,
-    "Local cluster": local.Settings,
+    "Local cluster": devcluster.Settings,
 }
 _HEAD = """\
 <!-- Made by tools/settings/reference.py from the code. -->

@@ -1,1 +1,1 @@
-"""The trial registry, which holds the start times: a client of it, and a dummy of it."""
+"""The client of a trial registry, which holds the start times."""

@@ -1,0 +1,1 @@
+"""One cluster on this machine: its processes, certificates, ports and manifests, and their order."""

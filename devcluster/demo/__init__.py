@@ -1,0 +1,1 @@
+"""What `make run` plays on a cluster that is up, and how it is narrated."""

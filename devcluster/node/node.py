@@ -1,0 +1,123 @@
+"""The node as a whole: one lifetime for each pod bound to it, the binder, the registration.
+
+Called by `__main__` (and by tests that want it in their own process). Cancelled, it leaves the pods running.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devcluster.node.api import NodeApi
+from devcluster.node.binding import Binder
+from devcluster.node.files import PodFiles, all_pods
+from devcluster.node.launching import Launcher
+from devcluster.node.lifetime import Lifetime, Place
+from devcluster.node.registration import labels, stay_registered
+from devcluster.node.supervisor import Supervisor
+from devcluster.node.volumes import RENEW_AFTER
+from devcluster.node.watching import Listed, Removed, Seen, follow
+from lcm_operator import logs
+from lcm_operator.kube.access import Access
+from lcm_operator.kube.client import Client
+from lcm_operator.kube.resources import PODS
+from lcm_operator.kube.session import pooled
+
+Json = dict[str, Any]
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a node is told when it is started."""
+
+    name: str
+    root: Path
+    log_directory: Path
+    renew_after: float = RENEW_AFTER
+
+
+async def run(access: Access, settings: Settings) -> None:
+    """Be the node, until cancelled."""
+    settings.root.mkdir(parents=True, exist_ok=True)
+    settings.root.chmod(0o700)  # tokens and Secrets lie below
+    settings.log_directory.mkdir(parents=True, exist_ok=True)
+    async with pooled(access) as client, Launcher() as launcher, asyncio.TaskGroup() as tasks:
+        api = NodeApi(client, settings.name)
+        place = Place(
+            api=api,
+            launcher=launcher,
+            root=settings.root,
+            log_directory=settings.log_directory,
+            labels=labels(settings.name),
+            renew_after=settings.renew_after,
+        )
+        tasks.create_task(stay_registered(api))
+        tasks.create_task(Binder(client, api).run())
+        tasks.create_task(_Pods(place).follow(client))
+
+
+class _Pods:
+    """The lifetimes of the pods bound to this node, by UID."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._lives: dict[str, tuple[Lifetime, asyncio.Task[None]]] = {}
+        self._clearing: dict[str, asyncio.Task[None]] = {}
+
+    async def follow(self, client: Client) -> None:
+        try:
+            async for change in follow(client, PODS, f"spec.nodeName={self._place.api.node}"):
+                match change:
+                    case Listed():
+                        self._listed(change.objects)
+                    case Seen():
+                        self._seen(change.object)
+                    case Removed():
+                        self._removed(change.object["metadata"]["uid"])
+        finally:
+            for _, task in self._lives.values():
+                task.cancel()
+
+    def _listed(self, pods: list[Json]) -> None:
+        for pod in pods:
+            self._seen(pod)
+        there = {pod["metadata"]["uid"] for pod in pods}
+        for uid in self._lives.keys() - there:
+            self._removed(uid)
+        for uid, files in all_pods(self._place.root).items():
+            if uid not in there and uid not in self._lives and uid not in self._clearing:
+                self._clearing[uid] = asyncio.create_task(_clear(files))
+
+    def _seen(self, pod: Json) -> None:
+        uid = pod["metadata"]["uid"]
+        if uid in self._lives:
+            self._lives[uid][0].update(pod)
+            return
+        lifetime = Lifetime(self._place, pod)
+        task = asyncio.create_task(lifetime.run())
+        task.add_done_callback(_log_failure)
+        self._lives[uid] = lifetime, task
+
+    def _removed(self, uid: str) -> None:
+        """Let the lifetime end what still runs; it is forgotten when that is done."""
+        if uid in self._lives:
+            lifetime, task = self._lives[uid]
+            lifetime.gone()
+            task.add_done_callback(lambda _: self._lives.pop(uid, None))
+
+
+async def _clear(files: PodFiles) -> None:
+    """Kill and remove a pod that was deleted by force while no node was there to see it."""
+    for container in files.containers():
+        supervisor = Supervisor.of(container)
+        if supervisor is not None:
+            with supervisor:
+                supervisor.kill()
+                await supervisor.ended()
+    files.remove()
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.failure("pod is not looked after any more; restart the node", error)

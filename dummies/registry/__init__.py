@@ -1,0 +1,1 @@
+"""A trial registry that keeps its trials in memory."""

@@ -1,0 +1,28 @@
+"""The services of a local cluster: what names their usual addresses is pointed at those that they have."""
+
+from pathlib import Path
+
+from devcluster.cluster.layout import Layout, State
+from devcluster.cluster.services import addressed
+
+
+def layout(folder: Path, **ports: int) -> Layout:
+    made = Layout(folder)
+    made.state_file.write_text(State(ports).for_storage())
+    return made
+
+
+def test_each_service_is_found_where_it_is_even_if_that_is_where_another_one_usually_is(tmp_path: Path):
+    moved = layout(tmp_path, rest=5001, registry=5003, partners=5000)
+
+    manifest = addressed(moved, "http://127.0.0.1:5000 http://127.0.0.1:5001/ http://127.0.0.1:5003/trial")
+
+    assert manifest == "http://127.0.0.1:5001 http://127.0.0.1:5003/ http://127.0.0.1:5000/trial"
+
+
+def test_an_address_that_only_begins_alike_is_left_alone(tmp_path: Path):
+    moved = layout(tmp_path, rest=6000, registry=6001, partners=6003)
+
+    assert addressed(moved, "http://127.0.0.1:50001 http://127.0.0.2:5000") == (
+        "http://127.0.0.1:50001 http://127.0.0.2:5000"
+    )
