@@ -115,6 +115,10 @@ CANCELLED = "Cancelled"
 # Finished (also Succeeded, Missed, Cancelled; while False the reason is that of Succeeded)
 FAILED = "Failed"
 """The trial failed: it waits for a restore or a delete."""
+REPORTING = "Reporting"
+"""The trial failed, and `onFailure` reports that."""
+ENDING = "Ending"
+"""The trial failed as its engine gives no sign of life, and its pod was not seen to end yet."""
 
 # Released
 OWED = "Owed"

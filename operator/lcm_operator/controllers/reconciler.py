@@ -8,7 +8,6 @@ The leader runs `lead`, a standby `follow`: it decides too, so that its heap is 
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,9 +17,9 @@ from typing import Any, TypeVar
 from lcm_operator import logs
 from lcm_operator.api import reasons
 from lcm_operator.api.metadata import Metadata
-from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.alarm import Alarm
 from lcm_operator.controllers.apply import Apply, StepRefused
+from lcm_operator.controllers.deleted_trials import DeletedTrials
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.lease_monitor import LeaseMonitor
 from lcm_operator.controllers.observer import Observer
@@ -31,8 +30,6 @@ from lcm_operator.controllers.time_slice import TimeSlice
 from lcm_operator.controllers.work import WORKERS, WorkQueue
 from lcm_operator.domain.actions import CreateEngine, CreatePod, Decision, Urgency
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.release import is_held
-from lcm_operator.domain.trial_status import outcome
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError, Conflict, Unavailable
@@ -42,8 +39,6 @@ _LONGEST_SETTLING_SECONDS = 1.0  # a pod deleted by force has two
 _SETTLING_LOOK_SECONDS = 0.02
 _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_SECONDS = 5.0
-_MOST_LOST = 1000
-_LOST_SECONDS = 60.0
 T = TypeVar("T")
 log = logs.get(__name__)
 
@@ -77,7 +72,7 @@ class Reconciler:
         """What was reported of slots whose objects nobody can decide about."""
         self._left: dict[Key, None] = {}
         """Slots in which a standby has left something urgent to its leader."""
-        self._lost: deque[tuple[float, Trial]] = deque(maxlen=_MOST_LOST)
+        self._deleted = DeletedTrials(store, self._recorder, may_act, clock)
 
     def enqueue(self, key: Key, urgency: Urgency = Urgency.ROUTINE) -> None:
         """Have a look at `key`: soon, and first if something is due there within seconds.
@@ -123,7 +118,11 @@ class Reconciler:
 
     def lose_engine(self, namespace: str, name: str, uid: str, last: Mapping[str, Any] | None = None) -> None:
         """Forget a TrialEngine that is gone and have a look at its slot; `last`: how it was when it went."""
-        key = self.store.drop_engine(namespace, name, uid, last)
+        if last is not None:
+            self.store.put_engine(last)
+            self._deleted.look()
+        key = self.store.drop_engine(namespace, name, uid)
+        self._deleted.look()
         if key is not None:
             self.enqueue(key)
 
@@ -136,7 +135,8 @@ class Reconciler:
     def _report(self) -> None:
         """Have people told what the store has come across."""
         while self.store.replaced:
-            self._tell_lost(self.store.replaced.popleft())
+            self._deleted.add(self.store.replaced.popleft())
+        self._deleted.look()
         if self._may_act():
             self.store.complaints.report(self._recorder.tell)
 
@@ -148,23 +148,7 @@ class Reconciler:
             return
         self.enqueue(key)
         if before is not None and before.metadata.uid == uid:
-            self._tell_lost(before)
-
-    def _tell_lost(self, trial: Trial) -> None:
-        """Record what became of a Trial that is gone, unless its status or its TrialEngine did or will.
-
-        A standby keeps that for a while: its leader may have died before it could.
-        """
-        engine = self.store.engine(self.store.key_of(trial))
-        own = engine is not None and engine.spec.trial_uid == trial.metadata.uid
-        if outcome(trial) is not None or (engine is not None and own and is_held(engine)):
-            return
-        if self._may_act():
-            unstarted = trial.status.started_time is None
-            why = f"the trial was deleted{' before its start' if unstarted else ', and its engine with it'}"
-            self._recorder.tell("Trial", trial.metadata, reasons.CANCELLED, why, warning=False, once=True)
-        else:
-            self._lost.append((self._clock.elapsed(), trial))
+            self._deleted.add(before)
 
     def tell(self, kind: str, about: Metadata, reason: str, message: str, *, warning: bool) -> None:
         """Have people told about an object, when nothing urgent is under way."""
@@ -213,10 +197,7 @@ class Reconciler:
         self.store.complaints.begin_term()
         self.store.complaints.report(self._recorder.tell)
         self._retries.clear()
-        lost, self._lost = self._lost, deque(maxlen=_MOST_LOST)
-        for since, trial in lost:
-            if self._clock.elapsed() - since < _LOST_SECONDS:
-                self._tell_lost(trial)
+        self._deleted.take_over()
 
     def _due_first(self) -> list[Key]:
         """Return all keys, those first for which a leader would have done something urgent by now."""

@@ -258,15 +258,11 @@ class Store:
         slot.unreadable.pop(Thing("TrialEngine", identity(engine.metadata)), None)
         return [key]
 
-    def drop_engine(
-        self, namespace: str, name: str, uid: str, last: Mapping[str, Any] | None = None
-    ) -> Key | None:
+    def drop_engine(self, namespace: str, name: str, uid: str) -> Key | None:
         """Forget a TrialEngine that is gone; return its key if it was known.
 
-        `last`: how it was when it went, if that was seen. It is kept as long as a Trial may be judged by it.
+        How it was seen last is kept as long as a Trial may be judged by it.
         """
-        if last is not None:
-            self.put_engine(last)
         self._bury(uid)
         self.known_engines.drop(namespace, name, uid)
         key = Key(namespace, name)

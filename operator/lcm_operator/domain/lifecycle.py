@@ -22,7 +22,7 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
-from lcm_operator.domain.attempt_end import has_ended, is_seen_to_end, is_silent, with_end
+from lcm_operator.domain.attempt_end import has_ended, is_seen_to_end, is_silent, noted_end, with_end
 from lcm_operator.domain.automatic import after_disruption, announced, follows_itself, message_of
 from lcm_operator.domain.granting import look_up_pod, make_lease_again, refused_for_good
 from lcm_operator.domain.loss import decide_lost
@@ -36,6 +36,7 @@ from lcm_operator.domain.outcome import (
     judge,
     judge_life,
     plan_is_through,
+    unfinished,
 )
 from lcm_operator.domain.plan_change import plan_taken
 from lcm_operator.domain.release import is_held, is_owed, release_events
@@ -48,8 +49,6 @@ from lcm_operator.domain.restoring import (
 from lcm_operator.domain.retention import expire
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
 from lcm_operator.domain.stopping import decide_ending, end_pod, read_last_checkpoint, told_to_stop
-
-_LIFELESS = (reasons.ENGINE_NOT_READY, reasons.ENGINE_SILENT)
 
 
 def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
@@ -216,14 +215,12 @@ def _await_next(
 
 def _after_failure(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:
     """Return what is left to do for an engine that has failed: its pod, its report, a late disruption."""
-    reason, granted = conditions.reason(engine.status.conditions, reasons.SUCCEEDED), engine.status.pod_ref
-    if reason in (reasons.ENGINE_NOT_GRANTED, reasons.COMPLETED) and granted is None:
+    reason, left = conditions.reason(engine.status.conditions, reasons.SUCCEEDED), unfinished(engine)
+    if reason in (reasons.ENGINE_NOT_GRANTED, reasons.COMPLETED) and engine.status.pod_ref is None:
         return end_pod(snapshot, engine, now)
-    if granted is None or (granted.end_time is not None and reason in _LIFELESS):
-        return None
-    if reason in _LIFELESS:
+    if left is not None and left.reason == reasons.ENDING:
         return _lay_down(snapshot, trial, engine, now, silent=reason == reasons.ENGINE_SILENT)
-    if reason == reasons.ACTIVITY_FAILED and not is_over(engine, engine.spec.on_failure):
+    if left is not None and left.reason == reasons.REPORTING:
         return _close_report(snapshot, trial, engine, now)
     return None
 
@@ -247,9 +244,11 @@ def _lay_down(
             WriteEngine(engine, announced(with_end(snapshot, engine, now), following, why, now)),
             RecordEvent(trial, reasons.RESTORED, message_of(engine, following, why)),
         )
-    if is_seen_to_end(snapshot):
-        return act(WriteEngine(engine, with_end(snapshot, engine, now).status))
-    return end_pod(snapshot, engine, now) or wait("nothing of the silent engine can act any more")
+    if ending := None if is_seen_to_end(snapshot) else end_pod(snapshot, engine, now):
+        return ending
+    if isinstance(pod, Pod) and not pod.ended:
+        return wait("nothing of the silent engine can act any more, but its pod is still there")
+    return act(WriteEngine(engine, noted_end(engine, now).status))
 
 
 def _close_report(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:

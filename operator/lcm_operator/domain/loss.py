@@ -31,7 +31,7 @@ def decide_lost(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     if outcome(trial) is not None:
         stray = snapshot.engine  # made by a leader that was frozen with its create in hand: never granted
         return wait("the trial has its outcome") if stray is None else act(DeleteEngine(stray))
-    return _judge_loss(snapshot, trial, now)
+    return judge_loss(snapshot, trial, now)
 
 
 def decide_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
@@ -41,12 +41,15 @@ def decide_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | N
     told = conditions.reason(trial.status.conditions, reasons.RELEASED) == reasons.ENGINE_LOST
     if not waited or trial.status.engine_ref is None or snapshot.engine is not None or told:
         return None
-    return _judge_loss(snapshot, trial, now)
+    return judge_loss(snapshot, trial, now)
 
 
-def _judge_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
-    """Return the look at the API server itself; after that, what the loss means for the trial."""
-    if not snapshot.engine_gone:
+def judge_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
+    """Return the look at the API server itself; after that, what the loss means for a latched trial.
+
+    A TrialEngine of another Trial under that name says the same.
+    """
+    if snapshot.engine is None and not snapshot.engine_gone:
         return act(LookUpEngine(trial.metadata.namespace, snapshot.name))
     last = _last_seen(snapshot, trial)
     if last is not None and plan_is_through(last):

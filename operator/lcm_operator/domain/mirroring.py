@@ -12,7 +12,7 @@ from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Action, RecordEvent, WriteTrial
 from lcm_operator.domain.attempt_end import awaited_end
 from lcm_operator.domain.granting import attempt_of
-from lcm_operator.domain.outcome import progress
+from lcm_operator.domain.outcome import progress, unfinished
 from lcm_operator.domain.release import release_of
 from lcm_operator.domain.requests import echo, open_restores
 from lcm_operator.domain.snapshot import Snapshot
@@ -39,7 +39,14 @@ def mirror(
         "last_handled_delete": echo("Delete", trial, engine),
     }
     changes = (succeeded,) if release is None else (succeeded, release)
-    status = trial_status(trial, now, *changes, without_release=release is None, **(fields | answers))
+    status = trial_status(
+        trial,
+        now,
+        *changes,
+        without_release=release is None,
+        unfinished=unfinished(engine),
+        **(fields | answers),
+    )
     if status == trial.status:
         return ()
     actions: list[Action] = [WriteTrial(trial, status)]

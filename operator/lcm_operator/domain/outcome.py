@@ -10,9 +10,11 @@ from lcm_operator.api.plan import Activity
 from lcm_operator.domain.attempt_end import is_silent
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.snapshot import Absent, Snapshot
+from lcm_operator.domain.trial_status import Set
 
 _LEAST_TIME = timedelta(seconds=120)
 _THROUGH = ("Succeeded", "Skipped")
+_LIFELESS = (reasons.ENGINE_NOT_READY, reasons.ENGINE_SILENT)
 
 
 @dataclass(frozen=True)
@@ -91,14 +93,36 @@ def is_over(engine: TrialEngine, plan: Iterable[Activity]) -> bool:
     return all(engine.status.activity(activity.name).state in (*_THROUGH, "Failed") for activity in plan)
 
 
+def unfinished(engine: TrialEngine) -> Set | None:
+    """Return what of an engine that has its outcome still acts, or may act again by itself; None: nothing.
+
+    It is the condition Finished as long as it is False for that. Judged only by what is written: once nothing
+    is left, only a request can make it False again.
+    """
+    found = conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
+    if found is None or found.status == "True" or found.reason == reasons.CANCELLED:
+        return None
+    status, granted = engine.status, engine.status.pod_ref
+    if status.stop is not None and status.stop.mode == "Cancel":
+        return _not_finished(reasons.STOPPING, "the trial is being deleted")
+    if granted is None:
+        return None
+    if found.reason == reasons.ACTIVITY_FAILED and not is_over(engine, engine.spec.on_failure):
+        return _not_finished(reasons.REPORTING, f"`onFailure` reports that {found.message}")
+    if found.reason in _LIFELESS and granted.end_time is None:
+        why = "should it turn out to have been taken away, the next attempt begins by itself"
+        return _not_finished(reasons.ENDING, f"pod {granted.name} was not seen to end yet: {why}")
+    return None
+
+
+def _not_finished(reason: str, message: str) -> Set:
+    return Set(reasons.FINISHED, "False", reason, message)
+
+
 def may_still_matter(engine: TrialEngine) -> bool:
     """Return whether the end of the granted pod brings something to do; not after outcome and report."""
-    reason = conditions.reason(engine.status.conditions, reasons.SUCCEEDED)
-    if not conditions.decided(engine.status.conditions, reasons.SUCCEEDED) or engine.status.stop is not None:
-        return True
-    if reason == reasons.ACTIVITY_FAILED:
-        return not is_over(engine, engine.spec.on_failure)
-    return reason in (reasons.ENGINE_SILENT, reasons.ENGINE_NOT_READY)
+    settled = conditions.decided(engine.status.conditions, reasons.SUCCEEDED) is not None
+    return not settled or engine.status.stop is not None or unfinished(engine) is not None
 
 
 def progress(engine: TrialEngine) -> str:

@@ -170,11 +170,13 @@ def _last_word(trial: Trial, engine: TrialEngine) -> Handled | None:
 
 
 def _let_go(engine: TrialEngine, owner: Trial | None) -> Decision:
-    """Return the last step; where the Trial is gone, an Event tells of the end."""
+    """Return the last step; where the Trial is gone, an Event tells of the end, as the checkpoint has it."""
     if is_held(engine):
-        found = conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
-        if owner is not None or (found is not None and found.status == "True"):
+        if owner is not None:
             return act(UnholdEngine(engine))
+        found = conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
+        if found is not None and found.status == "True":
+            return act(RecordEvent(engine, found.reason, found.message, first=True), UnholdEngine(engine))
         why = "its Trial was deleted" + (", the engine was stopped" if was_granted(engine) else "")
         return act(RecordEvent(engine, reasons.CANCELLED, why, first=True), UnholdEngine(engine))
     if engine.metadata.deletion_timestamp is not None:

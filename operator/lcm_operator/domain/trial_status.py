@@ -59,7 +59,12 @@ def scheduled_again(trial: Trial) -> bool:
 
 
 def trial_status(
-    trial: Trial, now: datetime, *changes: Set, without_release: bool = False, **fields: Any
+    trial: Trial,
+    now: datetime,
+    *changes: Set,
+    without_release: bool = False,
+    unfinished: Set | None = None,
+    **fields: Any,
 ) -> TrialStatus:
     """Return the status of `trial` with conditions and fields changed, and what follows from them.
 
@@ -67,7 +72,8 @@ def trial_status(
     generation that was seen, changed or not. A restore that stands on an object that was never handled is
     answered by the first write: it belonged to an earlier object of that name.
 
-    `without_release`: its plan has no `finally`, or no more.
+    `without_release`: its plan has no `finally`, or no more. `unfinished`: see `domain.outcome`; who has a
+    TrialEngine before him has to say it.
     """
     generation = trial.metadata.generation
     current: Conditions = trial.status.conditions
@@ -82,7 +88,7 @@ def trial_status(
     stale = not started and conditions.decided(current, reasons.SUCCEEDED) is None
     if stale or without_release:
         current = tuple(each for each in current if each.type != reasons.RELEASED or each.type in named)
-    current = _with(current, _finished(current), generation, now)
+    current = _with(current, _finished(current, unfinished), generation, now)
     current = tuple(msgspec.structs.replace(each, observed_generation=generation) for each in current)
     if ignored := ignored_restore(trial, now):
         fields = {"last_handled_restore": ignored} | fields
@@ -108,19 +114,16 @@ def _with(current: Conditions, change: Set, generation: int, now: datetime) -> C
     )
 
 
-def _finished(current: Conditions) -> Set:
-    """Return the condition Finished: True once nothing more happens by itself, with the outcome as reason.
-
-    A failed trial that is being deleted still has its `finally` to run, and then another outcome.
-    """
+def _finished(current: Conditions, unfinished: Set | None) -> Set:
+    """Return the condition Finished: True once nothing more happens by itself, with the outcome as reason."""
     found = conditions.find(current, reasons.SUCCEEDED)
     if found is None or found.status == "Unknown":
         reason = found.reason if found is not None else reasons.WAITING
         return Set(reasons.FINISHED, "False", reason, found.message if found is not None else "")
     if found.status == "True":
         return Set(reasons.FINISHED, "True", reasons.SUCCEEDED, found.message)
-    if conditions.reason(current, reasons.RELEASED) == reasons.RELEASING:
-        return Set(reasons.FINISHED, "False", reasons.STOPPING, "the trial is being deleted")
+    if unfinished is not None:
+        return unfinished
     if found.reason in (reasons.MISSED, reasons.CANCELLED):
         return Set(reasons.FINISHED, "True", found.reason, found.message)
     return Set(reasons.FINISHED, "True", reasons.FAILED, found.message)

@@ -6,7 +6,7 @@ from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
 from lcm_operator.domain.deadline import last_moment
-from lcm_operator.domain.loss import decide_loss
+from lcm_operator.domain.loss import decide_loss, judge_loss
 from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, begin_of
 from lcm_operator.domain.requests import trial_delete
 from lcm_operator.domain.retention import answer_requests, decide_over
@@ -17,7 +17,7 @@ from lcm_operator.domain.trial_status import Set, cancelled, missed_status, outc
 def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: datetime) -> Decision:
     """Decide about a trial that does not hold its ID; `holder`: who does, None if that one is gone."""
     if trial.metadata.deletion_timestamp is not None:
-        return _leave(trial, now)
+        return _leave(snapshot, trial, now)
     if outcome(trial) is not None:
         return decide_loss(snapshot, trial, now) or decide_over(trial, now)
     if trial_delete(trial, None) is not None and (cancelled := answer_requests(trial, now)):
@@ -43,10 +43,12 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
     return wait("another trial holds the ID", until)
 
 
-def _leave(trial: Trial, now: datetime) -> Decision:
+def _leave(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     """Return the outcome of a trial that was deleted, for as long as another's finalizer keeps it there."""
     if outcome(trial) is not None or not set(trial.metadata.finalizers) - {names.FINALIZER_IMPORT}:
         return wait("the trial is being deleted")
+    if trial.status.engine_ref is not None:  # it was started, and may have been through
+        return judge_loss(snapshot, trial, now)
     why = "the Trial was deleted"
     return act(
         WriteTrial(trial, trial_status(trial, now, *cancelled(why, trial))),

@@ -40,6 +40,7 @@ def raw_engine(uid="engine-1", version=1, owner="trial-1", kind="Trial", name="e
             "trialUID": owner,
             "trialGeneration": 1,
             "startTime": "2026-11-24T10:00:00Z",
+            "activities": [{"name": "one", "sleep": {"seconds": 1}}],
         },
         "status": status,
     }

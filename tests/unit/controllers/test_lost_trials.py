@@ -1,4 +1,4 @@
-"""A Trial that is deleted before its start leaves an Event, whoever leads and whatever comes first."""
+"""A Trial that is deleted leaves an Event that is true, whoever leads and whatever comes first."""
 
 import asyncio
 from types import SimpleNamespace
@@ -78,14 +78,72 @@ def test_so_does_one_that_was_made_again_which_is_seen(leader, order):
     assert [trial.metadata.uid for trial in leader.reconciler.store.snapshot(KEY).trials] == ["trial-2"]
 
 
-@pytest.mark.parametrize("held", [pytest.param(True, id="holds on"), pytest.param(False, id="goes at once")])
-def test_one_whose_engine_has_something_to_release_leaves_it_to_the_engine_that(leader, held):
-    engine = raw_engine()
+def seen_engine(*, held=False, version=1, through=False, **status):
+    state = {"name": "one", "state": "Succeeded", "run": 1}
+    engine = raw_engine(version=version, activities=[state] if through else [], **status)
     engine["metadata"]["finalizers"] = [names.FINALIZER_ENGINE] if held else []
-    leader.sees(raw_trial())
-    leader.reconciler.store.put_engine(engine)
+    return engine
+
+
+def loses_both(replica, *, last, held=False):
+    """Let a Trial go, and then its TrialEngine, whose last state is `last`."""
+    replica.sees(raw_trial())
+    replica.reconciler.take_engine(seen_engine(held=held))
+    replica.reconciler.lose_trial("lab", "example", "trial-1")
+    assert replica.events() == [], "the engine may save a checkpoint still"
+    replica.reconciler.lose_engine("lab", "example", "engine-1", last)
+
+
+def test_one_whose_engine_goes_with_it_was_cancelled(leader):
+    loses_both(leader, last=None)
+    assert leader.events() == [("Cancelled", "trial-1")]
+
+
+def test_one_whose_plan_was_through_when_its_engine_went_has_succeeded(leader):
+    loses_both(leader, last=seen_engine(version=2, through=True))
+    assert leader.events() == [("Completed", "trial-1")]
+
+
+def test_so_has_one_whose_engine_is_gone_before_it(leader):
+    leader.sees(raw_trial() | {"status": {"engineRef": {"name": "example", "uid": "engine-1"}}})
+    leader.reconciler.take_engine(seen_engine())
+    leader.reconciler.lose_engine("lab", "example", "engine-1", seen_engine(version=2, through=True))
     leader.reconciler.lose_trial("lab", "example", "trial-1")
-    assert leader.events() == ([] if held else [("Cancelled", "trial-1")])
+    assert leader.events() == [("Completed", "trial-1")]
+
+
+def test_so_has_one_whose_engine_is_seen_to_be_replaced_only(leader):
+    loses_both(leader, last=seen_engine(version=2, through=True))
+    other = Replica()
+    other.sees(raw_trial())
+    other.reconciler.take_engine(seen_engine(through=True))
+    other.reconciler.lose_trial("lab", "example", "trial-1")
+    other.reconciler.take_engine(raw_engine(uid="engine-2", owner="trial-2", version=9))
+    assert leader.events() == other.events() == [("Completed", "trial-1")]
+
+
+def test_one_whose_engine_is_held_leaves_it_to_that(leader):
+    decided = {"type": "Succeeded", "status": "False", "reason": "Cancelled"}
+    decided |= {"message": "", "lastTransitionTime": "2026-11-24T10:00:00Z"}
+    loses_both(leader, held=True, last=seen_engine(version=2, conditions=[decided]))
+    assert leader.events() == []
+
+
+@pytest.mark.parametrize(
+    ("through", "reason"),
+    [pytest.param(False, "Cancelled", id="no"), pytest.param(True, "Completed", id="yes")],
+)
+def test_an_engine_that_was_taken_away_by_force_is_told_of_all_the_same(leader, through, reason):
+    loses_both(leader, held=True, last=seen_engine(version=2, through=through))
+    assert leader.events() == [(reason, "trial-1")]
+
+
+def test_a_standby_records_the_success_that_its_leader_may_have_died_before():
+    standby = Replica(leads=False)
+    loses_both(standby, last=seen_engine(version=2, through=True))
+    assert standby.events() == []
+    standby.takes_over()
+    assert standby.events() == [("Completed", "trial-1")]
 
 
 def test_a_standby_records_what_its_leader_may_have_died_before():

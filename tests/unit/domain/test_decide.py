@@ -22,6 +22,7 @@ from tests.unit.domain.builders import (
 
 from lcm_operator.domain.actions import DeleteEngine
 from lcm_operator.domain.decide import decide
+from lcm_operator.domain.waiting import decide_waiting
 
 
 def test_an_empty_slot_rests():
@@ -56,6 +57,29 @@ def test_a_trial_that_is_being_deleted_takes_its_engine_with_it(before):
     else:
         assert after.engine.status.stop.mode == "Cancel"
         assert steps(decide(after, at(5))) == ["DeletePod"]
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [
+        pytest.param("Succeeded", ("True", "Completed"), id="through"),
+        pytest.param("Running", ("False", "Cancelled"), id="at work"),
+    ],
+)
+@pytest.mark.parametrize("other", [pytest.param(True, id="the ID is held"), pytest.param(False, id="free")])
+def test_a_deleted_trial_that_outlives_its_engine_is_judged_by_that(state, outcome, other):
+    before = running(one=state, two=state, three=state)
+    (owner,) = before.trials
+    metadata = msgspec.structs.replace(owner.metadata, deletion_timestamp=T, finalizers=("example.com/hold",))
+    lingering = msgspec.structs.replace(owner, metadata=metadata)
+    left, holder = replace(before, engine=None, departed=before.engine, pod=None), None
+    if other:
+        holder = trial(name="other", uid="trial-2", trialID="example")
+        left = replace(left, engine=engine(holder, uid="engine-2"))
+    else:
+        assert steps(decide_waiting(left, lingering, holder, at(60))) == ["LookUpEngine"]
+        left = replace(left, engine_gone=True)
+    assert shown(decide_waiting(left, lingering, holder, at(60)), "Succeeded") == outcome
 
 
 def test_a_trial_that_is_being_deleted_and_has_no_engine_is_left_alone():

@@ -166,9 +166,22 @@ def test_a_deleted_trial_that_is_still_there_shows_that_it_was_cancelled():
     assert steps(decide(written(leaving, decision), at(-20))) == ["UnholdEngine"]
 
 
-def test_of_a_trial_that_was_over_and_is_gone_nothing_more_is_told():
-    before = ended_pod(stopping(ended(**ALL_DONE), now=20))
-    assert steps(decide(replace(before, trials=()), at(21))) == ["UnholdEngine"]
+def test_an_engine_whose_trial_is_gone_tells_that_it_has_succeeded():
+    before = ended_pod(stopping(with_finally(running(one="Succeeded", two="Succeeded", three="Succeeded"))))
+    freed = with_activities(replace(before, trials=()), **ALL_DONE, free="Succeeded")
+    concluded = written(freed, decide(freed, at(21)))
+    decision = decide(concluded, at(22))
+    assert steps(decision) == ["RecordEvent", "UnholdEngine"]
+    assert told(decision) == [("Completed", False)]
+
+
+def test_an_engine_whose_trial_is_gone_tells_that_it_was_cancelled():
+    before = ended_pod(stopping(with_finally(running(one="Succeeded"))))
+    freed = with_activities(replace(before, trials=()), one="Succeeded", free="Succeeded")
+    concluded = written(freed, decide(freed, at(21)))
+    decision = decide(concluded, at(22))
+    assert steps(decision) == ["RecordEvent", "UnholdEngine"]
+    assert told(decision) == [("Cancelled", False)]
 
 
 def test_an_engine_that_is_not_the_one_of_the_start_goes_without_a_word_on_the_trial():

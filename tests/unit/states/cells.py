@@ -56,10 +56,21 @@ def shows(stage: Stage) -> str:
     word = phase if phase == reason else f"{phase} ({reason})"
     said = [
         f"{word}{engine(stage)}",
+        *unfinished(trial),
         *released(trial),
         *(f"{what} {given}" for what, given in answers(stage)),
     ]
     return "; ".join(said)
+
+
+def unfinished(trial: Raw) -> list[str]:
+    """Return the condition Finished of a trial that has its outcome, unless it is True."""
+    found = {each["type"]: each for each in trial["status"].get("conditions", [])}
+    settled = found.get(reasons.SUCCEEDED, {"status": "Unknown"})["status"] != "Unknown"
+    finished = found.get(reasons.FINISHED, {"status": "absent", "reason": ""})
+    if not settled or finished["status"] == "True":
+        return []
+    return [f"Finished {finished['status']} {finished['reason']}"]
 
 
 def released(trial: Raw) -> list[str]:

@@ -1,0 +1,95 @@
+"""Trials that no longer exist and show no outcome anywhere: an Event tells what became of each.
+
+    Trial deleted ──no TrialEngine──────────────────────────────> told
+         └── its TrialEngine is still there ──that is gone too──> told, by its last checkpoint
+
+The checkpoint is judged first: a plan that was through has succeeded, whatever was deleted since. As long as
+the TrialEngine exists, its engine may save one more. Of a TrialEngine that our finalizer holds the operator
+writes the outcome and the Event before it lets go; only one that is taken away by force is told of here.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lcm_operator.api import conditions, reasons
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.trial import Trial
+from lcm_operator.controllers.recorder import Recorder
+from lcm_operator.controllers.store import Store
+from lcm_operator.domain.outcome import THROUGH, plan_is_through
+from lcm_operator.domain.release import is_held
+from lcm_operator.domain.trial_status import outcome
+from lcm_operator.kube.clock import Clock
+
+_MOST = 1000
+_KEPT_SECONDS = 60.0
+
+
+@dataclass
+class Deleted:
+    """A Trial that is gone; `engine`: its TrialEngine as seen last; `held`: our finalizer was on that."""
+
+    trial: Trial
+    engine: TrialEngine | None
+    held: bool = False
+
+
+class DeletedTrials:
+    """What is still to be told. A standby keeps it for a while: its leader may have died before it could."""
+
+    def __init__(self, store: Store, recorder: Recorder, may_act: Callable[[], bool], clock: Clock) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._may_act = may_act
+        self._clock = clock
+        self._waiting: OrderedDict[str, Deleted] = OrderedDict()
+        """By the UIDs of their TrialEngines, which are not gone yet."""
+        self._untold: deque[tuple[float, Deleted]] = deque(maxlen=_MOST)
+
+    def add(self, trial: Trial) -> None:
+        """Take it that a Trial no longer exists; of one that shows its outcome nothing is told."""
+        if outcome(trial) is not None:
+            return
+        key = self._store.key_of(trial)
+        engine = self._store.engine(key)
+        if engine is None or engine.spec.trial_uid != trial.metadata.uid:
+            last = self._store.slot(key).departed
+            own = last is not None and last.spec.trial_uid == trial.metadata.uid
+            self._tell(Deleted(trial, last if own else None))
+            return
+        self._waiting[engine.metadata.uid] = Deleted(trial, engine, held=is_held(engine))
+        if len(self._waiting) > _MOST:
+            self._tell(self._waiting.popitem(last=False)[1])
+
+    def look(self) -> None:
+        """Note what the TrialEngines have come to that are waited for, and tell of those that are gone."""
+        for uid, deleted in list(self._waiting.items()):
+            engine = self._store.engine(self._store.key_of(deleted.trial))
+            if engine is not None and engine.metadata.uid == uid:
+                deleted.engine, deleted.held = engine, deleted.held or is_held(engine)
+                continue
+            del self._waiting[uid]
+            self._tell(deleted)
+
+    def take_over(self) -> None:
+        """Tell what happened shortly before this process became the leader."""
+        untold, self._untold = self._untold, deque(maxlen=_MOST)
+        for since, deleted in untold:
+            if self._clock.elapsed() - since < _KEPT_SECONDS:
+                self._tell(deleted)
+
+    def _tell(self, deleted: Deleted) -> None:
+        trial, engine = deleted.trial, deleted.engine
+        concluded = engine and conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
+        if deleted.held and concluded:
+            return
+        if not self._may_act():
+            self._untold.append((self._clock.elapsed(), deleted))
+            return
+        reason, why = reasons.CANCELLED, "the trial was deleted before its start"
+        if engine is not None and plan_is_through(engine):
+            reason, why = THROUGH.reason, THROUGH.message
+        elif trial.status.started_time is not None:
+            why = "the trial was deleted, and its engine with it"
+        self._recorder.tell("Trial", trial.metadata, reason, why, warning=False, once=True)
