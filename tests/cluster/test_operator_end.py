@@ -3,14 +3,17 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cluster.engine_stage import Partner, http
-from tests.cluster.operator_stage import Stage, Trial, condition, in_seconds, nap
+from tests.cluster.operator_stage import DEADLINE, Stage, Trial, condition, in_seconds, nap
 from tests.cluster.test_operator_finally import process_of, states
 
 from devcluster.cluster.components import OPERATOR
+from devcluster.waiting import wait_until
 
 OUR_FINALIZER = "lcm.5gdrones.eu/engine"
 RELEASES = {"finally": [http("free"), http("clean")]}
@@ -248,3 +251,36 @@ def test_conditions_carry_the_generation_after_the_start_too(stage: Stage):
     trial.reload()
     seen = {each["observedGeneration"] for each in trial.obj["status"]["conditions"]}
     assert seen == {trial.obj["metadata"]["generation"]}
+
+
+def test_a_trial_made_again_while_its_first_engine_releases_starts_after_that(stage: Stage, tmp_path: Path):
+    """Its start time passes meanwhile; its deadline does not."""
+    journal, release = tmp_path / "journal", tmp_path / "release"
+    journal.touch()
+
+    def plan(name: str) -> dict[str, Any]:
+        wait_for = f"while [ ! -e {release} ]; do sleep 0.1; done"
+        free = f"echo {name} frees >> {journal}; {wait_for}; echo {name} has freed >> {journal}"
+        act = {"name": "act", "exec": {"command": ["sh", "-c", f"echo {name} acts >> {journal}"]}}
+        last = [] if name == "second" else [nap("long", 300)]
+        return {
+            "activities": [act, *last],
+            "finally": [{"name": "free", "exec": {"command": ["sh", "-c", free]}}],
+        }
+
+    first = stage.trial("example", start=in_seconds(1), **plan("first"))
+    stage.wait(lambda: "first acts" in journal.read_text())
+    first.delete()
+    stage.wait(lambda: "first frees" in journal.read_text() and not stage.trials())
+    begin = datetime.now(UTC) + timedelta(seconds=2)
+    again = stage.trial("example", start=begin.strftime("%Y-%m-%dT%H:%M:%SZ"), **plan("second"))
+    stage.until_condition(again, "Accepted", "False", "TrialIDNotFree")
+    assert wait_until(lambda: datetime.now(UTC) > begin + timedelta(seconds=3), seconds=DEADLINE)
+    again.reload()
+    assert condition(again, "Accepted") == ("False", "TrialIDNotFree")
+    release.touch()
+    stage.until_condition(again, "Succeeded", "True", "Completed")
+    assert journal.read_text().splitlines() == [
+        f"{name} {does}" for name in ("first", "second") for does in ("acts", "frees", "has freed")
+    ]
+    assert stage.events("Cancelled")

@@ -21,6 +21,8 @@ WAITING = "Waiting"
 # Accepted
 DUPLICATE_TRIAL_ID = "DuplicateTrialID"
 """Another Trial of the namespace holds the trial ID."""
+TRIAL_ID_NOT_FREE = "TrialIDNotFree"
+"""The Trial that held the trial ID was deleted, and its TrialEngine has not ended yet."""
 
 # Scheduled
 START_TIME_KNOWN = "StartTimeKnown"

@@ -81,7 +81,8 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
 
 
 def _waited_for_its_id(trial: Trial) -> bool:
-    return conditions.is_false(trial.status.conditions, reasons.ACCEPTED)
+    """Return whether another trial held its ID up to now; who waited for the end of one may start."""
+    return conditions.reason(trial.status.conditions, reasons.ACCEPTED) == reasons.DUPLICATE_TRIAL_ID
 
 
 def _armed_for(engine: TrialEngine, trial: Trial, begin: datetime) -> bool:
@@ -215,10 +216,13 @@ def _not_scheduled(trial: Trial, now: datetime, why: Set, begin: datetime | None
 
 def _miss(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision:
     refusal, reason = snapshot.refusal, reasons.MISSED
+    accepted = conditions.find(trial.status.conditions, reasons.ACCEPTED)
     if trial.spec.suspend:
         why = "the trial was suspended until its deadline had passed"
     elif _waited_for_its_id(trial):
         reason, why = reasons.DUPLICATE_TRIAL_ID, "another trial held the trial ID at the start time"
+    elif accepted is not None and accepted.status == "False":
+        reason, why = accepted.reason, accepted.message
     elif refusal is not None and refusal.time >= begin:
         reason = refusal.value.reason
         why = f"the start was refused until the deadline: {refusal.value.message}"

@@ -3,11 +3,13 @@
 from datetime import datetime, timedelta
 
 from lcm_operator.api import conditions, names, reasons
+from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
 from lcm_operator.domain.deadline import last_moment
 from lcm_operator.domain.loss import decide_loss, judge_loss
 from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, begin_of
+from lcm_operator.domain.removal import is_going
 from lcm_operator.domain.requests import trial_delete
 from lcm_operator.domain.retention import answer_requests, decide_over
 from lcm_operator.domain.snapshot import Snapshot
@@ -22,25 +24,55 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
         return decide_loss(snapshot, trial, now) or decide_over(trial, now)
     if trial_delete(trial, None) is not None and (cancelled := answer_requests(trial, now)):
         return cancelled
-    other = f"Trial {holder.metadata.name}" if holder else "a Trial whose TrialEngine is still there"
-    why = f"trial ID {trial.trial_id!r} is held by {other}"
     begin = begin_of(snapshot, trial)
+    refused = _refusal(snapshot, trial, holder, begin, now)
+    reason, why = refused.reason, refused.message
     if begin is not None and now > last_moment(trial, begin):
         if asking := ask_first(snapshot, trial, now):
             return asking
-        status = missed_status(trial, begin, now, why, reasons.DUPLICATE_TRIAL_ID)
+        status = missed_status(trial, begin, now, why, reason)
         return act(WriteTrial(trial, status), RecordEvent(trial, reasons.MISSED, why, warning=True))
-    refused = Set(reasons.ACCEPTED, "False", reasons.DUPLICATE_TRIAL_ID, why)
     status = trial_status(trial, now, refused)
     if status != trial.status:
         if _told(trial, refused):
             return act(WriteTrial(trial, status))
-        event = RecordEvent(trial, reasons.DUPLICATE_TRIAL_ID, why, warning=True)
+        event = RecordEvent(trial, reason, why, warning=reason == reasons.DUPLICATE_TRIAL_ID)
         return act(WriteTrial(trial, status), event)
     if begin is None and (asking := ask_for_the_first_time(snapshot, trial)):
         return asking
     until = None if begin is None else last_moment(trial, begin) + timedelta(milliseconds=1)
     return wait("another trial holds the ID", until)
+
+
+def _refusal(
+    snapshot: Snapshot, trial: Trial, holder: Trial | None, begin: datetime | None, now: datetime
+) -> Set:
+    """Return why a trial does not have its ID: another one holds it, or it is about to be free.
+
+    Whose start time has come while another one held the ID stays a duplicate: it must not start when that one
+    is deleted. Who only waits for the end of one that was deleted starts late, up to its own deadline.
+    """
+    was_duplicate = conditions.reason(trial.status.conditions, reasons.ACCEPTED) == reasons.DUPLICATE_TRIAL_ID
+    if not _is_leaving(snapshot, holder) or (was_duplicate and begin is not None and begin <= now):
+        other = f"Trial {holder.metadata.name}" if holder else "a Trial whose TrialEngine is still there"
+        why = f"trial ID {trial.trial_id!r} is held by {other}"
+        return Set(reasons.ACCEPTED, "False", reasons.DUPLICATE_TRIAL_ID, why)
+    of = f"Trial {holder.metadata.name}" if holder else "a Trial that was deleted"
+    why = f"trial ID {trial.trial_id!r} is not free yet: TrialEngine {snapshot.name} of {of} is still ending"
+    if begin is not None:
+        latest = rfc3339(last_moment(trial, begin))
+        why = f"{why}; this trial starts once that is gone, at {latest} at the latest"
+    return Set(reasons.ACCEPTED, "False", reasons.TRIAL_ID_NOT_FREE, why)
+
+
+def _is_leaving(snapshot: Snapshot, holder: Trial | None) -> bool:
+    """Return whether who holds the ID only ends: one that is armed anew keeps it."""
+    if holder is None or holder.metadata.deletion_timestamp is not None:
+        return True
+    engine, started = snapshot.engine, holder.status.engine_ref
+    return (
+        engine is not None and started is not None and engine.metadata.uid == started.uid and is_going(engine)
+    )
 
 
 def _leave(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:

@@ -11,6 +11,8 @@ from tests.unit.domain.builders import (
     edited,
     ended,
     engine,
+    message_of,
+    running,
     scheduled,
     settle,
     shown,
@@ -20,10 +22,12 @@ from tests.unit.domain.builders import (
     trial,
 )
 
+from lcm_operator.api import conditions
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.domain.actions import WriteTrial
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.holding import holder
+from lcm_operator.domain.waiting import decide_waiting
 
 OLD = trial(name="old", uid="b", created=-100, trialID="example")
 YOUNG = trial(name="young", uid="a", created=-50, trialID="example")
@@ -111,8 +115,65 @@ def test_a_duplicate_never_starts():
 
 def test_a_trial_waits_while_the_engine_of_a_trial_that_is_gone_is_there():
     before = slot(OLD, engine=engine(trial(uid="gone")))
-    assert shown(decide(before, T), "Accepted") == ("False", "DuplicateTrialID")
+    decision = decide(before, T)
+    assert shown(decision, "Accepted") == ("False", "TrialIDNotFree")
+    assert told(decision) == [("TrialIDNotFree", False)]
+    assert "at 2026-11-24T10:02:00.000000Z at the latest" in message_of(decision, "Accepted")
     assert steps(decide(settle(before, T), T)) == []
+
+
+def gone_before(now, **spec):
+    """Return a Trial that was told to wait for the end of the engine of one that was deleted."""
+    young = trial(name="young", uid="a", created=-50, trialID="example", **spec)
+    return settle(slot(young, engine=engine(trial(uid="gone"))), at(now)).trials[0]
+
+
+@pytest.mark.parametrize(
+    "told_at", [pytest.param(-5, id="before"), pytest.param(3, id="after its start time")]
+)
+def test_a_trial_that_was_created_again_starts_late_when_the_first_one_has_ended(told_at):
+    decision = decide(slot(gone_before(told_at)), at(40))
+    assert steps(decision) == ["CreateEngine"]
+
+
+def test_it_is_missed_at_its_own_deadline_and_says_what_for():
+    waits = gone_before(-5)
+    still = slot(waits, engine=engine(trial(uid="gone")))
+    assert steps(decide(still, at(120))) == []
+    for late in (still, slot(waits)):
+        decision = decide(late, at(121))
+        assert shown(decision, "Succeeded") == ("False", "Missed")
+        assert "is still ending" in message_of(decision, "Succeeded")
+        (action, _) = decision.actions
+        assert isinstance(action, WriteTrial)
+        assert action.status.missed[0].reason == "TrialIDNotFree"
+
+
+def test_a_deleted_holder_frees_its_id_for_who_has_waited_for_no_start_yet():
+    young, leaving = waiting(), engine(LEAVING)
+    before = slot(LEAVING, young, engine=leaving)
+    assert waits(before, young, at(-10)) == "TrialIDNotFree"
+    assert waits(before, young, at(10)) == "DuplicateTrialID"
+
+
+def test_an_engine_that_is_armed_anew_frees_no_id():
+    before = slot(scheduled(OLD), YOUNG, engine=deleting(engine(OLD)))
+    assert waits(before, YOUNG, at(-30)) == "DuplicateTrialID"
+
+
+def test_a_started_engine_that_is_being_removed_frees_its_id():
+    before = running(OLD)
+    going = replace(before, trials=(*before.trials, YOUNG), engine=deleting(before.engine))
+    assert waits(going, YOUNG, at(5)) == "TrialIDNotFree"
+
+
+def waits(before, young, now):
+    """Return why a Trial does not have its ID."""
+    chosen = holder(before.trials, before.engine)
+    decision = decide_waiting(before, young, chosen, now)
+    if decision.actions:
+        return shown(decision, "Accepted")[1]
+    return conditions.reason(young.status.conditions, "Accepted")
 
 
 def test_a_freed_id_goes_to_a_waiting_trial_whose_start_time_is_still_ahead():
