@@ -84,6 +84,8 @@ class ActivityStatus(Record, frozen=True, kw_only=True):
 
     `run` begins at 1 and is part of the Idempotency-Key. `start_time` is when the run began; one that is
     Pending and has it was begun by an earlier attempt. `earlier_signals`: see `api.signals`.
+    An activity of `finally` that is Pending and has `completion_time` has passed in an earlier attempt, and
+    no attempt was granted since: nothing can have been taken that it has not released.
     """
 
     name: str
@@ -98,6 +100,11 @@ class ActivityStatus(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.output:
             force_setattr(self, "output", bounded(self.output))
+
+    @property
+    def has_passed_before(self) -> bool:
+        """Whether its last run has passed, and no attempt was granted since."""
+        return self.state == "Pending" and self.completion_time is not None
 
     @property
     def has_begun(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from lcm_operator.api import conditions, names, reasons
-from lcm_operator.api.engine import PodRef, TrialEngine, TrialEngineStatus
+from lcm_operator.api.engine import ActivityStatus, PodRef, TrialEngine, TrialEngineStatus
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     CreateLease,
@@ -119,9 +119,16 @@ def _granted(engine: TrialEngine, status: TrialEngineStatus, pod: Pod, now: date
         attempt=attempt,
         pod_ref=PodRef(name=pod.name, uid=pod.uid, not_before=moment),
         plan_generation=engine.spec.plan_generation,
+        activities=tuple(map(_due_again, status.activities)),
         attempts=granted_attempts(status, attempt, moment),
         attempts_total=max(status.attempts_total, 1),
         phase="Stopping" if stopping else "Running",
         conditions=current,
     )
     return with_release(engine, granted, now)
+
+
+def _due_again(activity: ActivityStatus) -> ActivityStatus:
+    """Return an activity without the note that it has passed before: from the grant on that says nothing."""
+    passed = activity.has_passed_before
+    return msgspec.structs.replace(activity, completion_time=None) if passed else activity

@@ -129,6 +129,8 @@ def _release(engine: TrialEngine, status: TrialEngineStatus) -> Set | None:
         return _judge(engine, status)
     if outcome is not None and not has_begun(status):
         return NOTHING_TO_RELEASE
+    if outcome is not None and not unreleased(engine, status):  # the attempt since was never granted
+        return _judge(engine, status)
     if status.stop is not None:
         return Set(reasons.RELEASED, "Unknown", reasons.RELEASING, f"{_all(engine)} are run now")
     when = "the trial ends" if outcome is None else "the trial is deleted, or restored and ends"
@@ -151,9 +153,9 @@ def _judge(engine: TrialEngine, status: TrialEngineStatus) -> Set:
 def _fault(activity: ActivityStatus) -> Unreleased | None:
     """Return why an activity of `finally` counts as not released; None if it passed or had nothing to do."""
     name, state = activity.name, activity.state
-    why = activity.message.removeprefix(f"{name}: ")[:_LONGEST_REASON]
-    if state == "Succeeded" or (state == "Skipped" and not why):
+    if has_released(activity):
         return None
+    why = activity.message.removeprefix(f"{name}: ")[:_LONGEST_REASON]
     if state == "Failed" and FINALLY_TOO_LATE not in why:
         return Unreleased(name, reasons.FINALLY_FAILED, f"failed: {why}")
     if state in ("Failed", "Skipped"):
@@ -163,6 +165,12 @@ def _fault(activity: ActivityStatus) -> Unreleased | None:
         return Unreleased(name, reasons.FINALLY_TIMED_OUT, "begun, but its pod ended before it did")
     since = "never begun" if activity.run == 1 else "not begun again since the restore"
     return Unreleased(name, reasons.FINALLY_NOT_RUN, since)
+
+
+def has_released(activity: ActivityStatus) -> bool:
+    """Return whether an activity of `finally` has passed, or had nothing to do, since anything last acted."""
+    skipped = activity.state == "Skipped" and not activity.message.removeprefix(f"{activity.name}: ")
+    return activity.state == "Succeeded" or skipped or activity.has_passed_before
 
 
 def _all(engine: TrialEngine) -> str:

@@ -16,7 +16,7 @@ from lcm_operator.api.engine import (
     TrialEngineStatus,
 )
 from lcm_operator.domain.outcome import Outcome
-from lcm_operator.domain.release import with_release
+from lcm_operator.domain.release import has_released, with_release
 from lcm_operator.domain.requests import answer, pending_requests
 from lcm_operator.domain.undoing import undone
 
@@ -53,10 +53,13 @@ def restored(
     passed_by = frozenset(activity.name for activity in new.activities if activity.continue_on_error)
     beside = (*old.on_failure, *old.finally_, *new.on_failure, *new.finally_)
     repeated = frozenset(activity.name for activity in beside)
+    released_by_it, moment = {activity.name for activity in old.finally_}, now.astimezone(UTC)
 
     def begin(activity: ActivityStatus) -> ActivityStatus:
         if activity.name in repeated:
-            return _pending(activity, new_run=_was_begun(activity))
+            again = _pending(activity, new_run=_was_begun(activity))
+            passed = activity.name in released_by_it and has_released(activity)
+            return msgspec.structs.replace(again, completion_time=moment) if passed else again
         if activity.name in reset:
             return _pending(activity, new_run=activity.state == "Succeeded")
         if activity.state == "Running" or (activity.state == "Failed" and activity.name not in passed_by):

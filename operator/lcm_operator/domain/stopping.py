@@ -17,7 +17,7 @@ from lcm_operator.domain.attempt_end import awaited_end, expected_end, has_ended
 from lcm_operator.domain.granting import give_grant, look_up_pod
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.outcome import is_over
-from lcm_operator.domain.release import has_begun, with_release
+from lcm_operator.domain.release import has_begun, unreleased, with_release
 from lcm_operator.domain.restoring import FINALLY, released
 from lcm_operator.domain.snapshot import Absent, Pod, Settings, Snapshot
 
@@ -63,7 +63,8 @@ def decide_ending(snapshot: Snapshot, engine: TrialEngine, stop: Stop, now: date
     limit = stop.request_time + timedelta(seconds=engine.spec.engine.finally_timeout_seconds) + _MARGIN
     given_up = now >= limit or _namespace_goes(snapshot)
     idle = not has_begun(engine.status)
-    over = is_over(engine, engine.spec.finally_) or given_up or idle
+    released_all = not unreleased(engine, engine.status)
+    over = is_over(engine, engine.spec.finally_) or released_all or given_up or idle
     if engine.status.pod_ref is None and not over:
         return _no_later_than(give_grant(snapshot, engine, engine.status, now), limit)
     nothing_to_wait_for = given_up or idle or not engine.spec.finally_ or is_silent(snapshot, engine)

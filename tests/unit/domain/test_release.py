@@ -317,11 +317,59 @@ def test_a_trial_that_has_succeeded_stays_so_when_its_next_attempt_gets_no_pod()
     assert begun.engine.status.attempt == 2
     late = settle(replace(begun, pod=absent("example-2"), refusal=refused(200)), at(200.1))
     assert on_trial(late, "Succeeded") == ("True", "Completed")
-    assert on_trial(late, "Released") == ("False", "FinallyNotRun")
+    assert on_trial(late, "Released") == ("True", "Released")
     (succeeded,) = (each for each in late.engine.status.conditions if each.type == "Succeeded")
     assert "attempt 2 was not granted within 120 s" in succeeded.message
     leftover = replace(late, pod=pod(2))
     assert steps(decide(leftover, at(201))) == ["DeletePod"]
+
+
+def ungranted(**states):
+    """Return a trial that had its end, and whose next attempt got no pod until that was given up."""
+    done = over(running(RELEASING, **states))
+    before = asking(replace(done, engine=held(done.engine)), restore="r1")
+    begun = replace(written(before, decide(before, at(30))), pod=absent("example-2"))
+    assert on_trial(written(begun, decide(begun, at(30))), "Released") == ("Unknown", "Owed")
+    return settle(replace(begun, refusal=refused(200)), at(200.1))
+
+
+def test_what_was_released_stays_so_when_the_next_attempt_gets_no_pod():
+    late = ungranted(**PASSED)
+    assert on_trial(late, "Succeeded") == ("True", "Completed")
+    assert released(late) == ("True", "Released", "passed: free, clean")
+
+
+def test_a_release_that_had_failed_is_not_taken_for_one_that_passed():
+    late = ungranted(**(PASSED | {"clean": "Failed"}))
+    assert released(late)[:2] == ("False", "FinallyNotRun")
+    assert "clean" in released(late)[2]
+    assert "free" not in released(late)[2]
+
+
+def test_one_more_attempt_without_a_pod_changes_nothing_of_it():
+    late = asking(replace(ungranted(**PASSED), refusal=None), restore="r2")
+    begun = replace(written(late, decide(late, at(300))), pod=absent("example-3"))
+    assert begun.engine.status.attempt == 3
+    later = settle(replace(begun, refusal=refused(500)), at(500.1))
+    assert released(later) == ("True", "Released", "passed: free, clean")
+
+
+def test_from_a_grant_on_it_has_to_be_released_again():
+    late = asking(replace(ungranted(**PASSED), refusal=None), restore="r2")
+    begun = replace(written(late, decide(late, at(300))), pod=pod(3))
+    granted = settle(begun, at(301))
+    assert granted.engine.status.pod_ref is not None
+    assert not any(each.completion_time for each in granted.engine.status.activities if each.name != "one")
+    assert released(granted)[:2] == ("Unknown", "Owed")
+
+
+def test_a_delete_has_nothing_to_release_then():
+    late = asking(replace(ungranted(**PASSED), refusal=None), delete="d1")
+    told_to = settle(late, at(300))
+    assert told_to.engine.status.stop.mode == "Cancel"
+    assert "CreatePod" not in steps(decide(told_to, at(301)))
+    assert on_trial(told_to, "Succeeded") == ("True", "Completed")
+    assert on_trial(told_to, "Released") == ("True", "Released")
 
 
 def test_an_attempt_that_is_refused_for_too_long_has_failed_and_its_pod_goes():
