@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from lcm_operator import logs
-from lcm_operator.engine.backoff import Backoff
+from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError, Unavailable

@@ -1,27 +1,31 @@
-"""Follows the engine's one TrialEngine: a read, then a watch, for ever.
+"""Follows the engine's one TrialEngine, until it is gone.
 
-Started once in `__main__`. Waits for the grant, then passes on what changes. It never writes, and what it
+Waits for the grant, then passes on what changes. It never writes, and what it
 saw last may be old: each act is fenced by the write in `store`, not by this.
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 from lcm_operator import logs
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.engine.backoff import Backoff
+from lcm_operator.api.storage import parse
 from lcm_operator.engine.grant import Act, Wait, Withdrawn, before_grant, withdrawal
 from lcm_operator.engine.halt import Heeds
 from lcm_operator.engine.outcome import Ending, EngineEnded
 from lcm_operator.engine.reading import read
+from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import Gone, NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import NotFound, Refused, Unavailable
+from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch
 from lcm_operator.kube.resources import TRIAL_ENGINES
 
 log = logs.get(__name__)
 _LOOK_AT_CLOCK_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Follower:
@@ -39,19 +43,25 @@ class Follower:
 
     async def follow(self) -> None:
         """Keep up with the TrialEngine until it is gone."""
-        backoff = Backoff()
-        while self._gone is None:
-            try:
-                raw = await self._client.get(TRIAL_ENGINES, self._namespace, self._name)
-                self._saw(raw)
-                backoff.reset()
-                await self._watch(raw["metadata"]["resourceVersion"])
-            except NotFound:
-                self._ended("the TrialEngine is gone")
-            except Gone:
-                log.debug("watch expired; reading again")
-            except (Unavailable, Refused) as error:
-                await backoff.wait("following the TrialEngine", error)
+        stream = ListWatch(
+            self._client,
+            TRIAL_ENGINES,
+            self._namespace,
+            read=partial(parse, kind=TrialEngine),
+            name=self._name,
+            longest_pause=_LONGEST_PAUSE_SECONDS,
+        )
+        async with aclosing(stream.events()) as events:
+            async for event in events:
+                match event:
+                    case Changed():
+                        self._saw(event.object)
+                    case Deleted():
+                        self._ended("the TrialEngine is gone")
+                    case Listed() if not event.uids:
+                        self._ended("the TrialEngine is gone")
+                if self._gone is not None:
+                    return
 
     async def granted(self) -> TrialEngine:
         """Return the TrialEngine once this pod may act. Raises EngineEnded if it never may."""
@@ -91,7 +101,7 @@ class Follower:
         backoff, at_once = Backoff(), True
         while True:
             try:
-                self._saw(await self._client.get(TRIAL_ENGINES, self._namespace, self._name))
+                self._saw(await self._read())
             except NotFound:
                 self._ended("the TrialEngine is gone")
             except (Unavailable, Refused) as error:
@@ -103,28 +113,14 @@ class Follower:
 
     async def still_granted(self) -> bool:
         """Read whether this pod, once granted, still is. Raises ApiError."""
-        raw = await self._client.get(TRIAL_ENGINES, self._namespace, self._name)
-        self._saw(raw)
-        return self._gone is None and withdrawal(read(raw), self._pod_uid) is None
+        engine = await self._read()
+        self._saw(engine)
+        return self._gone is None and withdrawal(engine, self._pod_uid) is None
 
-    async def _watch(self, version: str) -> None:
-        while self._gone is None:
-            events = self._client.watch(
-                TRIAL_ENGINES,
-                self._namespace,
-                resource_version=version,
-                field_selector=f"metadata.name={self._name}",
-            )
-            async for kind, raw in events:
-                version = raw["metadata"]["resourceVersion"]
-                if kind == "DELETED":
-                    self._ended("the TrialEngine is gone")
-                    return
-                if kind != "BOOKMARK":
-                    self._saw(raw)
+    async def _read(self) -> TrialEngine:
+        return read(await self._client.get(TRIAL_ENGINES, self._namespace, self._name))
 
-    def _saw(self, raw: dict[str, Any]) -> None:
-        engine = read(raw)
+    def _saw(self, engine: TrialEngine) -> None:
         if self._latest is not None and engine.metadata.uid != self._latest.metadata.uid:
             self._ended("another TrialEngine has its name")
             return

@@ -10,13 +10,13 @@ import time
 from lcm_operator import logs
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import serialise, status_patch
-from lcm_operator.engine.backoff import Backoff
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.grant import withdrawal
 from lcm_operator.engine.halt import Heeds
 from lcm_operator.engine.outcome import Ending, EngineEnded
 from lcm_operator.engine.reading import read
 from lcm_operator.engine.signals import accounted
+from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import Conflict, NotFound, Refused, Unavailable
 from lcm_operator.kube.resources import TRIAL_ENGINES

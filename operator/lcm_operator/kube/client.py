@@ -14,7 +14,7 @@ import msgspec
 
 from lcm_operator.kube import decoding, errors
 from lcm_operator.kube.access import Access
-from lcm_operator.kube.listing import Page, read_page
+from lcm_operator.kube.listing import Page, read_object, read_page
 from lcm_operator.kube.resources import Resource
 from lcm_operator.kube.transport import Stream, Transport
 
@@ -25,6 +25,8 @@ _STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 _JSON = "application/json"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PAGE = 500
+_LONGEST_LINE = 64 * 1024 * 1024
+"""The largest objects take some MiB; what never ends would take all memory."""
 
 
 class Client:
@@ -79,38 +81,41 @@ class Client:
 
         `metadata_only`: the API server sends no more of them than that.
         """
-        accept = _METADATA_LIST if metadata_only else _JSON
-        selectors = {"limit": str(_PAGE)} | _selectors(label_selector, field_selector)
-        for place in (self.namespaces if namespace is None else ()) or (namespace,):
-            params = selectors
-            while True:
-                page = await self._call("GET", resource.path(place), params=params, accept=accept)
-                items, metadata = page.get("items"), page.get("metadata")
-                if not isinstance(metadata, dict) or "resourceVersion" not in metadata:
-                    raise errors.unreadable(f"no list of {resource.plural}")
-                yield items or (), metadata["resourceVersion"]
-                more = metadata.get("continue")
-                if not more:
-                    break
-                params = selectors | {"continue": more}
+        async for page in self.listed(
+            resource,
+            namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            metadata_only=metadata_only,
+        ):
+            yield [await item.read() for item in page], page.resource_version
 
     async def listed(
-        self, resource: Resource, namespace: str | None = None, *, limit: int = _PAGE
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+        limit: int = _PAGE,
     ) -> AsyncGenerator[Page, None]:
-        """Yield all objects in pages of `limit`, undecoded but for their heads. Raises ApiError.
+        """Yield all objects in pages of `limit`, undecoded. Raises ApiError.
 
         Gone: the list took so long that it can't be continued; begin again.
         """
+        headers = {"Accept": _METADATA_LIST if metadata_only else _JSON}
+        selectors = {"limit": str(limit)} | _selectors(label_selector, field_selector)
         for place in (self.namespaces if namespace is None else ()) or (namespace,):
-            params = {"limit": str(limit)}
+            params = selectors
             while True:
-                answer = await self._answer("GET", resource.path(place), params=params)
+                answer = await self._send("GET", _target(resource.path(place), params), headers)
                 page = await read_page(answer)
                 del answer
                 yield page
                 if not page.continue_token:
                     break
-                params = {"limit": str(limit), "continue": page.continue_token}
+                params = selectors | {"continue": page.continue_token}
                 del page
 
     async def watch(
@@ -136,13 +141,9 @@ class Client:
         target = _target(resource.path(namespace), params)
         async with self._transport.stream(target, {"Accept": _JSON}) as stream:
             if stream.status != 200:  # noqa: PLR2004
-                raise _error(stream.status, await _all(stream))
-            rest = b""
-            while part := await stream.read():
-                *lines, rest = (rest + part).split(b"\n")
-                for line in lines:
-                    if line.strip():
-                        yield _event(await _read(line))
+                raise _error(stream.status, await _all(stream), stream.retry_after)
+            async for line in _lines(stream):
+                yield _event(await read_object(line))
 
     async def serves(self, resource: Resource) -> bool:
         """Return whether the API server tells of a kind in its discovery, which lags behind serving it.
@@ -251,42 +252,20 @@ class Client:
         body: Mapping[str, Any] | Sequence[Json] | None = None,
         params: Mapping[str, str] | None = None,
         content_type: str = _JSON,
-        accept: str = _JSON,
     ) -> Json:
-        answer = await self._answer(
-            method, path, body=body, params=params, content_type=content_type, accept=accept
-        )
-        return await _read(answer)
-
-    async def _answer(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Mapping[str, Any] | Sequence[Json] | None = None,
-        params: Mapping[str, str] | None = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
-    ) -> bytes:
-        headers = {"Accept": accept}
-        content: bytes | None = None
+        headers, content = {"Accept": _JSON}, None
         if body is not None:
             content = msgspec.json.encode(body)
             headers["Content-Type"] = content_type
-        answer = await self._transport.request(method, _target(path, params), headers, content)
-        if answer.status >= 400:  # noqa: PLR2004
+        return await read_object(await self._send(method, _target(path, params), headers, content))
+
+    async def _send(
+        self, method: str, target: str, headers: dict[str, str], content: bytes | None = None
+    ) -> bytes:
+        answer = await self._transport.request(method, target, headers, content)
+        if answer.status >= 300:  # noqa: PLR2004 - it never sends anybody elsewhere
             raise _error(answer.status, answer.content, answer.retry_after)
         return answer.content
-
-
-async def _read(content: bytes) -> Json:
-    try:
-        value: object = await decoding.read(content)
-    except decoding.UndecodableError as error:
-        raise errors.unreadable(str(error)) from error
-    if not isinstance(value, dict):
-        raise errors.unreadable("no JSON object")
-    return value
 
 
 async def _all(stream: Stream) -> bytes:
@@ -294,6 +273,20 @@ async def _all(stream: Stream) -> bytes:
     while part := await stream.read():
         content += part
     return bytes(content)
+
+
+async def _lines(stream: Stream) -> AsyncGenerator[bytes, None]:
+    """Yield what ends with a line end; an event that was cut off is none. Raises Unavailable."""
+    rest = bytearray()
+    while part := await stream.read():
+        first, *others = part.split(b"\n")
+        rest += first
+        for other in others:
+            if rest.strip():
+                yield bytes(rest)
+            rest = bytearray(other)
+        if len(rest) > _LONGEST_LINE:
+            raise errors.unreadable(f"a watch event of more than {_LONGEST_LINE} bytes")
 
 
 def _event(event: Json) -> tuple[str, Json]:

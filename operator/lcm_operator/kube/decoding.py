@@ -16,7 +16,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Generator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -56,7 +56,7 @@ def decode(content: bytes) -> Any:
     try:
         return msgspec.json.decode(content)
     except (ValueError, RecursionError):
-        return _decode(_cut(content))
+        return _decode(b"".join(_pieces(content)))
 
 
 async def read_shallow(content: bytes) -> Any:
@@ -139,43 +139,30 @@ def _number(digits: str) -> float | None:
 
 
 async def _cut_in_turns(content: bytes) -> bytes:
-    cutting = _cutting(content)
-    while True:
-        try:
-            next(cutting)
-        except StopIteration as done:
-            cut: bytes = done.value
-            return cut
-        await asyncio.sleep(0)
+    pieces: list[bytes] = []
+    for piece in _pieces(content):
+        pieces.append(piece)
+        if not piece:
+            await asyncio.sleep(0)
+    return b"".join(pieces)
 
 
-def _cut(content: bytes) -> bytes:
-    cutting = _cutting(content)
-    while True:
-        try:
-            next(cutting)
-        except StopIteration as done:
-            cut: bytes = done.value
-            return cut
-
-
-def _cutting(content: bytes) -> Generator[None, None, bytes]:
-    """Return `content` with null for each list or object below level DEEPEST; yield now and then."""
-    kept: list[bytes] = []
+def _pieces(content: bytes) -> Iterator[bytes]:
+    """Yield `content`, null for what lies below level DEEPEST; now and then nothing, as a place to pause."""
     depth = start = 0
     for count, token in enumerate(_TOKEN.finditer(content), 1):
         if count % _TOKENS_AT_ONCE == 0:
-            yield
+            yield b""
         character = content[token.start()]
         if character in _QUOTE:
             continue
         if character in _OPENING:
             depth += 1
             if depth == DEEPEST + 1:
-                kept.append(content[start : token.start()])
+                yield content[start : token.start()]
         else:
             if depth == DEEPEST + 1:
-                kept.append(b"null")
+                yield b"null"
                 start = token.end()
             depth -= 1
-    return b"".join([*kept, content[start:]])
+    yield content[start:]

@@ -15,9 +15,9 @@ Json = dict[str, Any]
 
 
 class Head(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What tells one object and its version from all others."""
+    """What tells one object and its version from all others. A bookmark has no name."""
 
-    name: str
+    name: str = ""
     namespace: str = ""
     uid: str = ""
     resource_version: str = "0"
@@ -42,25 +42,28 @@ _HEAD = msgspec.json.Decoder(_Headed)
 
 
 class Listed:
-    """One object of a page."""
+    """One object of a page. Its head and the whole are decoded when they are asked for."""
 
-    __slots__ = ("_content", "head")
+    __slots__ = ("_content",)
 
     def __init__(self, content: msgspec.Raw | Json) -> None:
         self._content = content
-        self.head = _head(content)
+
+    @property
+    def head(self) -> Head:
+        """Return its head. Raises ApiError if it has none."""
+        if isinstance(self._content, dict):
+            return head_of(self._content)
+        try:
+            return _HEAD.decode(self._content).metadata
+        except (ValueError, RecursionError):
+            return head_of(_decoded(self._content))
 
     async def read(self) -> Json:
         """Return the object. Raises ApiError if it is no JSON object."""
         if isinstance(self._content, dict):
             return self._content
-        try:
-            value: object = await decoding.read(bytes(self._content))
-        except decoding.UndecodableError as error:
-            raise errors.unreadable(str(error)) from error
-        if not isinstance(value, dict):
-            raise errors.unreadable("no JSON object")
-        return value
+        return await read_object(bytes(self._content))
 
 
 class Page:
@@ -100,11 +103,30 @@ async def _read_leniently(content: bytes) -> Page:
     return Page(contents, metadata.resource_version, metadata.continue_)
 
 
-def _head(content: msgspec.Raw | Json) -> Head:
+async def read_object(content: bytes) -> Json:
+    """Return the JSON object that `content` is. Raises ApiError if it is none."""
     try:
-        if isinstance(content, dict):
-            return msgspec.convert(content, _Headed).metadata
-        return _HEAD.decode(content).metadata
-    except (ValueError, RecursionError):
-        value = content if isinstance(content, dict) else decoding.decode(bytes(content))
-        return msgspec.convert(value, _Headed).metadata
+        return _checked(await decoding.read(content))
+    except decoding.UndecodableError as error:
+        raise errors.unreadable(str(error)) from error
+
+
+def head_of(raw: Json) -> Head:
+    """Return the head of a decoded object. Raises ApiError if it has none."""
+    try:
+        return msgspec.convert(raw, _Headed).metadata
+    except msgspec.ValidationError as error:
+        raise errors.unreadable(f"no metadata of an object: {error}") from error
+
+
+def _decoded(content: msgspec.Raw) -> Json:
+    try:
+        return _checked(decoding.decode(bytes(content)))
+    except decoding.UndecodableError as error:
+        raise errors.unreadable(str(error)) from error
+
+
+def _checked(value: object) -> Json:
+    if not isinstance(value, dict):
+        raise errors.unreadable("no JSON object")
+    return value

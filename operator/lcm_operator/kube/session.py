@@ -90,7 +90,7 @@ class _Session:
         try:
             sent = self._clock.elapsed() if self._clock else 0.0
             async with self._open.request(
-                method, self._url(target), data=content, headers=headers
+                method, self._url(target), data=content, headers=headers, allow_redirects=False
             ) as response:
                 if self._clock:
                     self._clock.heard(response.headers.get("Date"), sent, self._clock.elapsed())
@@ -102,7 +102,9 @@ class _Session:
     async def stream(self, target: str, headers: dict[str, str]) -> AsyncGenerator[Stream, None]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
         try:
-            async with self._open.get(self._url(target), headers=headers, timeout=timeout) as response:
+            async with self._open.get(
+                self._url(target), headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
                 yield _Stream(response)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise errors.unreachable(error) from error
@@ -126,6 +128,10 @@ class _Stream:
     @property
     def status(self) -> int:
         return self._response.status
+
+    @property
+    def retry_after(self) -> str | None:
+        return self._response.headers.get("Retry-After")
 
     async def read(self) -> bytes:
         return await self._response.content.readany()

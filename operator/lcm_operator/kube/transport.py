@@ -21,6 +21,10 @@ class Stream(Protocol):
     def status(self) -> int:
         """The status code."""
 
+    @property
+    def retry_after(self) -> str | None:
+        """The header of that name."""
+
     async def read(self) -> bytes:
         """Return what has come, b"" at the end. Raises Unavailable, after a long silence too."""
 

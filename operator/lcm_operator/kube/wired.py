@@ -63,7 +63,7 @@ class _Wired:
             async with asyncio.timeout(_HEAD_SECONDS) as limit, self._open.lend() as connection:
                 reply = await self._ask(connection, "GET", target, headers, None)
                 limit.reschedule(None)
-                yield _Stream(connection, reply.status)
+                yield _Stream(connection, reply)
         except (WireError, TimeoutError) as error:
             raise errors.unreachable(error) from error
 
@@ -90,9 +90,10 @@ class _Wired:
 class _Stream:
     """A Stream. What goes wrong in `read` is turned into ours where the stream was opened."""
 
-    def __init__(self, connection: Connection, status: int) -> None:
+    def __init__(self, connection: Connection, reply: Reply) -> None:
         self._connection = connection
-        self.status = status
+        self.status = reply.status
+        self.retry_after = reply.headers.get("Retry-After")
 
     async def read(self) -> bytes:
         return await self._connection.read(_SILENCE_SECONDS)

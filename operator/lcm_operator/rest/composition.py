@@ -61,7 +61,7 @@ class Sidecar:
         self._namespace = namespace
         self._metrics = probes.Metrics()
         self._view = View()
-        self._watching = Watching(client, self._view, namespace, settings.registry)
+        self._watching = Watching(client, self._view, namespace, settings.registry, clock)
         self._notes = Notes(client, namespace)
         self._tokens = CallbackTokens(client, namespace, self._notes, self._now)
         authenticated = keys is not None

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from lcm_operator import logs
 from lcm_operator.api.storage import Malformed, Moment, Record
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound
+from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch
 from lcm_operator.kube.resources import CONFIG_MAPS
 from lcm_operator.rest.refused import Refused
 
@@ -24,8 +24,6 @@ MOST = 1000
 """Heartbeats, and tokens: a ConfigMap holds 1 MiB."""
 _ATTEMPTS = 10
 _PAUSE_SECONDS = 0.05
-_RETRY_SECONDS = 1.0
-log = logs.get(__name__)
 
 
 class NotedToken(Record, frozen=True, kw_only=True):
@@ -78,22 +76,17 @@ class Notes:
 
     async def follow(self) -> None:
         """Keep `known` what the API server has. Ends only when it is cancelled."""
-        selector = f"metadata.name={NAME}"
-        while True:
-            try:
-                found, version = await self._client.list(
-                    CONFIG_MAPS, self._namespace, field_selector=selector
-                )
-                self._take(found[0] if found else None, version)
-                self.filled.set()
-                async for kind, raw in self._client.watch(
-                    CONFIG_MAPS, self._namespace, resource_version=version, field_selector=selector
-                ):
-                    if kind != "BOOKMARK":
-                        self._take(None if kind == "DELETED" else raw, raw["metadata"]["resourceVersion"])
-            except ApiError as error:
-                log.warning("watch interrupted; reopening", kind="ConfigMap", name=NAME, error=error)
-                await asyncio.sleep(_RETRY_SECONDS)
+        stream = ListWatch(self._client, CONFIG_MAPS, self._namespace, read=Content.parse, name=NAME)
+        async for event in stream.events():
+            match event:
+                case Changed():
+                    self._take(event.object, event.head.resource_version)
+                case Deleted():
+                    self._take(Content(), event.head.resource_version)
+                case Listed():
+                    if not event.uids:
+                        self._take(Content(), event.resource_version)
+                    self.filled.set()
 
     async def read(self) -> Content:
         """Return what stands there now. Raises Malformed, ApiError."""
@@ -126,7 +119,7 @@ class Notes:
         else:
             manifest["metadata"]["resourceVersion"] = raw["metadata"]["resourceVersion"]
             written = await self._client.merge_patch(CONFIG_MAPS, self._namespace, NAME, manifest)
-        self._take(written, written["metadata"]["resourceVersion"])
+        self._take(Content.parse(written), written["metadata"]["resourceVersion"])
 
     async def _get(self) -> Json | None:
         try:
@@ -134,15 +127,10 @@ class Notes:
         except NotFound:
             return None
 
-    def _take(self, raw: Json | None, version: str) -> None:
+    def _take(self, content: Content, version: str) -> None:
         """Remember what was seen, unless something newer was."""
-        if int(version) <= self._version:
-            return
-        self._version = int(version)
-        try:
-            self.known = _content(raw)
-        except Malformed as error:
-            log.warning("unreadable ConfigMap; keeping its last readable content", name=NAME, error=error)
+        if int(version) > self._version:
+            self._version, self.known = int(version), content
 
 
 def _content(raw: Json | None) -> Content:

@@ -19,6 +19,7 @@ from lcm_operator.registry.errors import RegistryError
 from lcm_operator.registry.replies import Entry
 from lcm_operator.rest.levels import Level, Outcome
 from lcm_operator.rest.locks import Locks
+from lcm_operator.rest.projections import trial_of
 from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.registry_access import RegistryAccess
 from lcm_operator.rest.replies import cut
@@ -177,7 +178,7 @@ class Scheduling:
                 "spec": {"trialID": trial_id, "planRef": {"name": self._plan}, **when},
             }
             try:
-                self._view.put_trial(await self._client.create(TRIALS, self._namespace, manifest))
+                self._take(await self._client.create(TRIALS, self._namespace, manifest))
             except AlreadyExists:
                 await self._read(name)
                 if self._view.engine(trial_id) is not None:
@@ -192,10 +193,13 @@ class Scheduling:
         """Look again at one Trial."""
         known = self._view.trial(name)
         try:
-            self._view.put_trial(await self._client.get(TRIALS, self._namespace, name))
+            self._take(await self._client.get(TRIALS, self._namespace, name))
         except NotFound:
             if known is not None:
                 self._view.drop_trial(name, known.uid)
+
+    def _take(self, raw: Json) -> None:
+        self._view.put_trial(trial_of(raw))
 
     async def _gone(self, name: str, uid: str) -> None:
         """Wait until a Trial and what was armed for it are gone, so that its ID can be scheduled at once.

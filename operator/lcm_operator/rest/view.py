@@ -6,17 +6,15 @@ a trial that starts goes from one to the other with nothing between.
 """
 
 import asyncio
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
 from lcm_operator.api.names import engine_name
-from lcm_operator.rest.projections import Json, ViewedEngine, ViewedTrial, engine_of, trial_of
-
-_REMEMBERED_DEAD = 20_000
-Viewed = TypeVar("Viewed", ViewedTrial, ViewedEngine)
+from lcm_operator.kube.cache import Entry, ObjectCache
+from lcm_operator.kube.follow import Changed, Deleted, Event, Listed, Listing
+from lcm_operator.rest.projections import ViewedEngine, ViewedTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +39,14 @@ class View:
     """Trials and TrialEngines of one namespace."""
 
     def __init__(self) -> None:
-        self._trials: dict[str, ViewedTrial] = {}
+        self._trials: ObjectCache[str, ViewedTrial] = ObjectCache()
         self._names: defaultdict[str, set[str]] = defaultdict(set)
-        self._engines: dict[str, ViewedEngine] = {}
+        self._engines: ObjectCache[str, ViewedEngine] = ObjectCache()
+        self._trials_before_list: Mapping[str, Entry[ViewedTrial]] = {}
+        self._engines_before_list: Mapping[str, Entry[ViewedEngine]] = {}
+        self._latched_before_list: list[ViewedTrial] = []
         self._gone: dict[str, str] = {}
         """Which TrialEngine a Trial has lost, both by UID."""
-        self._dead: OrderedDict[str, None] = OrderedDict()
         self._waiting: set[asyncio.Future[None]] = set()
         self.automatic = False
         """Whether the TrialRegistry imports by itself."""
@@ -57,7 +57,7 @@ class View:
 
     def schedulings(self) -> Iterator[ViewedTrial]:
         """Go through the trials that wait for a start time that is known."""
-        for trial in self._trials.values():
+        for trial in self._trials:
             if trial.start is not None and not trial.suspended and self._waits(trial) and self._counts(trial):
                 yield trial
 
@@ -69,13 +69,11 @@ class View:
     def engines(self) -> Iterator[ShownEngine]:
         """Go through the engines."""
         started = set()
-        for trial in self._trials.values():
+        for trial in self._trials:
             if (engine := self._started(trial)) is not None:
                 started.add(engine.uid)
                 yield engine
-        yield from (
-            _alone(left) for left in self._engines.values() if left.granted and left.uid not in started
-        )
+        yield from (_alone(left) for left in self._engines if left.granted and left.uid not in started)
 
     def engine(self, trial_id: str) -> ShownEngine | None:
         """Return the engine of an ID."""
@@ -101,71 +99,75 @@ class View:
 
     def engines_of_trial(self, uid: str) -> list[ViewedEngine]:
         """Return the TrialEngines that were made for a Trial, granted or not."""
-        return [engine for engine in self._engines.values() if engine.trial_uid == uid]
+        return [engine for engine in self._engines if engine.trial_uid == uid]
 
     # What comes in
 
-    def put_trial(self, raw: Json) -> None:
+    def take_trial(self, event: Event[ViewedTrial]) -> None:
+        """Take in what the watch of Trials yields."""
+        match event:
+            case Listing():
+                self._trials_before_list = self._trials.entries()
+            case Changed():
+                self.put_trial(event.object)
+            case Deleted():
+                self.drop_trial(event.head.name, event.head.uid)
+            case Listed():
+                for name, known in self._trials_before_list.items():
+                    if known.uid not in event.uids:
+                        self.drop_trial(name, known.uid)
+
+    def take_engine(self, event: Event[ViewedEngine]) -> None:
+        """Take in what the watch of TrialEngines yields.
+
+        The one that a latched Trial names was created before the latch: it can only be missing from a later
+        list if it is gone.
+        """
+        match event:
+            case Listing():
+                self._engines_before_list = self._engines.entries()
+                self._latched_before_list = [trial for trial in self._trials if trial.engine_uid]
+            case Changed():
+                self.put_engine(event.object)
+            case Deleted():
+                self.drop_engine(event.head.name, event.head.uid)
+            case Listed():
+                for name, known in self._engines_before_list.items():
+                    if known.uid not in event.uids:
+                        self.drop_engine(name, known.uid)
+                for trial in self._latched_before_list:
+                    if trial.engine_uid not in event.uids:
+                        self._lose(trial.trial_id, trial.engine_uid)
+                self._changed()
+
+    def put_trial(self, trial: ViewedTrial) -> None:
         """Take in a Trial."""
-        trial = trial_of(raw)
         known = self._trials.get(trial.name)
-        if self._is_new(trial, known):
+        if self._trials.put(trial.name, trial.uid, trial.version, trial):
             if known is not None and known.uid != trial.uid:
-                self.drop_trial(known.name, known.uid)
-            self._trials[trial.name] = trial
+                self._forget(known)
             self._names[trial.trial_id].add(trial.name)
             self._changed()
 
-    def put_engine(self, raw: Json) -> None:
+    def put_engine(self, engine: ViewedEngine) -> None:
         """Take in a TrialEngine."""
-        engine = engine_of(raw)
         known = self._engines.get(engine.name)
-        if self._is_new(engine, known):
+        if self._engines.put(engine.name, engine.uid, engine.version, engine):
             if known is not None and known.uid != engine.uid:
-                self.drop_engine(known.name, known.uid)
-            self._engines[engine.name] = engine
+                self._lose(known.trial_id, known.uid)
             self._changed()
 
     def drop_trial(self, name: str, uid: str) -> None:
         """Forget a Trial that is gone."""
-        self._bury(uid)
-        known = self._trials.get(name)
-        if known is not None and known.uid == uid:
-            del self._trials[name]
-            self._gone.pop(uid, None)
-            self._names[known.trial_id].discard(name)
-            if not self._names[known.trial_id]:
-                del self._names[known.trial_id]
+        if (known := self._trials.drop(name, uid)) is not None:
+            self._forget(known)
             self._changed()
 
     def drop_engine(self, name: str, uid: str) -> None:
         """Forget a TrialEngine that is gone."""
-        self._bury(uid)
-        known = self._engines.get(name)
-        if known is not None and known.uid == uid:
-            del self._engines[name]
+        if (known := self._engines.drop(name, uid)) is not None:
             self._lose(known.trial_id, uid)
             self._changed()
-
-    def keep_trials(self, uids: Iterable[str]) -> None:
-        """Forget all Trials but these: what a new list of them has."""
-        kept = set(uids)
-        for trial in [trial for trial in self._trials.values() if trial.uid not in kept]:
-            self.drop_trial(trial.name, trial.uid)
-
-    def keep_engines(self, uids: Iterable[str], latched: Iterable[ViewedTrial]) -> None:
-        """Forget all TrialEngines but these; `latched`: Trials that were started before these were listed."""
-        kept = set(uids)
-        for engine in [engine for engine in self._engines.values() if engine.uid not in kept]:
-            self.drop_engine(engine.name, engine.uid)
-        for trial in latched:
-            if trial.engine_uid not in kept:
-                self._lose(trial.trial_id, trial.engine_uid)
-        self._changed()
-
-    def latched(self) -> list[ViewedTrial]:
-        """Return the Trials that have been started, whatever became of them."""
-        return [trial for trial in self._trials.values() if trial.engine_uid]
 
     def set_automatic(self, *, automatic: bool) -> None:
         """Take in what the TrialRegistry says."""
@@ -188,7 +190,8 @@ class View:
         return True
 
     def _of(self, trial_id: str) -> list[ViewedTrial]:
-        return [self._trials[name] for name in sorted(self._names.get(trial_id, ()))]
+        found = (self._trials.get(name) for name in sorted(self._names.get(trial_id, ())))
+        return [trial for trial in found if trial is not None]
 
     @staticmethod
     def _waits(trial: ViewedTrial) -> bool:
@@ -216,15 +219,11 @@ class View:
             if trial.engine_uid in ("", engine_uid):
                 self._gone[trial.uid] = engine_uid
 
-    def _is_new(self, new: Viewed, known: Viewed | None) -> bool:
-        if new.uid in self._dead:
-            return False
-        return known is None or new.version > known.version
-
-    def _bury(self, uid: str) -> None:
-        self._dead[uid] = None
-        while len(self._dead) > _REMEMBERED_DEAD:
-            self._dead.popitem(last=False)
+    def _forget(self, trial: ViewedTrial) -> None:
+        self._gone.pop(trial.uid, None)
+        self._names[trial.trial_id].discard(trial.name)
+        if not self._names[trial.trial_id]:
+            del self._names[trial.trial_id]
 
     def _changed(self) -> None:
         self.version += 1

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 from tests.unit.engine.builders import POD, until
 
-from lcm_operator.engine import backoff, beats
+from lcm_operator.engine import beats
 from lcm_operator.engine.beats import Beats
+from lcm_operator.kube import backoff
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.errors import NotFound, Refused, Unavailable
 

@@ -8,11 +8,11 @@ import pytest
 from tests.unit.engine.builders import NOW, POD, engine, nap
 
 from lcm_operator.api.storage import serialise
-from lcm_operator.engine import backoff
 from lcm_operator.engine.activities.exchange import Came
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.follower import Follower
 from lcm_operator.engine.templates import Scope, TemplateError
+from lcm_operator.kube.listing import Page
 from lcm_operator.wire.replies import Headers
 
 
@@ -70,8 +70,7 @@ def test_output_that_nests_too_deep_fails_its_activity():
     )
 
 
-def test_engine_waits_for_a_trial_engine_that_it_can_read(monkeypatch):
-    monkeypatch.setattr(backoff, "_FIRST_SECONDS", 0.0)
+def test_engine_waits_for_a_trial_engine_that_it_can_read():
     good = serialise(engine(nap("one"), resourceVersion="2"))
     good["status"] = {
         "podRef": {"name": "example-1", "uid": POD, "notBefore": NOW.isoformat()},
@@ -82,12 +81,13 @@ def test_engine_waits_for_a_trial_engine_that_it_can_read(monkeypatch):
     class Client:
         access = SimpleNamespace(namespace="lab")
 
-        async def get(self, *_):
-            return answers.pop(0) if len(answers) > 1 else answers[0]
+        async def listed(self, *_, **__):
+            yield Page([answers.pop(0)], "1", "")
 
         async def watch(self, *_, **__):
+            while answers:
+                yield "MODIFIED", answers.pop(0)
             await asyncio.Event().wait()
-            yield "BOOKMARK", {}
 
     async def granted():
         follower = Follower(Client(), "example", POD, lambda: NOW)

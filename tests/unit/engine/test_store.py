@@ -7,10 +7,11 @@ import pytest
 from tests.unit.engine.builders import NOW, POD, engine, nap
 
 from lcm_operator.api.storage import parse, serialise
-from lcm_operator.engine import backoff, store
+from lcm_operator.engine import store
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.outcome import Ending, EngineEnded
 from lcm_operator.engine.store import Store
+from lcm_operator.kube import backoff
 from lcm_operator.kube.errors import Conflict, NotFound, Refused, Unavailable
 
 GRANT = {"name": "example-1", "uid": POD, "notBefore": "2026-11-24T10:00:00Z"}

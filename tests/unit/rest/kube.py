@@ -5,6 +5,7 @@ import copy
 import itertools
 
 from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound
+from lcm_operator.kube.listing import Page
 
 TIME = "2026-11-24T10:00:00Z"
 
@@ -53,9 +54,9 @@ class Kube:
             raise NotFound(404, "NotFound", name)
         return copy.deepcopy(self.objects[resource.plural, name])
 
-    async def list(self, resource, _namespace, **_):
+    async def listed(self, resource, _namespace, **_):
         found = [raw for (plural, _), raw in self.objects.items() if plural == resource.plural]
-        return copy.deepcopy(found), str(next(self._versions))
+        yield Page(copy.deepcopy(found), str(next(self._versions)), "")
 
     async def watch(self, _resource, _namespace, **_):
         while True:

@@ -10,6 +10,8 @@ import pytest
 
 from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.client import Json
+from lcm_operator.kube.clock import NodeClock
+from lcm_operator.kube.listing import Page
 from lcm_operator.rest import bodies
 from lcm_operator.rest.notes import Content
 from lcm_operator.rest.projections import engine_of, trial_of
@@ -60,11 +62,8 @@ class Client:
         self.trials = trials
         self.seen = asyncio.Event()
 
-    async def pages(self, resource, _namespace):
-        yield (self.trials if resource.plural == "trials" else []), "5"
-
-    async def list(self, *_, **__):
-        return [], "5"
+    async def listed(self, resource, _namespace, **_):
+        yield Page(self.trials if resource.plural == "trials" else [], "5", "")
 
     async def watch(self, resource, _namespace, **_):
         if resource.plural == "trials":
@@ -80,7 +79,7 @@ def test_object_that_cannot_be_read_is_logged_once_and_harms_no_other(caplog):
 
     async def watched():
         client, view = Client([bad, good, bad]), View()
-        watching = Watching(client, view, "lab", "default")
+        watching = Watching(client, view, "lab", "default", NodeClock())
         task = asyncio.create_task(watching.run())
         async with asyncio.timeout(5):
             await client.seen.wait()

@@ -11,7 +11,7 @@ from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.errors import Refused as RefusedByApi
 from lcm_operator.kube.errors import Unavailable
 from lcm_operator.rest.heartbeats import Heartbeats
-from lcm_operator.rest.notes import MOST, NAME, Notes
+from lcm_operator.rest.notes import MOST, NAME, Content, Notes
 from lcm_operator.rest.refused import Refused
 
 TOO_LARGE = RefusedByApi(422, "Invalid", "Too long: must have at most 1048576 bytes")
@@ -160,22 +160,22 @@ def test_what_comes_late_does_not_hide_what_was_written_since(kube):
     async def scenario():
         old = kube.put("configmaps", NAME, data={"heartbeats": "[]"})
         await Heartbeats(notes).add("a")
-        notes._take(old, old["metadata"]["resourceVersion"])
+        notes._take(Content.parse(old), old["metadata"]["resourceVersion"])
         assert notes.known.heartbeats == ("a",)
 
     run(scenario())
 
 
-def test_following_goes_on_when_the_api_server_is_back(kube, monkeypatch):
-    monkeypatch.setattr("lcm_operator.rest.notes._RETRY_SECONDS", 0)
-    listed, away = kube.list, [Unavailable(0, "Unreachable", "away")]
+def test_following_goes_on_when_the_api_server_is_back(kube):
+    listed, away = kube.listed, [Unavailable(0, "Unreachable", "away")]
 
-    async def list_(*arguments, **options):
+    async def listed_later(*arguments, **options):
         if away:
             raise away.pop()
-        return await listed(*arguments, **options)
+        async for page in listed(*arguments, **options):
+            yield page
 
-    kube.list = list_
+    kube.listed = listed_later
 
     async def scenario():
         notes = Notes(kube, "lab")

@@ -8,6 +8,7 @@ from tests.unit.rest.kube import TIME, Kube
 from tests.unit.rest.stage import run
 
 from lcm_operator.api.signals import CALLBACKS
+from lcm_operator.rest.projections import trial_of
 from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.signals import KEPT_CONSUMED, MOST_OPEN, Signals
 from lcm_operator.rest.view import View
@@ -60,13 +61,12 @@ class World:
 
     def latch(self):
         """Show the sidecar a Trial whose engine was just started."""
-        self.view.put_trial(
-            {
-                "metadata": {"name": "a", "uid": "uid-trial", "resourceVersion": "1"},
-                "spec": {"trialID": "a", "startTime": TIME},
-                "status": {"startedTime": TIME, "engineRef": {"name": "a", "uid": "uid-a"}},
-            }
-        )
+        trial = {
+            "metadata": {"name": "a", "uid": "uid-trial", "resourceVersion": "1"},
+            "spec": {"trialID": "a", "startTime": TIME},
+            "status": {"startedTime": TIME, "engineRef": {"name": "a", "uid": "uid-a"}},
+        }
+        self.view.put_trial(trial_of(trial))
 
     @property
     def stored(self):

@@ -1,0 +1,88 @@
+"""What is known of the objects of one kind: the newest version wins, and deleted objects stay deleted.
+
+It may be fed from watches, lists and the answers to writes in any order: what is old changes nothing. Pure.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+from lcm_operator.kube.listing import Head
+
+Place = tuple[str, str]
+"""Namespace and name."""
+_REMEMBERED_DELETIONS = 10_000
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+
+class Entry(NamedTuple, Generic[T]):
+    """One object: its UID and resourceVersion, and what is kept of it."""
+
+    uid: str
+    version: int
+    value: T
+
+
+class ObjectCache(Generic[K, T]):
+    """Objects by name, or by namespace and name; `value` is what the owner keeps of each."""
+
+    def __init__(self) -> None:
+        self._entries: dict[K, Entry[T]] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[T]:
+        return (entry.value for entry in self._entries.values())
+
+    def put(self, key: K, uid: str, version: int | str, value: T) -> bool:
+        """Take in an object; return whether it is new. One that takes the place of another buries that."""
+        known, number = self._entries.get(key), int(version)
+        if uid in self._deleted or (known is not None and number <= known.version):
+            return False
+        if known is not None and known.uid != uid:
+            self._bury(known.uid)
+        self._entries[key] = Entry(uid, number, value)
+        return True
+
+    def drop(self, key: K, uid: str) -> T | None:
+        """Take note that an object was deleted; return what was kept of it, None if nothing was.
+
+        Another one in its place stays.
+        """
+        self._bury(uid)
+        known = self._entries.get(key)
+        if known is None or known.uid != uid:
+            return None
+        del self._entries[key]
+        return known.value
+
+    def get(self, key: K) -> T | None:
+        """Return what is kept of the object of a name, None if there is none."""
+        known = self._entries.get(key)
+        return known.value if known is not None else None
+
+    def entry(self, key: K) -> Entry[T] | None:
+        """Return UID, version and what is kept of the object of a name, None if there is none."""
+        return self._entries.get(key)
+
+    def entries(self) -> dict[K, Entry[T]]:
+        """Return a copy of everything: cheap, whatever the number."""
+        return self._entries.copy()
+
+    def is_deleted(self, uid: str) -> bool:
+        """Return whether an object was deleted, as far as that is remembered."""
+        return uid in self._deleted
+
+    def _bury(self, uid: str) -> None:
+        self._deleted[uid] = None
+        while len(self._deleted) > _REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
+
+
+def has(cache: ObjectCache[Place, T], head: Head) -> bool:
+    """Return whether this version of an object, or a newer one, is known."""
+    known = cache.entry((head.namespace, head.name))
+    return known is not None and known.uid == head.uid and int(head.resource_version) <= known.version

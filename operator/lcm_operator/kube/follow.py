@@ -1,0 +1,176 @@
+"""All objects of a kind, now and as they change, however often the API server goes away.
+
+    Listing ──> Changed … ──> Listed ──> Changed, Deleted …    a watch, opened again where it ended
+       ^                                        │
+       └── too old, or failed before it brought anything
+
+An object may be yielded again in a version that was seen before, after an outage or a new list: whoever keeps
+objects keeps the newest (`cache`). Each is decoded and read once. One that can't be read is reported, once
+for each reason, and skipped; it counts as listed, for it exists.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from lcm_operator import logs
+from lcm_operator.kube import errors
+from lcm_operator.kube.backoff import Backoff
+from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.clock import Clock, NodeClock
+from lcm_operator.kube.errors import ApiError, Gone
+from lcm_operator.kube.listing import Head, head_of
+from lcm_operator.kube.resources import Resource
+
+_SHORT_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 1.0
+T = TypeVar("T")
+log = logs.get(__name__)
+
+
+class Listing(Struct, frozen=True):
+    """A list is about to be asked for: what is known by now is older than it."""
+
+
+class Changed(Struct, Generic[T], frozen=True):
+    """An object exists, in this version or a newer one."""
+
+    head: Head
+    object: T
+
+
+class Listed(Struct, frozen=True):
+    """The list is complete: what was known before it and is not in it no longer exists."""
+
+    uids: frozenset[str]
+    resource_version: str
+
+
+class Deleted(Struct, frozen=True):
+    """An object no longer exists, or is no longer among those asked for."""
+
+    head: Head
+
+
+Event = Listing | Changed[T] | Listed | Deleted
+
+
+class ListWatch(Generic[T]):
+    """The objects of one kind in a namespace, or in all; only the one of a `name`, or those selected.
+
+    `read` makes of an object what is yielded; it raises ValueError for one that it can't read.
+    `longest_pause`: seconds between two tries while the API server doesn't answer, at most.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        read: Callable[[Json], T],
+        name: str = "",
+        field_selector: str = "",
+        longest_pause: float = _LONGEST_PAUSE_SECONDS,
+        clock: Clock | None = None,
+    ) -> None:
+        self._client = client
+        self._resource = resource
+        self._namespace = namespace
+        self._read = read
+        self._selector = f"metadata.name={name}" if name else field_selector
+        self._about = f"{resource.kind} {name}" if name else resource.plural
+        self._clock = clock or NodeClock()
+        self._heard_at = self._clock.elapsed()
+        self._backoff = Backoff(longest_pause)
+        self._version = ""
+        self._unreadable: dict[str, str] = {}
+        """Why objects can't be read, by UID."""
+
+    def silence(self) -> float:
+        """Return for how many seconds nothing was received; the API server sends a bookmark each minute."""
+        return self._clock.elapsed() - self._heard_at
+
+    async def events(self, since: str = "") -> AsyncGenerator[Event[T], None]:
+        """Yield what exists and what happens to it, without end.
+
+        `since`: a resourceVersion of which everything is known: without a first list.
+        """
+        self._version = before = since
+        while True:
+            try:
+                if not self._version:
+                    yield Listing()
+                    async with aclosing(self._list()) as items:
+                        async for item in items:
+                            yield item
+                before = self._version
+                async with aclosing(self._watch()) as events:
+                    async for event in events:
+                        yield event
+            except ApiError as error:
+                if isinstance(error, Gone):
+                    log.info("watch expired; listing again", of=self._about)
+                if isinstance(error, Gone) or self._version == before:
+                    self._version = ""
+                await self._backoff.wait(f"following {self._about}", error)
+
+    async def _list(self) -> AsyncGenerator[Changed[T] | Listed, None]:
+        uids: set[str] = set()
+        version = ""
+        pages = self._client.listed(self._resource, self._namespace, field_selector=self._selector)
+        async with aclosing(pages):
+            async for page in pages:
+                self._heard_at = self._clock.elapsed()
+                for item in page:
+                    uids.add(item.head.uid)
+                    for changed in self._changed(item.head, await item.read()):
+                        yield changed
+                version = page.resource_version
+        self._unreadable = {uid: why for uid, why in self._unreadable.items() if uid in uids}
+        self._version = version
+        yield Listed(frozenset(uids), version)
+
+    async def _watch(self) -> AsyncGenerator[Changed[T] | Deleted, None]:
+        """Yield what happens until the watch ends. Raises ApiError, also if it ends at once."""
+        opened = self._clock.elapsed()
+        events = self._client.watch(
+            self._resource, self._namespace, resource_version=self._version, field_selector=self._selector
+        )
+        async with aclosing(events):
+            async for kind, raw in events:
+                self._heard_at = self._clock.elapsed()
+                head = head_of(raw)
+                if head.resource_version == "0":
+                    raise errors.unreadable(f"a watch event without a resourceVersion: {kind}")
+                self._version = head.resource_version
+                self._backoff.reset()
+                if kind == "DELETED":
+                    self._unreadable.pop(head.uid, None)
+                    yield Deleted(head)
+                elif kind != "BOOKMARK":
+                    for changed in self._changed(head, raw):
+                        yield changed
+        if self._clock.elapsed() - opened < _SHORT_SECONDS:
+            raise errors.unreadable("the watch ended at once")
+        self._backoff.reset()
+
+    def _changed(self, head: Head, raw: Json) -> list[Changed[T]]:
+        """Return the object as it is yielded; nothing if it can't be read, which is reported."""
+        try:
+            value = self._read(raw)
+        except ValueError as error:
+            if self._unreadable.get(head.uid) != str(error):
+                self._unreadable[head.uid] = str(error)
+                log.warning(
+                    "unreadable object",
+                    kind=self._resource.kind,
+                    namespace=head.namespace,
+                    name=head.name,
+                    error=error,
+                )
+            return []
+        self._unreadable.pop(head.uid, None)
+        return [Changed(head, value)]
