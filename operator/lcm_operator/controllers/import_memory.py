@@ -6,16 +6,17 @@ next one: thousands of Trials can go at once.
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
 
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import parse, serialise, status_patch
 from lcm_operator.domain.importing import Note, with_notes
-from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import Conflict, NotFound
+from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.resources import TRIAL_REGISTRIES
+from lcm_operator.kube.update import update
 
-_ATTEMPTS = 10
 Place = tuple[str, str]
 
 
@@ -42,21 +43,12 @@ class ImportMemory:
             del waiting[: len(taken)]
 
     async def _write(self, place: Place, notes: tuple[Note, ...]) -> None:
-        namespace, name = place
-        for attempt in range(_ATTEMPTS):
-            try:
-                raw = await self._client.get(TRIAL_REGISTRIES, namespace, name)
-                registry = parse(raw, TrialRegistry)
-                status = registry.status
-                new = with_notes(status, notes)
-                if new == status:
-                    return
-                patch = status_patch(registry.metadata.resource_version, serialise(status), serialise(new))
-                await self._client.json_patch(TRIAL_REGISTRIES, namespace, name, patch, subresource="status")
-            except Conflict:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-            except NotFound:
-                return
-            else:
-                return
+        def change(raw: Json) -> list[Json] | None:
+            registry = parse(raw, TrialRegistry)
+            status, new = registry.status, with_notes(registry.status, notes)
+            if new == status:
+                return None
+            return status_patch(registry.metadata.resource_version, serialise(status), serialise(new))
+
+        with contextlib.suppress(NotFound):
+            await update(self._client, TRIAL_REGISTRIES, *place, change, subresource="status")

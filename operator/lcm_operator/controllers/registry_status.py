@@ -17,12 +17,12 @@ from lcm_operator.api.storage import parse, serialise, status_patch
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.registry_writes import NotLeadingError
 from lcm_operator.domain import importing
-from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import Conflict, NotFound
+from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.resources import TRIAL_REGISTRIES
+from lcm_operator.kube.update import update
 from lcm_operator.registry.listing import Listing
 
-_ATTEMPTS = 10
 _LONGEST_REQUEST = 253
 Fence = Callable[[], bool]
 
@@ -127,34 +127,33 @@ class RegistryStatus:
         new: Callable[[TrialRegistry], TrialRegistryStatus],
         holds: Fence,
     ) -> tuple[TrialRegistry, TrialRegistryStatus] | None:
-        """Write what `new` makes of the status that stands there now; return both, None if it is gone."""
-        namespace, name = registry.metadata.namespace, registry.metadata.name
-        for attempt in range(_ATTEMPTS):
-            try:
-                current = parse(await self._client.get(TRIAL_REGISTRIES, namespace, name), TrialRegistry)
-                if current.metadata.uid != registry.metadata.uid:
-                    return None
-                status = new(current)
-                if read is not None:
-                    status = replace(
-                        status, last_attempt_time=read, last_handled_sync=_sync(registry, current, read)
-                    )
-                if status == current.status:
-                    return None
-                patch = status_patch(
-                    current.metadata.resource_version, serialise(current.status), serialise(status)
-                )
-                if not holds():
-                    raise NotLeadingError
-                await self._client.json_patch(TRIAL_REGISTRIES, namespace, name, patch, subresource="status")
-            except NotFound:
+        """Write what `new` makes of the status as it is now; return both, None if nothing was written."""
+        written: tuple[TrialRegistry, TrialRegistryStatus] | None = None
+
+        def change(raw: Json) -> list[Json] | None:
+            nonlocal written
+            written, current = None, parse(raw, TrialRegistry)
+            if current.metadata.uid != registry.metadata.uid:
                 return None
-            except Conflict:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-            else:
-                return current, status
-        return None
+            status = new(current)
+            if read is not None:
+                handled = _sync(registry, current, read)
+                status = replace(status, last_attempt_time=read, last_handled_sync=handled)
+            if status == current.status:
+                return None
+            if not holds():
+                raise NotLeadingError
+            written = current, status
+            return status_patch(
+                current.metadata.resource_version, serialise(current.status), serialise(status)
+            )
+
+        namespace, name = registry.metadata.namespace, registry.metadata.name
+        try:
+            await update(self._client, TRIAL_REGISTRIES, namespace, name, change, subresource="status")
+        except NotFound:
+            return None
+        return written
 
     def _tell_news(self, before: TrialRegistry, status: TrialRegistryStatus) -> None:
         """Tell people what is not as it was: a condition that turned, or another thing that is wrong."""

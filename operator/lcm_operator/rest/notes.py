@@ -5,25 +5,23 @@ resourceVersion that it was computed from. Called by `heartbeats` and `tokens`.
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from lcm_operator.api.storage import Malformed, Moment, Record
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound
+from lcm_operator.kube.errors import Conflict, NotFound
 from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch
 from lcm_operator.kube.resources import CONFIG_MAPS
+from lcm_operator.kube.update import update
 from lcm_operator.rest.refused import Refused
 
 NAME = "lcm-rest"
 MOST = 1000
 """Heartbeats, and tokens: a ConfigMap holds 1 MiB."""
-_ATTEMPTS = 10
-_PAUSE_SECONDS = 0.05
+_MISSING: Json = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}}
 
 
 class NotedToken(Record, frozen=True, kw_only=True):
@@ -90,48 +88,32 @@ class Notes:
 
     async def read(self) -> Content:
         """Return what stands there now. Raises Malformed, ApiError."""
-        return _content(await self._get())
+        try:
+            return Content.parse(await self._client.get(CONFIG_MAPS, self._namespace, NAME))
+        except NotFound:
+            return Content()
 
     async def change(self, change: Callable[[Content], Content]) -> None:
         """Write what `change` makes of the content; it is asked again when somebody else was faster.
 
         Raises what `change` raises, Refused when others kept being faster, Malformed, ApiError.
         """
+
+        def changed(raw: Json) -> Json | None:
+            before = Content.parse(raw)
+            after = change(before)
+            return {"data": after.data()} if after != before else None
+
         async with self._one_at_a_time:
-            for attempt in range(_ATTEMPTS):
-                try:
-                    return await self._change(change)
-                except (Conflict, AlreadyExists, NotFound):
-                    await asyncio.sleep(_PAUSE_SECONDS * attempt * random.random())  # noqa: S311 - no secret
-        raise Refused(503, f"ConfigMap {NAME} is being changed too often. Try again.")
-
-    async def _change(self, change: Callable[[Content], Content]) -> None:
-        raw = await self._get()
-        before = _content(raw)
-        after = change(before)
-        if after == before:
-            return
-        manifest: dict[str, Any] = {"metadata": {"name": NAME}, "data": after.data()}
-        if raw is None:
-            written = await self._client.create(
-                CONFIG_MAPS, self._namespace, {"apiVersion": "v1", "kind": "ConfigMap"} | manifest
-            )
-        else:
-            manifest["metadata"]["resourceVersion"] = raw["metadata"]["resourceVersion"]
-            written = await self._client.merge_patch(CONFIG_MAPS, self._namespace, NAME, manifest)
-        self._take(Content.parse(written), written["metadata"]["resourceVersion"])
-
-    async def _get(self) -> Json | None:
-        try:
-            return await self._client.get(CONFIG_MAPS, self._namespace, NAME)
-        except NotFound:
-            return None
+            try:
+                raw = await update(
+                    self._client, CONFIG_MAPS, self._namespace, NAME, changed, missing=_MISSING
+                )
+            except Conflict:
+                raise Refused(503, f"ConfigMap {NAME} is being changed too often. Try again.") from None
+        self._take(Content.parse(raw), raw["metadata"].get("resourceVersion", "0"))
 
     def _take(self, content: Content, version: str) -> None:
         """Remember what was seen, unless something newer was."""
         if int(version) > self._version:
             self._version, self.known = int(version), content
-
-
-def _content(raw: Json | None) -> Content:
-    return Content() if raw is None else Content.parse(raw)

@@ -12,6 +12,7 @@ from lcm_operator.api.storage import parse
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import Conflict, NotFound
 from lcm_operator.kube.resources import SECRETS, TRIAL_REGISTRIES
+from lcm_operator.kube.update import update
 from lcm_operator.registry.asking import in_thread
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import connection_of
@@ -21,7 +22,6 @@ from lcm_operator.registry.replies import Entry
 from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.view import View
 
-_ATTEMPTS = 10
 _MOST_AHEAD = 20_000
 """Each costs some 2 KiB while it is scheduled: what several callers read fits into the sidecar's memory."""
 _LISTS_AT_ONCE = 2
@@ -75,19 +75,19 @@ class RegistryAccess:
 
     async def toggle_automatic(self) -> bool:
         """Let the registry's trials be imported, or no more; return whether they are now. Raises Refused."""
-        for _ in range(_ATTEMPTS):
-            raw = await self._get()
-            if raw is None:
-                raise Refused(400, f"TrialRegistry {self.name} does not exist")
-            automatic = bool(raw["spec"].get("import") != "All")
-            guard = {"resourceVersion": raw["metadata"]["resourceVersion"]}
-            try:
-                await self._patch({"metadata": guard, "spec": {"import": "All" if automatic else "None"}})
-            except Conflict:
-                continue
-            self._view.set_automatic(automatic=automatic)
-            return automatic
-        raise Refused(503, f"TrialRegistry {self.name} is changing too often. Try again.")
+
+        def change(raw: Json) -> Json:
+            return {"spec": {"import": "None" if raw["spec"].get("import") == "All" else "All"}}
+
+        try:
+            raw = await update(self._client, TRIAL_REGISTRIES, self._namespace, self.name, change)
+        except NotFound:
+            raise Refused(400, f"TrialRegistry {self.name} does not exist") from None
+        except Conflict:
+            raise Refused(503, f"TrialRegistry {self.name} is changing too often. Try again.") from None
+        automatic = bool(raw["spec"].get("import") == "All")
+        self._view.set_automatic(automatic=automatic)
+        return automatic
 
     async def _get(self) -> Json | None:
         try:

@@ -15,11 +15,12 @@ from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound
 from lcm_operator.kube.errors import Refused as RefusedByApi
 from lcm_operator.kube.resources import TRIALS
+from lcm_operator.kube.update import again_on_conflict
 from lcm_operator.registry.errors import RegistryError
 from lcm_operator.registry.replies import Entry
 from lcm_operator.rest.levels import Level, Outcome
 from lcm_operator.rest.locks import Locks
-from lcm_operator.rest.projections import trial_of
+from lcm_operator.rest.projections import ViewedTrial, trial_of
 from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.registry_access import RegistryAccess
 from lcm_operator.rest.replies import cut
@@ -29,7 +30,6 @@ _JUST_NOW = timedelta(seconds=1)
 _AT_ONCE = 16
 _REMOVAL_SECONDS = 10.0
 _MOVE_SECONDS = 10.0
-_ATTEMPTS = 10
 _PAST = "Trial start time in the past. Skipping scheduling."
 
 
@@ -115,27 +115,31 @@ class Scheduling:
     async def unschedule(self, trial_id: str) -> None:
         """Remove a scheduling that has not started; the answer comes when the ID is free."""
         unknown = Refused(400, f"Trial scheduling with ID: {trial_id} does not exist.")
+
+        async def attempt() -> ViewedTrial:
+            trial = self._view.scheduling(trial_id)
+            if trial is None:
+                raise unknown
+            version = str(trial.version)
+            try:
+                await self._client.delete(
+                    TRIALS, self._namespace, trial.name, uid=trial.uid, resource_version=version
+                )
+            except NotFound:
+                self._view.drop_trial(trial.name, trial.uid)
+                raise unknown from None
+            except Conflict:  # it has changed: perhaps it was started
+                await self._read(trial.name)
+                raise
+            return trial
+
         async with self._locks.of(trial_id):
-            for _ in range(_ATTEMPTS):
-                trial = self._view.scheduling(trial_id)
-                if trial is None:
-                    raise unknown
-                try:
-                    await self._client.delete(
-                        TRIALS,
-                        self._namespace,
-                        trial.name,
-                        uid=trial.uid,
-                        resource_version=str(trial.version),
-                    )
-                except NotFound:
-                    self._view.drop_trial(trial.name, trial.uid)
-                    raise unknown from None
-                except Conflict:  # it has changed: perhaps it was started
-                    await self._read(trial.name)
-                else:
-                    return await self._gone(trial.name, trial.uid)
-        raise Refused(503, f"Trial scheduling with ID: {trial_id} is changing too often. Try again.")
+            try:
+                trial = await again_on_conflict(attempt)
+            except Conflict:
+                text = f"Trial scheduling with ID: {trial_id} is changing too often. Try again."
+                raise Refused(503, text) from None
+            await self._gone(trial.name, trial.uid)
 
     async def toggle_automatic(self) -> bool:
         """Let the registry's trials be scheduled by themselves, or no more; return whether they are now."""

@@ -13,9 +13,10 @@ from lcm_operator.api.engine import Signal, TrialEngine
 from lcm_operator.api.names import engine_name
 from lcm_operator.api.signals import ACTIVE, FINISH, KPI_LABEL
 from lcm_operator.api.storage import parse, serialise
-from lcm_operator.kube.client import Client
+from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import Conflict, NotFound
 from lcm_operator.kube.resources import TRIAL_ENGINES
+from lcm_operator.kube.update import update
 from lcm_operator.rest import progress
 from lcm_operator.rest.locks import Locks
 from lcm_operator.rest.refused import Refused
@@ -26,7 +27,6 @@ LARGEST = 4 * 1024
 MOST_OPEN = 64
 KEPT_CONSUMED = 64
 """A restore from before a wait gives it back what it had taken, if that still stands there."""
-_ATTEMPTS = 50
 
 
 class Signals:
@@ -53,27 +53,35 @@ class Signals:
 
     async def trial_status(self, trial_id: str) -> progress.Shown:
         """Return status and state of an engine."""
-        return progress.shown(await self._engine(trial_id))
+        name = engine_name(trial_id)
+        try:
+            return progress.shown(
+                self._engine(await self._client.get(TRIAL_ENGINES, self._namespace, name), trial_id)
+            )
+        except NotFound:
+            raise _unknown() from None
 
     async def _store(self, trial_id: str, name: str, check: Callable[[TrialEngine], None]) -> None:
         signal = Signal(id=str(uuid.uuid4()), name=name, received_time=self._now())
-        async with self._locks.of(trial_id):
-            for _ in range(_ATTEMPTS):
-                engine = await self._engine(trial_id)
-                check(engine)
-                try:
-                    await self._write(engine, _added(engine, signal))
-                except (Conflict, NotFound):  # the engine has saved a checkpoint, or is gone
-                    continue
-                return
-        raise Refused(503, "The engine's status is being changed too often. Try again.")
 
-    async def _engine(self, trial_id: str) -> TrialEngine:
-        """Return the engine of an ID as the API server has it now. Raises Refused if there is none."""
-        try:
-            raw = await self._client.get(TRIAL_ENGINES, self._namespace, engine_name(trial_id))
-        except NotFound:
-            raise _unknown() from None
+        def change(raw: Json) -> Json:
+            engine = self._engine(raw, trial_id)
+            check(engine)
+            return {"status": {"signals": [serialise(each) for each in _added(engine, signal)]}}
+
+        async with self._locks.of(trial_id):
+            engine = engine_name(trial_id)
+            try:
+                await update(
+                    self._client, TRIAL_ENGINES, self._namespace, engine, change, subresource="status"
+                )
+            except NotFound:
+                raise _unknown() from None
+            except Conflict:
+                raise Refused(503, "The engine's status is being changed too often. Try again.") from None
+
+    def _engine(self, raw: Json, trial_id: str) -> TrialEngine:
+        """Return the engine of an ID as the API server has it now. Raises Refused if it is none."""
         engine = parse(raw, TrialEngine)
         if engine.spec.trial_id != trial_id or not (engine.status.attempt or self._is_latched(engine)):
             raise _unknown()
@@ -83,15 +91,6 @@ class Signals:
         """Return whether the Trial of an engine that waits for its first grant was started."""
         known = self._view.engine(engine.spec.trial_id)
         return known is not None and known.uid == engine.metadata.uid
-
-    async def _write(self, engine: TrialEngine, signals: tuple[Signal, ...]) -> None:
-        patch = {
-            "metadata": {"resourceVersion": engine.metadata.resource_version},
-            "status": {"signals": [serialise(signal) for signal in signals]},
-        }
-        await self._client.merge_patch(
-            TRIAL_ENGINES, self._namespace, engine.metadata.name, patch, subresource="status"
-        )
 
 
 def _added(engine: TrialEngine, signal: Signal) -> tuple[Signal, ...]:

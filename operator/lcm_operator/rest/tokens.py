@@ -18,15 +18,15 @@ from typing import TypeVar
 from lcm_operator.api.engine import CallbackToken, TrialEngine
 from lcm_operator.api.names import engine_name
 from lcm_operator.api.storage import parse, serialise
-from lcm_operator.kube.client import Client
+from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import Conflict, NotFound
 from lcm_operator.kube.resources import TRIAL_ENGINES
+from lcm_operator.kube.update import update
 from lcm_operator.rest.notes import MOST, Content, NotedToken, Notes
 from lcm_operator.rest.refused import Refused
 
 LIFETIME = timedelta(days=30)
 MOST_PER_TRIAL = 8
-_ATTEMPTS = 10
 T = TypeVar("T", CallbackToken, NotedToken)
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -97,26 +97,30 @@ class CallbackTokens:
     async def _change_engine(
         self, trial_id: str, change: Callable[[tuple[CallbackToken, ...]], tuple[CallbackToken, ...]]
     ) -> int | None:
-        for _ in range(_ATTEMPTS):
-            engine = await self.engine(trial_id)
+        """Return how many tokens there are then, None if there is no engine that will stay."""
+        left: int | None = None
+
+        def changed(raw: Json) -> Json | None:
+            nonlocal left
+            left, engine = None, parse(raw, TrialEngine)
             # Before the grant it may be made anew, and while it is being deleted it will not stay.
-            if engine is None or not engine.status.attempt or engine.metadata.deletion_timestamp is not None:
+            stays = engine.status.attempt and engine.metadata.deletion_timestamp is None
+            if engine.spec.trial_id != trial_id or not stays:
                 return None
             tokens = change(engine.status.callback_tokens)
+            left = len(tokens)
             if tokens == engine.status.callback_tokens:
-                return len(tokens)
-            patch = {
-                "metadata": {"resourceVersion": engine.metadata.resource_version},
-                "status": {"callbackTokens": [serialise(token) for token in tokens]},
-            }
-            try:
-                await self._client.merge_patch(
-                    TRIAL_ENGINES, self._namespace, engine.metadata.name, patch, subresource="status"
-                )
-            except (Conflict, NotFound):
-                continue
-            return len(tokens)
-        raise Refused(503, "The engine's status is being changed too often. Try again.")
+                return None
+            return {"status": {"callbackTokens": [serialise(token) for token in tokens]}}
+
+        name = engine_name(trial_id)
+        try:
+            await update(self._client, TRIAL_ENGINES, self._namespace, name, changed, subresource="status")
+        except NotFound:
+            return None
+        except Conflict:
+            raise Refused(503, "The engine's status is being changed too often. Try again.") from None
+        return left
 
     def _noted(self, content: Content, new: NotedToken) -> Content:
         kept = self._cut(content, new.trial, MOST_PER_TRIAL - 1).tokens

@@ -1,0 +1,181 @@
+"""Read, change, write: what conflicts with others, and what is left as it is."""
+
+import asyncio
+
+import pytest
+
+from lcm_operator.kube import update as module
+from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound, Refused
+from lcm_operator.kube.resources import CONFIG_MAPS
+from lcm_operator.kube.update import again_on_conflict, update
+
+BLANK = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
+
+
+class Server:
+    """One object. `rivals` are called before the next writes, one each."""
+
+    def __init__(self, data=None):
+        self.version = 5
+        self.data = data
+        self.rivals = []
+        self.writes = []
+
+    def set(self, data):
+        self.version += 1
+        self.data = data
+
+    async def get(self, *_):
+        if self.data is None:
+            raise NotFound(404, "NotFound", "x")
+        return {"metadata": {"name": "x", "resourceVersion": str(self.version)}, "data": self.data}
+
+    async def create(self, _resource, _namespace, body):
+        self._rival()
+        if self.data is not None:
+            raise AlreadyExists(409, "AlreadyExists", "x")
+        self.writes.append(("create", body))
+        self.set(body["data"])
+        return await self.get()
+
+    async def merge_patch(self, _resource, _namespace, _name, patch, *, subresource=""):
+        return await self._write("merge", patch["metadata"]["resourceVersion"], patch["data"], subresource)
+
+    async def json_patch(self, _resource, _namespace, _name, operations, *, subresource=""):
+        return await self._write("json", operations[0]["value"], operations[1]["value"], subresource)
+
+    async def _write(self, kind, version, data, subresource):
+        self._rival()
+        if (await self.get())["metadata"]["resourceVersion"] != version:
+            raise Conflict(409, "Conflict", "x")
+        self.writes.append((kind, subresource))
+        self.set(data)
+        return await self.get()
+
+    def _rival(self):
+        if self.rivals:
+            self.rivals.pop(0)()
+
+
+def add(raw):
+    return {"data": raw.get("data", "") + "a"}
+
+
+def run(server, change=add, **options):
+    return asyncio.run(update(server, CONFIG_MAPS, "lab", "x", change, **options))
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(module, "_FIRST_SECONDS", 0.0)
+
+
+def test_object_is_changed_and_returned_as_it_is_then():
+    server = Server("x")
+    assert run(server)["data"] == "xa"
+    assert server.writes == [("merge", "")]
+
+
+def test_change_is_computed_anew_from_what_a_rival_has_written():
+    server = Server("x")
+    server.rivals = [lambda: server.set("y"), lambda: server.set("z")]
+    assert run(server, subresource="status")["data"] == "za"
+    assert server.writes == [("merge", "status")]
+
+
+def test_json_patch_brings_its_own_guard():
+    def change(raw):
+        version = raw["metadata"]["resourceVersion"]
+        guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": version}
+        return [guard, {"op": "add", "path": "/data", "value": raw["data"] + "b"}]
+
+    server = Server("x")
+    server.rivals = [lambda: server.set("y")]
+    assert run(server, change)["data"] == "yb"
+    assert server.writes == [("json", "")]
+
+
+def test_nothing_is_written_where_nothing_changes():
+    server = Server("x")
+    assert run(server, lambda _: None)["data"] == "x"
+    assert server.writes == []
+
+
+def test_missing_object_is_reported():
+    with pytest.raises(NotFound):
+        run(Server())
+
+
+def test_object_that_is_deleted_before_the_write_is_reported():
+    server = Server("x")
+    server.rivals = [lambda: server.set(None)]
+    with pytest.raises(NotFound):
+        run(server)
+
+
+def test_missing_object_is_created_where_that_is_wanted():
+    server = Server()
+    assert run(server, missing=BLANK)["data"] == "a"
+    assert server.writes == [("create", BLANK | {"data": "a"})]
+
+
+def test_missing_object_is_not_created_for_nothing():
+    server = Server()
+    assert run(server, lambda _: None, missing=BLANK) == BLANK
+    assert server.writes == []
+
+
+def test_object_that_a_rival_creates_first_is_changed():
+    server = Server()
+    server.rivals = [lambda: server.set("x")]
+    assert run(server, missing=BLANK)["data"] == "xa"
+
+
+def test_object_that_a_rival_deletes_is_created_again():
+    server = Server("x")
+    server.rivals = [lambda: server.set(None)]
+    assert run(server, missing=BLANK)["data"] == "a"
+
+
+def test_gives_up_when_others_keep_being_faster():
+    server = Server("x")
+    server.rivals = [lambda: server.set("y")] * 100
+    with pytest.raises(Conflict):
+        run(server)
+    assert len(server.rivals) == 85
+
+
+def test_other_errors_are_not_tried_again():
+    calls = []
+
+    async def attempt():
+        calls.append(1)
+        raise Refused(422, "Invalid", "x")
+
+    with pytest.raises(Refused):
+        asyncio.run(again_on_conflict(attempt))
+    assert len(calls) == 1
+
+
+def test_error_of_the_change_is_passed_on():
+    def change(_):
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        run(Server("x"), change)
+
+
+def test_pauses_grow_and_have_a_bound(monkeypatch):
+    monkeypatch.setattr(module, "_FIRST_SECONDS", 0.01)
+    pauses = []
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+
+    monkeypatch.setattr("lcm_operator.kube.backoff.asyncio.sleep", sleep)
+    server = Server("x")
+    server.rivals = [lambda: server.set("y")] * 14
+    run(server)
+    assert len(pauses) == 14
+    assert 0.005 <= pauses[0] <= 0.01
+    assert all(0.1 <= pause <= 0.2 for pause in pauses[5:])
