@@ -53,13 +53,11 @@ class Signals:
 
     async def trial_status(self, trial_id: str) -> progress.Shown:
         """Return status and state of an engine."""
-        name = engine_name(trial_id)
         try:
-            return progress.shown(
-                self._engine(await self._client.get(TRIAL_ENGINES, self._namespace, name), trial_id)
-            )
+            raw = await self._client.get(TRIAL_ENGINES, self._namespace, engine_name(trial_id))
         except NotFound:
             raise _unknown() from None
+        return progress.shown(self._engine(raw, trial_id))
 
     async def _store(self, trial_id: str, name: str, check: Callable[[TrialEngine], None]) -> None:
         signal = Signal(id=str(uuid.uuid4()), name=name, received_time=self._now())
@@ -70,11 +68,9 @@ class Signals:
             return {"status": {"signals": [serialise(each) for each in _added(engine, signal)]}}
 
         async with self._locks.of(trial_id):
-            engine = engine_name(trial_id)
+            place = self._namespace, engine_name(trial_id)
             try:
-                await update(
-                    self._client, TRIAL_ENGINES, self._namespace, engine, change, subresource="status"
-                )
+                await update(self._client, TRIAL_ENGINES, *place, change, subresource="status")
             except NotFound:
                 raise _unknown() from None
             except Conflict:
