@@ -57,7 +57,7 @@ REFUSED = {
         ("controllers.store", "lcm_operator.controllers.apply"),
         ("controllers.alarm", "lcm_operator.controllers.work"),
         ("controllers.health", "lcm_operator.controllers.metrics"),
-        ("controllers.leader", "lcm_operator.controllers.reconciler"),
+        ("controllers.settings", "lcm_operator.controllers.reconciler"),
     ],
     "rest": [
         ("rest.view", "lcm_operator.rest.watching"),

@@ -18,19 +18,19 @@ from lcm_operator.controllers import handlers, health, metrics
 from lcm_operator.controllers.clock_watch import ClockWatch
 from lcm_operator.controllers.heartbeat import Heartbeat
 from lcm_operator.controllers.kopf_session import response_class
-from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.own_events import OwnEvents
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registries import Registries
 from lcm_operator.controllers.relist import discovered, keep_relisting, relist_until_done
-from lcm_operator.controllers.settings import Settings
+from lcm_operator.controllers.settings import LEASE_NAME, Settings
 from lcm_operator.controllers.store import Store
 from lcm_operator.controllers.work import WORKERS
 from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.cluster_clock import ClusterClock
+from lcm_operator.kube.election import Elector
 from lcm_operator.kube.resources import TRIAL_ENGINES, TRIAL_PLANS, TRIALS
 from lcm_operator.kube.session import open_session, pooled
 from lcm_operator.process import Stopping
@@ -63,7 +63,7 @@ async def run(settings: Settings, stopping: Stopping) -> int:
     ):
         place = f"{settings.pod_name}_" if settings.pod_name else None
         identity = _identity(place)
-        elector = Elector(lease_client, own, identity, clock=clock, place=place)
+        elector = Elector(lease_client, own, LEASE_NAME, identity, clock=clock, place=place)
         reconciler = Reconciler(
             client,
             Store(settings.domain, clock),

@@ -11,11 +11,11 @@ from aiohttp import web
 
 from lcm_operator.addresses import Address, listening
 from lcm_operator.controllers.heartbeat import Heartbeat
-from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.settings import HEALTH_ADDRESS
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.clock import Clock
+from lcm_operator.kube.election import Elector
 
 LEASE_SILENT_SECONDS = 12.0
 LOOP_LATE_SECONDS = 5.0

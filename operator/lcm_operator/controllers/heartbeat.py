@@ -10,7 +10,7 @@ from typing import Any
 
 import kopf
 
-from lcm_operator.controllers.leader import LEASE_NAME
+from lcm_operator.controllers.settings import LEASE_NAME
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.resources import LEASES
 

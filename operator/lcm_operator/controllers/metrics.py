@@ -13,9 +13,9 @@ from prometheus_client.registry import Collector
 
 from lcm_operator.controllers.census import Census
 from lcm_operator.controllers.clock_watch import ClockWatch
-from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.time_slice import TimeSlice
+from lcm_operator.kube.election import Elector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 PHASES = (

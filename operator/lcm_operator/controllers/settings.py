@@ -10,6 +10,8 @@ from lcm_operator.settings import Reading, setting
 
 ENGINE_IMAGE = "LCM_ENGINE_IMAGE"
 HEALTH_ADDRESS = "LCM_HEALTH_ADDRESS"
+LEASE_NAME = "lcm-operator"
+"""The election's Lease, in the namespace that is the operator's own."""
 
 
 class Settings(ClusterSettings):

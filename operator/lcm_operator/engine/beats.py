@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from lcm_operator import logs
+from lcm_operator.kube import leases
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError, Unavailable
-from lcm_operator.kube.resources import LEASES
 
 log = logs.get(__name__)
 _SHORTEST_SECONDS = 1.0
@@ -85,13 +85,10 @@ class Beats:
 
     async def _renew(self) -> None:
         """Renew the Lease, if it is this pod's and no leftover of that name."""
-        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        patch = [
-            {"op": "test", "path": "/spec/holderIdentity", "value": self._pod_uid},
-            {"op": "add", "path": "/spec/renewTime", "value": now},
-        ]
+        renewing = leases.renew_unread(
+            self._client, self._client.access.namespace, self._pod_name, self._pod_uid, self._clock.now()
+        )
         try:
-            async with asyncio.timeout(max(self._valid, _SHORTEST_SECONDS)):
-                await self._client.json_patch(LEASES, self._client.access.namespace, self._pod_name, patch)
+            await asyncio.wait_for(renewing, max(self._valid, _SHORTEST_SECONDS))
         except TimeoutError as error:
             raise Unavailable(0, "Timeout", f"no answer within {self._valid:g} s") from error

@@ -34,8 +34,8 @@ class Backoff:
         await asyncio.sleep(seconds)
 
     async def wait(self, doing: str, error: ApiError) -> None:
-        """Wait, no less than the API server asked for; log one warning once the pause reaches a second."""
-        if self._seconds >= _WARN_FROM_SECONDS and not self._warned:
+        """Wait, no less than the API server asked for; log one warning once it takes long."""
+        if self._seconds >= min(_WARN_FROM_SECONDS, self._longest) and not self._warned:
             log.warning("API server request failed; retrying until it succeeds", doing=doing, error=error)
             self._warned = True
         await self.pause((error.retry_after if isinstance(error, Unavailable) else None) or 0.0)

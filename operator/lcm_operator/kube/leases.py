@@ -1,12 +1,14 @@
-"""Leases: read, create, take over, renew and give back one, each write guarded by the version that was read.
+"""Leases: read, create, take over, renew and give back one; each write is guarded by what was read.
 
-Used by the leader election. Nothing here knows the time that passes: whether a Lease has run out is for those
-who watched it, by their own clock. The times written into it are for people.
+Nothing here knows the time that passes: whether a Lease has run out is for those who watched it, by their own
+clock. The times written into it are for people. An engine loads this: nothing heavy.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from msgspec import Struct
+
+from lcm_operator.api.storage import rfc3339
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.resources import LEASES
@@ -14,8 +16,7 @@ from lcm_operator.kube.resources import LEASES
 _MOST_TRANSITIONS = 2**31 - 1
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """A Lease as it was read. `holder` is empty if nobody holds it.
 
     `seconds`: the duration that it claims, 0 if it claims none.
@@ -60,48 +61,52 @@ async def read(client: Client, namespace: str, name: str) -> Lease | None:
         return None
 
 
-async def create(client: Client, namespace: str, name: str, *, holder: str, seconds: int) -> Lease:
-    """Create the Lease as `holder`. Raises AlreadyExists, where another one was faster."""
+def held_by(holder: str, seconds: int, now: datetime) -> Json:
+    """Return the spec of a Lease that `holder` has from now on."""
+    return {
+        "holderIdentity": holder,
+        "leaseDurationSeconds": seconds,
+        "acquireTime": rfc3339(now),
+        "renewTime": rfc3339(now),
+    }
+
+
+async def create(client: Client, namespace: str, name: str, spec: Json) -> Lease:
+    """Create the Lease. Raises AlreadyExists, where another one was faster."""
     manifest = {
         "apiVersion": LEASES.api,
         "kind": LEASES.kind,
         "metadata": {"name": name, "namespace": namespace},
-        "spec": _held_by(holder, seconds, transitions=0),
+        "spec": spec | {"leaseTransitions": 0},
     }
     return seen(await client.create(LEASES, namespace, manifest))
 
 
-async def take(client: Client, lease: Lease, *, holder: str, seconds: int) -> Lease:
-    """Make `holder` the holder. Raises Conflict, where the Lease has changed since it was read."""
+async def take(client: Client, lease: Lease, spec: Json) -> Lease:
+    """Take the Lease over. Raises Conflict, where it has changed since it was read."""
     transitions = lease.transitions + 1 if lease.transitions < _MOST_TRANSITIONS else 0
-    return await _patch(client, lease, _held_by(holder, seconds, transitions=transitions))
+    return await _patch(client, lease, spec | {"leaseTransitions": transitions})
 
 
-async def renew(client: Client, lease: Lease) -> Lease:
+async def renew(client: Client, lease: Lease, now: datetime) -> Lease:
     """Say that the holder is alive. Raises Conflict, where the Lease has changed since it was read."""
-    return await _patch(client, lease, {"renewTime": _now()})
+    return await _patch(client, lease, {"renewTime": rfc3339(now)})
 
 
-async def release(client: Client, lease: Lease) -> None:
+async def release(client: Client, lease: Lease, now: datetime) -> None:
     """Give the Lease back: the next one need not wait until it runs out. Raises Conflict as above."""
-    await _patch(client, lease, {"holderIdentity": None, "renewTime": _now()})
+    await _patch(client, lease, {"holderIdentity": None, "renewTime": rfc3339(now)})
+
+
+async def renew_unread(client: Client, namespace: str, name: str, holder: str, now: datetime) -> None:
+    """Renew a Lease that others made for `holder`. Raises Refused, where it is somebody else's."""
+    patch = [
+        {"op": "test", "path": "/spec/holderIdentity", "value": holder},
+        {"op": "add", "path": "/spec/renewTime", "value": rfc3339(now)},
+    ]
+    await client.json_patch(LEASES, namespace, name, patch)
 
 
 async def _patch(client: Client, lease: Lease, spec: Json) -> Lease:
     patch = {"metadata": {"resourceVersion": lease.version}, "spec": spec}
     return seen(await client.merge_patch(LEASES, lease.namespace, lease.name, patch))
-
-
-def _held_by(holder: str, seconds: int, *, transitions: int) -> Json:
-    return {
-        "holderIdentity": holder,
-        "leaseDurationSeconds": seconds,
-        "acquireTime": _now(),
-        "renewTime": _now(),
-        "leaseTransitions": transitions,
-    }
-
-
-def _now() -> str:
-    """Return the time as metav1.MicroTime, which insists on the six digits."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

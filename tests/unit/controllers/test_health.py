@@ -16,10 +16,10 @@ from lcm_operator.controllers.alarm import Alarm
 from lcm_operator.controllers.health import Health, serve
 from lcm_operator.controllers.heartbeat import Heartbeat
 from lcm_operator.controllers.key import Key
-from lcm_operator.controllers.leader import Elector
 from lcm_operator.controllers.work import WorkQueue
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.clock import NodeClock
+from lcm_operator.kube.election import Elector
 
 KEY = Key("lab", "flight")
 
@@ -30,7 +30,7 @@ class Replica:
     def __init__(self, clock):
         self.clock = clock
         self.heartbeat = Heartbeat(clock)
-        self.elector = Elector(None, "lcm", "one", clock=clock)
+        self.elector = Elector(None, "lcm", "lcm-operator", "one", clock=clock)
         self.leases_failing = 0.0
         self.reconciler = SimpleNamespace(
             alarm=Alarm(lambda *_: None, clock),

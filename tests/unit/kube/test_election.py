@@ -5,10 +5,12 @@ from contextlib import suppress
 
 import pytest
 
-from lcm_operator.controllers.leader import LEASE_NAME, Elector, Terms
 from lcm_operator.kube.clock import NodeClock
+from lcm_operator.kube.election import Elector, Terms
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
+from lcm_operator.kube.listing import Page
 
+LEASE_NAME = "the-lease"
 QUICK = Terms(lease=1, renew_every=0.02, act_within=0.3, request=0.2, retry=0.01)
 STEADY = Terms(lease=10, renew_every=0.02, act_within=8, request=1, retry=0.01)
 SLOW = Terms(lease=20, renew_every=0.02, act_within=1, request=0.5, retry=0.01)
@@ -74,6 +76,12 @@ class Server:
             raise Conflict(409, "Conflict", "the object has been modified")
         return self.put({"metadata": dict(lease["metadata"]), "spec": (lease["spec"] or {}) | patch["spec"]})
 
+    async def listed(self, *_, field_selector):
+        assert field_selector == f"metadata.name={LEASE_NAME}"
+        if self.trouble:
+            raise self.trouble
+        yield Page([self.lease] if self.lease else [], str(self.version), "")
+
     async def watch(self, _resource, _namespace, **asked):
         assert asked["field_selector"] == f"metadata.name={LEASE_NAME}"
         seen = int(asked["resource_version"])
@@ -81,13 +89,16 @@ class Server:
             if self.trouble:
                 raise self.trouble
             if seen == self.version:
-                yield "BOOKMARK", {}
+                yield "BOOKMARK", {"metadata": {"resourceVersion": str(seen)}}
                 await self.changed.wait()
             seen = self.version
             kind, lease = self.last
             yield (
                 kind,
-                lease or {"metadata": {"name": LEASE_NAME, "namespace": "lcm", "resourceVersion": "0"}},
+                lease
+                or {
+                    "metadata": {"name": LEASE_NAME, "namespace": "lcm", "resourceVersion": str(self.version)}
+                },
             )
 
 
@@ -102,7 +113,9 @@ class Candidate:
     def __init__(self, server, name, terms=QUICK, place=None):
         self.name = identity(name)
         self.clock = MovableClock()
-        self.elector = Elector(server, "lcm", self.name, clock=self.clock, place=place, terms=terms)
+        self.elector = Elector(
+            server, "lcm", LEASE_NAME, self.name, clock=self.clock, place=place, terms=terms
+        )
         self.doing = []
 
     def leads(self):

@@ -1,7 +1,7 @@
 """Leader election by one Lease: of several replicas, one acts.
 
-Run by the composition root; asked by the reconciler before each action. It saves work and keeps order;
-that nothing happens twice rests on names, UIDs and resourceVersions, never on this.
+Ask `is_leader` before each action. It saves work and keeps order; that nothing happens twice must rest on
+names, UIDs and resourceVersions, never on this.
 
               free, or not renewed for 10 s
     follow ────────────────────────────────────────> lead
@@ -22,28 +22,27 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
+
+from msgspec import Struct
 
 from lcm_operator import logs
 from lcm_operator.kube import leases
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from lcm_operator.kube.follow import Changed, Deleted, Event, Listed, ListWatch
 from lcm_operator.kube.leases import Lease
 from lcm_operator.kube.resources import LEASES
 
-LEASE_NAME = "lcm-operator"
 _CANDIDATE = re.compile(r".{1,253}_[0-9a-f]{8}", re.DOTALL)
 _LONGEST_SHOWN = 100
 _TRIES = 3
-T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, None]]
 log = logs.get(__name__)
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """The times of the election, in seconds."""
 
     lease: int = 10
@@ -55,7 +54,7 @@ class Terms:
 
 
 class Elector:
-    """One candidate. `identity` must be unique per process, not only per pod.
+    """One candidate for the Lease `name`. `identity` must be unique per process, not only per pod.
 
     `place`: where no two candidates run at a time, if there is such a place. Whoever holds the Lease with an
     identity that begins with it is dead, and need not be waited for.
@@ -65,6 +64,7 @@ class Elector:
         self,
         client: Client,
         namespace: str,
+        name: str,
         identity: str,
         *,
         clock: Clock,
@@ -73,6 +73,7 @@ class Elector:
     ) -> None:
         self._client = client
         self._namespace = namespace
+        self._name = name
         self._identity = identity
         self._clock = clock
         self._place = place
@@ -122,7 +123,7 @@ class Elector:
     async def _try_to_take(self) -> bool:
         began = self._clock.elapsed()
         async with asyncio.timeout(self._terms.request):
-            lease = await leases.read(self._client, self._namespace, LEASE_NAME)
+            lease = await leases.read(self._client, self._namespace, self._name)
             if lease is not None:
                 self._observe(lease)
                 if self._is_held_by_another(lease) and self._left() > 0:
@@ -130,9 +131,8 @@ class Elector:
             try:
                 taken = await self._take(lease)
             except (AlreadyExists, Conflict, NotFound):
-                await asyncio.sleep(
-                    self._terms.retry / 10
-                )  # somebody writes without end: no faster than this
+                # Somebody writes without end: no faster than this.
+                await asyncio.sleep(self._terms.retry / 10)
                 return False
         self._hold(taken, began)
         return True
@@ -142,29 +142,34 @@ class Elector:
         return lease.holder not in ("", self._identity) and not predecessor
 
     async def _take(self, lease: Lease | None) -> Lease:
-        holder, seconds = self._identity, self._terms.lease
+        held = leases.held_by(self._identity, self._terms.lease, self._clock.now())
         if lease is not None:
-            return await leases.take(self._client, lease, holder=holder, seconds=seconds)
-        return await leases.create(self._client, self._namespace, LEASE_NAME, holder=holder, seconds=seconds)
+            return await leases.take(self._client, lease, held)
+        return await leases.create(self._client, self._namespace, self._name, held)
 
     async def _until_free(self) -> None:
         """Watch the Lease until it was given back or is gone, at most until it may have run out."""
         lease = self._seen
         if lease is None:
             return
-        watch = self._client.watch(
+        stream = ListWatch(
+            self._client,
             LEASES,
             self._namespace,
-            resource_version=lease.version,
-            field_selector=f"metadata.name={LEASE_NAME}",
+            read=leases.seen,
+            name=self._name,
+            longest_pause=self._terms.retry,
+            clock=self._clock,
         )
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._left()), contextlib.aclosing(watch) as events:
-                async for kind, raw in events:
-                    if kind == "BOOKMARK":
-                        continue
-                    self._observe(leases.seen(raw))
-                    if kind == "DELETED" or not leases.seen(raw).holder:
+            async with (
+                asyncio.timeout(self._left()),
+                contextlib.aclosing(stream.events(lease.version)) as events,
+            ):
+                async for event in events:
+                    if isinstance(event, Changed):
+                        self._observe(event.object)
+                    if _frees(event):
                         return
 
     async def _until_lost(self) -> None:
@@ -191,8 +196,8 @@ class Elector:
         for _ in range(_TRIES):
             if self._seen is not None:
                 with contextlib.suppress(Conflict, NotFound):
-                    return await leases.renew(self._client, self._seen)
-            lease = await leases.read(self._client, self._namespace, LEASE_NAME)
+                    return await leases.renew(self._client, self._seen, self._clock.now())
+            lease = await leases.read(self._client, self._namespace, self._name)
             if lease is None:
                 return None
             if lease.holder != self._identity:
@@ -201,9 +206,9 @@ class Elector:
                     return None
             with contextlib.suppress(Conflict, NotFound):
                 if lease.holder == self._identity:
-                    return await leases.renew(self._client, lease)
+                    return await leases.renew(self._client, lease, self._clock.now())
                 return await self._take(lease)
-        raise Conflict(409, "Conflict", f"the Lease {LEASE_NAME} is changed again and again")
+        raise Conflict(409, "Conflict", f"the Lease {self._name} is changed again and again")
 
     def _is_candidates(self, lease: Lease) -> bool:
         """Return whether a Lease is held as a candidate holds it: another process may lead by it."""
@@ -224,11 +229,11 @@ class Elector:
     async def _release(self) -> None:
         try:
             async with asyncio.timeout(self._terms.request):
-                while (lease := await leases.read(self._client, self._namespace, LEASE_NAME)) is not None:
+                while (lease := await leases.read(self._client, self._namespace, self._name)) is not None:
                     if lease.holder != self._identity:
                         return
                     with contextlib.suppress(Conflict):  # a renewal that was under way came between
-                        await leases.release(self._client, lease)
+                        await leases.release(self._client, lease, self._clock.now())
         except (ApiError, TimeoutError) as error:
             log.warning("Lease not released; it will expire", error=error)
 
@@ -255,6 +260,17 @@ class Elector:
         if _text(error) != self._complaint:
             self._complaint = _text(error)
             log.warning("cannot read or write the Lease; retrying", error=self._complaint)
+
+
+def _frees(event: Event[Lease]) -> bool:
+    """Return whether nobody holds the Lease any more."""
+    match event:
+        case Changed():
+            return not event.object.holder
+        case Listed():
+            return not event.uids
+        case _:
+            return isinstance(event, Deleted)
 
 
 def _text(error: Exception) -> str:
