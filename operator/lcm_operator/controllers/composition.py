@@ -171,8 +171,13 @@ async def _watch(
     if stop_kopf.is_set():
         return
     store = reconciler.store
-    lists = {TRIALS: store.known_trials, TRIAL_ENGINES: store.known_engines, TRIAL_PLANS: store.plans.known}
-    responses = response_class({resource.plural: known for resource, known in lists.items()})
+    responses = response_class(
+        {
+            TRIALS.plural: store.known_trials,
+            TRIAL_ENGINES.plural: store.known_engines,
+            TRIAL_PLANS.plural: store.plans.known,
+        }
+    )
     access = client.access
     registry = kopf.OperatorRegistry()
     settings = kopf.OperatorSettings()

@@ -15,9 +15,9 @@ from typing import Any, Self, cast
 import aiohttp
 
 from lcm_operator import logs
-from lcm_operator.controllers.known import Known
 from lcm_operator.controllers.time_slice import TimeSlice
 from lcm_operator.kube import decoding
+from lcm_operator.kube.cache import ObjectCache, Place, has
 from lcm_operator.kube.errors import ApiError
 from lcm_operator.kube.listing import read_page
 
@@ -25,7 +25,7 @@ _TOO_OLD = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expi
 log = logs.get(__name__)
 
 
-def response_class(lists: Mapping[str, Known]) -> type[aiohttp.ClientResponse]:
+def response_class(lists: Mapping[str, ObjectCache[Place, Any]]) -> type[aiohttp.ClientResponse]:
     """Return the class of responses for kopf. `lists`: what is known of kinds, by their plurals.
 
     Of a list of such a kind kopf gets what is not known yet: it would keep a task and a decoded copy of each
@@ -40,7 +40,7 @@ def response_class(lists: Mapping[str, Known]) -> type[aiohttp.ClientResponse]:
     return Response
 
 
-async def _unknown(content: bytes, known: Known) -> dict[str, Any]:
+async def _unknown(content: bytes, known: ObjectCache[Place, Any]) -> dict[str, Any]:
     """Return a page of a list with what is not `known` of it. Raises NoJsonError."""
     try:
         page = await read_page(content)
@@ -48,7 +48,7 @@ async def _unknown(content: bytes, known: Known) -> dict[str, Any]:
         raise NoJsonError(str(error)) from error
     slice_, items = TimeSlice(), []
     for listed in page:
-        if not known.has(listed.head):
+        if not has(known, listed.head):
             with contextlib.suppress(ApiError):  # our own list says so of it
                 items.append(await listed.read())
         await slice_.rest()

@@ -10,9 +10,8 @@ from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.api.unread import unread
 from lcm_operator.controllers.complaints import Complaints, unreadable_text
-from lcm_operator.controllers.known import Known
-from lcm_operator.controllers.slots import Identity
 from lcm_operator.domain.snapshot import Problem
+from lcm_operator.kube.cache import ObjectCache, Place
 
 
 class Plans:
@@ -20,29 +19,27 @@ class Plans:
 
     def __init__(self, complaints: Complaints) -> None:
         self._complaints = complaints
-        self.known = Known()
-        self._plans: dict[tuple[str, str], TrialPlan | Problem] = {}
+        self.known: ObjectCache[Place, TrialPlan | Problem] = ObjectCache()
 
     def put(self, metadata: Metadata, raw: Mapping[str, Any]) -> bool:
         """Take in a TrialPlan; return whether it is newer than what is known."""
         place = (metadata.namespace, metadata.name)
-        if int(metadata.resource_version) <= self.known.version(*place):
+        if not self.known.is_news(place, metadata.uid, metadata.resource_version):
             return False
-        self.known.put(metadata)
+        plan: TrialPlan | Problem
         try:
-            self._plans[place] = plan = parse(raw, TrialPlan)
+            plan = parse(raw, TrialPlan)
         except Malformed as error:
-            self._plans[place] = Problem(reasons.PLAN_MALFORMED, f"TrialPlan {place[1]}: {error}")
+            plan = Problem(reasons.PLAN_MALFORMED, f"TrialPlan {place[1]}: {error}")
             self._complaints.note("TrialPlan", metadata, unreadable_text(error))
         else:
             self._complaints.note("TrialPlan", metadata, unread(plan))
-        return True
+        return self.known.put(place, metadata.uid, metadata.resource_version, plan)
 
     def drop(self, namespace: str, name: str, uid: str) -> bool:
         """Forget a TrialPlan that is gone; return whether it was known, and not replaced since."""
-        known = self.known.drop(namespace, name, uid)
+        known = self.known.drop((namespace, name), uid) is not None
         if known:
-            del self._plans[namespace, name]
             self._complaints.forget("TrialPlan", namespace, name)
         return known
 
@@ -52,15 +49,12 @@ class Plans:
         if name is None:
             return None
         missing = Problem(reasons.PLAN_NOT_FOUND, f"TrialPlan {name} does not exist")
-        return self._plans.get((trial.metadata.namespace, name), missing)
+        return self.known.get((trial.metadata.namespace, name)) or missing
 
     def uid(self, namespace: str, name: str) -> str | None:
         """Return the UID of a TrialPlan as far as it is known."""
-        return self.known.uid(namespace, name)
-
-    def identities(self) -> set[Identity]:
-        """Return namespace, name and UID of every TrialPlan, those that can't be read included."""
-        return self.known.identities()
+        known = self.known.entry((namespace, name))
+        return known.uid if known is not None else None
 
 
 def plan_name(trial: Trial) -> str | None:

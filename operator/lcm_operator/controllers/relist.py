@@ -6,12 +6,12 @@ only be missing from the second list if it is gone.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 from lcm_operator import logs
-from lcm_operator.controllers.known import Known
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.time_slice import TimeSlice
+from lcm_operator.kube.cache import ObjectCache, Place, has
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import ApiError, Gone
 from lcm_operator.kube.listing import Listed
@@ -58,7 +58,7 @@ def _at_once(do: Callable[P, None]) -> Callable[P, Awaitable[None]]:
 async def _compare(
     client: Client,
     resource: Resource,
-    known: Known,
+    known: ObjectCache[Place, Any],
     take: Callable[[Json], Awaitable[None]],
     lose: Callable[[str, str, str], Awaitable[None]],
 ) -> None:
@@ -85,22 +85,22 @@ async def _take_one(listed: Listed, take: Callable[[Json], Awaitable[None]]) -> 
 async def _compare_once(
     client: Client,
     resource: Resource,
-    known: Known,
+    known: ObjectCache[Place, Any],
     take: Callable[[Json], Awaitable[None]],
     lose: Callable[[str, str, str], Awaitable[None]],
 ) -> None:
-    slice_, left = TimeSlice(), known.all()
+    slice_, left = TimeSlice(), known.entries()
     async for page in client.listed(resource, limit=_PAGE):
         for listed in page:
             head = listed.head
             place = head.namespace, head.name
-            if left.get(place, ("", 0))[0] == head.uid:
+            if place in left and left[place].uid == head.uid:
                 del left[place]
-            if not known.has(head):
+            if not has(known, head):
                 await _take_one(listed, take)
             await slice_.rest()
-    for (namespace, name), (uid, _) in left.items():
-        await lose(namespace, name, uid)
+    for (namespace, name), entry in left.items():
+        await lose(namespace, name, entry.uid)
         await slice_.rest()
 
 

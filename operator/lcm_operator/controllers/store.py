@@ -4,7 +4,7 @@ A cache only: everything in it can be read again from the API server. It turns r
 and gives `domain` its frozen snapshots.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import islice
@@ -12,17 +12,16 @@ from typing import Any, TypeVar
 
 from lcm_operator.api import names
 from lcm_operator.api.engine import PodRef, TrialEngine
-from lcm_operator.api.metadata import Metadata, metadata_of
+from lcm_operator.api.metadata import metadata_of
 from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.api.unread import unread
 from lcm_operator.controllers.complaints import Complaints, unreadable_text
 from lcm_operator.controllers.key import Key
-from lcm_operator.controllers.known import Known
 from lcm_operator.controllers.leftovers import Leftovers
 from lcm_operator.controllers.plans import Plans
 from lcm_operator.controllers.pods import seen_pod
-from lcm_operator.controllers.registry_times import Place, RegistryTimes, registry_of
+from lcm_operator.controllers.registry_times import RegistryTimes, registry_of
 from lcm_operator.controllers.slots import Slot, Thing, identity
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.deadline import last_try
@@ -31,11 +30,11 @@ from lcm_operator.domain.observation import Observation, value_of
 from lcm_operator.domain.registry_times import begin_of
 from lcm_operator.domain.snapshot import Pod, Settings, Snapshot
 from lcm_operator.domain.urgency import urgency_of
+from lcm_operator.kube.cache import ObjectCache, Place
 from lcm_operator.kube.clock import Clock
 
-_REMEMBERED_DEAD = 10_000
+_MOST_REPLACED = 10_000
 _MOST_TEXTS = 10
-ObjectName = tuple[str, str]
 T = TypeVar("T")
 
 
@@ -49,15 +48,15 @@ class Store:
         """How often this process has become the leader."""
         self._slots: dict[Key, Slot] = {}
         self._namespaces: dict[str, dict[Key, None]] = {}
-        self.known_trials, self.known_engines = Known(), Known()
-        self._keys: dict[ObjectName, Key] = {}
-        self._dead: OrderedDict[str, None] = OrderedDict()
+        self.known_trials: ObjectCache[Place, Key] = ObjectCache()
+        self.known_engines: ObjectCache[Place, Key] = ObjectCache()
+        """Whether they can be read or not, each with the key of its slot."""
         self.registries = RegistryTimes()
         self.leftovers = Leftovers()
         self.complaints = Complaints()
         """What of the objects can't be read, for somebody to report."""
         self.plans = Plans(self.complaints)
-        self.replaced: deque[Trial] = deque(maxlen=_REMEMBERED_DEAD)
+        self.replaced: deque[Trial] = deque(maxlen=_MOST_REPLACED)
         """Trials in whose place another one was seen before their end was, for somebody to tell people."""
 
     @property
@@ -86,7 +85,7 @@ class Store:
 
     def trial(self, namespace: str, name: str) -> Trial | None:
         """Return a Trial by its name, if it is known."""
-        key = self._keys.get((namespace, name))
+        key = self.known_trials.get((namespace, name))
         return self._slots[key].trials.get(name) if key else None
 
     def key_of(self, trial: Trial) -> Key:
@@ -189,18 +188,16 @@ class Store:
             return self._put_unreadable("Trial", raw, error)
         place = (trial.metadata.namespace, trial.metadata.name)
         key = self.key_of(trial)
-        before = self._keys.get(place)
+        before = self.known_trials.get(place)
         known = self._slots[before].trials.get(trial.metadata.name) if before else None
-        if not self._newer(trial.metadata, known.metadata if known else None):
+        if not self.known_trials.put(place, trial.metadata.uid, trial.metadata.resource_version, key):
             return []
         if known is not None and known.metadata.uid != trial.metadata.uid:
-            self._bury(known.metadata.uid)
             self.replaced.append(known)
         self.complaints.note("Trial", trial.metadata, unread(trial))
         if before is not None and before != key:  # re-created with another ID
             self._slots[before].trials.drop(trial.metadata.name)
-        self._keys[place] = key
-        self.known_trials.put(trial.metadata)
+            self._slots[before].unreadable.pop(Thing("Trial", identity(trial.metadata)), None)
         slot = self.slot(key)
         slot.trials.put(trial)
         slot.unreadable.pop(Thing("Trial", identity(trial.metadata)), None)
@@ -212,9 +209,8 @@ class Store:
 
     def drop_trial(self, namespace: str, name: str, uid: str) -> Key | None:
         """Forget a Trial that is gone; return its key if it was known."""
-        self._bury(uid)
-        self.known_trials.drop(namespace, name, uid)
-        key = self._keys.get((namespace, name))
+        key = self.known_trials.get((namespace, name))
+        is_gone = self.known_trials.drop((namespace, name), uid) is not None
         if key is None:
             return None
         slot = self.slot(key)
@@ -223,10 +219,7 @@ class Store:
         if known is not None and known.metadata.uid != uid:
             return None
         slot.trials.drop(name)
-        if not any(
-            thing.kind == "Trial" and thing.identity[:2] == (namespace, name) for thing in slot.unreadable
-        ):
-            del self._keys[(namespace, name)]
+        if is_gone:
             self.complaints.forget("Trial", namespace, name)
         return key
 
@@ -237,15 +230,14 @@ class Store:
         except Malformed as error:
             return self._put_unreadable("TrialEngine", raw, error)
         key = Key(engine.metadata.namespace, engine.metadata.name)
-        slot = self.slot(key)
-        known = slot.engine is not None and slot.engine.metadata.uid == engine.metadata.uid
-        if not known and not is_ours(engine):
-            self.known_engines.put(engine.metadata)
-            slot.stranger = engine.metadata.uid
-            return [key]
-        if not self._newer(engine.metadata, slot.engine.metadata if slot.engine else None):
+        metadata = engine.metadata
+        if not self.known_engines.put((*key,), metadata.uid, metadata.resource_version, key):
             return []
-        self.known_engines.put(engine.metadata)
+        slot = self.slot(key)
+        known = slot.engine is not None and slot.engine.metadata.uid == metadata.uid
+        if not known and not is_ours(engine):
+            slot.stranger = metadata.uid
+            return [key]
         if slot.engine is not None and slot.engine.metadata.uid != engine.metadata.uid:
             self.leftovers.leave(key, slot.engine, slot.last_pod)
         if slot.engine is None or slot.engine.metadata.uid != engine.metadata.uid:
@@ -263,8 +255,7 @@ class Store:
 
         How it was seen last is kept as long as a Trial may be judged by it.
         """
-        self._bury(uid)
-        self.known_engines.drop(namespace, name, uid)
+        self.known_engines.drop((namespace, name), uid)
         key = Key(namespace, name)
         slot = self._find(key)
         if slot is None:
@@ -285,7 +276,7 @@ class Store:
     def put_plan(self, raw: Mapping[str, Any]) -> list[Key]:
         """Take in a TrialPlan and return the keys of the namespace that may wait for it."""
         metadata = metadata_of(raw)
-        if metadata.uid in self._dead or not self.plans.put(metadata, raw):
+        if not self.plans.put(metadata, raw):
             return []
         return self.keys_in(metadata.namespace)
 
@@ -332,8 +323,8 @@ class Store:
         ]
 
     def _with_engine(self) -> Iterator[tuple[Key, Slot]]:
-        for place in self.known_engines.all():
-            slot = self._find(key := Key(*place))
+        for key in list(self.known_engines):
+            slot = self._find(key)
             if slot is not None:
                 yield key, slot
 
@@ -348,7 +339,6 @@ class Store:
 
     def drop_plan(self, namespace: str, name: str, uid: str) -> bool:
         """Forget a TrialPlan that is gone; return whether it was known, and not replaced since."""
-        self._bury(uid)
         return self.plans.drop(namespace, name, uid)
 
     def forget_if_empty(self, key: Key) -> bool:
@@ -364,30 +354,21 @@ class Store:
     def _put_unreadable(self, kind: str, raw: Mapping[str, Any], why: Malformed) -> list[Key]:
         """Remember that an object can't be parsed: nothing may be decided as if it were not there."""
         metadata = metadata_of(raw)
-        if metadata.uid in self._dead:
-            return []
         spec = raw.get("spec")
         trial_id = spec.get("trialID") if isinstance(spec, dict) else None
         engine = names.engine_name(trial_id if isinstance(trial_id, str) else metadata.name)
         key = Key(metadata.namespace, engine if kind == "Trial" else metadata.name)
+        known = self.known_trials if kind == "Trial" else self.known_engines
+        place = metadata.namespace, metadata.name
+        if (before := known.entry(place)) is not None and before.uid == metadata.uid:
+            key = before.value  # its ID can't change, only become unreadable
+        if not known.put(place, metadata.uid, metadata.resource_version, key):
+            return []
         slot, thing = self.slot(key), Thing(kind, identity(metadata))
         slot.unreadable[thing] = f"{kind} {metadata.name}: {why}"
         self.complaints.note(kind, metadata, unreadable_text(why))
-        (self.known_trials if kind == "Trial" else self.known_engines).put(metadata)
         if kind == "Trial":
             slot.trials.drop(metadata.name)
-            self._keys[(metadata.namespace, metadata.name)] = key
         else:
             slot.engine, slot.unreadable_engine = None, metadata
         return [key]
-
-    def _newer(self, new: Metadata, known: Metadata | None) -> bool:
-        """Return whether `new` is to be taken: not of the dead, and not older than what we have."""
-        if new.uid in self._dead:
-            return False
-        return known is None or int(new.resource_version) > int(known.resource_version)
-
-    def _bury(self, uid: str) -> None:
-        self._dead[uid] = None
-        while len(self._dead) > _REMEMBERED_DEAD:
-            self._dead.popitem(last=False)

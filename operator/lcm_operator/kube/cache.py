@@ -37,14 +37,22 @@ class ObjectCache(Generic[K, T]):
     def __iter__(self) -> Iterator[T]:
         return (entry.value for entry in self._entries.values())
 
+    def is_news(self, key: K, uid: str, version: int | str) -> bool:
+        """Return whether an object is newer than what is known, and was not deleted."""
+        known = self._entries.get(key)
+        return uid not in self._deleted and (known is None or int(version) > known.version)
+
     def put(self, key: K, uid: str, version: int | str, value: T) -> bool:
-        """Take in an object; return whether it is new. One that takes the place of another buries that."""
-        known, number = self._entries.get(key), int(version)
-        if uid in self._deleted or (known is not None and number <= known.version):
+        """Take in an object, if it is news; return whether it was.
+
+        One that takes the place of another of its name has that deleted.
+        """
+        if not self.is_news(key, uid, version):
             return False
+        known = self._entries.get(key)
         if known is not None and known.uid != uid:
             self._bury(known.uid)
-        self._entries[key] = Entry(uid, number, value)
+        self._entries[key] = Entry(uid, int(version), value)
         return True
 
     def drop(self, key: K, uid: str) -> T | None:

@@ -138,14 +138,14 @@ class Replica:
 
     def _forget(self) -> None:
         stands = {uid_of(raw) for plural in _WATCHED for raw in self.api.all(plural)}
-        for identities, drop in (
-            (self.store.known_trials.identities(), self.store.drop_trial),
-            (self.store.known_engines.identities(), self.store.drop_engine),
-            (self.store.plans.identities(), self.store.drop_plan),
+        for known, drop in (
+            (self.store.known_trials, self.store.drop_trial),
+            (self.store.known_engines, self.store.drop_engine),
+            (self.store.plans.known, self.store.drop_plan),
         ):
-            for namespace, name, uid in identities:
-                if uid not in stands:
-                    drop(namespace, name, uid)
+            for (namespace, name), entry in known.entries().items():
+                if entry.uid not in stands:
+                    drop(namespace, name, entry.uid)
 
     def step(self, now: datetime) -> bool:
         """Do the next thing; return whether there was one."""

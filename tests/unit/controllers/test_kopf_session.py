@@ -9,9 +9,8 @@ from kopf._cogs.clients import api
 from tests.unit.kube.answering import answering
 from tests.unit.kube.test_hostile_answers import nested, trial
 
-from lcm_operator.api.metadata import Metadata
-from lcm_operator.controllers.known import Known
 from lcm_operator.controllers.kopf_session import ReadableResponse, response_class
+from lcm_operator.kube.cache import ObjectCache
 from lcm_operator.kube.decoding import DEEPEST
 from lcm_operator.kube.session import open_session
 
@@ -92,9 +91,9 @@ def test_list_that_is_no_json_is_an_error_that_kopf_outlives():
 
 
 def test_kopf_is_given_what_is_not_known_yet_of_a_list():
-    known = Known()
-    known.put(Metadata(name="a", namespace="n", uid="u-a", resource_version="7"))
-    known.put(Metadata(name="b", namespace="n", uid="u-b", resource_version="6"))
+    known = ObjectCache()
+    known.put(("n", "a"), "u-a", 7, None)
+    known.put(("n", "b"), "u-b", 6, None)
     items = b",".join(map(trial, ("a", "b", "c")))
     body = b'{"metadata":{"resourceVersion":"9","continue":"next"},"items":[' + items + b"]}"
 

@@ -17,6 +17,7 @@ from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registries import Registries
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.snapshot import Settings
+from lcm_operator.kube.cache import ObjectCache
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.errors import AlreadyExists, NotFound, Refused
 from lcm_operator.registry.client import RegistryClient
@@ -431,7 +432,7 @@ def test_an_import_that_the_watch_has_not_shown_yet_is_not_taken_for_removed(fie
     field.times = {"a": FAR}
     asyncio.run(field.tick())
     field.store.drop_trial("lab", "a", "a")
-    field.store._dead.clear()
+    field.store.known_trials = ObjectCache()
     field.registries._courses.clear()
 
     asyncio.run(field.tick())

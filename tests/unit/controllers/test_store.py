@@ -5,7 +5,6 @@ from tests.unit.controllers.objects import KEY, raw_engine, raw_plan, raw_trial,
 from tests.unit.domain.builders import T, admitted, engine, pod, refused
 
 from lcm_operator.api import names
-from lcm_operator.controllers import store as module
 from lcm_operator.controllers.key import Key
 
 
@@ -173,18 +172,34 @@ def test_what_can_not_be_parsed_is_listed_too():
     known = store()
     known.put_trial(raw_trial(suspend="yes"))
     known.put_engine(raw_engine(attempt="two"))
-    assert known.known_trials.identities() == {("lab", "example", "trial-1")}
-    assert known.known_engines.identities() == {("lab", "example", "engine-1")}
+    assert known.known_trials.entry(("lab", "example")).uid == "trial-1"
+    assert known.known_engines.entry(("lab", "example")).uid == "engine-1"
 
 
-def test_of_the_dead_the_oldest_are_forgotten_when_there_are_too_many(monkeypatch):
-    monkeypatch.setattr(module, "_REMEMBERED_DEAD", 2)
+@pytest.mark.parametrize("kind", ["put_trial", "put_engine"])
+def test_late_older_version_does_not_replace_an_unreadable_one(kind):
+    raw, bad = (raw_trial, {"suspend": "yes"}) if kind == "put_trial" else (raw_engine, {"attempt": "two"})
     known = store()
-    for number in (1, 2, 3):
-        known.drop_trial("lab", "example", f"trial-{number}")
-    assert known.put_trial(raw_trial(uid="trial-3")) == []
-    assert known.put_trial(raw_trial(uid="trial-2")) == []
-    assert known.put_trial(raw_trial(uid="trial-1")) == [KEY]
+    assert getattr(known, kind)(raw(version=7, **bad)) == [KEY]
+    assert getattr(known, kind)(raw(version=6)) == []
+    assert known.snapshot(KEY).unreadable != ""
+
+
+def test_late_unreadable_version_does_not_replace_a_newer_one():
+    known = store()
+    known.put_trial(raw_trial(version=7))
+    assert known.put_trial(raw_trial(version=6, suspend="yes")) == []
+    assert known.snapshot(KEY).unreadable == ""
+
+
+def test_trial_whose_id_can_not_be_read_any_more_stays_in_its_slot():
+    known = store()
+    known.put_trial(raw_trial(version=7, trialID="survey"))
+    key = Key("lab", "survey")
+    assert known.put_trial(raw_trial(version=8, trialID=5)) == [key]
+    assert known.snapshot(key).unreadable != ""
+    known.put_trial(raw_trial(version=9, trialID="survey"))
+    assert known.snapshot(key).unreadable == ""
 
 
 # --- TrialEngines

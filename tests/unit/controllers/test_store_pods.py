@@ -47,7 +47,7 @@ def test_the_late_end_of_a_plan_leaves_the_one_made_since_under_its_name():
     used = known.snapshot(KEY).plan
     assert isinstance(used, TrialPlan)
     assert used.metadata.uid == "plan-2"
-    assert known.plans.identities() == {("lab", "default", "plan-2")}
+    assert known.plans.known.entry(("lab", "default")).uid == "plan-2"
 
 
 def test_a_late_word_of_a_plan_that_is_gone_does_not_bring_it_back():
@@ -269,6 +269,6 @@ def test_a_slot_that_nobody_knows_is_empty():
 
 def test_all_that_is_known_is_listed_with_its_uid():
     known = store(raw_trial(), engine=raw_engine())
-    assert known.known_trials.identities() == {("lab", "example", "trial-1")}
-    assert known.known_engines.identities() == {("lab", "example", "engine-1")}
+    assert known.known_trials.entry(("lab", "example")).uid == "trial-1"
+    assert known.known_engines.entry(("lab", "example")).uid == "engine-1"
     assert known.all_keys() == [KEY]
