@@ -4,7 +4,6 @@ A leader writes nothing once its term has ended, and goes on after a refusal; wh
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -12,6 +11,7 @@ from lcm_operator.api import names
 from lcm_operator.api.storage import Malformed, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.clock import elapsed
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused
 from lcm_operator.kube.resources import TRIALS
 
@@ -134,6 +134,6 @@ class TrialWrites:
     async def _quiet(self) -> None:
         """Wait while a start is near: no longer than a few seconds, all writes of the pull together."""
         while self._patience > 0 and self._is_busy():
-            begun = time.monotonic()
+            begun = elapsed()
             await asyncio.sleep(_HOLD_SECONDS)
-            self._patience -= time.monotonic() - begun
+            self._patience -= elapsed() - begun

@@ -1,7 +1,8 @@
 """A share of the event loop's time for work that nobody waits for."""
 
 import asyncio
-import time
+
+from lcm_operator.kube.clock import elapsed
 
 SLICE_SECONDS = 0.005
 
@@ -22,7 +23,7 @@ class TimeSlice:
             await asyncio.sleep(0)
 
     def _is_used_up(self) -> bool:
-        now = time.perf_counter()
+        now = elapsed()
         if self._began is None:
             self._began = now
             asyncio.get_running_loop().call_soon(self._new_turn)

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from lcm_operator import logs, process
@@ -35,6 +35,7 @@ from lcm_operator.settings import SettingsError, print_faults
 
 log = logs.get("lcm_operator.engine")
 _LONGEST_LAST_MESSAGE = 4096
+_CLOCK = NodeClock()
 _Start = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -73,7 +74,7 @@ async def _engine(settings: Settings, redactor: Redactor) -> Report:
         def start(work: Coroutine[Any, Any, None]) -> None:
             beside.append(group.create_task(work))
 
-        follower = Follower(client, settings.trial_engine, settings.pod_uid, _now)
+        follower = Follower(client, settings.trial_engine, settings.pod_uid, _CLOCK.now)
         start(follower.follow())
         report = await _attempt(settings, redactor, client, follower, wishes, start)
         for task in beside:
@@ -130,11 +131,11 @@ def _runner(
     heed(engine)
     names = [activity.name for activity in (*spec.activities, *spec.on_failure, *spec.finally_)]
     timeout = spec.engine.heartbeat_timeout_seconds
-    beats = Beats(client, settings.pod_name, settings.pod_uid, timeout, follower.still_granted, NodeClock())
+    beats = Beats(client, settings.pod_name, settings.pod_uid, timeout, follower.still_granted, _CLOCK)
     means = Means(
         engine_uid=engine.metadata.uid,
         start_time=spec.start_time,
-        now=_now,
+        now=_CLOCK.now,
         may_act=beats.recent,
         lost=beats.lost,
         redactor=redactor,
@@ -147,13 +148,13 @@ def _runner(
         inbox=inbox,
         perform=Performer(means),
         mask=redactor.text,
-        now=_now,
+        now=_CLOCK.now,
         end=wishes.end,
         facts=_facts(engine, settings),
     )
     start(_pass_on(follower, wishes, heed))
     start(beats.run())
-    return Runner(spec, steps, wishes, _now)
+    return Runner(spec, steps, wishes, _CLOCK.now)
 
 
 async def _pass_on(follower: Follower, wishes: Wishes, heed: Heeds) -> None:
@@ -173,10 +174,6 @@ def _facts(engine: TrialEngine, settings: Settings) -> dict[str, Any]:
             "attempt": engine.status.attempt,
         },
     }
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 if __name__ == "__main__":

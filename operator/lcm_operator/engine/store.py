@@ -5,8 +5,6 @@ fenced by the resourceVersion that it was computed from, so a pod whose grant mo
 It writes the engine's own fields and nothing else.
 """
 
-import time
-
 from lcm_operator import logs
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import serialise, status_patch
@@ -18,6 +16,7 @@ from lcm_operator.engine.reading import read
 from lcm_operator.engine.signals import accounted
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
+from lcm_operator.kube.clock import elapsed
 from lcm_operator.kube.errors import Conflict, NotFound, Refused, Unavailable
 from lcm_operator.kube.resources import TRIAL_ENGINES
 
@@ -54,8 +53,8 @@ class Store:
             except Unavailable as error:
                 await backoff.wait("saving the checkpoint", error)
             except Refused as error:
-                refused_since = refused_since or time.monotonic()
-                if time.monotonic() - refused_since >= _REFUSED_SECONDS:
+                refused_since = refused_since or elapsed()
+                if elapsed() - refused_since >= _REFUSED_SECONDS:
                     raise EngineEnded(
                         Ending.CHECKPOINT_REFUSED, f"the checkpoint was refused: {error}"
                     ) from error

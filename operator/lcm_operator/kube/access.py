@@ -6,10 +6,11 @@ ServiceAccount volume; elsewhere from a kubeconfig (`kube.kubeconfig`).
 
 import os
 import ssl
-import time
 from pathlib import Path
 
 from msgspec import Struct
+
+from lcm_operator.kube.clock import elapsed
 
 SERVICE_ACCOUNT_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _REREAD_TOKEN_SECONDS = 30.0
@@ -25,7 +26,7 @@ class TokenFile:
 
     def read(self) -> str:
         """Return the current token."""
-        now = time.monotonic()
+        now = elapsed()
         if now - self._read_at >= _REREAD_TOKEN_SECONDS:
             self._token = self._path.read_text().strip()
             self._read_at = now

@@ -1,4 +1,4 @@
-"""Clocks: what time it is, and how much time has passed.
+"""Clocks: what time it is, and how much time has passed. Nothing else reads them (ruff).
 
 `now` is for decisions and for what people read, `elapsed` for everything that means "so long from now": it
 never goes back, and it goes on while the machine is suspended, which `time.monotonic` does not.
@@ -28,4 +28,9 @@ class NodeClock:
 
     def elapsed(self) -> float:
         """Return the seconds since the machine was started, suspensions included."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return elapsed()
+
+
+def elapsed() -> float:
+    """Return the seconds since the machine was started, suspensions included: for durations of our own."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

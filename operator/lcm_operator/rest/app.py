@@ -10,7 +10,6 @@ Put together by `__main__`; it knows no route by name.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from aiohttp import web
 
 from lcm_operator import logs
 from lcm_operator.api.storage import Malformed
+from lcm_operator.kube.clock import elapsed
 from lcm_operator.kube.errors import ApiError
 from lcm_operator.rest import bodies, connections, identity, replies
 from lcm_operator.rest.hosts import Hosts
@@ -59,7 +59,7 @@ class Application:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever happens."""
         connections.begin(request)
-        began = time.monotonic()
+        began = elapsed()
         path, _, query = request.raw_path.partition("#")[0].partition("?")
         if not path.startswith("/"):  # absolute form, as proxies send it, or `*`
             path = request.rel_url.raw_path
@@ -67,7 +67,7 @@ class Application:
         route = match.methods.get(request.method) if match else None
         visit = _Visit(request, query)
         answer = await self._answer(visit, match, route)
-        seconds = time.monotonic() - began
+        seconds = elapsed() - began
         self._observe(route.path if route else "", request.method if match else "", answer.status, seconds)
         log.info(
             "request",

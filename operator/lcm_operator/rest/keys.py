@@ -8,13 +8,13 @@ bits or more, so a plain hash is enough. Called by `identity`. No key is ever lo
 import hashlib
 import hmac
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from lcm_operator import logs
+from lcm_operator.kube.clock import elapsed
 
 _LOOK_AGAIN_SECONDS = 1.0
 _LONGEST_FILE = 1024 * 1024
@@ -45,7 +45,7 @@ class BadKeys(ValueError):
 class ApiKeys:
     """The keys of one file, at most a second old; a broken file keeps the last good ones."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = elapsed) -> None:
         """Read the file. Raises OSError, BadKeys."""
         self._path = path
         self._clock = clock
