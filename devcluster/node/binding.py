@@ -7,10 +7,10 @@ import asyncio
 from typing import Any
 
 from devcluster.node.api import NodeApi, delays
-from devcluster.node.watching import Listed, Removed, Seen, follow
 from lcm_operator import logs
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, Conflict, NotFound
+from lcm_operator.kube.follow import Changed, Deleted, ListWatch, as_it_is
 from lcm_operator.kube.resources import PODS
 
 Json = dict[str, Any]
@@ -29,15 +29,13 @@ class Binder:
     async def run(self) -> None:
         """Bind pods until cancelled."""
         try:
-            async for change in follow(self._client, PODS, _UNBOUND):
-                match change:
-                    case Listed():
-                        for pod in change.objects:
-                            self._bind(pod)
-                    case Seen():
-                        self._bind(change.object)
-                    case Removed():
-                        self._forget(change.object)
+            stream = ListWatch(self._client, PODS, read=as_it_is, field_selector=_UNBOUND)
+            async for event in stream.events():
+                match event:
+                    case Changed():
+                        self._bind(event.object)
+                    case Deleted():
+                        self._forget(event.head.uid)
         finally:
             for task in self._tasks.values():
                 task.cancel()
@@ -48,8 +46,8 @@ class Binder:
         if not held and uid not in self._tasks:
             self._tasks[uid] = asyncio.create_task(self._insist(pod))
 
-    def _forget(self, pod: Json) -> None:
-        task = self._tasks.pop(pod["metadata"]["uid"], None)
+    def _forget(self, uid: str) -> None:
+        task = self._tasks.pop(uid, None)
         if task is not None:
             task.cancel()
 

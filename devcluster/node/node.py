@@ -16,10 +16,10 @@ from devcluster.node.lifetime import Lifetime, Place
 from devcluster.node.registration import labels, stay_registered
 from devcluster.node.supervisor import Supervisor
 from devcluster.node.volumes import RENEW_AFTER
-from devcluster.node.watching import Listed, Removed, Seen, follow
 from lcm_operator import logs
 from lcm_operator.kube.access import Access
 from lcm_operator.kube.client import Client
+from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch, as_it_is
 from lcm_operator.kube.resources import PODS
 from lcm_operator.kube.session import pooled
 
@@ -67,22 +67,20 @@ class _Pods:
 
     async def follow(self, client: Client) -> None:
         try:
-            async for change in follow(client, PODS, f"spec.nodeName={self._place.api.node}"):
-                match change:
+            bound = f"spec.nodeName={self._place.api.node}"
+            async for event in ListWatch(client, PODS, read=as_it_is, field_selector=bound).events():
+                match event:
+                    case Changed():
+                        self._seen(event.object)
+                    case Deleted():
+                        self._removed(event.head.uid)
                     case Listed():
-                        self._listed(change.objects)
-                    case Seen():
-                        self._seen(change.object)
-                    case Removed():
-                        self._removed(change.object["metadata"]["uid"])
+                        self._listed(event.uids)
         finally:
             for _, task in self._lives.values():
                 task.cancel()
 
-    def _listed(self, pods: list[Json]) -> None:
-        for pod in pods:
-            self._seen(pod)
-        there = {pod["metadata"]["uid"] for pod in pods}
+    def _listed(self, there: frozenset[str]) -> None:
         for uid in self._lives.keys() - there:
             self._removed(uid)
         for uid, files in all_pods(self._place.root).items():
