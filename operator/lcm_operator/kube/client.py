@@ -87,8 +87,9 @@ class Client:
             label_selector=label_selector,
             field_selector=field_selector,
             metadata_only=metadata_only,
+            whole=True,
         ):
-            yield [await item.read() for item in page], page.resource_version
+            yield await page.objects(), page.resource_version
 
     async def listed(
         self,
@@ -98,9 +99,10 @@ class Client:
         label_selector: str = "",
         field_selector: str = "",
         metadata_only: bool = False,
+        whole: bool = False,
         limit: int = _PAGE,
     ) -> AsyncGenerator[Page, None]:
-        """Yield all objects in pages of `limit`, undecoded. Raises ApiError.
+        """Yield all objects in pages of `limit`, decoded one by one or as a `whole`. Raises ApiError.
 
         Gone: the list took so long that it can't be continued; begin again.
         """
@@ -110,7 +112,7 @@ class Client:
             params = selectors
             while True:
                 answer = await self._send("GET", _target(resource.path(place), params), headers)
-                page = await read_page(answer)
+                page = await read_page(answer, whole=whole)
                 del answer
                 yield page
                 if not page.continue_token:

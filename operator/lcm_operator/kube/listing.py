@@ -82,18 +82,26 @@ class Page:
     def __iter__(self) -> Iterator[Listed]:
         return map(Listed, self._contents)
 
+    async def objects(self) -> list[Json]:
+        """Return all objects. Raises ApiError."""
+        return [item if isinstance(item, dict) else await Listed(item).read() for item in self._contents]
 
-async def read_page(content: bytes) -> Page:
-    """Return the page that an answer holds. Raises ApiError if it is none."""
+
+async def read_page(content: bytes, *, whole: bool = False) -> Page:
+    """Return the page that an answer holds. Raises ApiError if it is none.
+
+    `whole`: decode it at once; that is cheaper where all objects are wanted.
+    """
+    if whole:
+        return await _read_whole(content)
     try:
         page = _PAGE.decode(content)
     except (ValueError, RecursionError):
-        return await _read_leniently(content)
+        return await _read_whole(content)
     return Page(page.items or (), page.metadata.resource_version, page.metadata.continue_)
 
 
-async def _read_leniently(content: bytes) -> Page:
-    """Read a page that holds what a strict decoder refuses."""
+async def _read_whole(content: bytes) -> Page:
     try:
         value = await decoding.read(content)
         metadata = msgspec.convert(value["metadata"], _ListMetadata)
