@@ -205,6 +205,26 @@ def test_who_stops_gives_the_lease_back_and_the_other_need_not_wait_for_its_end(
     run(scenario)
 
 
+@pytest.mark.parametrize("deleted", [False, True])
+def test_free_lease_is_noticed_though_no_watch_can_be_opened(deleted):
+    async def refused(*_, **__):
+        raise FORBIDDEN
+        yield
+
+    async def scenario(server, candidate):
+        one = candidate("one", NO_END)
+        await until(one.leads)
+        server.watch = refused
+        other = candidate("other", NO_END)
+        await until(lambda: other.elector._seen is not None)
+        await one.stop()
+        if deleted:
+            server.put(None, "DELETED")
+        await until(other.leads)
+
+    run(scenario)
+
+
 def test_the_work_has_ended_before_the_lease_is_given_back():
     async def scenario(server, candidate):
         one = candidate("one")
