@@ -17,7 +17,7 @@ import aiohttp
 from lcm_operator import logs
 from lcm_operator.controllers.time_slice import TimeSlice
 from lcm_operator.kube import decoding
-from lcm_operator.kube.cache import ObjectCache, Place, has
+from lcm_operator.kube.cache import ObjectCache, Place
 from lcm_operator.kube.errors import ApiError
 from lcm_operator.kube.listing import read_page
 
@@ -48,7 +48,8 @@ async def _unknown(content: bytes, known: ObjectCache[Place, Any]) -> dict[str, 
         raise NoJsonError(str(error)) from error
     slice_, items = TimeSlice(), []
     for listed in page:
-        if not has(known, listed.head):
+        head = listed.head
+        if known.is_news((head.namespace, head.name), head.uid, head.resource_version):
             with contextlib.suppress(ApiError):  # our own list says so of it
                 items.append(await listed.read())
         await slice_.rest()
@@ -71,7 +72,7 @@ class ReadableResponse(aiohttp.ClientResponse):
         content = await self.read()
         try:
             return await decoding.read_shallow(content) if content.strip() else None
-        except decoding.UndecodableError as error:
+        except ApiError as error:
             raise NoJsonError(str(error)) from error
 
 
@@ -102,7 +103,7 @@ async def _readable(line: bytes) -> bytes:
     """Return a line of a watch that kopf can read and outlive."""
     try:
         plain = await decoding.plain(line)
-    except decoding.UndecodableError as error:
+    except ApiError as error:
         log.warning("invalid JSON in a watch; listing again", error=error)
         return _TOO_OLD
     if not plain.startswith(b'{"type":"ERROR"'):

@@ -64,10 +64,14 @@ class PodMonitor:
         deleted: set[str] = set()
         self._strangers.clear()
         try:
-            async for page, _ in self._client.pages(
-                PODS, label_selector=names.LABEL_TRIAL, field_selector=_NOT_ENDED, metadata_only=True
+            async for page in self._client.listed(
+                PODS,
+                label_selector=names.LABEL_TRIAL,
+                field_selector=_NOT_ENDED,
+                metadata_only=True,
+                whole=True,
             ):
-                found = [metadata_of(item) for item in page]
+                found = [metadata_of(item) for item in await page.objects()]
                 there.update(pod.uid for pod in found)
                 deleted.update(pod.uid for pod in found if pod.deletion_timestamp is not None)
                 self._sort(found)

@@ -11,10 +11,9 @@ from typing import Any, ParamSpec
 from lcm_operator import logs
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.time_slice import TimeSlice
-from lcm_operator.kube.cache import ObjectCache, Place, has
+from lcm_operator.kube.cache import ObjectCache, Place
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import ApiError, Gone
-from lcm_operator.kube.listing import Listed
 from lcm_operator.kube.resources import (
     LEASES,
     TRIAL_ENGINES,
@@ -73,15 +72,6 @@ async def _compare(
             return
 
 
-async def _take_one(listed: Listed, take: Callable[[Json], Awaitable[None]]) -> None:
-    try:
-        raw = await listed.read()
-    except ApiError as error:
-        log.warning("object not read", namespace=listed.head.namespace, name=listed.head.name, error=error)
-    else:
-        await take(raw)
-
-
 async def _compare_once(
     client: Client,
     resource: Resource,
@@ -96,8 +86,8 @@ async def _compare_once(
             place = head.namespace, head.name
             if place in left and left[place].uid == head.uid:
                 del left[place]
-            if not has(known, head):
-                await _take_one(listed, take)
+            if known.is_news(place, head.uid, head.resource_version):
+                await take(await listed.read())
             await slice_.rest()
     for (namespace, name), entry in left.items():
         await lose(namespace, name, entry.uid)

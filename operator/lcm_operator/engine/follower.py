@@ -20,7 +20,7 @@ from lcm_operator.engine.reading import read
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import NotFound, Refused, Unavailable
-from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch
+from lcm_operator.kube.follow import ListWatch
 from lcm_operator.kube.resources import TRIAL_ENGINES
 
 log = logs.get(__name__)
@@ -51,15 +51,12 @@ class Follower:
             name=self._name,
             longest_pause=_LONGEST_PAUSE_SECONDS,
         )
-        async with aclosing(stream.events()) as events:
-            async for event in events:
-                match event:
-                    case Changed():
-                        self._saw(event.object)
-                    case Deleted():
-                        self._ended("the TrialEngine is gone")
-                    case Listed() if not event.uids:
-                        self._ended("the TrialEngine is gone")
+        async with aclosing(stream.states()) as states:
+            async for engine in states:
+                if engine is None:
+                    self._ended("the TrialEngine is gone")
+                else:
+                    self._saw(engine)
                 if self._gone is not None:
                     return
 

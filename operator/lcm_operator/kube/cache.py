@@ -7,8 +7,6 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-from lcm_operator.kube.listing import Head
-
 Place = tuple[str, str]
 """Namespace and name."""
 _REMEMBERED_DELETIONS = 10_000
@@ -88,9 +86,3 @@ class ObjectCache(Generic[K, T]):
         self._deleted[uid] = None
         while len(self._deleted) > _REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
-
-
-def has(cache: ObjectCache[Place, T], head: Head) -> bool:
-    """Return whether this version of an object, or a newer one, is known."""
-    known = cache.entry((head.namespace, head.name))
-    return known is not None and known.uid == head.uid and int(head.resource_version) <= known.version

@@ -62,34 +62,12 @@ class Client:
         """Return all objects (of all namespaces if None), read in pages of 500, and their resourceVersion."""
         items: list[Json] = []
         version = ""
-        async for page, version in self.pages(  # noqa: B007 - the last one counts
-            resource, namespace, label_selector=label_selector, field_selector=field_selector
-        ):
-            items += page
-        return items, version
-
-    async def pages(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        *,
-        label_selector: str = "",
-        field_selector: str = "",
-        metadata_only: bool = False,
-    ) -> AsyncGenerator[tuple[Sequence[Json], str], None]:
-        """Yield all objects in pages of 500, each with their resourceVersion: nobody need hold them all.
-
-        `metadata_only`: the API server sends no more of them than that.
-        """
         async for page in self.listed(
-            resource,
-            namespace,
-            label_selector=label_selector,
-            field_selector=field_selector,
-            metadata_only=metadata_only,
-            whole=True,
+            resource, namespace, label_selector=label_selector, field_selector=field_selector, whole=True
         ):
-            yield await page.objects(), page.resource_version
+            items += await page.objects()
+            version = page.resource_version
+        return items, version
 
     async def listed(
         self,
@@ -104,6 +82,7 @@ class Client:
     ) -> AsyncGenerator[Page, None]:
         """Yield all objects in pages of `limit`, decoded one by one or as a `whole`. Raises ApiError.
 
+        `metadata_only`: the API server sends no more of them than that.
         Gone: the list took so long that it can't be continued; begin again.
         """
         headers = {"Accept": _METADATA_LIST if metadata_only else _JSON}
@@ -314,6 +293,6 @@ def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
 def _error(status: int, content: bytes, retry_after: str | None = None) -> errors.ApiError:
     try:
         body: object = decoding.decode(content)
-    except decoding.UndecodableError:
+    except errors.Unavailable:
         body = content[:512].decode(errors="replace")
     return errors.from_status(status, body, retry_after)

@@ -7,7 +7,7 @@ else of the text is kept: metadata, and every other object of a list.
 
     bytes ──decode──> as it is                                        (nearly always; costs nothing more)
               └─fails─> cut below level DEEPEST ──decode──> value
-                                                   └─fails─> read by hand ──> value, or UndecodableError
+                                                   └─fails─> read by hand ──> value, or Unavailable
 
 Nothing here recurses by the depth of the text, and between two pieces of a large one the loop goes on.
 """
@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+
+from lcm_operator.kube import errors
 
 DEEPEST = 250
 """Levels of lists and objects that are kept, from the top of the text.
@@ -39,12 +41,8 @@ _ORDINARY_LEVELS, _LARGEST_TO_REDUCE = 20, 64 * 1024
 _SKIP = msgspec.json.Decoder(msgspec.Raw)
 
 
-class UndecodableError(ValueError):
-    """This is no JSON, however leniently it is read."""
-
-
 async def read(content: bytes) -> Any:
-    """Return the JSON value of `content`. Raises UndecodableError."""
+    """Return the JSON value of `content`. Raises Unavailable."""
     try:
         return msgspec.json.decode(content)
     except (ValueError, RecursionError):
@@ -52,7 +50,7 @@ async def read(content: bytes) -> Any:
 
 
 def decode(content: bytes) -> Any:
-    """Return the JSON value of `content` at once: for what is small. Raises UndecodableError."""
+    """Return the JSON value of `content` at once: for what is small. Raises Unavailable."""
     try:
         return msgspec.json.decode(content)
     except (ValueError, RecursionError):
@@ -62,7 +60,7 @@ def decode(content: bytes) -> Any:
 async def read_shallow(content: bytes) -> Any:
     """Return the JSON value of `content`, of at most DEEPEST levels: for code that recurses by them.
 
-    Raises UndecodableError.
+    Raises Unavailable.
     """
     return _decode(await _cut_in_turns(content) if nests_deeper(content, DEEPEST) else content)
 
@@ -70,7 +68,7 @@ async def read_shallow(content: bytes) -> Any:
 async def plain(content: bytes) -> bytes:
     """Return JSON for decoders that are not ours: UTF-8, at most DEEPEST levels, no number out of range.
 
-    It is `content` itself where that is so. Raises UndecodableError.
+    It is `content` itself where that is so. Raises Unavailable.
     """
     if nests_deeper(content, DEEPEST) or not _is_strict(content):
         return msgspec.json.encode(_decode(await _cut_in_turns(content)))
@@ -126,7 +124,7 @@ def _by_hand(cut: bytes) -> Any:
         text = json.dumps(value, ensure_ascii=False).encode(errors="replace")  # half surrogate pairs
         return msgspec.json.decode(text)
     except (ValueError, RecursionError) as error:
-        raise UndecodableError(f"no JSON: {str(error)[:200]}") from error
+        raise errors.unreadable(f"no JSON: {str(error)[:200]}") from error
 
 
 def _integer(digits: str) -> int | None:

@@ -31,7 +31,7 @@ from lcm_operator.kube import leases
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
-from lcm_operator.kube.follow import Changed, Deleted, Event, Listed, ListWatch
+from lcm_operator.kube.follow import ListWatch
 from lcm_operator.kube.leases import Lease
 from lcm_operator.kube.resources import LEASES
 
@@ -164,12 +164,12 @@ class Elector:
         with contextlib.suppress(TimeoutError):
             async with (
                 asyncio.timeout(self._left()),
-                contextlib.aclosing(stream.events(lease.version)) as events,
+                contextlib.aclosing(stream.states(since=lease.version)) as states,
             ):
-                async for event in events:
-                    if isinstance(event, Changed):
-                        self._observe(event.object)
-                    if _frees(event):
+                async for state in states:
+                    if state is not None:
+                        self._observe(state)
+                    if state is None or not state.holder:
                         return
 
     async def _until_lost(self) -> None:
@@ -260,17 +260,6 @@ class Elector:
         if _text(error) != self._complaint:
             self._complaint = _text(error)
             log.warning("cannot read or write the Lease; retrying", error=self._complaint)
-
-
-def _frees(event: Event[Lease]) -> bool:
-    """Return whether nobody holds the Lease any more."""
-    match event:
-        case Changed():
-            return not event.object.holder
-        case Listed():
-            return not event.uids
-        case _:
-            return isinstance(event, Deleted)
 
 
 def _text(error: Exception) -> str:

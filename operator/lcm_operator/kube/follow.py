@@ -122,6 +122,18 @@ class ListWatch(Generic[T]):
                     self._version = ""
                 await self._backoff.wait(f"following {self._about}", error)
 
+    async def states(self, since: str = "") -> AsyncGenerator[T | None, None]:
+        """Yield the one object that is followed whenever it has changed, None if it does not exist."""
+        async with aclosing(self.events(since)) as events:
+            async for event in events:
+                match event:
+                    case Changed():
+                        yield event.object
+                    case Deleted():
+                        yield None
+                    case Listed() if not event.uids:
+                        yield None
+
     async def _list(self) -> AsyncGenerator[Changed[T] | Listed, None]:
         uids: set[str] = set()
         version = ""

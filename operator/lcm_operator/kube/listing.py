@@ -57,7 +57,7 @@ class Listed:
         try:
             return _HEAD.decode(self._content).metadata
         except (ValueError, RecursionError):
-            return head_of(_decoded(self._content))
+            return head_of(decoding.decode(bytes(self._content)))
 
     async def read(self) -> Json:
         """Return the object. Raises ApiError if it is no JSON object."""
@@ -106,17 +106,17 @@ async def _read_whole(content: bytes) -> Page:
         value = await decoding.read(content)
         metadata = msgspec.convert(value["metadata"], _ListMetadata)
         contents = [item for item in value.get("items") or () if isinstance(item, dict)]
-    except (decoding.UndecodableError, msgspec.ValidationError, KeyError, TypeError, AttributeError) as error:
+    except (msgspec.ValidationError, KeyError, TypeError, AttributeError) as error:
         raise errors.unreadable(f"no list: {error}") from error
     return Page(contents, metadata.resource_version, metadata.continue_)
 
 
 async def read_object(content: bytes) -> Json:
     """Return the JSON object that `content` is. Raises ApiError if it is none."""
-    try:
-        return _checked(await decoding.read(content))
-    except decoding.UndecodableError as error:
-        raise errors.unreadable(str(error)) from error
+    value: object = await decoding.read(content)
+    if not isinstance(value, dict):
+        raise errors.unreadable("no JSON object")
+    return value
 
 
 def head_of(raw: Json) -> Head:
@@ -125,16 +125,3 @@ def head_of(raw: Json) -> Head:
         return msgspec.convert(raw, _Headed).metadata
     except msgspec.ValidationError as error:
         raise errors.unreadable(f"no metadata of an object: {error}") from error
-
-
-def _decoded(content: msgspec.Raw) -> Json:
-    try:
-        return _checked(decoding.decode(bytes(content)))
-    except decoding.UndecodableError as error:
-        raise errors.unreadable(str(error)) from error
-
-
-def _checked(value: object) -> Json:
-    if not isinstance(value, dict):
-        raise errors.unreadable("no JSON object")
-    return value

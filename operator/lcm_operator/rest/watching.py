@@ -7,7 +7,7 @@ import asyncio
 
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.clock import Clock
-from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch
+from lcm_operator.kube.follow import Listed, ListWatch
 from lcm_operator.kube.resources import TRIAL_ENGINES, TRIAL_REGISTRIES, TRIALS
 from lcm_operator.rest.projections import engine_of, trial_of
 from lcm_operator.rest.view import View
@@ -52,14 +52,8 @@ class Watching:
 
     async def _follow_registry(self) -> None:
         """Follow the one TrialRegistry, for whether it imports by itself."""
-        async for event in self._registry.events():
-            match event:
-                case Changed():
-                    self._view.set_automatic(automatic=event.object)
-                case Deleted():
-                    self._view.set_automatic(automatic=False)
-                case Listed() if not event.uids:
-                    self._view.set_automatic(automatic=False)
+        async for automatic in self._registry.states():
+            self._view.set_automatic(automatic=bool(automatic))
 
 
 def _is_automatic(registry: Json) -> bool:

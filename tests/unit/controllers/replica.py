@@ -16,6 +16,7 @@ from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError, Unavailable
+from lcm_operator.kube.listing import Page
 from lcm_operator.kube.resources import Resource
 
 KEY = Key("lab", "example")
@@ -71,11 +72,11 @@ class Client:
         deleted: Raw = self._write(lambda: self._api.delete(resource.plural, name, uid, resource_version))
         return deleted
 
-    async def pages(self, resource: Resource, **_: Any) -> AsyncGenerator[tuple[list[Raw], str], None]:
+    async def listed(self, resource: Resource, **_: Any) -> AsyncGenerator[Page, None]:
         """Yield the pods that have not ended."""
         assert resource.plural == "pods"
         left = [raw for raw in self._api.all("pods") if raw.get("status", {}).get("phase") not in _ENDED]
-        yield left, str(self._api.version)
+        yield Page(left, str(self._api.version), "")
 
     async def list(
         self, resource: Resource, _namespace: str | None = None, *, label_selector: str

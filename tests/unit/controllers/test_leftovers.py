@@ -13,6 +13,7 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.listing import Page
 
 GRANT = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
 
@@ -30,8 +31,8 @@ class Cluster:
         self.store.put_trial(raw_trial())
         self.store.put_engine(raw_engine(podRef=GRANT))
 
-    async def pages(self, *_, **__):
-        yield self.active, "1"
+    async def listed(self, *_, **__):
+        yield Page(self.active, "1", "")
 
     async def get(self, _resource, _namespace, name):
         if name not in self.ended:

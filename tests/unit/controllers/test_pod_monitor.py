@@ -12,6 +12,7 @@ from lcm_operator.controllers.pod_monitor import PodMonitor
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.errors import Unavailable
+from lcm_operator.kube.listing import Page
 
 GRANT = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
 DELETED = {"deletionTimestamp": "2026-11-24T10:05:00Z"}
@@ -52,11 +53,11 @@ class Pods:
         self.slot.set_pod(pod(uid="pod-1"))
         self.monitor = PodMonitor(self, self.store, self.looked.append, self.clock)
 
-    async def pages(self, resource, *, label_selector, field_selector, metadata_only):
+    async def listed(self, resource, *, label_selector, field_selector, metadata_only, **_):
         assert (resource.plural, label_selector, metadata_only) == ("pods", "lcm.5gdrones.eu/trial", True)
         assert field_selector == "status.phase!=Succeeded,status.phase!=Failed"
         for page in self.pages_:
-            yield page, "1"
+            yield Page(page, "1", "")
         if self.error is not None:
             raise self.error
 
@@ -105,11 +106,11 @@ def test_a_list_that_ends_half_way_says_nothing(caplog):
 def test_a_pod_granted_while_the_list_is_under_way_is_not_missed():
     api = Pods(podRef=None)
 
-    async def pages(*_, **__):
+    async def listed(*_, **__):
         api.store.put_engine(raw_engine(version=2, podRef=GRANT))
-        yield [], "1"
+        yield Page([], "1", "")
 
-    api.pages = pages
+    api.listed = listed
     assert not api.read()
 
 

@@ -13,6 +13,7 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.errors import NotFound, Refused
+from lcm_operator.kube.listing import Page
 
 BUILT_IN = ("serviceaccounts", "rolebindings")
 
@@ -64,8 +65,8 @@ class Client:
     async def list(self, *_, **__):
         return [], "1"
 
-    async def pages(self, *_, **__):
-        yield (), "1"
+    async def listed(self, *_, **__):
+        yield Page((), "1", "")
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 import pytest
 
 from lcm_operator.kube import cache as module
-from lcm_operator.kube.cache import ObjectCache, has
-from lcm_operator.kube.listing import Head
+from lcm_operator.kube.cache import ObjectCache
 
 A = ("lab", "a")
 
@@ -63,8 +62,8 @@ def test_all_of_it_can_be_gone_through(cache):
 
 
 @pytest.mark.parametrize(
-    ("uid", "version", "known"),
-    [("u-1", "5", True), ("u-1", "4", True), ("u-1", "6", False), ("u-2", "4", False)],
+    ("uid", "version", "news"),
+    [("u-1", "5", False), ("u-1", "4", False), ("u-1", "6", True), ("u-2", "4", False), ("u-2", "6", True)],
 )
-def test_head_is_known_in_this_version_or_an_older_one(cache, uid, version, known):
-    assert has(cache, Head(name="a", namespace="lab", uid=uid, resource_version=version)) is known
+def test_head_of_a_list_is_news_or_not(cache, uid, version, news):
+    assert cache.is_news(A, uid, version) is news
