@@ -92,10 +92,11 @@ class Handler(BaseHTTPRequestHandler):
     server: ApiServer
 
     def do_GET(self) -> None:
-        """Give the TrialEngine, or begin a watch."""
+        """Give the TrialEngine, by itself or in a list, or begin a watch."""
         self.server.first_request = self.server.first_request or time.perf_counter()
         if "watch=true" not in self.path:
-            self._answer(ENGINE)
+            is_list = self.path.partition("?")[0].endswith("/trialengines")
+            self._answer({"metadata": {"resourceVersion": "1"}, "items": [ENGINE]} if is_list else ENGINE)
             return
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
