@@ -142,8 +142,10 @@ class ListWatch(Generic[T]):
             async for page in pages:
                 self._heard_at = self._clock.elapsed()
                 for item in page:
-                    uids.add(item.head.uid)
-                    for changed in self._changed(item.head, await item.read()):
+                    raw = await item.read()
+                    head = head_of(raw)
+                    uids.add(head.uid)
+                    for changed in self._changed(head, raw):
                         yield changed
                 version = page.resource_version
         self._unreadable = {uid: why for uid, why in self._unreadable.items() if uid in uids}
