@@ -33,6 +33,10 @@ REFUSED = {
         ("domain.decide", "logging"),
         ("api.times", "time"),
     ],
+    "trialless": [
+        ("kube.follow", "lcm_operator.api.trial"),
+        ("kube.election", "lcm_operator.api.reasons"),
+    ],
     "light": [
         ("engine.grant", "aiohttp"),
         ("engine.grant", "lcm_operator.kube.session"),
