@@ -226,7 +226,7 @@ def test_line_that_is_no_change_ends_the_watch(transport, line, kind):
 
 def test_silence_of_a_watch_is_unavailable(transport, monkeypatch):
     for module in (session, wired):
-        monkeypatch.setattr(module, "_SILENCE_SECONDS", 0.2)
+        monkeypatch.setattr(module, "_SILENCE_SECONDS", 1.0)
 
     async def script(reader, writer):
         await heard(reader)
