@@ -8,6 +8,7 @@ from contextlib import aclosing
 import pytest
 from tests.unit.kube.answering import answering
 
+from lcm_operator.kube.errors import Unavailable
 from lcm_operator.kube.follow import Changed, Deleted, Listed, Listing, ListWatch
 from lcm_operator.kube.resources import TRIALS
 from lcm_operator.kube.session import pooled
@@ -224,32 +225,17 @@ def test_outage_is_reported_once_and_its_end_too(caplog, monkeypatch):
     assert "following trials" in texts[0]
 
 
-def test_asks_no_sooner_than_the_api_server_wants(monkeypatch):
-    pauses = []
-
-    async def sleep(seconds):
-        pauses.append(seconds)
-
-    monkeypatch.setattr("lcm_operator.kube.backoff.asyncio.sleep", sleep)
-
-    class Client:
-        answers = 0
-
-        async def listed(self, *_, **__):
-            from lcm_operator.kube.errors import Unavailable  # noqa: PLC0415
-
-            self.answers += 1
-            raise Unavailable(429, "TooManyRequests", "slowly", 7.0)
-            yield
+def test_asks_no_sooner_than_the_api_server_wants(mocker):
+    sleep = mocker.patch("lcm_operator.kube.backoff.asyncio.sleep")
+    listed = mocker.Mock(side_effect=Unavailable(429, "TooManyRequests", "slowly", 7.0))
 
     async def followed():
-        client = Client()
-        async for _ in ListWatch(client, TRIALS, "n", read=dict).events():
-            if client.answers == 3:
+        async for _ in ListWatch(mocker.Mock(listed=listed), TRIALS, "n", read=dict).events():
+            if listed.call_count == 3:
                 return
 
     asyncio.run(followed())
-    assert pauses == [7.0, 7.0, 7.0]
+    assert [call.args for call in sleep.await_args_list] == [(7.0,)] * 3
 
 
 def test_silence_is_counted_from_the_last_thing_heard():

@@ -165,17 +165,13 @@ def test_error_of_the_change_is_passed_on():
         run(Server("x"), change)
 
 
-def test_pauses_grow_and_have_a_bound(monkeypatch):
+def test_pauses_grow_and_have_a_bound(monkeypatch, mocker):
     monkeypatch.setattr(module, "_FIRST_SECONDS", 0.01)
-    pauses = []
-
-    async def sleep(seconds):
-        pauses.append(seconds)
-
-    monkeypatch.setattr("lcm_operator.kube.backoff.asyncio.sleep", sleep)
+    sleep = mocker.patch("lcm_operator.kube.backoff.asyncio.sleep")
     server = Server("x")
     server.rivals = [lambda: server.set("y")] * 14
     run(server)
+    pauses = [call.args[0] for call in sleep.await_args_list]
     assert len(pauses) == 14
     assert 0.005 <= pauses[0] <= 0.01
     assert all(0.1 <= pause <= 0.2 for pause in pauses[5:])
