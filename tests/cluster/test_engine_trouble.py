@@ -40,7 +40,7 @@ def test_an_engine_that_starts_while_the_api_server_is_away_waits_for_it(cluster
     cluster.stop(API_SERVER, signal.SIGKILL)
     try:
         running = stage.start()
-        running.says("following the TrialEngine")
+        running.says("following TrialEngine")
     finally:
         cluster.start(API_SERVER)
     stage.grant(running)
