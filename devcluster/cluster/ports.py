@@ -4,9 +4,13 @@ Called by `cluster` and `preparation`. Ports are settled when a cluster is made 
 down: its kubeconfig and what is applied to it name them.
 """
 
+import os
 import random
 import socket
+import tempfile
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from devcluster.cluster.layout import LOOPBACK
 from devcluster.failure import LocalClusterError
@@ -28,6 +32,8 @@ PORT_NAMES = (
 CONTRACT = {"rest": "REST_PORT", "registry": "REGISTRY_PORT", "partners": "PARTNERS_PORT"}
 # Who has just been killed may hold its port a little longer than its pid file.
 _FREED_SECONDS = 2
+# Listeners start one after the other, and some much later: for so long no other cluster draws the same port.
+_CLAIM_SECONDS = 3600
 
 
 def settle(settled: Mapping[str, int], wanted: Mapping[str, int]) -> dict[str, int]:
@@ -63,11 +69,26 @@ def _drawn(names: list[str], taken: set[int]) -> dict[str, int]:
     A process that died has to find its port free again: one out of the kernel's own range could meanwhile
     belong to any connection of this machine.
     """
-    free = (port for port in random.sample(range(15000, 32000), 500) if port not in taken and _is_free(port))
+    drawn = random.sample(range(15000, 32000), 500)
+    free = (port for port in drawn if port not in taken and _is_free(port) and _claim(port))
     chosen = dict(zip(names, free, strict=False))
     if len(chosen) < len(names):
         raise LocalClusterError(f"no free port on {LOOPBACK} between 15000 and 32000")
     return chosen
+
+
+def _claim(port: int) -> bool:
+    """Claim a port that was drawn, so that no cluster that starts at the same time draws it as well."""
+    claims = Path(tempfile.gettempdir()) / f"lcm-ports-{os.getuid()}"
+    claims.mkdir(mode=0o700, exist_ok=True)
+    claim = claims / str(port)
+    try:
+        claim.touch(exist_ok=False)
+    except FileExistsError:
+        if time.time() - claim.stat().st_mtime < _CLAIM_SECONDS:
+            return False
+        claim.touch()
+    return True
 
 
 def _is_free(port: int) -> bool:

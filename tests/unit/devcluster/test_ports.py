@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,18 @@ def test_every_listener_gets_a_port_of_its_own() -> None:
 
     assert set(ports) == set(PORT_NAMES)
     assert len(set(ports.values())) == len(PORT_NAMES)
+
+
+def test_clusters_that_start_together_draw_different_ports(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    candidates = list(range(20000, 20500))
+    monkeypatch.setattr("random.sample", lambda *_: candidates)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    first, second = settle({}, {}), settle({}, {})
+
+    assert not set(first.values()) & set(second.values())
 
 
 def test_a_port_that_is_wanted_is_taken_and_none_of_the_others_gets_it(free: int) -> None:
