@@ -32,6 +32,12 @@ class TrialEngine(NamespacedAPIObject):
     kind = "TrialEngine"
 
 
+class Lease(NamespacedAPIObject):
+    version = "coordination.k8s.io/v1"
+    endpoint = "leases"
+    kind = "Lease"
+
+
 class TrialPlan(NamespacedAPIObject):
     version = f"{GROUP}/v1alpha1"
     endpoint = "trialplans"

@@ -110,6 +110,7 @@ class Flight:
         return [one["body"]["status"] for one in puts]
 
     def tell(self, signal: str) -> None:
+        self._told.add(signal)
         assert self._lcm.call("POST", f"/trial/{self.id}/{signal}").status == 200
 
     def status(self) -> str:
@@ -117,11 +118,13 @@ class Flight:
         return str(reply.json["message"]) if reply.status == 200 else ""
 
     def push(self) -> None:
-        """Do what a person does: say `active` and `finish` as soon as the trial waits for it."""
+        """Do what a person does: say `active` and `finish` as soon as the trial waits for it.
+
+        Nobody says `active` after `finish`: both at once would be a race.
+        """
         reported = self.reported()
         for status, signal in (("IDLE", "active"), ("ACTIVE", "finish")):
-            if status in reported and signal not in self._told:
-                self._told.add(signal)
+            if status in reported and not {signal, "finish"} & self._told:
                 self.tell(signal)
 
     def has_stopped(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import pykube
 import yaml
 from pykube.objects import NamespacedAPIObject, Pod
-from tests.cluster.operator_stage import DEADLINE, Stage, TrialEngine, condition
+from tests.cluster.operator_stage import DEADLINE, Lease, Stage, TrialEngine, condition
 from tests.cluster.proxy import Proxy, Request
 
 from devcluster.cluster.cluster import Cluster
@@ -143,11 +143,17 @@ class ProxiedStage(Stage):
         if pod is not None and pod.obj["status"]["phase"] not in ENDED:
             self.patch_status(pod, {"phase": phase})
 
+    def renew(self, pod: str) -> None:
+        """Renew a pod's Lease, as its engine does."""
+        lease = Lease.objects(self.api, namespace=self.namespace).get_or_none(name=pod)
+        if lease is not None:
+            lease.patch({"spec": {"renewTime": datetime.now(UTC).isoformat(timespec="microseconds")}})
+
     def get(self, kind: type[NamespacedAPIObject], name: str) -> Any:
         return kind.objects(self.api, namespace=self.namespace).get_by_name(name)
 
     def play(self, script: Callable[[TrialEngine], dict[str, str] | None]) -> None:
-        """Let each granted engine do what its script says and end; with None it goes on working."""
+        """Let each granted engine do what its script says and end; with None it goes on, and renews."""
         alive = {pod.obj["metadata"]["uid"] for pod in self.pods() if pod.obj["status"]["phase"] not in ENDED}
         for engine in self.engines():
             reference = engine.obj.get("status", {}).get("podRef") or {}
@@ -155,6 +161,7 @@ class ProxiedStage(Stage):
                 continue
             states = script(engine)
             if states is None:
+                self.renew(reference["name"])
                 continue
             try:
                 self.checkpoint(engine, **states)

@@ -20,7 +20,7 @@ PLAN = [nap("one"), nap("two")]
 # Without a node a deleted pod goes at once: an operator that is killed meanwhile has not seen its end, and
 # waits until the engine has been silent for long enough.
 pytestmark = pytest.mark.timeout(400)
-SOON_SILENT = {"heartbeatTimeoutSeconds": 4}
+SOON_SILENT = {"heartbeatTimeoutSeconds": 12}
 DEADLINE = 120
 """A restore that lost sight of its pod waits for the Lease's silence, a dozen of them beside each other."""
 KINDS = ("Restore", "Delete")
