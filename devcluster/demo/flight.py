@@ -13,8 +13,8 @@ from devcluster.cluster.services import PARTNERS, REGISTRY, REST, address
 from devcluster.demo.narration import Seen
 from devcluster.demo.show import Show
 from devcluster.failure import LocalClusterError
-from lcm_operator.api.signals import FINISH
 from lcm_operator.kube.client import Client
+from lcm_operator.plan.signals import FINISH
 
 FAULT = {"kind": "status", "path": "/flightplan", "count": 1}
 _TIMEOUT_SECONDS = 30

@@ -12,7 +12,7 @@ from msgspec.structs import force_setattr
 from lcm_operator.api.bounds import bounded
 from lcm_operator.api.conditions import Conditions
 from lcm_operator.api.metadata import Metadata
-from lcm_operator.api.plan import Plan, SecretKeyRef
+from lcm_operator.api.plan import Activity, Plan, SecretKeyRef
 from lcm_operator.api.storage import Moment, Record
 
 State = Literal["Pending", "Running", "Succeeded", "Failed", "Skipped"]
@@ -83,7 +83,7 @@ class ActivityStatus(Record, frozen=True, kw_only=True):
     """What became of one activity: the unit of the checkpoint.
 
     `run` begins at 1 and is part of the Idempotency-Key. `start_time` is when the run began; one that is
-    Pending and has it was begun by an earlier attempt. `earlier_signals`: see `api.signals`.
+    Pending and has it was begun by an earlier attempt. `earlier_signals`: see `plan.signals`.
     An activity of `finally` that is Pending and has `completion_time` has passed in an earlier attempt, and
     no attempt was granted since: nothing can have been taken that it has not released.
     """
@@ -107,9 +107,23 @@ class ActivityStatus(Record, frozen=True, kw_only=True):
         return self.state == "Pending" and self.completion_time is not None
 
     @property
-    def has_begun(self) -> bool:
-        """Whether it was ever begun, in this attempt or an earlier one: it may have acted."""
-        return self.state != "Pending" or self.start_time is not None or self.run > 1
+    def was_begun(self) -> bool:
+        """Whether its run has begun: one that is Pending or Skipped may have been begun before."""
+        return self.start_time is not None or self.state not in ("Pending", "Skipped")
+
+    @property
+    def may_have_acted(self) -> bool:
+        """Whether anything became of it, in this attempt or an earlier one."""
+        return self.was_begun or self.state != "Pending" or self.run > 1
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its run has ended, in whatever way."""
+        return self.state in ("Succeeded", "Skipped", "Failed")
+
+    def is_passed(self, activity: Activity) -> bool:
+        """Return whether the plan goes on after `activity`: after a failed one too, if it says so."""
+        return self.is_over and (self.state != "Failed" or activity.continue_on_error)
 
 
 class CheckpointMark(Record, frozen=True, kw_only=True):

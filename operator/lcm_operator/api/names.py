@@ -39,6 +39,8 @@ FINALIZER_TIMER = f"{GROUP}/timer"
 ENGINE_SERVICE_ACCOUNT = "lcm-engine"
 ENGINE_CONTAINER = "engine"
 DEFAULT_PLAN = "default"
+LONGEST_ID = 253
+"""Of trial IDs and of the IDs of requests, in characters."""
 REST_AUDIENCE = "lcm-rest"
 """Whom the token is meant for that an engine's pod shows to the REST sidecar."""
 

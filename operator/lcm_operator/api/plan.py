@@ -128,6 +128,11 @@ class Plan(Record, frozen=True, kw_only=True):
     finally_: tuple[Activity, ...] = msgspec.field(name="finally", default=())
     finish_at: str | None = None
 
+    @property
+    def all_activities(self) -> tuple[Activity, ...]:
+        """Those of all three lists, in the order in which they may run."""
+        return (*self.activities, *self.on_failure, *self.finally_)
+
 
 class TrialPlanSpec(Plan, frozen=True, kw_only=True):
     """A plan and the parameters that it declares."""

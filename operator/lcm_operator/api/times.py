@@ -1,13 +1,24 @@
 """Times as people and registries write them: nothing that is computed from them overflows. Pure."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _FORM = re.compile(r"\d{4}-\d{2}-\d{2}T(?!24)\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:?[0-5]\d)", re.ASCII)
 _LAST_YEAR = 9998
 """In UTC, as for a Trial: the next one does not end in every time zone."""
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """The first start time that a Trial can have, as its CRD says."""
+
+_LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+def later(moment: datetime, by: timedelta, margin: timedelta = timedelta(0)) -> datetime:
+    """Return `moment` plus `by`, and no later than `margin` before the latest instant that there is.
+
+    >>> later(datetime(9998, 1, 1, tzinfo=UTC), timedelta(days=9999)).year
+    9999
+    """
+    return moment + min(by, _LATEST - moment - margin)
 
 
 def parse_start_time(text: str) -> datetime | None:

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import yaml
 
-Place = tuple[str | int, ...]
-"""Where something stands in a document: the keys and indices on the way to it."""
+from lcm_operator.plan.validation import Place
+
 _TIME = "tag:yaml.org,2002:timestamp"
 
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lcm_operator.cli import plan_faults, schema
-from lcm_operator.cli.documents import Document, Place, UnreadableError, read
-from lcm_operator.cli.schema import Fault
+from lcm_operator.api.names import API_VERSION
+from lcm_operator.cli import schema
+from lcm_operator.cli.documents import Document, UnreadableError, read
+from lcm_operator.plan import lint
+from lcm_operator.plan.validation import Fault
 
-_API_VERSION = "lcm.5gdrones.eu/v1alpha1"
 FINE, FAULTY, UNREADABLE = 0, 1, 2
 
 
@@ -35,8 +36,8 @@ def run(file: str) -> int:
         print(f"{name}: no TrialPlan and no Trial stands in it", file=sys.stderr)
         return UNREADABLE
     found = [line for document in documents for line in _lines(document)]
-    for line, place, message in found:
-        print(f"{name}:{line}: {_shown(place)}: {message}")
+    for line, fault in found:
+        print(f"{name}:{line}: {fault}")
     return FAULTY if found else FINE
 
 
@@ -46,16 +47,18 @@ def _kind(manifest: Any) -> str | None:
     return kind if kind in schema.PLURALS else None
 
 
-def _lines(document: Document) -> list[tuple[int, Place, str]]:
-    """Return line, place and message of all that is wrong, from above to below, each once."""
-    repeated = {(line, place, "stands twice") for line, place in document.repeated}
-    found = {(document.line(fault.place), fault.place, fault.message) for fault in _faults(document.value)}
-    return sorted(repeated | found, key=lambda each: (each[0], [str(key) for key in each[1]], each[2]))
+def _lines(document: Document) -> list[tuple[int, Fault]]:
+    """Return all that is wrong with the line of each, from above to below, each once."""
+    repeated = {(line, Fault(place, "stands twice")) for line, place in document.repeated}
+    found = {(document.line(fault.place), fault) for fault in _faults(document.value)}
+    return sorted(
+        repeated | found, key=lambda each: (each[0], [str(key) for key in each[1].place], each[1].message)
+    )
 
 
 def _faults(manifest: dict[str, Any]) -> Iterator[Fault]:
-    if manifest.get("apiVersion") != _API_VERSION:
-        yield Fault(("apiVersion",), f"must be {_API_VERSION}")
+    if manifest.get("apiVersion") != API_VERSION:
+        yield Fault(("apiVersion",), f"must be {API_VERSION}")
     yield from schema.faults(manifest["kind"], manifest)
     match manifest:
         case {"kind": "Trial", "spec": {"activities": _, **spec}}:
@@ -67,11 +70,5 @@ def _faults(manifest: dict[str, Any]) -> Iterator[Fault]:
             known = frozenset(str(item.get("name")) for item in items if isinstance(item, dict))
         case _:
             return
-    for fault in plan_faults.faults(manifest["spec"], known):
+    for fault in lint.faults(manifest["spec"], known):
         yield Fault(("spec", *fault.place), fault.message)
-
-
-def _shown(place: Place) -> str:
-    """Return a place as people write it: `spec.activities[2].http.url`."""
-    keys = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in place)
-    return "".join(keys).removeprefix(".") or "."

@@ -1,7 +1,7 @@
 """What the CRDs say of a manifest: the schema that the API server has, evaluated without one.
 
 Used by `plan_check`. jsonschema knows most keywords; those that Kubernetes adds or reads in another way are
-here, and its CEL rules in `rules`. Everything that is wrong is told, each with its place.
+here, and its CEL rules in `plan.rules`. Everything that is wrong is told, each with its place.
 """
 
 import re
@@ -11,14 +11,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import yaml
 from jsonschema import Draft4Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from lcm_operator.cli.documents import Place
-from lcm_operator.cli.rules import RULES
+from lcm_operator.plan.rules import RULES
+from lcm_operator.plan.validation import Fault
 
 PLURALS = {"Trial": "trials", "TrialPlan": "trialplans"}
 _WORDS = {
@@ -33,13 +32,6 @@ _WORDS = {
     "maximum": "must be at most {}",
 }
 Errors = Iterator[ValidationError]
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """One thing that is wrong, and where."""
-
-    place: Place
-    message: str
 
 
 def faults(kind: str, manifest: Any) -> Iterator[Fault]:

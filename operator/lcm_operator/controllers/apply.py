@@ -28,7 +28,7 @@ from lcm_operator.domain import actions as act
 from lcm_operator.domain.importing import Fate, Note, expiry, importer, release
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.registry_times import read_by_creator
-from lcm_operator.domain.snapshot import Absent, Problem
+from lcm_operator.domain.snapshot import Absent, Problem, pod_is_over
 from lcm_operator.domain.trial_status import outcome, start_time
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
@@ -139,7 +139,7 @@ class Apply:
         """Read the TrialEngine of a slot."""
         slot = self._store.slot(key)
         pod = value_of(slot.pod)
-        over = isinstance(pod, Absent) or (pod is not None and pod.ended)
+        over = pod_is_over(pod)
         try:
             raw = await self._client.get(TRIAL_ENGINES, key.namespace, key.engine)
         except NotFound:

@@ -23,7 +23,6 @@ from lcm_operator.kube.resources import TRIAL_REGISTRIES
 from lcm_operator.kube.update import update
 from lcm_operator.registry.listing import Listing
 
-_LONGEST_REQUEST = 253
 Fence = Callable[[], bool]
 
 
@@ -217,7 +216,7 @@ def _with(
 
 def _sync(asked: TrialRegistry, current: TrialRegistry, read: datetime) -> Sync | None:
     """Return the echo of the request to ask at once that this pull has met."""
-    request = asked.metadata.annotations.get(names.ANNOTATION_SYNC, "")[:_LONGEST_REQUEST]
+    request = asked.metadata.annotations.get(names.ANNOTATION_SYNC, "")[: names.LONGEST_ID]
     known = current.status.last_handled_sync
     if not request or (known is not None and known.id == request):
         return known

@@ -117,8 +117,8 @@ def expected_end(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> date
 
 def longest_silence(engine: TrialEngine) -> timedelta:
     """Return for how long an engine may be silent and still act."""
-    plan = (*engine.spec.activities, *engine.spec.on_failure, *engine.spec.finally_)
-    return heartbeat_timeout(engine) + max(map(_longest_act, plan), default=timedelta(0))
+    longest = max(map(_longest_act, engine.spec.all_activities), default=timedelta(0))
+    return heartbeat_timeout(engine) + longest
 
 
 def heartbeat_timeout(engine: TrialEngine) -> timedelta:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from lcm_operator.api.times import later
 from lcm_operator.api.trial import Trial
 
 JUST_AFTER = timedelta(milliseconds=1)
@@ -10,12 +11,11 @@ _LONGEST_RETRY = timedelta(seconds=5)
 _LAST_TRY = timedelta(milliseconds=300)
 _LONGEST_MEMORY = timedelta(days=1)
 _CLOCKS_AGREE = timedelta(seconds=2)
-_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def last_moment(trial: Trial, begin: datetime) -> datetime:
     """Return until when a start may still happen; with a deadline of 0, one second after the start time."""
-    return begin + min(_deadline(trial), _LAST - begin - _EXACT_START)
+    return later(begin, _deadline(trial), _EXACT_START)
 
 
 def keep_until(trial: Trial) -> datetime | None:
@@ -30,7 +30,7 @@ def keep_until(trial: Trial) -> datetime | None:
         return None
     begin = max(known).astimezone(UTC)
     memory = min(_deadline(trial), _LONGEST_MEMORY) + _CLOCKS_AGREE
-    return begin + min(memory, _LAST - begin)
+    return later(begin, memory)
 
 
 def last_try(trial: Trial, begin: datetime) -> datetime:

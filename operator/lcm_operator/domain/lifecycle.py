@@ -47,7 +47,7 @@ from lcm_operator.domain.restoring import (
     reported,
 )
 from lcm_operator.domain.retention import expire
-from lcm_operator.domain.snapshot import Absent, Pod, Snapshot
+from lcm_operator.domain.snapshot import Absent, Pod, Snapshot, pod_is_over
 from lcm_operator.domain.stopping import decide_ending, end_pod, read_last_checkpoint, told_to_stop
 
 
@@ -279,11 +279,9 @@ def _shown(step: Decision, snapshot: Snapshot, trial: Trial, engine: TrialEngine
 
 def _reports(snapshot: Snapshot, engine: TrialEngine, found: Outcome) -> bool:
     """Return whether a failed engine is still at `onFailure`, and can be expected to come to its end."""
-    pod = value_of(snapshot.pod)
-    lives = not isinstance(pod, Absent) and not (pod is not None and pod.ended)
     return (
         found.reason == reasons.ACTIVITY_FAILED
-        and lives
+        and not pod_is_over(value_of(snapshot.pod))
         and not is_over(engine, engine.spec.on_failure)
         and not is_silent(snapshot, engine)
     )

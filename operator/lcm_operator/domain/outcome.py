@@ -13,7 +13,6 @@ from lcm_operator.domain.snapshot import Absent, Snapshot
 from lcm_operator.domain.trial_status import Set
 
 _LEAST_TIME = timedelta(seconds=120)
-_THROUGH = ("Succeeded", "Skipped")
 _LIFELESS = (reasons.ENGINE_NOT_READY, reasons.ENGINE_SILENT)
 
 
@@ -45,7 +44,7 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Outcome | None:
     """
     for activity in engine.spec.activities:
         state = engine.status.activity(activity.name)
-        if state.state == "Failed" and not activity.continue_on_error:
+        if state.is_over and not state.is_passed(activity):
             why = state.message.removeprefix(f"{activity.name}: ")
             message = f"activity {activity.name} failed: {why}"
             return Outcome(succeeded=False, reason=reasons.ACTIVITY_FAILED, message=message)
@@ -85,12 +84,12 @@ def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: date
 
 def plan_is_through(engine: TrialEngine) -> bool:
     """Return whether every activity of the plan has passed."""
-    return _passed(engine, engine.spec.activities) == len(engine.spec.activities)
+    return _passed(engine) == len(engine.spec.activities)
 
 
 def is_over(engine: TrialEngine, plan: Iterable[Activity]) -> bool:
     """Return whether every activity of `finally` or `onFailure` was tried: a failed one holds up nothing."""
-    return all(engine.status.activity(activity.name).state in (*_THROUGH, "Failed") for activity in plan)
+    return all(engine.status.activity(activity.name).is_over for activity in plan)
 
 
 def unfinished(engine: TrialEngine) -> Set | None:
@@ -127,17 +126,11 @@ def may_still_matter(engine: TrialEngine) -> bool:
 
 def progress(engine: TrialEngine) -> str:
     """Return how many activities are through, as `3/5`."""
-    return f"{_passed(engine, engine.spec.activities)}/{len(engine.spec.activities)}"
+    return f"{_passed(engine)}/{len(engine.spec.activities)}"
 
 
-def _passed(engine: TrialEngine, activities: Iterable[Activity]) -> int:
-    return sum(is_passed(engine, activity) for activity in activities)
-
-
-def is_passed(engine: TrialEngine, activity: Activity) -> bool:
-    """Return whether the engine goes past an activity: past a failed one too, if the plan says so."""
-    state = engine.status.activity(activity.name).state
-    return state in _THROUGH or (state == "Failed" and activity.continue_on_error)
+def _passed(engine: TrialEngine) -> int:
+    return sum(engine.status.activity(each.name).is_passed(each) for each in engine.spec.activities)
 
 
 def _ended(message: str) -> Outcome:

@@ -15,7 +15,6 @@ from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, LookUpPlan, RecordEvent, WriteEngine, act
 from lcm_operator.domain.granting import attempt_of
 from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.outcome import is_passed
 from lcm_operator.domain.plans import resolve_spec
 from lcm_operator.domain.release import has_begun, unreleased, with_release
 from lcm_operator.domain.requests import Request, answer, pending_requests
@@ -85,7 +84,7 @@ def misfit(engine: TrialEngine, spec: TrialEngineSpec) -> str:
             return f"restore-plan: activity {name!r} has succeeded and is out of order; expected {order}"
     as_planned = carried(engine, spec)
     for activity in spec.activities[: new.index(done[-1]) if done else 0]:
-        if not is_passed(as_planned, activity):
+        if not as_planned.status.activity(activity.name).is_passed(activity):
             return (
                 f"restore-plan: activity {activity.name!r} remains to be done and comes before {done[-1]!r}, "
                 "which has succeeded"
@@ -141,8 +140,9 @@ def kept_progress(engine: TrialEngine) -> tuple[ActivityStatus, ...]:
     may have to be released, and should a later plan have it again, it goes on with its run.
     """
     spec = engine.spec
-    planned = {activity.name for activity in (*spec.activities, *spec.on_failure, *spec.finally_)}
-    gone = [each.name for each in engine.status.activities if each.name not in planned and each.has_begun]
+    planned = {activity.name for activity in spec.all_activities}
+    others = [each for each in engine.status.activities if each.name not in planned]
+    gone = [each.name for each in others if each.may_have_acted]
     room = max(0, _MOST_ACTIVITIES - len(planned))
     kept = planned | set(gone[len(gone) - min(room, len(gone)) :])
     return tuple(each for each in engine.status.activities if each.name in kept)

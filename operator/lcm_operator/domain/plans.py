@@ -14,10 +14,10 @@ from lcm_operator.api.engine import Parameter, TrialEngineSpec
 from lcm_operator.api.metadata import OwnerReference
 from lcm_operator.api.plan import Plan, PlanParameter, TrialPlan
 from lcm_operator.api.storage import serialise
-from lcm_operator.api.support import unsupported
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.snapshot import Problem
 from lcm_operator.domain.templates import refused_template_fields
+from lcm_operator.plan.validation import unsupported
 
 LARGEST_SPEC = 256 * 1024
 
@@ -45,10 +45,10 @@ def resolve_spec(
         return parameters
     if faults := refused_template_fields(trial.spec.engine.template):
         return Problem(reasons.TEMPLATE_REFUSED, "; ".join(faults))
-    if faults := unsupported(chosen):
-        if large := [fault for fault in faults if TOO_LARGE_TEXT in fault]:
-            return Problem(reasons.PLAN_TOO_LARGE, "; ".join(large))
-        return Problem(reasons.PLAN_UNSUPPORTED, f"this version's engine does not know: {', '.join(faults)}")
+    if refused := unsupported(chosen):
+        large = [fault for fault in refused if fault.message == TOO_LARGE_TEXT]
+        reason = reasons.PLAN_TOO_LARGE if large else reasons.PLAN_UNSUPPORTED
+        return Problem(reason, f"no engine can run this plan: {'; '.join(map(str, large or refused))}")
     spec = TrialEngineSpec(
         trial_id=trial.trial_id,
         trial_uid=trial.metadata.uid,

@@ -149,9 +149,7 @@ def _container(
 
 def _shows_token(engine: TrialEngine) -> bool:
     """Return whether a request of the plan goes to the REST sidecar: no other pod gets a token for it."""
-    spec = engine.spec
-    activities = (*spec.activities, *spec.on_failure, *spec.finally_)
-    return any(activity.http is not None and activity.http.pod_token for activity in activities)
+    return any(each.http is not None and each.http.pod_token for each in engine.spec.all_activities)
 
 
 def _volumes(engine: TrialEngine) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ class Unreleased(NamedTuple):
 
 def has_begun(status: TrialEngineStatus) -> bool:
     """Return whether any activity of any attempt was begun, so that something may have to be released."""
-    return any(activity.has_begun for activity in status.activities)
+    return any(activity.may_have_acted for activity in status.activities)
 
 
 def release_of(engine: TrialEngine) -> Set | None:

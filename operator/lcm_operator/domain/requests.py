@@ -14,11 +14,11 @@ from lcm_operator.api import names
 from lcm_operator.api.conditions import LONGEST_MESSAGE
 from lcm_operator.api.engine import Handled, TrialEngine, TrialEngineStatus, TrialRequest
 from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.names import LONGEST_ID
 from lcm_operator.api.trial import Trial
 
 Result = Literal["Done", "Refused", "Ignored", "Merged"]
 Kind = Literal["Restore", "Delete"]
-LONGEST_ID = 253
 REMOVAL_BEGUN = "the engine was told to stop; its TrialEngine is removed once `finally` is over"
 _KEPT_REQUESTS = 20
 

@@ -27,7 +27,7 @@ from lcm_operator.domain.actions import (
 )
 from lcm_operator.domain.granting import attempt_of, give_grant
 from lcm_operator.domain.mirroring import mirror
-from lcm_operator.domain.outcome import Outcome, is_passed, plan_is_through
+from lcm_operator.domain.outcome import Outcome, plan_is_through
 from lcm_operator.domain.plan_change import (
     carried,
     change_note,
@@ -203,7 +203,8 @@ def _call_off(trial: Trial, engine: TrialEngine, why: str, now: datetime) -> Dec
     """
     message, through = f"attempt {attempt_of(engine)} was called off: {why}", plan_is_through(engine)
     if not through:
-        first = next(each.name for each in engine.spec.activities if not is_passed(engine, each))
+        activities, state = engine.spec.activities, engine.status.activity
+        first = next(each.name for each in activities if not state(each.name).is_passed(each))
         message = f"{message}; the checkpoint was prepared for it: a plain restore begins at {first!r}"
     reason = reasons.COMPLETED if through else reasons.RESTORE_REFUSED
     over = finished(engine, Outcome(succeeded=through, reason=reason, message=message), now)

@@ -11,7 +11,6 @@ from lcm_operator.api import reasons
 from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteEngine, act
-from lcm_operator.domain.outcome import is_passed
 from lcm_operator.domain.requests import Request, answer, open_restores
 from lcm_operator.domain.stopping import was_granted
 
@@ -144,7 +143,7 @@ def no_begin_at(chosen: str, engine: TrialEngine) -> str:
                 return f"restore-from: {chosen!r} belongs to {field}; expected one of activities"
         return f"restore-from: the plan has no activity {chosen!r}"
     for activity in spec.activities[: places.index(chosen)]:
-        if is_passed(engine, activity):
+        if engine.status.activity(activity.name).is_passed(activity):
             continue
         if not was_granted(engine):
             return f"restore-from: nothing has run yet, the first attempt begins at {activity.name!r}"

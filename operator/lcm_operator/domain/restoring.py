@@ -57,7 +57,7 @@ def restored(
 
     def begin(activity: ActivityStatus) -> ActivityStatus:
         if activity.name in repeated:
-            again = _pending(activity, new_run=_was_begun(activity))
+            again = _pending(activity, new_run=activity.was_begun)
             passed = activity.name in released_by_it and has_released(activity)
             return msgspec.structs.replace(again, completion_time=moment) if passed else again
         if activity.name in reset:
@@ -231,8 +231,3 @@ def _pending(activity: ActivityStatus, *, new_run: bool) -> ActivityStatus:
         start_time=activity.start_time,
         earlier_signals=activity.earlier_signals,
     )
-
-
-def _was_begun(activity: ActivityStatus) -> bool:
-    """Return whether the run of an activity has begun: one that is Pending may have been reset since."""
-    return activity.state in ("Succeeded", "Failed", "Running") or activity.start_time is not None

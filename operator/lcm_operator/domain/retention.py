@@ -1,9 +1,10 @@
 """What is left to do about a Trial that has its outcome and no TrialEngine: answers, its end. Pure."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from lcm_operator.api import reasons
+from lcm_operator.api.times import later
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, DeleteTrial, RecordEvent, WriteTrial, act, wait
 from lcm_operator.domain.deadline import keep_until
@@ -11,7 +12,6 @@ from lcm_operator.domain.requests import handled, trial_delete, trial_restore
 from lcm_operator.domain.trial_status import Set, cancelled, outcome, trial_status
 
 _WITHOUT_ENGINE = (reasons.MISSED, reasons.CANCELLED)
-_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def decide_over(trial: Trial, now: datetime) -> Decision:
@@ -64,5 +64,5 @@ def expire(trial: Trial, now: datetime) -> Decision | None:
         return None
     cancelled_at = trial.status.last_handled_delete
     since = max(found.last_transition_time, cancelled_at.time if cancelled_at else found.last_transition_time)
-    end = max(since + min(timedelta(seconds=seconds), _LAST - since), keep_until(trial) or since)
+    end = max(later(since, timedelta(seconds=seconds)), keep_until(trial) or since)
     return act(DeleteTrial(trial)) if now >= end else wait("the trial is kept for its time", end)

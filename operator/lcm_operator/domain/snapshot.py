@@ -80,6 +80,11 @@ class Absent:
     """The pod as it was last seen, if it was the granted one."""
 
 
+def pod_is_over(pod: Pod | Absent | None) -> bool:
+    """Return whether no more can come of a pod: it was seen to have ended, or it is not there."""
+    return isinstance(pod, Absent) or (pod is not None and pod.ended)
+
+
 @dataclass(frozen=True)
 class Problem:
     """Why a trial can't be armed or started as things are; `reason` is one of api.reasons."""

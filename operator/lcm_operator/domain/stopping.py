@@ -19,7 +19,7 @@ from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.outcome import is_over
 from lcm_operator.domain.release import has_begun, unreleased, with_release
 from lcm_operator.domain.restoring import FINALLY, released
-from lcm_operator.domain.snapshot import Absent, Pod, Settings, Snapshot
+from lcm_operator.domain.snapshot import Absent, Pod, Settings, Snapshot, pod_is_over
 
 _FIRST_PAUSE = timedelta(seconds=5)
 _MARGIN = timedelta(seconds=10)
@@ -105,7 +105,7 @@ def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool
     pod = snapshot.pod.value
     if isinstance(pod, Pod) and ask and not pod.ended and not pod.deleting:
         return act(DeletePod(engine.metadata.namespace, pod.name, pod.uid))
-    never_acted = granted is None and (isinstance(pod, Absent) or pod.ended)
+    never_acted = granted is None and pod_is_over(pod)
     if never_acted or (granted is not None and has_ended(snapshot, engine, now)):
         return None
     if isinstance(pod, Absent):
@@ -122,9 +122,7 @@ def _pause_between_looks(pod: Pod, settings: Settings, now: datetime) -> timedel
 
 def read_last_checkpoint(snapshot: Snapshot, engine: TrialEngine) -> Decision | None:
     """Return the decision to read a TrialEngine whose pod has ended, unless that was done since."""
-    pod = value_of(snapshot.pod)
-    over = isinstance(pod, Absent) or (pod is not None and pod.ended)
-    if not over or snapshot.engine_read_after_end:
+    if not pod_is_over(value_of(snapshot.pod)) or snapshot.engine_read_after_end:
         return None
     return act(LookUpEngine(engine.metadata.namespace, engine.metadata.name))
 

@@ -8,8 +8,7 @@ from collections.abc import Set as AbstractSet
 import msgspec
 
 from lcm_operator.api.engine import ConsumedSignal, Signal, TrialEngine, TrialEngineStatus
-from lcm_operator.api.plan import Activity
-from lcm_operator.api.signals import FINISH, counted_since, unconsumed
+from lcm_operator.plan.signals import FINISH, counted_since, unconsumed
 
 
 def undone(engine: TrialEngine, reset: AbstractSet[str], from_activity: str | None) -> TrialEngineStatus:
@@ -38,7 +37,7 @@ def _still_consumed(
     names = {signal.id: signal.name for signal in status.signals}
     given_back = {
         (activity.name, activity.wait.signal)
-        for activity in _activities(engine)
+        for activity in engine.spec.all_activities
         if activity.name in reset
         and activity.wait is not None
         and counted_since(plan, status.activity, activity) not in reset
@@ -74,7 +73,7 @@ def _values_left(engine: TrialEngine, reset: AbstractSet[str]) -> dict[str, str]
     so that whoever needs it fails rather than goes on with what belongs to later.
     """
     values = dict(engine.status.values)
-    succeeded = [a for a in _activities(engine) if engine.status.activity(a.name).state == "Succeeded"]
+    succeeded = [a for a in engine.spec.all_activities if engine.status.activity(a.name).state == "Succeeded"]
     lost = {key for activity in succeeded if activity.name in reset for key in activity.set}
     for key in lost & values.keys():
         earlier = [a.set[key] for a in succeeded if a.name not in reset and key in a.set]
@@ -83,7 +82,3 @@ def _values_left(engine: TrialEngine, reset: AbstractSet[str]) -> dict[str, str]
         else:
             del values[key]
     return values
-
-
-def _activities(engine: TrialEngine) -> tuple[Activity, ...]:
-    return (*engine.spec.activities, *engine.spec.on_failure, *engine.spec.finally_)

@@ -14,7 +14,6 @@ from typing import Any
 
 from lcm_operator import logs, process
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.api.support import unsupported
 from lcm_operator.engine.beats import Beats
 from lcm_operator.engine.checkpoint import Checkpoint, UnknownVersionError
 from lcm_operator.engine.follower import Follower
@@ -31,6 +30,7 @@ from lcm_operator.kube.access import in_cluster
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.wired import lean
+from lcm_operator.plan.validation import unsupported
 from lcm_operator.settings import SettingsError, print_faults
 
 log = logs.get("lcm_operator.engine")
@@ -96,10 +96,9 @@ async def _attempt(
         if engine is None:
             return wishes.end.report or Report(Ending.TERMINATED)
         log.info("granted", trial=engine.spec.trial_id, attempt=engine.status.attempt)
-        if fields := unsupported(engine.spec):
-            return Report(
-                Ending.PLAN_REFUSED, f"the plan uses what this engine can't do: {', '.join(fields)}"
-            )
+        if faults := unsupported(engine.spec):
+            why = "; ".join(map(str, faults))
+            return Report(Ending.PLAN_REFUSED, f"this engine can't run the plan: {why}")
         return await _runner(settings, redactor, client, follower, wishes, engine, start=start).run()
     except EngineEnded as ended:
         return Report(ended.ending, str(ended))
@@ -129,7 +128,7 @@ def _runner(
         inbox.heed(version)
 
     heed(engine)
-    names = [activity.name for activity in (*spec.activities, *spec.on_failure, *spec.finally_)]
+    names = [activity.name for activity in spec.all_activities]
     timeout = spec.engine.heartbeat_timeout_seconds
     beats = Beats(client, settings.pod_name, settings.pod_uid, timeout, follower.still_granted, _CLOCK)
     means = Means(

@@ -13,7 +13,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from lcm_operator.api.engine import PodRef, TrialEngine
-from lcm_operator.api.signals import FINISH, unconsumed
+from lcm_operator.plan.signals import FINISH, unconsumed
 
 
 class Wait(Struct, frozen=True):

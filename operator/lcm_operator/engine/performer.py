@@ -17,7 +17,8 @@ from lcm_operator.engine.activities.http_request import HttpRequests
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.idempotency import idempotency_key
 from lcm_operator.engine.redactor import Redactor
-from lcm_operator.engine.templates import Scope, TemplateError
+from lcm_operator.plan.templates import Scope
+from lcm_operator.plan.values import TemplateError
 
 log = logs.get(__name__)
 

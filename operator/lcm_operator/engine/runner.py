@@ -40,13 +40,11 @@ from datetime import datetime
 
 from lcm_operator.api.engine import FINALLY_TOO_LATE, TrialEngineSpec
 from lcm_operator.api.plan import Activity
-from lcm_operator.api.signals import FINISH
 from lcm_operator.engine.halt import Halt, Wishes
 from lcm_operator.engine.outcome import Ending, Failed, Interrupted, Report
 from lcm_operator.engine.steps import Limit, Steps
+from lcm_operator.plan.signals import FINISH
 
-_PASSED = ("Succeeded", "Skipped")
-_TRIED = (*_PASSED, "Failed")
 _OPEN = ("Pending", "Running")
 _JUMPED_OVER = "the signal finish jumped over it"
 _CUT_OFF = "the signal finish interrupted it; what it had asked for may have been done"
@@ -145,8 +143,7 @@ class Runner:
             await self._steps.do(activity, self._wishes.end, limit)
 
     def _is_passed(self, activity: Activity) -> bool:
-        state = self._steps.status(activity).state
-        return state in _PASSED or (state == "Failed" and activity.continue_on_error)
+        return self._steps.status(activity).is_passed(activity)
 
     def _is_jumped_over(self, activity: Activity) -> bool:
         return (
@@ -169,7 +166,7 @@ class Runner:
         return bool(open_ or self._left(self._spec.finally_))
 
     def _left(self, activities: tuple[Activity, ...]) -> list[Activity]:
-        return [activity for activity in activities if self._steps.status(activity).state not in _TRIED]
+        return [activity for activity in activities if not self._steps.status(activity).is_over]
 
     def _limit(self) -> Limit:
         """Return when `finally` is over: counted from its begin, which may lie in an earlier attempt."""

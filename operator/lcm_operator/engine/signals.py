@@ -1,7 +1,7 @@
 """The activity `wait`, and what signals do to a checkpoint.
 
 `Inbox` is told of each version of the TrialEngine in `__main__`; `steps` waits on it. `accounted` is called
-by `store` with the very version that a checkpoint is written upon. What a wait counts: `api.signals`.
+by `store` with the very version that a checkpoint is written upon. What a wait counts: `plan.signals`.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ import msgspec
 
 from lcm_operator.api.engine import ActivityStatus, ConsumedSignal, Signal, TrialEngine, TrialEngineStatus
 from lcm_operator.api.plan import Activity, Plan
-from lcm_operator.api.signals import FINISH, awaited_after, counted_since, first_grant
 from lcm_operator.engine.activities.results import ActivityFailedError
 from lcm_operator.engine.checkpoint import Checkpoint
+from lcm_operator.plan.signals import FINISH, awaited_after, counted_since, first_grant
 
 Take = Callable[[tuple[Signal, ...]], tuple[str, ...]]
 

@@ -19,7 +19,8 @@ from lcm_operator.engine.activities.results import ActivityFailedError, Performe
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.halt import Halt
 from lcm_operator.engine.outcome import Failed, Interrupted, Skipped, StepOutcome, Succeeded, excerpt
-from lcm_operator.engine.templates import Scope, TemplateError
+from lcm_operator.plan.templates import Scope
+from lcm_operator.plan.values import TemplateError
 
 log = logs.get(__name__)
 _LONGEST_MESSAGE = 2048
@@ -91,7 +92,7 @@ class Steps:
     @property
     def has_begun(self) -> bool:
         """Whether any activity was ever begun, in this attempt or an earlier one."""
-        return any(activity.has_begun for activity in self._checkpoint.activities)
+        return any(activity.may_have_acted for activity in self._checkpoint.activities)
 
     def knows_secrets(self, activity: Activity) -> bool:
         """Return whether this process has what the `secretCapture` of an activity names, if anything."""
@@ -130,7 +131,7 @@ class Steps:
         have changed since must not leave out what partners may have been asked for already.
         """
         status = self.status(activity)
-        begun = status.state == "Running" or status.start_time is not None
+        begun = status.was_begun
         if limit is not None and limit.reached:
             return self._failed(activity, limit.message) if begun else Skipped(limit.message)
         if activity.when is None or begun:

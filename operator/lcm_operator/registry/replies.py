@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from lcm_operator.api.names import LONGEST_ID
 from lcm_operator.api.times import EARLIEST, parse_reported_time, parse_start_time
 from lcm_operator.registry.errors import BadReply
 
-_LONGEST_ID = 253
 _SHOWN = 80
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _NO_TEXT = re.compile("[\ud800-\udfff]")
@@ -70,9 +70,9 @@ def _id(value: Any) -> str:
         raise ValueError("id is neither a string nor a number")  # noqa: TRY004 - bad data, not a bad call
     if _NO_TEXT.search(value):
         raise ValueError("id is not text in UTF-8")
-    if not 1 <= len(value) <= _LONGEST_ID or _CONTROL.search(value):
+    if not 1 <= len(value) <= LONGEST_ID or _CONTROL.search(value):
         raise ValueError(
-            f"id {_shown(value)} has not 1 to {_LONGEST_ID} characters without control characters"
+            f"id {_shown(value)} has not 1 to {LONGEST_ID} characters without control characters"
         )
     return str(value)
 

@@ -12,12 +12,12 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, BeforeValidator, StringConstraints, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from lcm_operator.api.names import LONGEST_ID
 from lcm_operator.rest.refused import Refused
 
 Json = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)
 
-LONGEST_ID = 253
 _NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"
 _UNPARSABLE = "There was an error parsing the body"
 

@@ -30,7 +30,7 @@ def shown(engine: TrialEngine) -> Shown:
     if has_finished(engine):
         return _FINISHED
     spec = engine.spec
-    running = _first(engine, "Running", (*spec.activities, *spec.on_failure, *spec.finally_))
+    running = _first(engine, "Running", spec.all_activities)
     failed = _first(engine, "Failed", (one for one in spec.activities if not one.continue_on_error))
     if has_ended(engine):
         stopped_in = failed or running

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lcm_operator.api.signals import CALLBACKS
+from lcm_operator.plan.signals import CALLBACKS
 from lcm_operator.rest import bodies, replies
 from lcm_operator.rest.engines import Engines
 from lcm_operator.rest.heartbeats import Heartbeats

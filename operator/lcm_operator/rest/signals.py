@@ -11,12 +11,12 @@ from datetime import datetime
 
 from lcm_operator.api.engine import Signal, TrialEngine
 from lcm_operator.api.names import engine_name
-from lcm_operator.api.signals import ACTIVE, FINISH, KPI_LABEL
 from lcm_operator.api.storage import parse, serialise
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import Conflict, NotFound
 from lcm_operator.kube.resources import TRIAL_ENGINES
 from lcm_operator.kube.update import update
+from lcm_operator.plan.signals import ACTIVE, FINISH, KPI_LABEL
 from lcm_operator.rest import progress
 from lcm_operator.rest.locks import Locks
 from lcm_operator.rest.refused import Refused

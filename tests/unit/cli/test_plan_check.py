@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lcm_operator.cli import plan_check
-from lcm_operator.cli.rules import RULES
+from lcm_operator.plan.rules import RULES
 
 REPOSITORY = Path(__file__).parents[3]
 PLAN = """\

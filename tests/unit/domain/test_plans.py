@@ -162,13 +162,13 @@ def nested(levels):
         pytest.param(
             {"activities": [{"name": "one", "http": {"url": "http://x", "json": [[]] * 200_000}}]},
             "PlanTooLarge",
-            "activities[0].http.json (is larger than 256 KiB)",
+            "activities[0].http.json: is larger than 256 KiB",
             id="a plan with a body that is too large",
         ),
         pytest.param(
             {"activities": [{"name": "one", "http": {"url": "http://x", "json": nested(65)}}]},
             "PlanUnsupported",
-            "activities[0].http.json (nests deeper than 64 levels)",
+            "activities[0].http.json: nests deeper than 64 levels",
             id="a plan with a body that nests too deep",
         ),
         pytest.param(

@@ -11,7 +11,8 @@ from tests.unit.engine.builders import NOW, plan
 from lcm_operator.engine.activities.results import ActivityFailedError
 from lcm_operator.engine.performer import Means, Performer
 from lcm_operator.engine.redactor import Redactor
-from lcm_operator.engine.templates import Scope, TemplateError
+from lcm_operator.plan.templates import Scope
+from lcm_operator.plan.values import TemplateError
 
 UID = "7d1f3a52-0000-4000-8000-000000000001"
 RUN = 3

@@ -11,8 +11,9 @@ from lcm_operator.api.storage import serialise
 from lcm_operator.engine.activities.exchange import Came
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.follower import Follower
-from lcm_operator.engine.templates import Scope, TemplateError
 from lcm_operator.kube.listing import Page
+from lcm_operator.plan.templates import Scope
+from lcm_operator.plan.values import TemplateError
 from lcm_operator.wire.replies import Headers
 
 

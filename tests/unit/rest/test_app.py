@@ -6,9 +6,9 @@ import logging
 import pytest
 from tests.unit.rest.stage import KEY, READ_KEY, TIME, TOKEN, Sidecar, run
 
-from lcm_operator.api.signals import CALLBACKS
 from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.errors import Unavailable
+from lcm_operator.plan.signals import CALLBACKS
 from lcm_operator.rest.levels import Outcome
 from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.signals import LARGEST

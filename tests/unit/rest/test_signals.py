@@ -7,7 +7,7 @@ import pytest
 from tests.unit.rest.kube import TIME, Kube
 from tests.unit.rest.stage import run
 
-from lcm_operator.api.signals import CALLBACKS
+from lcm_operator.plan.signals import CALLBACKS
 from lcm_operator.rest.projections import trial_of
 from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.signals import KEPT_CONSUMED, MOST_OPEN, Signals

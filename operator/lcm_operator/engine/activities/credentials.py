@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from lcm_operator.api.plan import Http
 from lcm_operator.engine.activities.results import ActivityFailedError
 from lcm_operator.engine.redactor import Redactor
-from lcm_operator.engine.templates import Scope
+from lcm_operator.plan.templates import Scope
 
 _NAME = "Authorization"
 

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from lcm_operator.engine.activities.results import ActivityFailedError
-from lcm_operator.engine.templates import Absent
-from lcm_operator.engine.urls import without_secrets
+from lcm_operator.plan.urls import without_secrets
+from lcm_operator.plan.values import Undefined
 from lcm_operator.wire.connection import Connection
 from lcm_operator.wire.errors import WireError
 from lcm_operator.wire.messages import parse_url, request
@@ -60,17 +60,17 @@ class Came(msgspec.Struct, frozen=True):
         seen: dict[str, Any] = {"status": self.status, "headers": self.headers}
         encoding = self.headers.get("content-encoding") or "identity"
         if self.content is None:
-            absent = Absent(f"the response is over {LARGEST_RESPONSE} bytes")
+            absent = Undefined(f"the response is over {LARGEST_RESPONSE} bytes")
             return seen | {"text": absent, "json": absent}
         if encoding.lower() != "identity":
-            absent = Absent("the response is encoded in a way that was not asked for")
+            absent = Undefined("the response is encoded in a way that was not asked for")
             return seen | {"text": absent, "json": absent}
         try:
             json = msgspec.json.decode(self.content)
         except ValueError:  # not even UTF-8, or malformed
-            json = Absent("the response is no JSON")
+            json = Undefined("the response is no JSON")
         except RecursionError:
-            json = Absent("the response nests too deep to be read")
+            json = Undefined("the response nests too deep to be read")
         return seen | {"text": self.text, "json": json}
 
 

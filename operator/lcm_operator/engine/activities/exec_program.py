@@ -21,7 +21,7 @@ from lcm_operator.api.plan import Exec
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.outcome import excerpt
 from lcm_operator.engine.redactor import Redactor
-from lcm_operator.engine.templates import Scope
+from lcm_operator.plan.templates import Scope
 
 _TAIL = 1024
 _CHUNK = 64 * 1024

@@ -10,14 +10,15 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from lcm_operator.api.plan import Http, Until
-from lcm_operator.api.support import IDEMPOTENCY_HEADER
 from lcm_operator.engine.activities.credentials import Credentials
 from lcm_operator.engine.activities.exchange import Came, Request, exchange
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.outcome import excerpt
 from lcm_operator.engine.redactor import Redactor
-from lcm_operator.engine.templates import Scope, shown
-from lcm_operator.engine.urls import render_url
+from lcm_operator.plan.templates import Scope
+from lcm_operator.plan.urls import render_url
+from lcm_operator.plan.validation import IDEMPOTENCY_HEADER
+from lcm_operator.plan.values import quoted
 
 
 class HttpRequests:
@@ -59,7 +60,7 @@ class HttpRequests:
                     await self._may_act()
         except TimeoutError as error:
             raise ActivityFailedError(
-                f"{request}: expected {shown(until.condition)} within {until.timeout_seconds:g} s,"
+                f"{request}: expected {quoted(until.condition)} within {until.timeout_seconds:g} s,"
                 " it did not hold"
             ) from error
 
@@ -81,7 +82,7 @@ class HttpRequests:
         condition = http.expect.condition
         if condition is not None and not seen.condition(condition):
             raise ActivityFailedError(
-                f"{request}: expected {shown(condition)}, it does not hold{self._words(http, came)}"
+                f"{request}: expected {quoted(condition)}, it does not hold{self._words(http, came)}"
             )
         return seen
 

@@ -3,7 +3,7 @@
 import pytest
 from tests.unit.engine.builders import nap, plan
 
-from lcm_operator.api.support import unsupported
+from lcm_operator.plan.validation import unsupported
 
 URL = "http://service.example/"
 
@@ -58,7 +58,7 @@ def ask(**http):
     ],
 )
 def test_a_plan_is_refused_with(refused, fields):
-    assert unsupported(refused) == fields
+    assert [fault.path for fault in unsupported(refused)] == fields
 
 
 def test_a_plan_of_all_that_can_be_run_is_not_refused():

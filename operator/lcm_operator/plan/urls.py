@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from lcm_operator.engine.templates import Scope, TemplateError, as_text, plain, shown
+from lcm_operator.plan.templates import Scope
+from lcm_operator.plan.values import TemplateError, as_text, plain, quoted
 
 _BEYOND_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*[/?#]")
 _KEPT = "%/:?#[]@!$&'()*+,;=-._~"
@@ -26,7 +27,7 @@ def render_url(source: str, query: Mapping[str, str], scope: Scope) -> str:
             built += as_text(plain(piece.evaluate(scope.variables), source))
         else:
             raise TemplateError(
-                f"scheme, host and port must come from literal text or parameters: {shown(source)}"
+                f"scheme, host and port must come from literal text or parameters: {quoted(source)}"
             )
     return _checked(built, query, source)
 
@@ -39,16 +40,16 @@ def without_secrets(url: str) -> str:
 
 def _checked(url: str, query: Mapping[str, str], source: str) -> str:
     if not all(c.isprintable() for c in url) or " " in url or "\\" in url:
-        raise TemplateError(f"blanks, control characters and \\ can't stand in a URL: {shown(source)}")
+        raise TemplateError(f"blanks, control characters and \\ can't stand in a URL: {quoted(source)}")
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise TemplateError(f"no URL: {shown(source)}") from error
+        raise TemplateError(f"no URL: {quoted(source)}") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname or not parts.netloc.isascii():
-        raise TemplateError(f"a URL must begin with http:// or https:// and a host: {shown(source)}")
+        raise TemplateError(f"a URL must begin with http:// or https:// and a host: {quoted(source)}")
     if any(unquote(segment) in {".", ".."} for segment in parts.path.split("/")):
-        raise TemplateError(f"`.` and `..` can't stand in the path of a URL: {shown(source)}")
+        raise TemplateError(f"`.` and `..` can't stand in the path of a URL: {quoted(source)}")
     asked = "&".join(text for text in (parts.query, urlencode(query, quote_via=quote, safe="")) if text)
     path = quote(parts.path or "/", safe=_KEPT)
     return f"{parts.scheme}://{parts.netloc}{path}" + (f"?{quote(asked, safe=_KEPT)}" if asked else "")

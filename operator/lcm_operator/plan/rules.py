@@ -1,8 +1,8 @@
 """The CEL rules of the CRDs, in Python: by their message, what each finds against a value.
 
-Called by `schema`. CEL itself would not tell which place offends (ADR 0013). Tests see that there is one here
-for each rule, and that both find the same. A rule yields the places that offend, from the value on; () is the
-field that the rule itself names. A value of the wrong type is another keyword's matter: nothing is found.
+CEL itself would not report which place offends (ADR 0013). Tests see that there is one here for each rule,
+and that both find the same. A rule yields the places that offend, from the value on; () is the field that the
+rule itself names. A value of the wrong type is another keyword's matter: nothing is found.
 """
 
 import re
@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from lcm_operator.cli.documents import Place
-from lcm_operator.engine.templates import Scope, TemplateError
+from lcm_operator.plan.templates import Scope
+from lcm_operator.plan.validation import Place
+from lcm_operator.plan.values import TemplateError
 
 LISTS = ("activities", "onFailure", "finally")
 _MOST_ACTIVITIES = 128

@@ -1,6 +1,6 @@
 """What is wrong with a plan beyond its schema: what no engine runs, and what can't come out as it is meant.
 
-Called by `plan_check` with a plan as it stands in the file, which may be wrong in any other way too.
+The plan is given as it is in a file, and may be wrong in any other way too.
 """
 
 from collections.abc import Iterator
@@ -10,15 +10,14 @@ from typing import Any
 import msgspec
 
 from lcm_operator.api.plan import Plan
-from lcm_operator.api.signals import ACTIVE, CALLBACKS, FINISH, KPI_LABEL
 from lcm_operator.api.storage import Malformed, parse
-from lcm_operator.api.support import unsupported
-from lcm_operator.cli.documents import Place
-from lcm_operator.cli.rules import activities
-from lcm_operator.cli.schema import Fault
-from lcm_operator.cli.texts import Text, lookups, texts
-from lcm_operator.engine.expressions import parse as compiled
-from lcm_operator.engine.templates import Scope, TemplateError
+from lcm_operator.plan.expressions import lookups
+from lcm_operator.plan.expressions import parse as compiled
+from lcm_operator.plan.rules import activities
+from lcm_operator.plan.signals import ACTIVE, CALLBACKS, FINISH, KPI_LABEL
+from lcm_operator.plan.templates import Scope
+from lcm_operator.plan.validation import Fault, Place, unsupported
+from lcm_operator.plan.values import TemplateError
 
 _MEMBERS = {
     "trial": frozenset({"id", "name", "namespace", "startTime", "attempt"}),
@@ -26,6 +25,36 @@ _MEMBERS = {
 }
 _NAMES = {"parameters", "trial", "outputs", "values", "now", "range"}
 _SIGNALS = (*CALLBACKS, ACTIVE, FINISH)
+_SEEING_NO_RESPONSE: tuple[Place, ...] = (
+    ("when",),
+    ("http", "url"),
+    ("http", "query"),
+    ("http", "headers"),
+    ("http", "basicAuth"),
+    ("http", "json"),
+    ("http", "body"),
+    ("exec", "env"),
+)
+_SEEING_THE_RESPONSE: tuple[Place, ...] = (
+    ("http", "expect", "condition"),
+    ("http", "until", "condition"),
+    ("http", "capture"),
+)
+_CONDITIONS = {"when", "condition"}
+
+
+class _Text(msgspec.Struct, frozen=True):
+    """A text of an activity, and where in it."""
+
+    source: str
+    place: Place
+    sees_response: bool
+    sees_itself: bool = False
+
+    @property
+    def is_condition(self) -> bool:
+        """Whether it must come out true or false."""
+        return self.place[-1] in _CONDITIONS and self.place[-2:-1] != ("capture",)
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -55,25 +84,22 @@ def faults(plan: Any, parameters: AbstractSet[str]) -> Iterator[Fault]:
 def _unsupported(plan: Any) -> Iterator[Fault]:
     """Yield the headers that are the engine's own; what else it refuses the schema refuses too."""
     try:
-        fields = unsupported(parse(plan, Plan))
+        refused = unsupported(parse(plan, Plan))
     except Malformed:  # the schema has told why
         return
-    for field in fields:
-        path, _, header = field.partition(".headers.")
-        if header:
-            yield Fault((*_place(path), "headers", header), "the engine sets this header itself")
+    yield from (fault for fault in refused if "headers" in fault.place)
 
 
-def _place(path: str) -> Place:
-    """Return the place that a path like `activities[2].http` says."""
-    keys = path.replace("[", ".").replace("]", "").split(".")
-    return tuple(int(key) if key.isdigit() else key for key in keys)
-
-
-def _keys(activity: dict[str, Any], *place: str) -> AbstractSet[str]:
+def _at(activity: dict[str, Any], place: Place) -> Any:
+    """Return what an activity has at a place, None if it does not."""
     found: Any = activity
     for key in place:
         found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _keys(activity: dict[str, Any], *place: str) -> AbstractSet[str]:
+    found = _at(activity, place)
     return found.keys() if isinstance(found, dict) else frozenset()
 
 
@@ -94,7 +120,7 @@ def _wait(activity: dict[str, Any], seen: _Seen, later: list[Any]) -> Iterator[F
 
 
 def _expressions(activity: dict[str, Any], seen: _Seen) -> Iterator[Fault]:
-    for text in texts(activity):
+    for text in _texts(activity):
         try:
             if "{{" in text.source or "{%" in text.source:
                 compiled(text.source)
@@ -105,7 +131,7 @@ def _expressions(activity: dict[str, Any], seen: _Seen) -> Iterator[Fault]:
             yield Fault(text.place, str(error))
 
 
-def _unknown(text: Text, activity: dict[str, Any], seen: _Seen) -> Iterator[Fault]:
+def _unknown(text: _Text, activity: dict[str, Any], seen: _Seen) -> Iterator[Fault]:
     own = {str(activity.get("name")): _outputs(activity)} if text.sees_itself else {}
     outputs = seen.outputs | own
     known: dict[str, AbstractSet[str]] = {
@@ -146,3 +172,25 @@ def _missing(name: str, member: str) -> str:
             return f"no activity before this one sets {member}"
         case _:
             return f"{name} has no {member}"
+
+
+def _texts(activity: dict[str, Any]) -> Iterator[_Text]:
+    """Yield the texts of an activity, as far as they are ones."""
+    for place in _SEEING_NO_RESPONSE:
+        yield from (_Text(source, here, False) for here, source in _leaves(_at(activity, place), place))
+    for place in _SEEING_THE_RESPONSE:
+        yield from (_Text(source, here, True) for here, source in _leaves(_at(activity, place), place))
+    for here, source in _leaves(_at(activity, ("set",)), ("set",)):
+        yield _Text(source, here, "http" in activity, sees_itself=True)
+
+
+def _leaves(tree: Any, place: Place) -> Iterator[tuple[Place, str]]:
+    match tree:
+        case str():
+            yield place, tree
+        case dict():
+            for key, below in tree.items():
+                yield from _leaves(below, (*place, key))
+        case list():
+            for index, below in enumerate(tree):
+                yield from _leaves(below, (*place, index))

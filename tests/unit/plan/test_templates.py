@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lcm_operator.engine.templates import Absent, Scope, TemplateError
+from lcm_operator.plan.templates import Scope
+from lcm_operator.plan.values import TemplateError, Undefined
 
 SEEN = Scope(
     {
@@ -15,7 +16,7 @@ SEEN = Scope(
         },
         "values": {"x": "secret"},
         "now": datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=UTC),
-        "response": {"status": 201, "json": Absent("the response is no JSON")},
+        "response": {"status": 201, "json": Undefined("the response is no JSON")},
     }
 )
 

@@ -31,14 +31,14 @@ def counted_since(plan: Plan, progress: Progress, wait: Activity) -> str | None:
     It is `after`, else the nearest http activity before it, and one that was begun: who never began has asked
     nobody for anything.
     """
-    return next((name for name in _candidates(plan, wait) if _was_begun(progress(name))), None)
+    return next((name for name in _candidates(plan, wait) if progress(name).was_begun), None)
 
 
 def awaited_after(plan: Plan, name: str) -> frozenset[str]:
     """Return the names of the signals that a wait may come to count since the start of an activity."""
     return frozenset(
         activity.wait.signal
-        for activity in (*plan.activities, *plan.on_failure, *plan.finally_)
+        for activity in plan.all_activities
         if activity.wait is not None and name in _candidates(plan, activity)
     )
 
@@ -70,7 +70,3 @@ def _candidates(plan: Plan, wait: Activity) -> Iterator[str]:
             before = activities[: names.index(wait.name)]
             yield from (activity.name for activity in reversed(before) if activity.http is not None)
             return
-
-
-def _was_begun(activity: ActivityStatus) -> bool:
-    return activity.start_time is not None or activity.state not in ("Pending", "Skipped")

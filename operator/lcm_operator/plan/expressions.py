@@ -1,11 +1,12 @@
 """`{{ }}` expressions, by jinja2 in its sandbox.
 
-Called by `templates` only, which imports it when a plan has an expression. Statements (`{% %}`) are refused,
-so an expression can't loop; numbers and repetitions that would grow without bound are refused too.
+The only module that imports jinja2; `templates` imports it when a plan has an expression. Statements
+(`{% %}`) are refused, so an expression can't loop; so are numbers and repetitions that would grow without
+bound.
 """
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -15,12 +16,13 @@ import jinja2
 from jinja2 import nodes
 from jinja2.environment import TemplateExpression
 from jinja2.exceptions import SecurityError
-from jinja2.runtime import Context, Undefined
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from lcm_operator.engine.templates import LONGEST_TEXT, Absent, TemplateError, shown
+from lcm_operator.plan.values import LONGEST_TEXT, TemplateError, Undefined, quoted
 
 _MOST_BITS = 4096
+Chain = tuple[str, ...]
 # What evaluating may raise beside jinja2's own errors; their text may hold values, so it is not repeated.
 _EVALUATION_ERRORS = (
     ArithmeticError,
@@ -47,7 +49,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         found = super().getitem(obj, argument)
-        return self.undefined(hint=found.reason) if isinstance(found, Absent) else found
+        return self.undefined(hint=found.reason) if isinstance(found, Undefined) else found
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" and isinstance(left, int) and isinstance(right, int):
@@ -107,37 +109,47 @@ class Piece:
         """Return the value of the expression, whatever its type. Raises TemplateError."""
         try:
             value = self.compiled(**variables)
-            if isinstance(value, Undefined):
+            if isinstance(value, jinja2.Undefined):
                 str(value)  # raises, with jinja2's own explanation
         except jinja2.TemplateError as error:
-            raise TemplateError(f"{error.message} in {shown(self.source)}") from error
+            raise TemplateError(f"{error.message} in {quoted(self.source)}") from error
         except _EVALUATION_ERRORS as error:
-            raise TemplateError(f"{type(error).__name__} in {shown(self.source)}") from error
+            raise TemplateError(f"{type(error).__name__} in {quoted(self.source)}") from error
         return value
 
 
 @lru_cache(maxsize=256)
 def parse(source: str) -> tuple[str | Piece, ...]:
     """Return literal text and expressions of `source` in their order. Raises TemplateError."""
-    body = syntax(source).body
+    body = _syntax(source).body
     try:
         return tuple(_piece(source, node) for output in body for node in output.iter_child_nodes())
     except jinja2.TemplateError as error:
-        raise TemplateError(f"{error.message} in {shown(source)}") from error
+        raise TemplateError(f"{error.message} in {quoted(source)}") from error
     except _NESTING_ERRORS as error:
-        raise TemplateError(f"nested too deep: {shown(source)}") from error
+        raise TemplateError(f"nested too deep: {quoted(source)}") from error
 
 
-def syntax(source: str) -> nodes.Template:
+def lookups(source: str) -> Iterator[Chain]:
+    """Yield what the expressions of a text look up: `outputs`, `outputs.a`, `outputs.a.b` for the last.
+
+    What is computed, as in `outputs[values.which]`, is no name that could be checked. Raises TemplateError.
+    """
+    for node in _syntax(source).find_all((nodes.Name, nodes.Getattr, nodes.Getitem)):
+        if chain := _chain(node):
+            yield chain
+
+
+def _syntax(source: str) -> nodes.Template:
     """Return how `source` is put together. Raises TemplateError."""
     try:
         if any(kind in {"block_begin", "raw_begin"} for _, kind, _ in _SANDBOX.lex(source)):
-            raise TemplateError(f"statements are not supported, only {{{{ }}}}: {shown(source)}")
+            raise TemplateError(f"statements are not supported, only {{{{ }}}}: {quoted(source)}")
         return _SANDBOX.parse(source)
     except jinja2.TemplateError as error:
-        raise TemplateError(f"{error.message} in {shown(source)}") from error
+        raise TemplateError(f"{error.message} in {quoted(source)}") from error
     except _NESTING_ERRORS as error:
-        raise TemplateError(f"nested too deep: {shown(source)}") from error
+        raise TemplateError(f"nested too deep: {quoted(source)}") from error
 
 
 def _piece(source: str, node: nodes.Node) -> str | Piece:
@@ -149,3 +161,17 @@ def _piece(source: str, node: nodes.Node) -> str | Piece:
     assign = nodes.Assign(nodes.Name("result", "store"), node, lineno=1)
     template = _SANDBOX.from_string(nodes.Template([assign], lineno=1))
     return Piece(source, frozenset(names), TemplateExpression(template, undefined_to_none=False))
+
+
+def _chain(node: nodes.Node) -> Chain:
+    match node:
+        case nodes.Name():
+            return (node.name,)
+        case nodes.Getattr():
+            name = node.attr
+        case nodes.Getitem(arg=nodes.Const(value=str(key))):
+            name = key
+        case _:
+            return ()
+    before = _chain(node.node)
+    return (*before, name) if before else ()

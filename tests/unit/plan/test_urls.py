@@ -2,8 +2,9 @@
 
 import pytest
 
-from lcm_operator.engine.templates import Scope, TemplateError
-from lcm_operator.engine.urls import render_url, without_secrets
+from lcm_operator.plan.templates import Scope
+from lcm_operator.plan.urls import render_url, without_secrets
+from lcm_operator.plan.values import TemplateError
 
 SEEN = Scope(
     {

@@ -1,0 +1,76 @@
+"""What no plan may say, beyond what the schema refuses.
+
+The operator asks at arming (Armed=False, PlanUnsupported), the engine asks again before it acts: a plan is
+refused, never run in part.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from lcm_operator.api.bounds import unread_because
+from lcm_operator.api.plan import Activity, Http, Plan
+
+Place = tuple[str | int, ...]
+"""Where something is in a plan or a manifest: the keys and indices on the way to it."""
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+# The engine sets these itself: another value would defeat their purpose.
+_OWN_HEADERS = {
+    IDEMPOTENCY_HEADER.lower(),
+    "connection",
+    "content-length",
+    "expect",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is wrong, and where."""
+
+    place: Place
+    message: str
+
+    @property
+    def path(self) -> str:
+        """The place as people write it: `activities[2].http.url`."""
+        keys = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.place)
+        return "".join(keys).removeprefix(".") or "."
+
+    def __str__(self) -> str:
+        """Return place and message."""
+        return f"{self.path}: {self.message}"
+
+
+def unsupported(plan: Plan) -> list[Fault]:
+    """Return what the engine would refuse of `plan`."""
+    known = {activity.name for activity in plan.all_activities}
+    jumps_nowhere = plan.finish_at not in {None, *(activity.name for activity in plan.activities)}
+    return [
+        *([Fault(("finishAt",), "names none of activities")] if jumps_nowhere else []),
+        *_activities("activities", plan.activities, known),
+        *_activities("onFailure", plan.on_failure, known),
+        *_activities("finally", plan.finally_, known),
+    ]
+
+
+def _activities(field: str, activities: tuple[Activity, ...], known: set[str]) -> Iterator[Fault]:
+    for index, activity in enumerate(activities):
+        if activity.wait is not None and activity.wait.after not in {None, *known}:
+            yield Fault((field, index, "wait", "after"), "names no activity of this plan")
+        if activity.http is not None:
+            yield from _http(activity.http, (field, index, "http"))
+
+
+def _http(http: Http, place: Place) -> Iterator[Fault]:
+    if why := unread_because(http.json_body):
+        yield Fault((*place, "json"), why)
+    if http.json_body is not msgspec.UNSET and http.body is not None:
+        yield Fault((*place, "body"), "excludes json")
+    if not set(http.secret_capture) <= set(http.capture):
+        yield Fault((*place, "secretCapture"), "names what capture does not have")
+    for name in http.headers:
+        if name.lower() in _OWN_HEADERS:
+            yield Fault((*place, "headers", name), "the engine sets this header itself")
