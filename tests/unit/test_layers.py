@@ -78,9 +78,9 @@ REFUSED = {
         ("rest.tokens", "lcm_operator.rest.signals"),
     ],
     "engine": [
-        ("engine.checkpoint", "lcm_operator.engine.store"),
+        ("engine.checkpoint", "lcm_operator.engine.checkpoint_store"),
         ("engine.steps", "lcm_operator.engine.runner"),
-        ("engine.grant", "lcm_operator.engine.halt"),
+        ("engine.grant", "lcm_operator.engine.interrupts"),
     ],
 }
 

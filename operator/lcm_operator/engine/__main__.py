@@ -8,24 +8,24 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import UTC
 from typing import Any
 
 from lcm_operator import logs, process
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.engine.beats import Beats
 from lcm_operator.engine.checkpoint import Checkpoint, UnknownVersionError
+from lcm_operator.engine.checkpoint_store import CheckpointStore
 from lcm_operator.engine.follower import Follower
-from lcm_operator.engine.halt import Heeds, Wishes
-from lcm_operator.engine.outcome import Ending, EngineEnded, Report
-from lcm_operator.engine.performer import Means, Performer
+from lcm_operator.engine.inbox import Inbox
+from lcm_operator.engine.interrupts import Interrupts, Observe
+from lcm_operator.engine.lease import LeaseRenewer
+from lcm_operator.engine.outcome import Ending, EngineEndedError, Report
+from lcm_operator.engine.performer import ActivityContext, Performer
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.engine.runner import Runner
 from lcm_operator.engine.settings import Settings, read
-from lcm_operator.engine.signals import Inbox
 from lcm_operator.engine.steps import Steps
-from lcm_operator.engine.store import Store
 from lcm_operator.kube.access import in_cluster
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import NodeClock
@@ -36,7 +36,6 @@ from lcm_operator.settings import SettingsError, print_faults
 log = logs.get("lcm_operator.engine")
 _LONGEST_LAST_MESSAGE = 4096
 _CLOCK = NodeClock()
-_Start = Callable[[Coroutine[Any, Any, None]], None]
 
 
 def main() -> int:
@@ -47,7 +46,7 @@ def main() -> int:
     logs.report_unknown(reading)
     try:
         # Never closed: that would wait for threads, and one may hang in the look-up of a name.
-        report = asyncio.Runner().run(_engine(reading.checked(), redactor))
+        report = asyncio.Runner().run(_run(reading.checked(), redactor))
     except SettingsError as error:
         print_faults("lcm-engine", map(redactor.text, error.faults))
         report = Report(Ending.PLAN_REFUSED, str(error))
@@ -60,104 +59,112 @@ def main() -> int:
     return report.ending
 
 
-async def _engine(settings: Settings, redactor: Redactor) -> Report:
-    wishes = Wishes(settings.pod_uid)
+async def _run(settings: Settings, redactor: Redactor) -> Report:
+    interrupts = Interrupts(settings.pod_uid)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, wishes.end.tell, Report(Ending.TERMINATED, f"{number.name} received"))
+        report = Report(Ending.TERMINATED, f"{number.name} received")
+        loop.add_signal_handler(number, interrupts.end.trigger, report)
     async with (
         lean(in_cluster(settings.service_account_directory), connections=4) as client,
         asyncio.TaskGroup() as group,
     ):
-        beside: list[asyncio.Task[None]] = []
+        return await Engine(settings, redactor, client, interrupts, group).run()
 
-        def start(work: Coroutine[Any, Any, None]) -> None:
-            beside.append(group.create_task(work))
 
-        follower = Follower(client, settings.trial_engine, settings.pod_uid, _CLOCK.now)
-        start(follower.follow())
-        report = await _attempt(settings, redactor, client, follower, wishes, start)
-        for task in beside:
+class Engine:
+    """The parts of an engine, and its one attempt; `group` holds the tasks beside it until that is over."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        redactor: Redactor,
+        client: Client,
+        interrupts: Interrupts,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self._settings = settings
+        self._redactor = redactor
+        self._client = client
+        self._interrupts = interrupts
+        self._group = group
+        self._beside: list[asyncio.Task[None]] = []
+        self._follower = Follower(client, settings.trial_engine, settings.pod_uid, _CLOCK.now)
+
+    async def run(self) -> Report:
+        """Wait for the grant and run the plan."""
+        self._start(self._follower.follow())
+        try:
+            report = await self._attempt()
+        except EngineEndedError as ended:
+            report = Report(ended.ending, str(ended))
+        except (SettingsError, UnknownVersionError) as error:
+            report = Report(Ending.PLAN_REFUSED, str(error))
+        for task in self._beside:
             task.cancel()
-    return report
+        return report
 
-
-async def _attempt(
-    settings: Settings,
-    redactor: Redactor,
-    client: Client,
-    follower: Follower,
-    wishes: Wishes,
-    start: _Start,
-) -> Report:
-    """Wait for the grant and run the plan."""
-    try:
-        engine = await wishes.end.unless(follower.granted())
-        if engine is None:
-            return wishes.end.report or Report(Ending.TERMINATED)
-        log.info("granted", trial=engine.spec.trial_id, attempt=engine.status.attempt)
-        if faults := unsupported(engine.spec):
+    async def _attempt(self) -> Report:
+        end = self._interrupts.end
+        granted = await end.race(self._follower.granted())
+        if granted is None:
+            return end.report or Report(Ending.TERMINATED)
+        log.info("granted", trial=granted.spec.trial_id, attempt=granted.status.attempt)
+        if faults := unsupported(granted.spec):
             why = "; ".join(map(str, faults))
             return Report(Ending.PLAN_REFUSED, f"this engine can't run the plan: {why}")
-        return await _runner(settings, redactor, client, follower, wishes, engine, start=start).run()
-    except EngineEnded as ended:
-        return Report(ended.ending, str(ended))
-    except (SettingsError, UnknownVersionError) as error:
-        return Report(Ending.PLAN_REFUSED, str(error))
+        return await self._runner(granted).run()
 
+    def _runner(self, granted: TrialEngine) -> Runner:
+        """Return what runs the plan of the TrialEngine that was granted to this pod.
 
-def _runner(
-    settings: Settings,
-    redactor: Redactor,
-    client: Client,
-    follower: Follower,
-    wishes: Wishes,
-    engine: TrialEngine,
-    *,
-    start: _Start,
-) -> Runner:
-    """Return what runs the plan of a TrialEngine that was granted to this pod.
+        From here on its Lease is renewed, and each version of the TrialEngine is observed.
+        """
+        settings, spec = self._settings, granted.spec
+        inbox = Inbox(granted, self._follower.look)
 
-    From here on the engine beats, and heeds what the TrialEngine says.
-    """
-    spec = engine.spec
-    inbox = Inbox(engine, follower.look)
+        def observe(version: TrialEngine) -> None:
+            self._interrupts.observe(version)
+            inbox.observe(version)
 
-    def heed(version: TrialEngine) -> None:
-        wishes.heed(version)
-        inbox.heed(version)
+        observe(granted)
+        lease = LeaseRenewer(
+            self._client,
+            settings.pod_name,
+            settings.pod_uid,
+            spec.engine.heartbeat_timeout_seconds,
+            self._follower.still_granted,
+            _CLOCK,
+        )
+        context = ActivityContext(
+            engine_uid=granted.metadata.uid,
+            start_time=spec.start_time,
+            now=_CLOCK.now,
+            may_act=lease.renewed,
+            lost=lease.lost,
+            redactor=self._redactor,
+            environment=settings.environment,
+            rest_token=settings.rest_token,
+        )
+        steps = Steps(
+            Checkpoint.from_storage(granted.status, [activity.name for activity in spec.all_activities]),
+            save=CheckpointStore(self._client, granted, settings.pod_uid, observe).save,
+            receive=inbox.receive,
+            perform=Performer(context),
+            mask=self._redactor.text,
+            now=_CLOCK.now,
+            end=self._interrupts.end,
+            facts=_facts(granted, settings),
+        )
+        self._start(self._observe(observe))
+        self._start(lease.run())
+        return Runner(spec, steps, self._interrupts, _CLOCK.now)
 
-    heed(engine)
-    names = [activity.name for activity in spec.all_activities]
-    timeout = spec.engine.heartbeat_timeout_seconds
-    beats = Beats(client, settings.pod_name, settings.pod_uid, timeout, follower.still_granted, _CLOCK)
-    means = Means(
-        engine_uid=engine.metadata.uid,
-        start_time=spec.start_time,
-        now=_CLOCK.now,
-        may_act=beats.recent,
-        lost=beats.lost,
-        redactor=redactor,
-        environment=settings.environment,
-        rest_token=settings.rest_token,
-    )
-    steps = Steps(
-        Checkpoint.from_storage(engine.status, names),
-        store=Store(client, engine, settings.pod_uid, heed),
-        inbox=inbox,
-        perform=Performer(means),
-        mask=redactor.text,
-        now=_CLOCK.now,
-        end=wishes.end,
-        facts=_facts(engine, settings),
-    )
-    start(_pass_on(follower, wishes, heed))
-    start(beats.run())
-    return Runner(spec, steps, wishes, _CLOCK.now)
+    async def _observe(self, observe: Observe) -> None:
+        self._interrupts.end.trigger(Report(Ending.WITHDRAWN, await self._follower.pass_on(observe)))
 
-
-async def _pass_on(follower: Follower, wishes: Wishes, heed: Heeds) -> None:
-    wishes.end.tell(Report(Ending.WITHDRAWN, await follower.pass_on(heed)))
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._beside.append(self._group.create_task(work))
 
 
 def _facts(engine: TrialEngine, settings: Settings) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The checkpoint: what survives of an engine, and how an outcome changes it. Pure.
 
-Read and written through `store`, changed by `steps` only. What just happened is `outcome.StepOutcome`.
+What just happened is `outcome.StepOutcome`.
 
     Pending ──began──> Running ──settled──> Succeeded | Failed
        └───────────────settled────────────> Skipped          (restore: the operator resets to Pending)

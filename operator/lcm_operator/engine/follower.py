@@ -1,7 +1,7 @@
 """Follows the engine's one TrialEngine, until it is gone.
 
 Waits for the grant, then passes on what changes. It never writes, and what it
-saw last may be old: each act is fenced by the write in `store`, not by this.
+saw last may be old: each act is fenced by the write in `checkpoint_store`, not by this.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from lcm_operator import logs
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import parse
 from lcm_operator.engine.grant import Act, Wait, Withdrawn, before_grant, withdrawal
-from lcm_operator.engine.halt import Heeds
-from lcm_operator.engine.outcome import Ending, EngineEnded
+from lcm_operator.engine.interrupts import Observe
+from lcm_operator.engine.outcome import Ending, EngineEndedError
 from lcm_operator.engine.reading import read
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
@@ -61,7 +61,7 @@ class Follower:
                     return
 
     async def granted(self) -> TrialEngine:
-        """Return the TrialEngine once this pod may act. Raises EngineEnded if it never may."""
+        """Return the TrialEngine once this pod may act. Raises EngineEndedError if it never may."""
         told = False
         while True:
             self._changed.clear()
@@ -71,22 +71,22 @@ class Follower:
                     case Act():
                         return self._latest
                     case Withdrawn(reason):
-                        raise EngineEnded(Ending.WITHDRAWN, reason)
+                        raise EngineEndedError(Ending.WITHDRAWN, reason)
                     case Wait(seconds):
                         pause = seconds
             if self._gone is not None:
-                raise EngineEnded(Ending.WITHDRAWN, self._gone)
+                raise EngineEndedError(Ending.WITHDRAWN, self._gone)
             if not told:
                 log.info("waiting for the grant")
                 told = True
             await self._change(pause)
 
-    async def pass_on(self, heed: Heeds) -> str:
-        """Show the latest version to `heed` whenever there is a new one; return why there will be no more."""
+    async def pass_on(self, observe: Observe) -> str:
+        """Show `observe` the latest version whenever there is a new one; return why no more will come."""
         while self._gone is None:
             self._changed.clear()
             if self._latest is not None:
-                heed(self._latest)
+                observe(self._latest)
             await self._change(None)
         return self._gone
 

@@ -1,6 +1,7 @@
-"""Who may act: the pod whose UID stands in status.podRef, from its notBefore on, while it stands there.
+"""Who may act: the pod whose UID is in status.podRef, from its notBefore on, while it is there.
 
-Pure verdicts over a TrialEngine as read; `follower` waits by them, `store` checks them after each conflict.
+Pure verdicts over a TrialEngine as read; `follower` waits by them, `checkpoint_store` checks them after each
+conflict.
 
     no podRef ──> wait ──podRef is ours──> act ──podRef moved or taken off──> withdrawn
                                             └──status.stop, or being deleted──> stop: nothing but `finally`
@@ -54,7 +55,7 @@ def withdrawal(engine: TrialEngine, pod_uid: str) -> str | None:
     return _moved(granted) if granted.uid != pod_uid else None
 
 
-def wish_to_stop(engine: TrialEngine) -> str | None:
+def stop_reason(engine: TrialEngine) -> str | None:
     """Return why a pod that was granted should leave the plan and go to `finally`, or None while it need not.
 
     The deletion is seen here too, so that it works with the operator away.
@@ -64,7 +65,7 @@ def wish_to_stop(engine: TrialEngine) -> str | None:
     return "the TrialEngine is being deleted" if engine.metadata.deletion_timestamp is not None else None
 
 
-def wish_to_finish(engine: TrialEngine) -> bool:
+def must_finish(engine: TrialEngine) -> bool:
     """Return whether the signal `finish` has come, which jumps to the plan's `finishAt`."""
     return engine.spec.finish_at is not None and any(s.name == FINISH for s in unconsumed(engine.status))
 

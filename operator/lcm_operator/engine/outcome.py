@@ -1,6 +1,6 @@
 """What just happened, in memory: the result of one activity, and how the whole engine ended.
 
-Made by `runner`, `steps` and the activities; never stored (that is `checkpoint`).
+Never stored: that is `checkpoint`.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ class Skipped(Struct, frozen=True):
 
 
 class Interrupted(Struct, frozen=True):
-    """The engine was told to leave off: the activity stays Running unless it is settled otherwise."""
+    """The engine was interrupted: the activity stays Running unless it is settled otherwise."""
 
 
 StepOutcome = Succeeded | Failed | Skipped | Interrupted
@@ -63,7 +63,7 @@ class Report(Struct, frozen=True):
     message: str = ""
 
 
-class EngineEnded(Exception):
+class EngineEndedError(Exception):
     """The engine can't go on; raised where that is seen, turned into the exit code in `__main__`."""
 
     def __init__(self, ending: Ending, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Reads the TrialEngine that the API server gave. Used by `follower` and `store`."""
+"""Reads the TrialEngine that the API server gave."""
 
 from collections.abc import Mapping
 from typing import Any

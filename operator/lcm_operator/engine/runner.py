@@ -1,6 +1,6 @@
 """Works through the plan: its activities, then `finally`; after a failure `onFailure`; upon a stop `finally`.
 
-Made in `__main__` with its steps and wishes as arguments; it knows no API server and no sockets.
+It knows no API server and no sockets.
 
     secrets ──> activities ──through───────────────────────────────────────> finally ──> FINISHED
        │         │  │  └──one fails──> onFailure ──> ACTIVITY_FAILED            ^
@@ -40,7 +40,7 @@ from datetime import datetime
 
 from lcm_operator.api.engine import FINALLY_TOO_LATE, TrialEngineSpec
 from lcm_operator.api.plan import Activity
-from lcm_operator.engine.halt import Halt, Wishes
+from lcm_operator.engine.interrupts import Interrupt, Interrupts
 from lcm_operator.engine.outcome import Ending, Failed, Interrupted, Report
 from lcm_operator.engine.steps import Limit, Steps
 from lcm_operator.plan.signals import FINISH
@@ -54,28 +54,28 @@ class Runner:
     """One attempt at one plan."""
 
     def __init__(
-        self, spec: TrialEngineSpec, steps: Steps, wishes: Wishes, now: Callable[[], datetime]
+        self, spec: TrialEngineSpec, steps: Steps, interrupts: Interrupts, now: Callable[[], datetime]
     ) -> None:
         self._spec = spec
         self._steps = steps
-        self._wishes = wishes
+        self._interrupts = interrupts
         self._now = now
         names = [activity.name for activity in spec.activities]
         self._before_finish = frozenset(names[: names.index(spec.finish_at)] if spec.finish_at else ())
 
     async def run(self) -> Report:
         """Go on where the checkpoint stands, to the end of what is to be done."""
-        failure = await self._recall(self._wishes.stop) if self._is_work_left() else None
+        failure = await self._recall(self._interrupts.stop) if self._is_work_left() else None
         if failure is None:
             failure = await self._activities()
         if failure is not None:
             await self._on_failure()
-        stopped = self._wishes.stop.report
+        stopped = self._interrupts.stop.report
         if stopped is not None or failure is None:
             await self._finally()
         await self._steps.flush()
-        if self._wishes.end.report is not None:
-            return self._wishes.end.report
+        if self._interrupts.end.report is not None:
+            return self._interrupts.end.report
         if stopped is not None:
             return stopped
         return Report(Ending.FINISHED) if failure is None else Report(Ending.ACTIVITY_FAILED, failure)
@@ -88,19 +88,19 @@ class Runner:
                 continue
             if status.state == "Failed":
                 return status.message
-            if self._wishes.stop.report is not None:
+            if self._interrupts.stop.report is not None:
                 break
             if self._is_jumped_over(activity):
                 self._steps.skip(activity, _CUT_OFF if status.start_time else _JUMPED_OVER)
                 continue
-            outcome = await self._steps.do(activity, self._halt(activity))
+            outcome = await self._steps.do(activity, self._interrupt_of(activity))
             if isinstance(outcome, Failed) and not activity.continue_on_error:
                 return outcome.message
             if isinstance(outcome, Interrupted) and self._is_jumped_over(activity):
                 self._steps.skip(activity, _CUT_OFF)
         return None
 
-    async def _recall(self, halt: Halt, limit: Limit | None = None) -> str | None:
+    async def _recall(self, interrupt: Interrupt, limit: Limit | None = None) -> str | None:
         """Do again what has left secrets that this process has not; return the message of a failure.
 
         That is what has succeeded, and what was lost on this way by an earlier attempt: others came after it.
@@ -112,9 +112,9 @@ class Runner:
                 lost = states[place] == "Succeeded" or (states[place] in _OPEN and place < begun)
                 if not lost or self._steps.knows_secrets(activity):
                     continue
-                if halt.report is not None or (limit is not None and limit.reached):
+                if interrupt.report is not None or (limit is not None and limit.reached):
                     return None
-                outcome = await self._steps.do(activity, halt, limit, again=True)
+                outcome = await self._steps.do(activity, interrupt, limit, again=True)
                 if isinstance(outcome, Failed) and not activity.continue_on_error:
                     return outcome.message
         return None
@@ -122,9 +122,9 @@ class Runner:
     async def _on_failure(self) -> None:
         """Report a failure, unless stopped."""
         for activity in self._left(self._spec.on_failure):
-            if self._wishes.stop.report is not None:
+            if self._interrupts.stop.report is not None:
                 break
-            await self._steps.do(activity, self._wishes.stop)
+            await self._steps.do(activity, self._interrupts.stop)
 
     async def _finally(self) -> None:
         """Release, within finallyTimeoutSeconds; a stop changes nothing any more.
@@ -136,11 +136,11 @@ class Runner:
         limit = self._limit()
         left = self._left(self._spec.finally_)
         if left:
-            await self._recall(self._wishes.end, limit)
+            await self._recall(self._interrupts.end, limit)
         for activity in left:
-            if self._wishes.end.report is not None:
+            if self._interrupts.end.report is not None:
                 break
-            await self._steps.do(activity, self._wishes.end, limit)
+            await self._steps.do(activity, self._interrupts.end, limit)
 
     def _is_passed(self, activity: Activity) -> bool:
         return self._steps.status(activity).is_passed(activity)
@@ -148,15 +148,15 @@ class Runner:
     def _is_jumped_over(self, activity: Activity) -> bool:
         return (
             activity.name in self._before_finish
-            and self._wishes.finish.report is not None
-            and self._wishes.stop.report is None
+            and self._interrupts.finish.report is not None
+            and self._interrupts.stop.report is None
         )
 
-    def _halt(self, activity: Activity) -> Halt:
+    def _interrupt_of(self, activity: Activity) -> Interrupt:
         """Return what interrupts an activity. A wait for `finish` takes it, and then the jump comes."""
         waits_for_it = activity.wait is not None and activity.wait.signal == FINISH
         interrupted = activity.name in self._before_finish and not waits_for_it
-        return self._wishes.finish if interrupted else self._wishes.stop
+        return self._interrupts.finish if interrupted else self._interrupts.stop
 
     def _is_work_left(self) -> bool:
         """Return whether anything of the plan is still to be done, so that its secrets may be needed."""

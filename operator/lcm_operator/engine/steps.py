@@ -1,4 +1,4 @@
-"""Does one activity after the other, on the checkpoint of one attempt. The runner says which.
+"""Does one activity after the other, on the checkpoint of one attempt. The runner chooses which.
 
 One write (`save`) ends an activity and begins the next: it carries Succeeded, Failed or Skipped of what is
 over, the signals that it took, and Running of what comes. Only after it is acknowledged does anything happen
@@ -6,9 +6,9 @@ outside. What `secretCapture` names is kept here, in memory, and nowhere else.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct
 
@@ -17,34 +17,19 @@ from lcm_operator.api.engine import ActivityStatus
 from lcm_operator.api.plan import Activity
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.checkpoint import Checkpoint
-from lcm_operator.engine.halt import Halt
+from lcm_operator.engine.interrupts import Interrupt
 from lcm_operator.engine.outcome import Failed, Interrupted, Skipped, StepOutcome, Succeeded, excerpt
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.values import TemplateError
 
 log = logs.get(__name__)
 _LONGEST_MESSAGE = 2048
-
-
-class Saves(Protocol):
-    """What is needed of a store."""
-
-    async def save(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Return it as it is stored. Raises EngineEnded when this pod may not save any more."""
-
-
-class Performs(Protocol):
-    """What is needed to have an activity done."""
-
-    async def __call__(self, activity: Activity, run: int, scope: Scope) -> Performed:
-        """Do it. Raises ActivityFailedError or TemplateError; ends when it is cancelled."""
-
-
-class Hears(Protocol):
-    """What is needed of an inbox."""
-
-    async def hear(self, activity: Activity, checkpoint: Checkpoint) -> tuple[str, ...]:
-        """Return the signals that a wait takes, as soon as it can. Raises ActivityFailedError."""
+Save = Callable[[Checkpoint], Awaitable[Checkpoint]]
+"""Returns a checkpoint as it is stored. Raises EngineEndedError when this pod may not save any more."""
+Receive = Callable[[Activity, Checkpoint], Awaitable[tuple[str, ...]]]
+"""Returns the signals that a wait takes, as soon as it can. Raises ActivityFailedError."""
+Perform = Callable[[Activity, int, Scope], Awaitable[Performed]]
+"""Does one run of an activity. Raises ActivityFailedError or TemplateError; ends when it is cancelled."""
 
 
 class Limit(Struct, frozen=True):
@@ -66,19 +51,19 @@ class Steps:
         self,
         checkpoint: Checkpoint,
         *,
-        store: Saves,
-        inbox: Hears,
-        perform: Performs,
+        save: Save,
+        receive: Receive,
+        perform: Perform,
         mask: Callable[[str], str],
         now: Callable[[], datetime],
-        end: Halt,
+        end: Interrupt,
         facts: Mapping[str, Any],
     ) -> None:
         self._checkpoint = checkpoint
         self._saved = checkpoint
         self._secrets: dict[str, Mapping[str, Any]] = {}
-        self._store = store
-        self._inbox = inbox
+        self._save_checkpoint = save
+        self._receive = receive
         self._perform = perform
         self._mask = mask
         self._now = now
@@ -99,17 +84,17 @@ class Steps:
         return activity.http is None or not activity.http.secret_capture or activity.name in self._secrets
 
     async def do(
-        self, activity: Activity, halt: Halt, limit: Limit | None = None, *, again: bool = False
+        self, activity: Activity, interrupt: Interrupt, limit: Limit | None = None, *, again: bool = False
     ) -> StepOutcome:
-        """Do the activity and settle it; Interrupted when `halt` was told, and then it is not settled.
+        """Do the activity and settle it; Interrupted if interrupted, and then it is not settled.
 
         `again`: for its secrets only; `when` and `set` have had their effect.
         """
         outcome: StepOutcome | None = None if again else self._left_out(activity, limit)
         if outcome is None:
-            if not await self._begin(activity, halt):
+            if not await self._begin(activity, interrupt):
                 return Interrupted()
-            done = await self._perform_within(limit, activity, halt)
+            done = await self._perform_within(limit, activity, interrupt)
             outcome = Succeeded(done.output) if again and isinstance(done, Succeeded) else done
         if not isinstance(outcome, Interrupted):
             self._settle(activity, outcome)
@@ -141,38 +126,40 @@ class Steps:
         except TemplateError as error:
             return self._failed(activity, f"when: {error}")
 
-    async def _begin(self, activity: Activity, halt: Halt) -> bool:
-        """Save the activity as Running; False if the engine was told to leave off and nothing may begin."""
-        if halt.report is not None:
+    async def _begin(self, activity: Activity, interrupt: Interrupt) -> bool:
+        """Save the activity as Running; False if interrupted, and nothing may begin."""
+        if interrupt.report is not None:
             return False
         before = self._checkpoint
         self._checkpoint = before.began(activity.name, self._now())
         if before is self._saved:
             # Nothing would be lost without this write, so the end need not wait for the API server. A stop
             # does wait: `finally` is saved upon it, and can't begin before the API server answers anyway.
-            await self._end.unless(self._save())
+            await self._end.race(self._save())
             self._checkpoint = self._saved
         else:
             await self._save()
-        return halt.report is None
+        return interrupt.report is None
 
-    async def _perform_within(self, limit: Limit | None, activity: Activity, halt: Halt) -> StepOutcome:
+    async def _perform_within(
+        self, limit: Limit | None, activity: Activity, interrupt: Interrupt
+    ) -> StepOutcome:
         if limit is None:
-            return await self._tries(activity, halt)
+            return await self._tries(activity, interrupt)
         if limit.reached:
             return self._failed(activity, limit.message)
         try:
             async with asyncio.timeout_at(limit.at):
-                return await self._tries(activity, halt)
+                return await self._tries(activity, interrupt)
         except TimeoutError:
             return self._failed(activity, limit.message)
 
-    async def _tries(self, activity: Activity, halt: Halt) -> StepOutcome:
+    async def _tries(self, activity: Activity, interrupt: Interrupt) -> StepOutcome:
         """Do the activity, as often as its `retry` allows."""
         for left in range(activity.retry.limit, -1, -1):
             log.info("activity started", activity=activity.name)
             try:
-                done = await halt.unless(self._try(activity))
+                done = await interrupt.race(self._try(activity))
                 return done if done is not None else Interrupted()
             except (ActivityFailedError, TemplateError) as error:
                 output = error.output if isinstance(error, ActivityFailedError) else None
@@ -185,8 +172,8 @@ class Steps:
                 after_seconds=activity.retry.backoff_seconds,
                 error=outcome.message,
             )
-            await halt.unless(asyncio.sleep(activity.retry.backoff_seconds))
-            if halt.report is not None:
+            await interrupt.race(asyncio.sleep(activity.retry.backoff_seconds))
+            if interrupt.report is not None:
                 return Interrupted()
         return outcome
 
@@ -194,7 +181,7 @@ class Steps:
         scope = self._scope()
         signals: tuple[str, ...] = ()
         if activity.wait is not None:
-            signals, done = await self._inbox.hear(activity, self._checkpoint), Performed()
+            signals, done = await self._receive(activity, self._checkpoint), Performed()
         else:
             done = await self._perform(activity, self.status(activity).run, scope)
         outputs = {**scope.variables["outputs"], activity.name: {**done.output, **done.secrets}}
@@ -214,7 +201,7 @@ class Steps:
 
     async def _save(self) -> None:
         self._checkpoint = self._checkpoint.stamped(self._now())
-        self._checkpoint = self._saved = await self._store.save(self._checkpoint)
+        self._checkpoint = self._saved = await self._save_checkpoint(self._checkpoint)
 
     def _scope(self) -> Scope:
         return Scope(

@@ -18,9 +18,9 @@ from lcm_operator.api.plan import Plan
 from lcm_operator.api.storage import parse, serialise
 from lcm_operator.engine.activities.results import Performed
 from lcm_operator.engine.checkpoint import Checkpoint
-from lcm_operator.engine.halt import Wishes
+from lcm_operator.engine.inbox import Inbox, accounted
+from lcm_operator.engine.interrupts import Interrupts
 from lcm_operator.engine.runner import Runner
-from lcm_operator.engine.signals import Inbox, accounted
 from lcm_operator.engine.steps import Steps
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=UTC)
@@ -89,19 +89,19 @@ class Memory:
         self.spec = plan(nap("none"))
         self.before: Callable[[Checkpoint], None] = lambda _: None
         self.after: Callable[[Checkpoint], None] = lambda _: None
-        self.heed: Callable[[TrialEngine], None] = lambda _: None
+        self.observe: Callable[[TrialEngine], None] = lambda _: None
 
     async def save(self, checkpoint: Checkpoint) -> Checkpoint:
         self.before(checkpoint)
         stored = accounted(checkpoint, self.spec, self.status())
         self.saved.append(stored)
         self.after(stored)
-        self.heed(self.engine())
+        self.observe(self.engine())
         return stored
 
     def receive(self, name: str, *, at: datetime = NOW + timedelta(hours=1)) -> None:
         self.signals.append(Signal(id=f"{name}-{len(self.signals)}", name=name, received_time=at))
-        self.heed(self.engine())
+        self.observe(self.engine())
 
     def status(self) -> TrialEngineStatus:
         """Return what a new engine would read."""
@@ -160,7 +160,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 def names_of(spec: Plan) -> list[str]:
-    return [activity.name for activity in (*spec.activities, *spec.on_failure, *spec.finally_)]
+    return [activity.name for activity in spec.all_activities]
 
 
 def runner(
@@ -168,29 +168,29 @@ def runner(
     store: Memory,
     perform: Any,
     *,
-    wishes: Wishes | None = None,
+    interrupts: Interrupts | None = None,
     facts: Mapping[str, Any] | None = None,
     now: Clock | None = None,
 ) -> Runner:
     """Return a runner that goes on from what the store holds."""
-    wishes, now = wishes or Wishes(POD), now or Clock()
+    interrupts, now = interrupts or Interrupts(POD), now or Clock()
     store.spec = spec
     inbox = Inbox(store.engine(), store.look)
 
-    def heed(version: TrialEngine) -> None:
-        wishes.heed(version)
-        inbox.heed(version)
+    def observe(version: TrialEngine) -> None:
+        interrupts.observe(version)
+        inbox.observe(version)
 
-    store.heed = heed
-    heed(store.engine())
+    store.observe = observe
+    observe(store.engine())
     steps = Steps(
         Checkpoint.from_storage(store.status(), names_of(spec)),
-        store=store,
-        inbox=inbox,
+        save=store.save,
+        receive=inbox.receive,
         perform=perform,
         mask=lambda text: text,
         now=now,
-        end=wishes.end,
+        end=interrupts.end,
         facts=facts or {"parameters": {}},
     )
-    return Runner(spec, steps, wishes, now)
+    return Runner(spec, steps, interrupts, now)

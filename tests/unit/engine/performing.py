@@ -9,7 +9,7 @@ from aiohttp import web
 from tests.unit.engine.builders import NOW, plan
 
 from lcm_operator.engine.activities.results import ActivityFailedError
-from lcm_operator.engine.performer import Means, Performer
+from lcm_operator.engine.performer import ActivityContext, Performer
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.values import TemplateError
@@ -37,7 +37,7 @@ def performer(secrets=(), **more):
         "redactor": Redactor(secrets),
         "environment": {"PATH": os.environ["PATH"]},
     }
-    return Performer(Means(**(means | more)))
+    return Performer(ActivityContext(**(means | more)))
 
 
 def perform(activity, scope=None, **means):

@@ -6,8 +6,8 @@ import pytest
 from tests.unit.engine.builders import NOW, POD, engine
 
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.engine.grant import Act, Wait, Withdrawn, before_grant, wish_to_stop, withdrawal
-from lcm_operator.engine.halt import Wishes
+from lcm_operator.engine.grant import Act, Wait, Withdrawn, before_grant, stop_reason, withdrawal
+from lcm_operator.engine.interrupts import Interrupts
 from lcm_operator.engine.outcome import Ending, Report
 
 
@@ -55,19 +55,19 @@ def test_before_the_grant(found, verdict):
 )
 def test_after_the_grant(found, may_go_on, why_stop):
     assert (withdrawal(found, POD) is None) == may_go_on
-    assert wish_to_stop(found) == why_stop
+    assert stop_reason(found) == why_stop
 
 
 def test_what_is_wished_is_taken_up_from_each_version_and_the_grant_comes_first():
-    wishes = Wishes(POD)
-    wishes.heed(granted())
-    assert (wishes.stop.report, wishes.end.report) == (None, None)
+    interrupts = Interrupts(POD)
+    interrupts.observe(granted())
+    assert (interrupts.stop.report, interrupts.end.report) == (None, None)
 
-    wishes.heed(granted(stop="Cancel"))
-    assert (wishes.stop.report, wishes.end.report) == (
+    interrupts.observe(granted(stop="Cancel"))
+    assert (interrupts.stop.report, interrupts.end.report) == (
         Report(Ending.STOPPED, "a stop was asked for (Cancel)"),
         None,
     )
 
-    wishes.heed(granted("other", stop="Cancel"))
-    assert wishes.end.report == Report(Ending.WITHDRAWN, "the grant is that of pod example-2")
+    interrupts.observe(granted("other", stop="Cancel"))
+    assert interrupts.end.report == Report(Ending.WITHDRAWN, "the grant is that of pod example-2")

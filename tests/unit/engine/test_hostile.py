@@ -8,7 +8,7 @@ import pytest
 from tests.unit.engine.builders import NOW, POD, engine, nap
 
 from lcm_operator.api.storage import serialise
-from lcm_operator.engine.activities.exchange import Came
+from lcm_operator.engine.activities.exchange import Response
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.follower import Follower
 from lcm_operator.kube.listing import Page
@@ -36,14 +36,14 @@ def nested(levels, value=1):
     ],
 )
 def test_reply_of_any_depth_gives_a_value_or_a_message(source, levels):
-    came = Came(200, Headers(), b"[" * levels + b"]" * levels)
-    scope = Scope({"response": came.variables()})
+    response = Response(200, Headers(), b"[" * levels + b"]" * levels)
+    scope = Scope({"response": response.variables()})
     with contextlib.suppress(TemplateError):
         scope.value(source)
 
 
 def test_message_names_the_depth_of_a_reply():
-    scope = Scope({"response": Came(200, Headers(), b"[" * 100_000 + b"]" * 100_000).variables()})
+    scope = Scope({"response": Response(200, Headers(), b"[" * 100_000 + b"]" * 100_000).variables()})
     with pytest.raises(TemplateError, match="too deep"):
         scope.value("{{ response.json }}")
 

@@ -9,8 +9,8 @@ from tests.unit.engine.builders import NOW, POD, Memory, Stub, nap, plan, runner
 from lcm_operator.api.engine import ActivityStatus
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.checkpoint import Checkpoint
-from lcm_operator.engine.halt import Halt, Wishes
-from lcm_operator.engine.outcome import Ending, EngineEnded, Report
+from lcm_operator.engine.interrupts import Interrupt, Interrupts
+from lcm_operator.engine.outcome import Ending, EngineEndedError, Report
 
 
 def run(the_plan, store, perform, **more):
@@ -202,10 +202,10 @@ def test_a_message_is_one_line_of_bounded_length():
 
 async def halted_at(store, the_plan, results, tell_when):
     """Run with activities that never end by themselves, and ask for the end once `tell_when` says so."""
-    wishes = Wishes(POD)
-    running = asyncio.create_task(runner(the_plan, store, Stub(**results), wishes=wishes).run())
+    interrupts = Interrupts(POD)
+    running = asyncio.create_task(runner(the_plan, store, Stub(**results), interrupts=interrupts).run())
     await until(tell_when)
-    wishes.end.tell(Report(Ending.TERMINATED, "SIGTERM received"))
+    interrupts.end.trigger(Report(Ending.TERMINATED, "SIGTERM received"))
     return await asyncio.wait_for(running, 10)
 
 
@@ -231,12 +231,12 @@ def test_told_to_end_it_lets_go_of_what_runs_and_leaves_it_running_in_the_checkp
 
 
 def test_of_several_reasons_to_end_the_first_counts():
-    halt = Halt()
+    interrupt = Interrupt()
 
-    halt.tell(Report(Ending.TERMINATED))
-    halt.tell(Report(Ending.WITHDRAWN))
+    interrupt.trigger(Report(Ending.TERMINATED))
+    interrupt.trigger(Report(Ending.WITHDRAWN))
 
-    assert halt.report == Report(Ending.TERMINATED)
+    assert interrupt.report == Report(Ending.TERMINATED)
 
 
 def test_told_to_end_between_two_tries_it_does_not_wait_for_the_next():
@@ -250,14 +250,14 @@ def test_told_to_end_between_two_tries_it_does_not_wait_for_the_next():
 
 
 def test_told_to_end_as_an_activity_ends_it_saves_that_and_begins_nothing():
-    store, wishes = Memory(), Wishes(POD)
+    store, interrupts = Memory(), Interrupts(POD)
 
     async def last_act(_scope):
-        wishes.end.tell(Report(Ending.TERMINATED))
+        interrupts.end.trigger(Report(Ending.TERMINATED))
         return Performed({"a": 1})
 
     perform = Stub(one=last_act)
-    report = run(plan(nap("one"), nap("two")), store, perform, wishes=wishes)
+    report = run(plan(nap("one"), nap("two")), store, perform, interrupts=interrupts)
 
     assert report.ending is Ending.TERMINATED
     assert perform.names == ["one"]
@@ -287,12 +287,12 @@ def test_told_to_end_while_a_finished_activity_is_being_saved_it_waits_for_that(
             return await super().save(checkpoint)
 
     async def scenario():
-        store, wishes, perform = Slow(), Wishes(POD), Stub()
+        store, interrupts, perform = Slow(), Interrupts(POD), Stub()
         store.trying, store.there = False, asyncio.Event()
         the_plan = plan(nap("one"), nap("two"))
-        running = asyncio.create_task(runner(the_plan, store, perform, wishes=wishes).run())
+        running = asyncio.create_task(runner(the_plan, store, perform, interrupts=interrupts).run())
         await until(lambda: store.trying)
-        wishes.end.tell(Report(Ending.TERMINATED))
+        interrupts.end.trigger(Report(Ending.TERMINATED))
         for _ in range(10):
             await asyncio.sleep(0)
         assert not running.done()
@@ -311,9 +311,9 @@ def test_a_store_that_may_not_save_any_more_ends_the_engine_before_anything_else
 
     def withdrawn(checkpoint):
         if checkpoint.mark.sequence == 2:
-            raise EngineEnded(Ending.WITHDRAWN, "the grant is that of pod example-2")
+            raise EngineEndedError(Ending.WITHDRAWN, "the grant is that of pod example-2")
 
     store.before = withdrawn
-    with pytest.raises(EngineEnded, match="example-2"):
+    with pytest.raises(EngineEndedError, match="example-2"):
         run(plan(nap("one"), nap("two")), store, perform)
     assert perform.names == ["one"]

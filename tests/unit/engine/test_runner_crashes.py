@@ -12,7 +12,7 @@ from tests.unit.engine.builders import POD, Memory, Stub, nap, plan, runner
 
 from lcm_operator.api.engine import TrialEngineSpec
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
-from lcm_operator.engine.halt import Wishes
+from lcm_operator.engine.interrupts import Interrupts
 from lcm_operator.engine.outcome import Ending, Report
 
 PLAN = plan(nap("one"), nap("two"), nap("three"))
@@ -189,10 +189,10 @@ class Life:
     stopped: bool = False
 
     def run(self, store, perform):
-        wishes = Wishes(POD)
+        interrupts = Interrupts(POD)
         if self.stopped:
-            wishes.stop.tell(Report(Ending.STOPPED))
-        return asyncio.run(runner(self.plan, store, perform, wishes=wishes).run())
+            interrupts.stop.trigger(Report(Ending.STOPPED))
+        return asyncio.run(runner(self.plan, store, perform, interrupts=interrupts).run())
 
     def points(self):
         recorder = Recorder(store := Memory(), self.perform())

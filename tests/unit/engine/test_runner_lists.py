@@ -8,7 +8,7 @@ from tests.unit.engine.builders import NOW, POD, Clock, Memory, Stub, nap, plan,
 
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.checkpoint import Checkpoint
-from lcm_operator.engine.halt import Wishes
+from lcm_operator.engine.interrupts import Interrupts
 from lcm_operator.engine.outcome import Ending, Failed, Report, Skipped, Succeeded
 
 STOPPED = Report(Ending.STOPPED, "a stop was asked for (Cancel)")
@@ -23,9 +23,9 @@ def run(store, perform, the_plan=PLAN, **more):
 
 
 def stopped():
-    wishes = Wishes(POD)
-    wishes.stop.tell(STOPPED)
-    return wishes
+    interrupts = Interrupts(POD)
+    interrupts.stop.trigger(STOPPED)
+    return interrupts
 
 
 def states(store):
@@ -56,22 +56,22 @@ def told_during(name, tell, *, store=None, the_plan=PLAN, **results):
     """Run, and tell a wish while the activity `name` runs, which never ends by itself."""
 
     async def scenario():
-        wishes, perform = Wishes(POD), Stub(**{name: forever}, **results)
-        running = asyncio.create_task(runner(the_plan, store, perform, wishes=wishes).run())
+        interrupts, perform = Interrupts(POD), Stub(**{name: forever}, **results)
+        running = asyncio.create_task(runner(the_plan, store, perform, interrupts=interrupts).run())
         await until(lambda: name in perform.names)
-        tell(wishes)
+        tell(interrupts)
         return await asyncio.wait_for(running, 10), perform
 
     store = store or Memory()
     return *asyncio.run(scenario()), store
 
 
-def stop(wishes):
-    wishes.stop.tell(STOPPED)
+def stop(interrupts):
+    interrupts.stop.trigger(STOPPED)
 
 
-def end(wishes):
-    wishes.end.tell(TERMINATED)
+def end(interrupts):
+    interrupts.end.trigger(TERMINATED)
 
 
 def test_after_the_plan_finally_runs_and_on_failure_does_not():
@@ -146,7 +146,7 @@ def test_finally_sees_what_succeeded_and_what_is_undefined_fails_that_activity_o
     store = stored(one=Succeeded({"id": 5}), two=True)
     perform = Stub(free=look_for_nothing, clean=look)
 
-    assert run(store, perform, wishes=stopped()) == STOPPED
+    assert run(store, perform, interrupts=stopped()) == STOPPED
     assert seen == [5]
     assert states(store)["free"] == "Failed"
     assert "outputs.two.id" in message(store, "free")
@@ -190,10 +190,10 @@ def test_a_stop_between_two_tries_does_not_wait_for_the_next():
     the_plan = plan(nap("one", retry={"limit": 1, "backoffSeconds": 3600}), **LISTS)
 
     async def scenario():
-        wishes, perform = Wishes(POD), Stub(one=ActivityFailedError("503"))
-        running = asyncio.create_task(runner(the_plan, store, perform, wishes=wishes).run())
+        interrupts, perform = Interrupts(POD), Stub(one=ActivityFailedError("503"))
+        running = asyncio.create_task(runner(the_plan, store, perform, interrupts=interrupts).run())
         await until(lambda: perform.names)
-        stop(wishes)
+        stop(interrupts)
         return await asyncio.wait_for(running, 10), perform
 
     report, perform = asyncio.run(scenario())
@@ -202,23 +202,23 @@ def test_a_stop_between_two_tries_does_not_wait_for_the_next():
 
 
 def test_a_stop_as_an_activity_ends_keeps_its_outcome_and_begins_nothing_more_of_the_plan():
-    store, wishes = Memory(), Wishes(POD)
+    store, interrupts = Memory(), Interrupts(POD)
 
     async def last_act(_scope):
-        stop(wishes)
+        stop(interrupts)
         return Performed({"id": 5})
 
     perform = Stub(one=last_act)
-    assert run(store, perform, wishes=wishes) == STOPPED
+    assert run(store, perform, interrupts=interrupts) == STOPPED
     assert perform.names == ["one", "free", "clean"]
     assert (states(store)["one"], states(store)["two"]) == ("Succeeded", "Pending")
 
 
 def test_a_stop_seen_by_the_write_that_begins_an_activity_comes_before_its_act():
-    store, wishes, perform = Memory(), Wishes(POD), Stub()
-    store.after = lambda _: stop(wishes)
+    store, interrupts, perform = Memory(), Interrupts(POD), Stub()
+    store.after = lambda _: stop(interrupts)
 
-    assert run(store, perform, wishes=wishes) == STOPPED
+    assert run(store, perform, interrupts=interrupts) == STOPPED
     assert perform.names == ["free", "clean"]
 
 
@@ -233,11 +233,11 @@ def test_a_stop_while_the_begin_of_an_activity_is_being_saved_waits_for_that_wri
             return stored
 
     async def scenario():
-        store, wishes, perform = Slow(), Wishes(POD), Stub()
+        store, interrupts, perform = Slow(), Interrupts(POD), Stub()
         store.taken, store.answered = False, asyncio.Event()
-        running = asyncio.create_task(runner(PLAN, store, perform, wishes=wishes).run())
+        running = asyncio.create_task(runner(PLAN, store, perform, interrupts=interrupts).run())
         await until(lambda: store.taken)
-        stop(wishes)
+        stop(interrupts)
         for _ in range(10):
             await asyncio.sleep(0)
         store.answered.set()
@@ -250,14 +250,14 @@ def test_a_stop_while_the_begin_of_an_activity_is_being_saved_waits_for_that_wri
 
 
 def test_a_stop_while_finally_runs_after_the_plan_changes_nothing():
-    store, wishes = Memory(), Wishes(POD)
+    store, interrupts = Memory(), Interrupts(POD)
 
     async def releasing(_scope):
-        stop(wishes)
+        stop(interrupts)
         return Performed()
 
     perform = Stub(free=releasing)
-    assert run(store, perform, wishes=wishes) == Report(Ending.FINISHED)
+    assert run(store, perform, interrupts=interrupts) == Report(Ending.FINISHED)
     assert perform.names == ["one", "two", "free", "clean"]
 
 
@@ -287,7 +287,7 @@ def test_an_attempt_that_begins_stopped_does_what_is_left_of_finally_only(before
     store, perform = stored(**before), Stub()
     written, plan_before = len(store.saved), [states(store)[name] for name in NAMES[:4]]
 
-    assert run(store, perform, wishes=stopped()) == STOPPED
+    assert run(store, perform, interrupts=stopped()) == STOPPED
     assert perform.calls == [(name, 1) for name in done]
     assert [states(store)[name] for name in NAMES[:4]] == plan_before
     assert len(store.saved) == written + (len(done) + 1 if done else 0)
@@ -306,10 +306,10 @@ def test_what_is_not_to_be_done_any_more_is_not_skipped_either(before, wish, una
         return nap(name, when="false")
 
     the_plan = plan(idle("one"), onFailure=[idle("tell")], **{"finally": [idle("free")]})
-    store, wishes = stored(**before), Wishes(POD)
-    wish(wishes)
+    store, interrupts = stored(**before), Interrupts(POD)
+    wish(interrupts)
 
-    run(store, Stub(), the_plan, wishes=wishes)
+    run(store, Stub(), the_plan, interrupts=interrupts)
 
     assert [name for name in unasked if states(store)[name] != "Pending"] == []
 
@@ -322,7 +322,7 @@ def test_an_attempt_that_begins_with_a_recorded_failure_finishes_the_reports():
 
 
 @pytest.mark.parametrize(
-    ("name", "wishes", "results"),
+    ("name", "interrupts", "results"),
     [
         pytest.param("one", [end], {}, id="the plan"),
         pytest.param("tell", [end], {"one": ActivityFailedError("503")}, id="the reports"),
@@ -330,8 +330,8 @@ def test_an_attempt_that_begins_with_a_recorded_failure_finishes_the_reports():
         pytest.param("one", [stop, end], {}, id="the plan, stopped at the same time"),
     ],
 )
-def test_sigterm_lets_go_of_what_runs_and_begins_nothing_more_in(name, wishes, results):
-    report, perform, store = told_during(name, lambda it: [wish(it) for wish in wishes], **results)
+def test_sigterm_lets_go_of_what_runs_and_begins_nothing_more_in(name, interrupts, results):
+    report, perform, store = told_during(name, lambda it: [wish(it) for wish in interrupts], **results)
 
     assert report == TERMINATED
     assert perform.names[-1] == name
@@ -370,7 +370,7 @@ def test_the_time_out_of_finally_ends_the_pauses_between_tries_too():
     free = nap("free", retry={"limit": 5, "backoffSeconds": 3600})
     store, perform = stored(one=True, free=True), Stub(free=ActivityFailedError("503"))
 
-    run(store, perform, plan(nap("one"), **{"finally": [free]}), wishes=stopped(), now=nearly_over())
+    run(store, perform, plan(nap("one"), **{"finally": [free]}), interrupts=stopped(), now=nearly_over())
 
     assert perform.names == ["free"]
     assert message(store, "free") == f"free: {TOO_LATE}"
@@ -381,7 +381,7 @@ def test_an_attempt_that_begins_after_the_time_out_of_finally_does_nothing_outsi
     clock.time += timedelta(seconds=60)
     store, perform = stored(one=True, free=True), Stub()
 
-    assert run(store, perform, wishes=stopped(), now=clock) == STOPPED
+    assert run(store, perform, interrupts=stopped(), now=clock) == STOPPED
     assert perform.names == []
     assert (states(store)["free"], states(store)["clean"]) == ("Failed", "Skipped")
 
@@ -398,6 +398,6 @@ def test_the_time_out_of_finally_does_not_end_a_save_but_what_it_would_have_begu
     store, perform = Slow(), Stub()
     store.saved = stored(one=True, free=Succeeded()).saved
 
-    assert run(store, perform, wishes=stopped(), now=nearly_over()) == STOPPED
+    assert run(store, perform, interrupts=stopped(), now=nearly_over()) == STOPPED
     assert perform.names == []
     assert message(store, "clean") == f"clean: {TOO_LATE}"

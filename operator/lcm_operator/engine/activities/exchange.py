@@ -1,4 +1,4 @@
-"""One request of an `http` activity and what came of it. Used by `http_request`, which has the time-out.
+"""One request of an `http` activity and its response; the caller has the time-out.
 
 Every request has a connection of its own: no stale one makes anybody repeat a request. No redirect is
 followed, since a reply must not choose the host, and no cookie is kept, since it would not be in the
@@ -38,7 +38,7 @@ class Request(msgspec.Struct, frozen=True):
         return f"{self.method} {without_secrets(self.url)}"
 
 
-class Came(msgspec.Struct, frozen=True):
+class Response(msgspec.Struct, frozen=True):
     """What came back; `content` None: more than is looked at."""
 
     status: int
@@ -74,8 +74,8 @@ class Came(msgspec.Struct, frozen=True):
         return seen | {"text": self.text, "json": json}
 
 
-async def exchange(sent: Request, credentials: dict[str, str]) -> Came:
-    """Send the request, once, and return what came. Raises ActivityFailedError."""
+async def exchange(sent: Request, credentials: dict[str, str]) -> Response:
+    """Send the request, once, and return the response. Raises ActivityFailedError."""
     try:
         origin, target = parse_url(sent.url)
         given = sent.headers | credentials
@@ -84,7 +84,7 @@ async def exchange(sent: Request, credentials: dict[str, str]) -> Came:
         content = request(origin, sent.method, target, headers, sent.content)
         async with await Connection.connect(origin, _trust() if origin.tls else None) as connection:
             reply = await connection.ask(sent.method, content)
-            return Came(reply.status, reply.headers, await _read(connection))
+            return Response(reply.status, reply.headers, await _read(connection))
     except WireError as error:
         raise ActivityFailedError(f"{sent}: {error}") from error
 

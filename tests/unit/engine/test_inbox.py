@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tests.unit.engine.builders import NOW, POD, Memory, Stub, ask, nap, plan, runner, until, wait
 
 from lcm_operator.engine.activities.results import Performed
-from lcm_operator.engine.halt import Wishes
+from lcm_operator.engine.interrupts import Interrupts
 from lcm_operator.engine.outcome import Ending, Report
 
 DEPLOY_DELETE = plan(
@@ -216,9 +216,9 @@ def test_a_signal_that_nobody_has_shown_yet_is_read_before_a_wait_gives_up():
     store = Memory()
 
     async def unseen(_scope):
-        heed, store.heed = store.heed, lambda _: None
+        observe, store.observe = store.observe, lambda _: None
         store.receive("slice")
-        store.heed = lambda engine: None if engine.status.signals else heed(engine)
+        store.observe = lambda engine: None if engine.status.signals else observe(engine)
         return Performed()
 
     the_plan = plan(ask("deploy"), wait("ready", "slice", timeoutSeconds=0.01))
@@ -243,12 +243,12 @@ def test_a_time_out_that_passes_while_the_api_server_is_away_begins_anew():
 
 def test_a_stop_lets_go_of_a_wait_at_once():
     async def scenario():
-        store, wishes = Memory(), Wishes(POD)
+        store, interrupts = Memory(), Interrupts(POD)
         running = asyncio.create_task(
-            runner(plan(wait("ready", "slice")), store, Stub(), wishes=wishes).run()
+            runner(plan(wait("ready", "slice")), store, Stub(), interrupts=interrupts).run()
         )
         await until(lambda: states(store).get("ready") == "Running")
-        wishes.stop.tell(Report(Ending.STOPPED))
+        interrupts.stop.trigger(Report(Ending.STOPPED))
         return await asyncio.wait_for(running, 10)
 
     assert asyncio.run(scenario()).ending is Ending.STOPPED

@@ -1,9 +1,9 @@
-"""The signs of life of an engine: it renews the Lease that the operator made for its pod.
+"""An engine renews the Lease that the operator made for its pod, from the grant to the end.
 
-Run in `__main__` from the grant to the end, in the loop that runs the activities: a loop that hangs does not
-beat. `performer` waits for `recent` before it does anything outside, and ends a program without a limit of
-its own when contact is `lost`. The operator reads nothing of the Lease but that it changes; one that was
-deleted is made again by the operator, and renewed as soon as it is there.
+It does so in the loop that runs the activities: a loop that hangs renews nothing. Nothing is done outside
+unless the Lease was `renewed` lately, and a program without a limit of its own is ended when contact is
+`lost`. The operator reads nothing of the Lease but that it changes; one that was deleted is made again by the
+operator, and renewed as soon as it exists.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _LONGEST_SECONDS = 10.0
 _RENEWALS_IN_TIMEOUT = 6
 
 
-class Beats:
+class LeaseRenewer:
     """The Lease of one pod.
 
     `confirm` says whether this pod is still granted: asked after a silence that may have cost it its grant.
@@ -49,7 +49,7 @@ class Beats:
         self._acknowledged = asyncio.Event()
 
     async def run(self) -> None:
-        """Beat until cancelled."""
+        """Renew until cancelled."""
         backoff = Backoff(self._interval)
         while True:
             sent = self._clock.elapsed()
@@ -66,8 +66,8 @@ class Beats:
                 self._acknowledged.set()
             await asyncio.sleep(self._interval)
 
-    async def recent(self) -> None:
-        """Return once a beat was acknowledged that was sent within half the time-out."""
+    async def renewed(self) -> None:
+        """Return once a renewal was acknowledged that was sent within half the time-out."""
         while not self._is_recent():
             log.info("waiting until the Lease is renewed")
             self._acknowledged.clear()

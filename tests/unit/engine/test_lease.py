@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from tests.unit.engine.builders import POD, until
 
-from lcm_operator.engine import beats
-from lcm_operator.engine.beats import Beats
+from lcm_operator.engine import lease as lease_module
+from lcm_operator.engine.lease import LeaseRenewer
 from lcm_operator.kube import backoff
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.errors import NotFound, Refused, Unavailable
@@ -21,7 +21,7 @@ ANOTHER_S = Refused(422, "Invalid", "the test of /spec/holderIdentity failed")
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
     monkeypatch.setattr(backoff, "_FIRST_SECONDS", 0.0)
-    monkeypatch.setattr(beats, "_SHORTEST_SECONDS", 0.0)
+    monkeypatch.setattr(lease_module, "_SHORTEST_SECONDS", 0.0)
 
 
 @dataclass
@@ -65,13 +65,13 @@ async def granted():
     return True
 
 
-def beating(scenario, lease, *, timeout_seconds=0.06, confirm=granted, clock=NODE):
+def renewing(scenario, lease, *, timeout_seconds=0.06, confirm=granted, clock=NODE):
     async def play():
-        the_beats = Beats(lease, "example-1", POD, timeout_seconds, confirm, clock)
-        running = asyncio.create_task(the_beats.run())
+        renewer = LeaseRenewer(lease, "example-1", POD, timeout_seconds, confirm, clock)
+        running = asyncio.create_task(renewer.run())
         try:
             async with asyncio.timeout(10):
-                await scenario(the_beats)
+                await scenario(renewer)
         finally:
             running.cancel()
 
@@ -84,7 +84,7 @@ def test_a_beat_renews_the_lease_only_if_it_is_this_pods():
     async def scenario(_):
         await until(lambda: len(lease.patches) >= 3)
 
-    beating(scenario, lease)
+    renewing(scenario, lease)
     moments = [renew["value"] for _, renew in lease.patches]
     assert lease.patches[0] == [
         {"op": "test", "path": "/spec/holderIdentity", "value": POD},
@@ -104,7 +104,7 @@ def test_a_beat_renews_the_lease_only_if_it_is_this_pods():
 )
 def test_it_beats(monkeypatch, timeout, interval):
     monkeypatch.undo()
-    assert Beats(Lease(), "example-1", POD, timeout, granted, NodeClock())._interval == interval
+    assert LeaseRenewer(Lease(), "example-1", POD, timeout, granted, NodeClock())._interval == interval
 
 
 @pytest.mark.parametrize(
@@ -118,11 +118,11 @@ def test_it_beats(monkeypatch, timeout, interval):
 def test_nothing_may_be_done_before_the_first_beat_is_acknowledged_which_is_tried_until_it_is(trouble):
     lease, done = Lease(troubles=[trouble] * 5), []
 
-    async def scenario(the_beats):
-        await the_beats.recent()
+    async def scenario(renewer):
+        await renewer.renewed()
         done.append(len(lease.patches))
 
-    beating(scenario, lease)
+    renewing(scenario, lease)
     assert lease.troubles == []
     assert done == [1]
 
@@ -134,20 +134,20 @@ def test_without_a_beat_for_half_the_time_out_nothing_may_be_done_until_there_is
         asked.append(len(lease.patches))
         return True
 
-    async def scenario(the_beats):
-        await the_beats.recent()
+    async def scenario(renewer):
+        await renewer.renewed()
         lease.away = True
         time.now_seconds += 0.03
-        await asyncio.wait_for(the_beats.recent(), 1)
+        await asyncio.wait_for(renewer.renewed(), 1)
         time.now_seconds += 0.01
-        waiting = asyncio.create_task(the_beats.recent())
+        waiting = asyncio.create_task(renewer.renewed())
         for _ in range(20):
             await asyncio.sleep(0)
         assert not waiting.done()
         lease.away = False
         await waiting
 
-    beating(scenario, lease, confirm=confirm, clock=time)
+    renewing(scenario, lease, confirm=confirm, clock=time)
     assert len(asked) == 1
 
 
@@ -162,11 +162,11 @@ def test_a_beat_counts_from_when_it_was_sent(time):
 
     lease.json_patch = answered_late
 
-    async def scenario(the_beats):
-        await the_beats.recent()
+    async def scenario(renewer):
+        await renewer.renewed()
         assert len(lease.patches) == 2
 
-    beating(scenario, lease, clock=time)
+    renewing(scenario, lease, clock=time)
 
 
 def test_after_a_silence_nothing_may_be_done_if_the_grant_has_gone(time):
@@ -176,15 +176,15 @@ def test_after_a_silence_nothing_may_be_done_if_the_grant_has_gone(time):
         asked.append(True)
         return False
 
-    async def scenario(the_beats):
-        await the_beats.recent()
+    async def scenario(renewer):
+        await renewer.renewed()
         time.now_seconds += 60
-        waiting = asyncio.create_task(the_beats.recent())
+        waiting = asyncio.create_task(renewer.renewed())
         await until(lambda: len(asked) >= 3)
         assert not waiting.done()
         waiting.cancel()
 
-    beating(scenario, lease, confirm=confirm, clock=time)
+    renewing(scenario, lease, confirm=confirm, clock=time)
 
 
 def test_a_beat_that_hangs_is_given_up_and_sent_again():
@@ -199,50 +199,50 @@ def test_a_beat_that_hangs_is_given_up_and_sent_again():
 
     lease.json_patch = hangs_at_first
 
-    async def scenario(the_beats):
-        await the_beats.recent()
+    async def scenario(renewer):
+        await renewer.renewed()
 
-    beating(scenario, lease)
+    renewing(scenario, lease)
     assert len(calls) == 2
 
 
 def test_a_lease_that_was_deleted_is_renewed_again_once_it_is_there():
     lease, seen = Lease(), []
 
-    async def scenario(the_beats):
-        await the_beats.recent()
+    async def scenario(renewer):
+        await renewer.renewed()
         lease.troubles = [MISSING] * 5 + [ANOTHER_S] * 3
         await until(lambda: not lease.troubles)
         seen.append(len(lease.patches))
         await until(lambda: len(lease.patches) > seen[0])
 
-    beating(scenario, lease)
+    renewing(scenario, lease)
 
 
 def test_contact_is_lost_once_the_last_renewal_is_older_than_the_time_out(time):
     lease = Lease()
 
-    async def scenario(the_beats):
-        await the_beats.recent()
+    async def scenario(renewer):
+        await renewer.renewed()
         lease.away = True
-        lost = asyncio.create_task(the_beats.lost())
+        lost = asyncio.create_task(renewer.lost())
         time.now_seconds += 0.059
         await asyncio.sleep(0.01)
         assert not lost.done()
         time.now_seconds += 0.002
         await asyncio.wait_for(lost, 1)
 
-    beating(scenario, lease, clock=time)
+    renewing(scenario, lease, clock=time)
 
 
 def test_contact_that_is_kept_is_not_lost(time):
-    async def scenario(the_beats):
-        await the_beats.recent()
-        lost = asyncio.create_task(the_beats.lost())
+    async def scenario(renewer):
+        await renewer.renewed()
+        lost = asyncio.create_task(renewer.lost())
         for _ in range(5):
             time.now_seconds += 0.02
             await asyncio.sleep(0.04)
         assert not lost.done()
         lost.cancel()
 
-    beating(scenario, Lease(), clock=time)
+    renewing(scenario, Lease(), clock=time)

@@ -1,6 +1,6 @@
 """Saves checkpoints in the TrialEngine's status.
 
-Called by `steps` only. A save returns once the API server has acknowledged it, whatever it takes; it is
+A save returns once the API server has acknowledged it, whatever it takes; it is
 fenced by the resourceVersion that it was computed from, so a pod whose grant moved can't save, nor go on.
 It writes the engine's own fields and nothing else.
 """
@@ -10,10 +10,10 @@ from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import serialise, status_patch
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.grant import withdrawal
-from lcm_operator.engine.halt import Heeds
-from lcm_operator.engine.outcome import Ending, EngineEnded
+from lcm_operator.engine.inbox import accounted
+from lcm_operator.engine.interrupts import Observe
+from lcm_operator.engine.outcome import Ending, EngineEndedError
 from lcm_operator.engine.reading import read
-from lcm_operator.engine.signals import accounted
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import elapsed
@@ -24,24 +24,24 @@ log = logs.get(__name__)
 _REFUSED_SECONDS = 60.0
 
 
-class Store:
+class CheckpointStore:
     """The one writer of the engine's fields, beginning from the TrialEngine as granted.
 
-    `heed` is told of the TrialEngine as each write leaves it, before the save returns: so nothing begins
-    after a save that followed a stop.
+    `observe` is called with the TrialEngine as each write leaves it, before the save returns: so nothing
+    begins after a save that followed a stop.
     """
 
-    def __init__(self, client: Client, granted: TrialEngine, pod_uid: str, heed: Heeds) -> None:
+    def __init__(self, client: Client, granted: TrialEngine, pod_uid: str, observe: Observe) -> None:
         self._client = client
         self._base = granted
         self._pod_uid = pod_uid
-        self._heed = heed
+        self._observe = observe
 
     async def save(self, checkpoint: Checkpoint) -> Checkpoint:
         """Return `checkpoint` once it is stored, as it is then: with the signals accounted for.
 
         While the API server is away it tries again for ever. A write whose answer was lost is recognised by
-        its mark. Raises EngineEnded when the grant is withdrawn, or the API server goes on refusing.
+        its mark. Raises EngineEndedError when the grant is withdrawn, or the API server goes on refusing.
         """
         backoff = Backoff()
         refused_since: float | None = None
@@ -55,17 +55,17 @@ class Store:
             except Refused as error:
                 refused_since = refused_since or elapsed()
                 if elapsed() - refused_since >= _REFUSED_SECONDS:
-                    raise EngineEnded(
+                    raise EngineEndedError(
                         Ending.CHECKPOINT_REFUSED, f"the checkpoint was refused: {error}"
                     ) from error
                 await backoff.wait("saving the checkpoint", error)
             except NotFound as error:
-                raise EngineEnded(Ending.WITHDRAWN, "the TrialEngine is gone") from error
+                raise EngineEndedError(Ending.WITHDRAWN, "the TrialEngine is gone") from error
             else:
                 break
             if await self._stored_already(checkpoint):
                 break
-        self._heed(self._base)
+        self._observe(self._base)
         return Checkpoint.from_storage(
             self._base.status, (activity.name for activity in checkpoint.activities)
         )
@@ -86,14 +86,14 @@ class Store:
         known = self._base
         fresh = await self._read()
         if fresh.metadata.uid != known.metadata.uid:
-            raise EngineEnded(Ending.WITHDRAWN, "another TrialEngine has its name")
+            raise EngineEndedError(Ending.WITHDRAWN, "another TrialEngine has its name")
         if reason := withdrawal(fresh, self._pod_uid):
-            raise EngineEnded(Ending.WITHDRAWN, reason)
+            raise EngineEndedError(Ending.WITHDRAWN, reason)
         self._base = fresh
         if fresh.status.checkpoint == checkpoint.mark:
             return True
         if fresh.status.checkpoint != known.status.checkpoint:
-            raise EngineEnded(Ending.WITHDRAWN, "somebody else has written the checkpoint")
+            raise EngineEndedError(Ending.WITHDRAWN, "somebody else has written the checkpoint")
         return False
 
     async def _read(self) -> TrialEngine:
@@ -105,6 +105,6 @@ class Store:
             except (Unavailable, Refused) as error:
                 await backoff.wait("reading the TrialEngine", error)
             except NotFound as error:
-                raise EngineEnded(Ending.WITHDRAWN, "the TrialEngine is gone") from error
+                raise EngineEndedError(Ending.WITHDRAWN, "the TrialEngine is gone") from error
             else:
                 return read(raw)

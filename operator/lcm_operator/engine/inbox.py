@@ -1,8 +1,4 @@
-"""The activity `wait`, and what signals do to a checkpoint.
-
-`Inbox` is told of each version of the TrialEngine in `__main__`; `steps` waits on it. `accounted` is called
-by `store` with the very version that a checkpoint is written upon. What a wait counts: `plan.signals`.
-"""
+"""The activity `wait`, and what signals do to a checkpoint. What a wait counts: `plan.signals`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -32,12 +28,12 @@ class Inbox:
         self._look = look
         self._changed = asyncio.Event()
 
-    def heed(self, engine: TrialEngine) -> None:
-        """Take up what this version of the TrialEngine says."""
+    def observe(self, engine: TrialEngine) -> None:
+        """Take over the signals of this version of the TrialEngine."""
         self._signals = engine.status.signals
         self._changed.set()
 
-    async def hear(self, activity: Activity, checkpoint: Checkpoint) -> tuple[str, ...]:
+    async def receive(self, activity: Activity, checkpoint: Checkpoint) -> tuple[str, ...]:
         """Return the ids of the signals that a wait takes: the first that it counts, and all too early ones.
 
         They are read once more before it gives up. If the API server was away then, no signal could be
@@ -52,7 +48,7 @@ class Inbox:
                     return await self._taken(take)
             except TimeoutError:
                 engine, at_once = await self._look()
-                self.heed(engine)
+                self.observe(engine)
                 if taken := take(self._signals):
                     return taken
                 if at_once:

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 from tests.unit.engine.performing import RUN, UID, ask, perform, service
 
+from lcm_operator.engine.activities.http import idempotency_key
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
-from lcm_operator.engine.idempotency import idempotency_key
 
 KEY = str(uuid5(UUID(UID), f"ask/{RUN}"))
 

@@ -7,10 +7,10 @@ import pytest
 from tests.unit.engine.builders import NOW, POD, engine, nap
 
 from lcm_operator.api.storage import parse, serialise
-from lcm_operator.engine import store
+from lcm_operator.engine import checkpoint_store
 from lcm_operator.engine.checkpoint import Checkpoint
-from lcm_operator.engine.outcome import Ending, EngineEnded
-from lcm_operator.engine.store import Store
+from lcm_operator.engine.checkpoint_store import CheckpointStore
+from lcm_operator.engine.outcome import Ending, EngineEndedError
 from lcm_operator.kube import backoff
 from lcm_operator.kube.errors import Conflict, NotFound, Refused, Unavailable
 
@@ -71,17 +71,17 @@ class ApiServer:
 def save(server):
     """Save one checkpoint as an engine does that was granted when the server stood as it was made.
 
-    Return the versions of the TrialEngine that were heeded.
+    Return the versions of the TrialEngine that were observed.
     """
-    heeded = []
+    observed = []
 
     async def scenario():
         granted = parse(ApiServer().object(), type(engine()))
         checkpoint = Checkpoint.from_storage(granted.status, ["one", "two"]).began("one", NOW).stamped(NOW)
-        await Store(server, granted, POD, heeded.append).save(checkpoint)
+        await CheckpointStore(server, granted, POD, observed.append).save(checkpoint)
 
     asyncio.run(scenario())
-    return heeded
+    return observed
 
 
 def test_a_save_writes_the_engines_own_fields_with_the_version_they_were_computed_from():
@@ -202,7 +202,7 @@ def test_a_save_ends_the_engine_when(meanwhile, why):
     server = ApiServer()
     meanwhile(server)
 
-    with pytest.raises(EngineEnded, match=why) as ended:
+    with pytest.raises(EngineEndedError, match=why) as ended:
         save(server)
 
     assert ended.value.ending is Ending.WITHDRAWN
@@ -220,11 +220,11 @@ def test_a_deletion_does_not_keep_it_from_saving_what_is_over_but_is_told_of():
         return whole
 
     server.get = get
-    heeded = save(server)
+    observed = save(server)
 
     assert len(server.patches) == 2
-    assert all(version.metadata.deletion_timestamp is not None for version in heeded)
-    assert heeded
+    assert all(version.metadata.deletion_timestamp is not None for version in observed)
+    assert observed
 
 
 def test_a_refusal_that_passes_is_waited_for():
@@ -236,10 +236,10 @@ def test_a_refusal_that_passes_is_waited_for():
 
 
 def test_a_refusal_that_does_not_pass_ends_the_engine(monkeypatch):
-    monkeypatch.setattr(store, "_REFUSED_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint_store, "_REFUSED_SECONDS", 0.0)
     server = ApiServer(troubles=[Refused(422, "Invalid", "status.activities: Too many")])
 
-    with pytest.raises(EngineEnded, match="Too many") as ended:
+    with pytest.raises(EngineEndedError, match="Too many") as ended:
         save(server)
 
     assert ended.value.ending is Ending.CHECKPOINT_REFUSED

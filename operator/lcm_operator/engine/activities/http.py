@@ -5,13 +5,16 @@ they carry the same Idempotency-Key.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from uuid import UUID, uuid5
 
 import msgspec
 
 from lcm_operator.api.plan import Http, Until
-from lcm_operator.engine.activities.credentials import Credentials
-from lcm_operator.engine.activities.exchange import Came, Request, exchange
+from lcm_operator.engine.activities.exchange import Request, Response, exchange
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.outcome import excerpt
 from lcm_operator.engine.redactor import Redactor
@@ -19,6 +22,61 @@ from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.urls import render_url
 from lcm_operator.plan.validation import IDEMPOTENCY_HEADER
 from lcm_operator.plan.values import quoted
+
+_AUTHORIZATION = "Authorization"
+
+
+def idempotency_key(engine_uid: str, activity: str, run: int) -> str:
+    """Return the key by which a partner recognises a run of an activity: the same for each try of it."""
+    return str(uuid5(UUID(engine_uid), f"{activity}/{run}"))
+
+
+class Credentials:
+    """The header `Authorization`; `token` is the file of the pod's token for the REST sidecar, if it has one.
+
+    Of several credentials the first that is set counts: the header as the plan gives it, basic
+    authentication, the pod's token. What renders to nothing is not set: so one plan fits services that ask
+    for this or that.
+    """
+
+    def __init__(self, token: Path | None, redactor: Redactor) -> None:
+        self._token = token
+        self._redactor = redactor
+
+    def header(self, http: Http, scope: Scope, url: str, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return the header to add to `headers`, none if one is there or nothing is to be shown.
+
+        Raises ActivityFailedError, TemplateError.
+        """
+        if any(name.lower() == _AUTHORIZATION.lower() for name in headers):
+            return {}
+        shown = self._basic(http, scope, url) or (self._pod_token() if http.pod_token else "")
+        return {_AUTHORIZATION: shown} if shown else {}
+
+    def _basic(self, http: Http, scope: Scope, url: str) -> str:
+        parts = urlsplit(url)
+        username, password = unquote(parts.username or ""), unquote(parts.password or "")
+        if http.basic_auth is not None:
+            given = scope.text(http.basic_auth.username), scope.text(http.basic_auth.password)
+            username, password = given if any(given) else (username, password)
+        if not username and not password:
+            return ""
+        if ":" in username:
+            raise ActivityFailedError("basicAuth: a username can't hold a colon")
+        encoded = b64encode(f"{username}:{password}".encode()).decode()
+        self._redactor.add(encoded)
+        return f"Basic {encoded}"
+
+    def _pod_token(self) -> str:
+        """Return the token of this moment: the node renews it."""
+        try:
+            token = self._token.read_text().strip() if self._token else ""
+        except OSError as error:
+            raise ActivityFailedError(f"podToken: the token can't be read: {error}") from error
+        if not token:
+            raise ActivityFailedError("podToken: this pod has no token for the REST sidecar")
+        self._redactor.add(token)
+        return f"Bearer {token}"
 
 
 class HttpRequests:
@@ -69,28 +127,28 @@ class HttpRequests:
         credentials = self._credentials.header(http, scope, request.url, request.headers)
         try:
             async with asyncio.timeout(http.timeout_seconds):
-                came = await exchange(request, credentials)
+                response = await exchange(request, credentials)
         except TimeoutError as error:
             raise ActivityFailedError(f"{request}: no answer within {http.timeout_seconds:g} s") from error
         wanted = http.expect.status
-        if not (came.status in wanted or (not wanted and 200 <= came.status < 300)):  # noqa: PLR2004 - 2xx
+        if not (response.status in wanted or (not wanted and 200 <= response.status < 300)):  # noqa: PLR2004 - 2xx
             expected = " or ".join(str(number) for number in wanted) or "2xx"
             raise ActivityFailedError(
-                f"{request}: expected status {expected}, got {came.status}{self._words(http, came)}"
+                f"{request}: expected status {expected}, got {response.status}{self._words(http, response)}"
             )
-        seen = scope.with_(response=came.variables())
+        seen = scope.with_(response=response.variables())
         condition = http.expect.condition
         if condition is not None and not seen.condition(condition):
             raise ActivityFailedError(
-                f"{request}: expected {quoted(condition)}, it does not hold{self._words(http, came)}"
+                f"{request}: expected {quoted(condition)}, it does not hold{self._words(http, response)}"
             )
         return seen
 
-    def _words(self, http: Http, came: Came) -> str:
+    def _words(self, http: Http, response: Response) -> str:
         """Return the begin of the reply for a message, unless what is secret may stand in it."""
         if http.secret_capture:
             return ""
-        words = excerpt(self._redactor.text(came.text))
+        words = excerpt(self._redactor.text(response.text))
         return f": {words}" if words else ""
 
 

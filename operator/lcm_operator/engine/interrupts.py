@@ -1,0 +1,70 @@
+"""What interrupts an engine: SIGTERM, or what its TrialEngine says."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.engine.grant import must_finish, stop_reason, withdrawal
+from lcm_operator.engine.outcome import Ending, Report
+
+T = TypeVar("T")
+Observe = Callable[[TrialEngine], None]
+
+
+class Interrupt:
+    """Triggered once, from outside the runner; the runner leaves what it waits for. `report` says why."""
+
+    def __init__(self) -> None:
+        self._triggered = asyncio.Event()
+        self._inner: list[Interrupt] = []
+        self.report: Report | None = None
+
+    def inner(self) -> "Interrupt":
+        """Return an interrupt that is triggered with this one, and may be before it."""
+        interrupt = Interrupt()
+        self._inner.append(interrupt)
+        return interrupt
+
+    def trigger(self, report: Report) -> None:
+        """Interrupt; the first report counts."""
+        self.report = self.report or report
+        self._triggered.set()
+        for inner in self._inner:
+            inner.trigger(report)
+
+    async def race(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Return the result of `work`; once interrupted cancel it, let it clean up, and return None."""
+        task = asyncio.ensure_future(work)
+        triggered = asyncio.ensure_future(self._triggered.wait())
+        try:
+            await asyncio.wait([task, triggered], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            triggered.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+        return None if task.cancelled() else task.result()
+
+
+class Interrupts:
+    """The interrupts of an engine that was granted.
+
+    `end`: begin nothing more, save what is over, exit. `stop`: leave the plan, go to `finally`. `finish`:
+    leave what runs, go to `finishAt`. The first triggers the second, the second the third.
+    """
+
+    def __init__(self, pod_uid: str) -> None:
+        self._pod_uid = pod_uid
+        self.end = Interrupt()
+        self.stop = self.end.inner()
+        self.finish = self.stop.inner()
+
+    def observe(self, engine: TrialEngine) -> None:
+        """Trigger what this version of the TrialEngine calls for."""
+        if reason := withdrawal(engine, self._pod_uid):
+            self.end.trigger(Report(Ending.WITHDRAWN, reason))
+        elif reason := stop_reason(engine):
+            self.stop.trigger(Report(Ending.STOPPED, reason))
+        elif must_finish(engine):
+            self.finish.trigger(Report(Ending.FINISHED, "the signal finish was received"))
