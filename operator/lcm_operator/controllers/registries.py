@@ -31,7 +31,7 @@ from lcm_operator.domain.importing import importer, removal
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, NotFound
 from lcm_operator.kube.resources import TRIAL_REGISTRIES
-from lcm_operator.registry.asking import Bounds, Slots
+from lcm_operator.registry.request_queue import Bounds, RequestQueue
 
 _LISTS = Bounds(unproven=62, proven=66, wanted=70, total=72)
 """Each holds 8 MiB at most while it is read, 576 MiB in all: with the operator's own that is below 1 GiB."""
@@ -75,7 +75,9 @@ class Registries:
         self._may_act = may_act
         self._elapsed, self._now = reconciler.clock.elapsed, reconciler.clock.now
         status = RegistryStatus(client, reconciler.tell, reconciler.clock.now)
-        self._access = Access(client, reconciler, status, may_act, Slots(_LISTS), Slots(_LOOK_UPS))
+        self._access = Access(
+            client, reconciler, status, may_act, RequestQueue(_LISTS), RequestQueue(_LOOK_UPS)
+        )
         self._imports = ImportMemory(client)
         self._courses: dict[str, _Course] = {}
         self._known: dict[str, Place] = {}

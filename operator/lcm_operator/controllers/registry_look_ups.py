@@ -1,6 +1,6 @@
 """Trials that a registry's list lacks, asked for one by one: in turn, so that each has its turn.
 
-Runs beside the pulls, with slots of its own: a registry whose single trials hang still has its list read in
+Runs beside the pulls, with a queue of its own: a registry whose single trials hang still has its list read in
 time. Each answer applies at once.
 """
 

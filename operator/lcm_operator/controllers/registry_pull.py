@@ -4,7 +4,7 @@
       └── failed ──> status says why; the times known so far stay
 
 The list's changes apply at once; trials that it lacks are asked for singly afterwards (`registry_look_ups`).
-Decisions are `domain.importing`'s; the requests go through `registry.asking`.
+Decisions are `domain.importing`'s; the requests go through `registry.request_queue`.
 """
 
 from collections.abc import Callable
@@ -24,11 +24,11 @@ from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, NotFound
 from lcm_operator.kube.resources import SECRETS
-from lcm_operator.registry.asking import Slots
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import connection_of
 from lcm_operator.registry.errors import BadConnection, BadStatus, RegistryError
 from lcm_operator.registry.listing import Listing, Selection
+from lcm_operator.registry.request_queue import RequestQueue
 
 _BATCH = 50
 _MOST_IN_VAIN = 4
@@ -48,8 +48,8 @@ class Access:
     reconciler: Reconciler
     status: RegistryStatus
     may_act: Callable[[], bool]
-    lists: Slots
-    look_ups: Slots
+    lists: RequestQueue
+    look_ups: RequestQueue
 
 
 class Pull:

@@ -12,13 +12,13 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import requests
 import urllib3
 from requests.auth import HTTPBasicAuth
 
+from lcm_operator.registry.connection import Connection
 from lcm_operator.registry.errors import BadConnection, BadReply, BadStatus, RegistryError, Unreachable
 from lcm_operator.registry.listing import Listing, ListReader, Selection
 from lcm_operator.registry.replies import Entry, parse_trial
@@ -37,20 +37,6 @@ _READING = threading.Lock()
 """Lists are read one at a time, and half of the time none: the loop waits whenever one is being read."""
 _LONGEST_REST_SECONDS = 0.05
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Connection:
-    """Where the registry is, who we are there, and whom we trust: PEM certificates, None for the system's."""
-
-    url: str
-    user: str | None = None
-    password: str = ""
-    authorities: str | None = None
-
-    def __repr__(self) -> str:
-        """Return it without the password."""
-        return f"Connection({self.url!r}, user={self.user!r})"
 
 
 class RegistryClient:

@@ -6,17 +6,31 @@ and port of the url. Otherwise whoever may write a TrialRegistry could have any 
 
 import base64
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from lcm_operator.api import names
 from lcm_operator.api.bounds import unread_because
 from lcm_operator.api.registry import TrialRegistry
-from lcm_operator.registry.client import Connection
 from lcm_operator.registry.errors import BadConnection
 
 _PORTS = {"http": 80, "https": 443}
 _API_KEY_USER = "apikey"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where the registry is, who we are there, and whom we trust: PEM certificates, None for the system's."""
+
+    url: str
+    user: str | None = None
+    password: str = ""
+    authorities: str | None = None
+
+    def __repr__(self) -> str:
+        """Return it without the password."""
+        return f"Connection({self.url!r}, user={self.user!r})"
 
 
 def connection_of(registry: TrialRegistry, secret: Mapping[str, Any] | None) -> Connection:

@@ -13,12 +13,12 @@ from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import Conflict, NotFound
 from lcm_operator.kube.resources import SECRETS, TRIAL_REGISTRIES
 from lcm_operator.kube.update import update
-from lcm_operator.registry.asking import in_thread
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import connection_of
 from lcm_operator.registry.errors import BadConnection, BadReply
 from lcm_operator.registry.listing import Listing, Selection
 from lcm_operator.registry.replies import Entry
+from lcm_operator.registry.request_queue import in_thread
 from lcm_operator.rest.refused import Refused
 from lcm_operator.rest.view import View
 

@@ -15,7 +15,8 @@ from aiohttp.test_utils import TestServer
 from tests.unit.dummies.processes import begun
 
 from dummies.registry.dummy import application
-from lcm_operator.registry.client import Connection, RegistryClient
+from lcm_operator.registry.client import RegistryClient
+from lcm_operator.registry.connection import Connection
 from lcm_operator.registry.errors import BadReply, BadStatus, RegistryError, Unreachable
 
 NINE = "2031-01-01T09:00:00Z"

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 import pytest
 import trustme
 
-from lcm_operator.registry.client import Connection, RegistryClient
+from lcm_operator.registry.client import RegistryClient
+from lcm_operator.registry.connection import Connection
 from lcm_operator.registry.errors import BadConnection, BadReply, BadStatus, RegistryError, Unreachable
 
 NINE = datetime(2031, 1, 1, 9, tzinfo=UTC)

@@ -8,8 +8,7 @@ import pytest
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.registry import RegistryAuth, TrialRegistry, TrialRegistrySpec
 from lcm_operator.api.trial import NameRef
-from lcm_operator.registry.client import Connection
-from lcm_operator.registry.connection import connection_of
+from lcm_operator.registry.connection import Connection, connection_of
 from lcm_operator.registry.errors import BadConnection
 
 URL = "https://registry.example"

@@ -1,7 +1,7 @@
 """Requests to registries from an event loop: each in a thread of its own, so many at a time and no more.
 
-A registry has one request at a time. One that hangs holds its own thread, nothing else: there are slots kept
-for those that answered last time, others for those that a trial waits for, and no namespace takes all of any
+A registry has one request at a time. One that hangs holds its own thread, nothing else: there is room kept
+for those that answered last time, and for those that a trial waits for, and no namespace takes all of any
 kind. Threads are daemons: one that hangs in the system's resolver, which nobody can end, keeps no process
 from ending.
 """
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from lcm_operator.registry.errors import Unreachable
 
-Place = tuple[str, str]
+RegistryKey = tuple[str, str]
 """Namespace and name of a TrialRegistry."""
 _WANTED = 2
 T = TypeVar("T")
@@ -43,9 +43,9 @@ class Bounds:
 
 @dataclass
 class _Turn:
-    """A request that waits for a slot."""
+    """A request that waits for its turn."""
 
-    place: Place
+    registry: RegistryKey
     proven: bool
     wanted: bool
     come: asyncio.Future[None]
@@ -59,18 +59,18 @@ def _nobody_minds(_: int = 0) -> None:
     """Tell nobody."""
 
 
-class Slots:
+class RequestQueue:
     """A bounded number of requests in flight.
 
     Those that a trial waits for come first, then namespaces take turns: whichever has the fewest in flight.
-    No namespace takes more than three quarters of what the others leave free, so that another finds a slot.
+    No namespace takes more than three quarters of what the others leave free, so that another finds room.
     """
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._waiting: dict[tuple[str, int], dict[Place, _Turn]] = {}
+        self._waiting: dict[tuple[str, int], dict[RegistryKey, _Turn]] = {}
         """By namespace and level, none of them empty."""
-        self._in_flight: dict[Place, int] = {}
+        self._in_flight: dict[RegistryKey, int] = {}
         """The level of each."""
         self._counts: dict[str, list[int]] = {}
         """How many of each level are in flight, by namespace."""
@@ -78,12 +78,12 @@ class Slots:
         self._served: dict[str, int] = {}
         """When namespaces had their last turn."""
         self._turns = 0
-        self._asked: set[Place] = set()
+        self._asked: set[RegistryKey] = set()
         self._ending: set[asyncio.Task[None]] = set()
 
     async def ask(
         self,
-        place: Place,
+        registry: RegistryKey,
         request: Callable[[], T],
         *,
         proven: bool,
@@ -94,12 +94,12 @@ class Slots:
         """Make the request in a thread. Raises what it raises, and Unreachable if it hangs.
 
         `proven`: the registry has answered the last one. `wanted`: a trial waits for it. `queued` is told,
-        if there is no slot, how many requests are in flight; `sent` is called when the request goes out.
+        if there is no room, how many requests are in flight; `sent` is called when the request goes out.
         """
-        if place in self._asked:
-            raise Unreachable(place[1], "an earlier request still hangs")
-        self._asked.add(place)
-        turn = _Turn(place, proven, wanted, asyncio.get_running_loop().create_future())
+        if registry in self._asked:
+            raise Unreachable(registry[1], "an earlier request still hangs")
+        self._asked.add(registry)
+        turn = _Turn(registry, proven, wanted, asyncio.get_running_loop().create_future())
         self._enter(turn)
         self._serve()
         try:
@@ -110,22 +110,22 @@ class Slots:
             answer = in_thread(request)
         except BaseException:
             self._leave(turn)
-            self._end(place)
+            self._end(registry)
             raise
-        ending = asyncio.create_task(self._free(place, answer))
+        ending = asyncio.create_task(self._free(registry, answer))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         done, _ = await asyncio.wait({answer}, timeout=self._bounds.longest_seconds)
         if not done:
-            raise Unreachable(place[1], f"the request hangs for {self._bounds.longest_seconds:g} s")
+            raise Unreachable(registry[1], f"the request hangs for {self._bounds.longest_seconds:g} s")
         await ending
         return answer.result()
 
-    def hurry(self, place: Place) -> None:
-        """Serve a registry first whose request waits for a slot: a trial waits for it."""
+    def hurry(self, registry: RegistryKey) -> None:
+        """Serve a registry first whose request waits for its turn: a trial waits for it."""
         for group in self._waiting.values():
-            if place in group:
-                turn = group[place]
+            if registry in group:
+                turn = group[registry]
                 self._leave(turn)
                 turn.wanted = True
                 self._enter(turn)
@@ -133,27 +133,27 @@ class Slots:
                 return
 
     def _enter(self, turn: _Turn) -> None:
-        self._waiting.setdefault((turn.place[0], turn.level), {})[turn.place] = turn
+        self._waiting.setdefault((turn.registry[0], turn.level), {})[turn.registry] = turn
 
     def _leave(self, turn: _Turn) -> None:
-        key = (turn.place[0], turn.level)
+        key = (turn.registry[0], turn.level)
         group = self._waiting.get(key, {})
-        group.pop(turn.place, None)
+        group.pop(turn.registry, None)
         if not group:
             self._waiting.pop(key, None)
 
     def _serve(self) -> None:
-        """Give slots to those that wait, as long as there are any that they may have."""
+        """Let those go that wait, as long as there is room for any."""
         while found := [key for key in self._waiting if self._has_room(*key)]:
             namespace, level = min(found, key=self._rank)
             turn = next(iter(self._waiting[namespace, level].values()))
             self._leave(turn)
-            self._in_flight[turn.place] = level
+            self._in_flight[turn.registry] = level
             self._all[level] += 1
             self._counts.setdefault(namespace, [0] * len(self._all))[level] += 1
             self._turns += 1
             self._served[namespace] = self._turns
-            if not turn.come.done():  # whoever gave up gives the slot back
+            if not turn.come.done():  # whoever gave up gives the room back
                 turn.come.set_result(None)
 
     def _rank(self, key: tuple[str, int]) -> tuple[bool, int, int, int]:
@@ -169,23 +169,23 @@ class Slots:
                 return False
         return True
 
-    def _end(self, place: Place) -> None:
-        level = self._in_flight.pop(place, None)
+    def _end(self, registry: RegistryKey) -> None:
+        level = self._in_flight.pop(registry, None)
         if level is not None:
             self._all[level] -= 1
-            self._counts[place[0]][level] -= 1
-        self._asked.discard(place)
-        if not any(self._counts.get(place[0], ())):
-            self._counts.pop(place[0], None)
-            if not any((place[0], each) in self._waiting for each in range(len(self._all))):
-                self._served.pop(place[0], None)
+            self._counts[registry[0]][level] -= 1
+        self._asked.discard(registry)
+        if not any(self._counts.get(registry[0], ())):
+            self._counts.pop(registry[0], None)
+            if not any((registry[0], each) in self._waiting for each in range(len(self._all))):
+                self._served.pop(registry[0], None)
         self._serve()
 
-    async def _free(self, place: Place, answer: asyncio.Future[T]) -> None:
-        """Give the slot back when the thread has ended, not before."""
+    async def _free(self, registry: RegistryKey, answer: asyncio.Future[T]) -> None:
+        """Give the room back when the thread has ended, not before."""
         await asyncio.wait({answer})
         answer.exception()  # whoever asked may have given up
-        self._end(place)
+        self._end(registry)
 
 
 def in_thread(work: Callable[[], T]) -> asyncio.Future[T]:

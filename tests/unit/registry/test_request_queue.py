@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from lcm_operator.registry.asking import Bounds, Slots
 from lcm_operator.registry.errors import RegistryError, Unreachable
+from lcm_operator.registry.request_queue import Bounds, RequestQueue
 
 BOUNDS = Bounds(unproven=4, proven=5, wanted=6, total=7)
 
@@ -33,18 +33,18 @@ def hanging() -> Iterator[Hanging]:
 
 
 async def begin(
-    slots: Slots, hanging: Hanging, namespace: str, count: int, *, wanted: bool = False
+    queue: RequestQueue, hanging: Hanging, namespace: str, count: int, *, wanted: bool = False
 ) -> list[asyncio.Task[None]]:
     asking = [
-        asyncio.create_task(slots.ask((namespace, f"bad-{number}"), hanging, proven=False, wanted=wanted))
+        asyncio.create_task(queue.ask((namespace, f"bad-{number}"), hanging, proven=False, wanted=wanted))
         for number in range(count)
     ]
     await asyncio.sleep(0.05)
     return asking
 
 
-def answers(slots: Slots, namespace: str, *, proven: bool) -> Callable[[], object]:
-    return lambda: asyncio.wait_for(slots.ask((namespace, "good"), lambda: "list", proven=proven), 0.2)
+def answers(queue: RequestQueue, namespace: str, *, proven: bool) -> Callable[[], object]:
+    return lambda: asyncio.wait_for(queue.ask((namespace, "good"), lambda: "list", proven=proven), 0.2)
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,11 @@ def test_registries_that_hang_leave_a_slot_for(
     hanging: Hanging, namespace: str, proven: bool, answered: bool
 ):
     async def scenario() -> bool:
-        slots = Slots(BOUNDS)
-        await begin(slots, hanging, "bad", 10)
+        queue = RequestQueue(BOUNDS)
+        await begin(queue, hanging, "bad", 10)
         assert hanging.begun == 3
         try:
-            return await answers(slots, namespace, proven=proven)() == "list"
+            return await answers(queue, namespace, proven=proven)() == "list"
         except TimeoutError:
             return False
         finally:
@@ -75,8 +75,8 @@ def test_registries_that_hang_leave_a_slot_for(
 
 def test_whoever_waits_gets_the_slot_that_is_given_back(hanging: Hanging):
     async def scenario() -> int:
-        slots = Slots(BOUNDS)
-        asking = await begin(slots, hanging, "bad", 10)
+        queue = RequestQueue(BOUNDS)
+        asking = await begin(queue, hanging, "bad", 10)
         hanging.over.set()
         await asyncio.gather(*asking)
         return hanging.begun
@@ -86,15 +86,15 @@ def test_whoever_waits_gets_the_slot_that_is_given_back(hanging: Hanging):
 
 def test_a_request_that_hangs_beyond_its_time_is_reported_and_not_repeated(hanging: Hanging):
     async def scenario() -> None:
-        slots = Slots(Bounds(5, 5, 5, 5, longest_seconds=0.05))
+        queue = RequestQueue(Bounds(5, 5, 5, 5, longest_seconds=0.05))
         for why in ("hangs for 0.05 s", "an earlier request still hangs"):
             with pytest.raises(Unreachable, match=why):
-                await slots.ask(("lab", "bad"), hanging, proven=True)
-        assert await slots.ask(("lab", "good"), lambda: 1, proven=True) == 1
+                await queue.ask(("lab", "bad"), hanging, proven=True)
+        assert await queue.ask(("lab", "good"), lambda: 1, proven=True) == 1
         hanging.over.set()
         while True:
             with suppress(Unreachable):
-                assert await slots.ask(("lab", "bad"), lambda: 2, proven=True) == 2
+                assert await queue.ask(("lab", "bad"), lambda: 2, proven=True) == 2
                 return
             await asyncio.sleep(0.01)
 
@@ -107,21 +107,21 @@ def test_what_a_request_raises_is_raised():
 
     async def scenario() -> None:
         with pytest.raises(RegistryError, match="no"):
-            await Slots(BOUNDS).ask(("lab", "bad"), fails, proven=True)
+            await RequestQueue(BOUNDS).ask(("lab", "bad"), fails, proven=True)
 
     asyncio.run(scenario())
 
 
 def test_whoever_gives_up_waiting_leaves_no_slot_taken(hanging: Hanging):
     async def scenario() -> object:
-        slots = Slots(BOUNDS)
-        asking = await begin(slots, hanging, "bad", 5)
+        queue = RequestQueue(BOUNDS)
+        asking = await begin(queue, hanging, "bad", 5)
         for task in asking:
             task.cancel()
         hanging.over.set()
         await asyncio.gather(*asking, return_exceptions=True)
         await asyncio.sleep(0.1)
-        return await answers(slots, "bad", proven=False)()
+        return await answers(queue, "bad", proven=False)()
 
     assert asyncio.run(scenario()) == "list"
 
@@ -129,10 +129,10 @@ def test_whoever_gives_up_waiting_leaves_no_slot_taken(hanging: Hanging):
 @pytest.mark.parametrize("proven", [False, True])
 def test_one_that_a_trial_waits_for_is_asked_though_others_hang(hanging: Hanging, proven: bool):
     async def scenario() -> str:
-        slots = Slots(BOUNDS)
+        queue = RequestQueue(BOUNDS)
         for namespace in ("a", "b", "c", "d"):
-            await begin(slots, hanging, namespace, 10)
-        asked = slots.ask(("good", "good"), lambda: "list", proven=proven, wanted=True)
+            await begin(queue, hanging, namespace, 10)
+        asked = queue.ask(("good", "good"), lambda: "list", proven=proven, wanted=True)
         return await asyncio.wait_for(asked, 1)
 
     assert asyncio.run(scenario()) == "list"
@@ -140,11 +140,11 @@ def test_one_that_a_trial_waits_for_is_asked_though_others_hang(hanging: Hanging
 
 def test_one_in_the_queue_is_asked_at_once_when_a_trial_waits_for_it(hanging: Hanging):
     async def scenario() -> tuple[str, list[int]]:
-        slots, queued = Slots(BOUNDS), list[int]()
+        queue, queued = RequestQueue(BOUNDS), list[int]()
         for namespace in ("a", "b", "c", "d"):
-            await begin(slots, hanging, namespace, 10)
+            await begin(queue, hanging, namespace, 10)
         sent: list[str] = []
-        request = slots.ask(
+        request = queue.ask(
             ("good", "good"),
             lambda: "list",
             proven=False,
@@ -154,7 +154,7 @@ def test_one_in_the_queue_is_asked_at_once_when_a_trial_waits_for_it(hanging: Ha
         asking = asyncio.create_task(request)
         await asyncio.sleep(0.05)
         assert sent == []
-        slots.hurry(("good", "good"))
+        queue.hurry(("good", "good"))
         answer = await asyncio.wait_for(asking, 1)
         assert sent == ["sent"]
         return answer, queued
@@ -164,10 +164,10 @@ def test_one_in_the_queue_is_asked_at_once_when_a_trial_waits_for_it(hanging: Ha
 
 def test_hanging_ones_that_trials_wait_for_leave_room_for_others(hanging: Hanging):
     async def scenario() -> str:
-        slots = Slots(BOUNDS)
+        queue = RequestQueue(BOUNDS)
         for namespace in ("a", "b"):
-            await begin(slots, hanging, namespace, 20, wanted=True)
-        asked = slots.ask(("good", "good"), lambda: "list", proven=True, wanted=True)
+            await begin(queue, hanging, namespace, 20, wanted=True)
+        asked = queue.ask(("good", "good"), lambda: "list", proven=True, wanted=True)
         return await asyncio.wait_for(asked, 1)
 
     assert asyncio.run(scenario()) == "list"
@@ -177,13 +177,13 @@ def test_namespaces_take_turns_however_many_registries_each_has():
     order: list[str] = []
 
     async def scenario() -> None:
-        slots = Slots(Bounds(1, 1, 1, 1))
+        queue = RequestQueue(Bounds(1, 1, 1, 1))
         asked = [("many", f"r{number}") for number in range(20)] + [("few", "r0"), ("few", "r1")]
 
         def request(place: tuple[str, str]) -> Callable[[], None]:
             return lambda: order.append(place[0])
 
-        await asyncio.gather(*(slots.ask(place, request(place), proven=False) for place in asked))
+        await asyncio.gather(*(queue.ask(place, request(place), proven=False) for place in asked))
 
     asyncio.run(scenario())
 
