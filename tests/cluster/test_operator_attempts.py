@@ -1,5 +1,6 @@
 """When the next attempt begins: pods and Leases that are removed, with real engines on the local node."""
 
+import json
 import os
 import signal
 import time
@@ -181,6 +182,60 @@ def test_a_lease_that_is_deleted_is_made_again_and_renewed(stage: Stage):
     stage.wait(renewed_again)
     stage.until_condition(trial, "Succeeded", "True", "Completed")
     assert len(attempts(stage)) == 1
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        pytest.param(False, id="made again by the operator"),
+        pytest.param(True, id="made again from a copy"),
+    ],
+)
+def test_dead_engine_fails_though_its_lease_is_deleted_for_ever(stage: Stage, again):
+    engine = {"heartbeatTimeoutSeconds": 10}
+    trial = stage.trial("example", start=in_seconds(1), activities=[nap("long", 600)], engine=engine)
+    stage.wait(lambda: state_of(stage, "long") == "Running")
+    place = f"--namespace={stage.namespace}"
+    stage.wait(lambda: "renewTime" in stage.cluster.kubectl.get("lease", "example-1", place)["spec"])
+    [pod] = stage.pods()
+    os.kill(process_of(pod), signal.SIGSTOP)
+    copy = stage.cluster.kubectl.get("lease", "example-1", place)
+    copy["metadata"] = {
+        key: copy["metadata"][key] for key in ("name", "namespace", "labels", "ownerReferences")
+    }
+    deleted = 0
+
+    def is_given_up() -> bool:
+        nonlocal deleted
+        if condition(stage.trials()[0], "Succeeded") == ("False", "EngineSilent"):
+            return True
+        stage.cluster.kubectl("delete", "lease", "example-1", place, "--ignore-not-found")
+        deleted += 1
+        if again:
+            stage.cluster.kubectl("create", "--filename=-", stdin=json.dumps(copy), check=False)
+        time.sleep(1)
+        return False
+
+    assert wait_until(is_given_up, seconds=90)
+    assert deleted > 3, "the Lease was hardly ever deleted: this proves nothing"
+    stage.annotate(trial, restore="r-1")
+    stage.until(trial, lambda status: status.get("lastHandledRestore", {}).get("result") == "Done")
+
+
+def test_engine_that_renews_lives_on_though_its_lease_is_deleted(stage: Stage):
+    engine = {"heartbeatTimeoutSeconds": 30}
+    stage.trial("example", start=in_seconds(1), activities=[nap("long", 50)], engine=engine)
+    stage.wait(lambda: state_of(stage, "long") == "Running")
+    place = f"--namespace={stage.namespace}"
+
+    def is_over() -> bool:
+        stage.cluster.kubectl("delete", "lease", "example-1", place, "--ignore-not-found")
+        time.sleep(3)
+        return condition(stage.trials()[0], "Succeeded")[0] != "Unknown"
+
+    assert wait_until(is_over, seconds=150)
+    assert condition(stage.trials()[0], "Succeeded") == ("True", "Completed")
+    assert [each["reason"] for each in attempts(stage)] == ["Start"]
 
 
 @pytest.mark.parametrize(

@@ -223,7 +223,7 @@ class Apply:
             ):
                 await self._delete(LEASES, namespace, name, found.uid)
                 raise Conflict(409, "LeaseOfAnotherPod", f"Lease {name} was of another pod") from None
-        self._store.slot(key).beat = None
+        self._store.slot(key).note_lease_made(manifest["spec"]["holderIdentity"])
 
     async def _delete_pod(self, key: Key, namespace: str, name: str, uid: str) -> None:
         """Delete a pod. One that no node had is removed at once, and the answer shows that it never ran."""

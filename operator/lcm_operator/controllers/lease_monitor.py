@@ -8,14 +8,22 @@ the leader. What two reads show alike was not renewed in between. How much of th
   up: the API server may not have taken renewals either, and a healthy engine comes back within such a period.
 
 So an outage fails nobody, and lists that are slow, or fail every second time, delay a verdict but never
-prevent it. A Lease that is missing, or that its pod can't renew, is silent from when it was seen to be so.
+prevent it. Two times are kept, as somebody may delete Leases again and again:
+
+- `unheard`: since the last renewal by the engine itself that was seen. A Lease that is deleted and made again
+  is no sign of life, so a dead engine is given up whatever is done to its Lease.
+- `silent`: over this time nothing can have been renewed unseen. It begins anew when a Lease is missing, can't
+  be renewed by its pod or was made again: the one before may have been renewed after it was last read.
+
+While Leases disappear they are read more often, so that a healthy engine's renewals are seen between two
+deletions and its Lease is soon made again.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from lcm_operator import logs
 from lcm_operator.api import names
@@ -34,13 +42,24 @@ from lcm_operator.kube.resources import LEASES
 
 _EVERY_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 3 * _EVERY_SECONDS
+_IN_TROUBLE_EVERY_SECONDS = 0.5
+_TROUBLE_SECONDS = 30.0
+_SHARE_OF_READS = 3
 _RENEWALS_IN_TIMEOUT = 6
 _COMPLAIN_AGAIN_SECONDS = 30.0
 Granted = tuple[Key, TrialEngine, PodRef]
-Renewal = tuple[str, str | None]
-"""UID of a Lease and its renewTime; a missing one has neither."""
-_MISSING: Renewal = ("", None)
 log = logs.get(__name__)
+
+
+class Renewal(NamedTuple):
+    """UID of a Lease, its renewTime, and whether that was written by the engine; a missing one has none."""
+
+    uid: str = ""
+    time: str | None = None
+    by_engine: bool = False
+
+
+_MISSING = Renewal()
 
 
 @dataclass(frozen=True)
@@ -66,6 +85,8 @@ class LeaseMonitor:
         self._look = look
         self._clock = clock
         self._renewals: dict[str, Renewal] = {}
+        self._last_heard: dict[str, str | None] = {}
+        self._trouble_until = 0.0
         self._last: Reading | None = None
         self._failing_since: float | None = None
         self._complained = 0.0
@@ -74,9 +95,17 @@ class LeaseMonitor:
         """Read until cancelled, beginning anew: what an earlier term has seen says nothing."""
         self._last, self._failing_since = None, None
         self._renewals.clear()
+        self._last_heard.clear()
         while True:
+            began = self._clock.elapsed()
             await self.read()
-            await asyncio.sleep(_EVERY_SECONDS)
+            await asyncio.sleep(self._pause(self._clock.elapsed() - began))
+
+    def _pause(self, took: float) -> float:
+        """Return the pause until the next read, by how long the last one took."""
+        if self._clock.elapsed() >= self._trouble_until:
+            return _EVERY_SECONDS
+        return min(max(_IN_TROUBLE_EVERY_SECONDS, _SHARE_OF_READS * took), _EVERY_SECONDS)
 
     def failing_seconds(self) -> float:
         """Return for how long the Leases can't be read; 0 if they can."""
@@ -127,11 +156,15 @@ class LeaseMonitor:
     ) -> None:
         found = {_place(lease): lease for lease in leases if isinstance(lease, dict)}
         renewals: dict[str, Renewal] = {}
+        heard: dict[str, str | None] = {}
         for key, engine, pod in granted:
             renewal = _renewal(found.get((key.namespace, pod.name)), key, pod.uid)
             renewals[pod.uid] = renewal
+            heard[pod.uid] = renewal.time if renewal.by_engine else self._last_heard.get(pod.uid)
+            if pod.uid in self._renewals and self._renewals[pod.uid].uid != renewal.uid:
+                self._trouble_until = reading.ended + _TROUBLE_SECONDS
             self._follow(key, engine, pod, renewal, reading, disturbed=disturbed)
-        self._renewals = renewals
+        self._renewals, self._last_heard = renewals, heard
 
     def _follow(
         self,
@@ -148,11 +181,16 @@ class LeaseMonitor:
         if before is not None and before.pod_uid != pod.uid:
             before = None
         # A renewal may have come while the list was under way: what is new is silent from its end on.
-        silent = timedelta(seconds=reading.began - reading.ended)
-        if before is not None and self._last is not None and self._renewals.get(pod.uid) == renewal:
-            silent = before.silent + self._counted(reading, self._last, engine, disturbed=disturbed)
-        begun = renewal[1] is not None or (before is not None and before.begun) or _has_worked(engine)
-        beat = Beat(pod_uid=pod.uid, begun=begun, silent=silent, missing=renewal == _MISSING)
+        silent = unheard = timedelta(seconds=reading.began - reading.ended)
+        if before is not None and self._last is not None and pod.uid in self._renewals:
+            counted = self._counted(reading, self._last, engine, disturbed=disturbed)
+            if self._renewals[pod.uid] == renewal:
+                silent = before.silent + counted
+            if not renewal.by_engine or self._last_heard.get(pod.uid) == renewal.time:
+                unheard = before.unheard + counted
+        begun = renewal.time is not None or (before is not None and before.begun) or _has_worked(engine)
+        missing = renewal == _MISSING
+        beat = Beat(pod_uid=pod.uid, begun=begun, silent=silent, unheard=unheard, missing=missing)
         slot.beat = self._store.observed(beat)
         if beat.missing and (before is None or not before.missing):
             self._store.doubt_pod(key, pod.uid)
@@ -184,7 +222,9 @@ def _renewal(lease: Mapping[str, Any] | None, key: Key, uid: str) -> Renewal:
     if metadata.labels.get(names.LABEL_TRIAL) != key.engine:
         return _MISSING
     renewed = spec.get("renewTime")
-    return metadata.uid, None if renewed is None else str(renewed)
+    if renewed is None:
+        return Renewal(metadata.uid)
+    return Renewal(metadata.uid, str(renewed), by_engine=renewed != spec.get("acquireTime"))
 
 
 def _has_worked(engine: TrialEngine) -> bool:
@@ -195,5 +235,6 @@ def _has_worked(engine: TrialEngine) -> bool:
 
 def _just_passed(before: Beat | None, beat: Beat, engine: TrialEngine) -> bool:
     """Return whether a limit of silence lies between two observations."""
-    known = before.silent if before is not None else timedelta(0)
-    return any(known <= limit < beat.silent for limit in (heartbeat_timeout(engine), longest_silence(engine)))
+    known = before if before is not None else Beat(pod_uid=beat.pod_uid)
+    given_up = known.unheard <= heartbeat_timeout(engine) < beat.unheard
+    return given_up or known.silent <= longest_silence(engine) < beat.silent

@@ -66,6 +66,14 @@ class Slot:
             self.engine_read_after_end = False
         self.pod = pod
 
+    def note_lease_made(self, pod_uid: str) -> None:
+        """Remember that a pod has a Lease: its engine may renew it, and has not done so by that."""
+        beat = value_of(self.beat)
+        if self.beat is None or beat is None or beat.pod_uid != pod_uid:
+            self.beat = None
+        else:
+            self.beat = replace(self.beat, value=replace(beat, missing=False))
+
     def current_pod(self) -> Observation[Pod | Absent] | None:
         """Return the pod if it is the current attempt's; another replica may have begun a new one."""
         pod, engine = value_of(self.pod), self.engine

@@ -69,9 +69,12 @@ def noted_end(engine: TrialEngine, now: datetime) -> TrialEngine:
 
 
 def is_silent(snapshot: Snapshot, engine: TrialEngine) -> bool:
-    """Return whether the granted pod has renewed its Lease, but not for longer than its time-out."""
+    """Return whether the granted pod has renewed its Lease, but was not seen to for its time-out.
+
+    Enough to give the engine up. Not enough to begin the next attempt: ask `has_ended`.
+    """
     beat = _beat(snapshot, engine)
-    return beat is not None and beat.begun and beat.silent > heartbeat_timeout(engine)
+    return beat is not None and beat.begun and max(beat.silent, beat.unheard) > heartbeat_timeout(engine)
 
 
 def is_disrupted(snapshot: Snapshot) -> bool:

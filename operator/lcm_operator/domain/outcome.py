@@ -77,7 +77,7 @@ def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: date
         return Outcome(succeeded=False, reason=reasons.ENGINE_NOT_READY, message=message)
     if not is_silent(snapshot, engine):
         return None
-    seconds = beat.silent.total_seconds()
+    seconds = max(beat.silent, beat.unheard).total_seconds()
     message = f"pod {granted.name} has not renewed its Lease for {seconds:.0f} s"
     return Outcome(succeeded=False, reason=reasons.ENGINE_SILENT, message=message)
 

@@ -22,9 +22,11 @@ def engine_lease(engine: TrialEngine, pod: str, uid: str, renewed: datetime | No
     """Return the manifest of the Lease that the engine in a pod renews; it goes with the pod.
 
     `renewed`: made again for an engine that has renewed an earlier one, so that it does not count as one that
-    has never been heard of.
+    has never been heard of. It is no sign of life either: it is told from a renewal by its `acquireTime`,
+    which is the same.
     """
-    times = {"renewTime": f"{renewed.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"} if renewed is not None else {}
+    made = f"{renewed.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}" if renewed is not None else None
+    times = {"acquireTime": made, "renewTime": made} if made is not None else {}
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",

@@ -66,7 +66,9 @@ class Beat:
     begun: bool = False
     """The pod has renewed its Lease."""
     silent: timedelta = timedelta(0)
-    """For how long its Lease was not renewed, or was missing; see `controllers.lease_monitor`."""
+    """For how long its Lease was certainly not renewed, or was missing; see `controllers.lease_monitor`."""
+    unheard: timedelta = timedelta(0)
+    """For how long no renewal by the engine was seen, whatever became of its Lease; at least `silent`."""
     missing: bool = False
     """There is no Lease that the pod could renew."""
 

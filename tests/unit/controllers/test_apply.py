@@ -31,9 +31,10 @@ from lcm_operator.domain.actions import (
     WriteTrial,
 )
 from lcm_operator.domain.importing import noted
+from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.plans import resolve_engine
 from lcm_operator.domain.pods import engine_lease, engine_pod
-from lcm_operator.domain.snapshot import Absent, Pod, Settings
+from lcm_operator.domain.snapshot import Absent, Beat, Pod, Settings
 from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound, Refused, Unavailable
 
 
@@ -194,6 +195,17 @@ def test_a_lease_that_this_pod_has_is_left_alone(stage):
     before = stage.api.get("leases", "example-1")
     stage.does(CreateLease("lab", lease))
     assert stage.api.get("leases", "example-1") is before
+
+
+@pytest.mark.parametrize(("holder", "kept"), [("pod-1", True), ("pod-2", False)])
+def test_lease_made_again_is_no_sign_of_life(stage, holder, kept):
+    engine = stage.with_engine()
+    slot = stage.store.slot(KEY)
+    minute = timedelta(minutes=1)
+    beat = Beat(pod_uid="pod-1", begun=True, silent=minute, unheard=minute, missing=True)
+    slot.beat = stage.store.observed(beat)
+    stage.does(CreateLease("lab", engine_lease(engine, "example-1", holder)))
+    assert value_of(slot.beat) == (replace(beat, missing=False) if kept else None)
 
 
 def test_a_lease_that_an_earlier_pod_has_left_is_replaced(stage):

@@ -11,6 +11,7 @@ from tests.unit.domain.builders import absent, pod
 
 from lcm_operator.controllers.lease_monitor import LeaseMonitor
 from lcm_operator.controllers.store import Store
+from lcm_operator.domain.attempt_end import has_ended, is_silent
 from lcm_operator.domain.observation import value_of
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.errors import Unavailable
@@ -246,6 +247,92 @@ def test_the_lease_of_a_pod_whose_end_is_known_is_not_followed():
     ended = GRANT | {"endTime": "2026-11-24T10:05:00Z"}
     api.store.put_engine(raw_engine(version=2, podRef=ended))
     assert api.read() is None
+
+
+# --- Leases that are deleted again and again
+
+
+def remade(number, *, at="10:05:00"):
+    """Return the Lease as the operator makes it again for an engine that had renewed an earlier one."""
+    made = f"{at}.{number:06}Z"
+    return lease(
+        uid=f"lease-{number}", spec={"holderIdentity": "pod-1", "acquireTime": made, "renewTime": made}
+    )
+
+
+def gives_up(api):
+    slot = api.store.slot(KEY)
+    return is_silent(api.store.snapshot(KEY), slot.engine)
+
+
+def test_dead_engine_is_given_up_though_its_lease_is_made_again_and_again():
+    api = Leases()
+    api.read()
+    for number in range(2, 12):
+        api.leases = []
+        api.read()
+        api.store.slot(KEY).note_lease_made("pod-1")
+        api.leases = [remade(number)]
+        api.read()
+    assert not gives_up(api)
+    api.looked.clear()
+    api.reads(24)
+    assert gives_up(api)
+    assert KEY in api.looked
+
+
+def test_leases_that_come_and_go_do_not_let_the_next_attempt_begin():
+    api = Leases()
+    api.read()
+    for number in range(2, 42):
+        api.leases = [remade(number)]
+        api.read()
+    assert gives_up(api)
+    assert not has_ended(api.store.snapshot(KEY), api.store.slot(KEY).engine)
+    api.leases = []
+    api.reads(62)
+    assert not has_ended(api.store.snapshot(KEY), api.store.slot(KEY).engine)
+    api.reads(4)
+    assert has_ended(api.store.snapshot(KEY), api.store.slot(KEY).engine)
+
+
+def test_lease_restored_from_a_copy_is_no_sign_of_life():
+    api = Leases()
+    api.read()
+    for number in range(2, 18):
+        api.leases = []
+        api.read()
+        api.leases = [lease(uid=f"lease-{number}")]
+        api.read()
+    assert gives_up(api)
+
+
+def test_engine_that_renews_between_deletions_is_not_given_up():
+    api = Leases()
+    api.read()
+    for number in range(2, 32):
+        api.leases = []
+        api.read()
+        api.leases = [remade(number)]
+        api.read()
+        made = api.leases[0]["spec"]
+        api.leases = [lease(uid=f"lease-{number}", spec=made | {"renewTime": f"10:06:{number}"})]
+        api.read()
+        assert value_of(api.store.slot(KEY).beat).unheard == timedelta(0)
+    assert not gives_up(api)
+
+
+def test_leases_are_read_more_often_while_they_disappear():
+    api = Leases()
+    api.read()
+    assert api.monitor._pause(0.1) == 2
+    api.leases = []
+    api.read()
+    assert api.monitor._pause(0.1) == 0.5
+    assert api.monitor._pause(0.4) == pytest.approx(1.2)
+    assert api.monitor._pause(5) == 2
+    api.clock.advance(31)
+    assert api.monitor._pause(0.1) == 2
 
 
 # --- what is said
