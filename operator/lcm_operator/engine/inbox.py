@@ -9,6 +9,7 @@ from lcm_operator.api.engine import ActivityStatus, ConsumedSignal, Signal, Tria
 from lcm_operator.api.plan import Activity, Plan
 from lcm_operator.engine.activities.results import ActivityFailedError
 from lcm_operator.engine.checkpoint import Checkpoint
+from lcm_operator.kube.clock import within
 from lcm_operator.plan.signals import FINISH, awaited_after, counted_since, first_grant
 
 Take = Callable[[tuple[Signal, ...]], tuple[str, ...]]
@@ -44,7 +45,7 @@ class Inbox:
         take = self._take(wait.signal, counted_since(self._plan, checkpoint.activity, activity), checkpoint)
         while True:
             try:
-                async with asyncio.timeout(wait.timeout_seconds):
+                async with within(wait.timeout_seconds):
                     return await self._taken(take)
             except TimeoutError:
                 engine, at_once = await self._look()

@@ -13,7 +13,7 @@ from lcm_operator import logs
 from lcm_operator.kube import leases
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.clock import Clock
+from lcm_operator.kube.clock import Clock, pause
 from lcm_operator.kube.errors import ApiError, Unavailable
 
 log = logs.get(__name__)
@@ -75,10 +75,11 @@ class LeaseRenewer:
 
     async def lost(self) -> None:
         """Return once the last acknowledged renewal is older than the time-out: others may take over now."""
-        left = self._timeout
-        while self._last is not None and left > 0:
-            await asyncio.sleep(left)
+        while self._last is not None:
             left = self._last + self._timeout - self._clock.elapsed()
+            if left <= 0:
+                return
+            await pause(left, self._clock)
 
     def _is_recent(self) -> bool:
         return self._last is not None and self._clock.elapsed() - self._last <= self._valid

@@ -34,7 +34,6 @@ Told to end (SIGTERM, another pod granted), it cancels what runs, `finally` too,
 and saves what is over.
 """
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -43,6 +42,7 @@ from lcm_operator.api.plan import Activity
 from lcm_operator.engine.interrupts import Interrupt, Interrupts
 from lcm_operator.engine.outcome import Ending, Failed, Interrupted, Report
 from lcm_operator.engine.steps import Limit, Steps
+from lcm_operator.kube.clock import elapsed
 from lcm_operator.plan.signals import FINISH
 
 _OPEN = ("Pending", "Running")
@@ -174,5 +174,5 @@ class Runner:
         begun = [self._steps.status(activity).start_time for activity in self._spec.finally_]
         known = [moment for moment in begun if moment is not None]
         spent = max(0.0, (self._now() - min(known)).total_seconds()) if known else 0.0
-        at = asyncio.get_running_loop().time() + seconds - spent
+        at = elapsed() + seconds - spent
         return Limit(at, f"{FINALLY_TOO_LATE} {seconds} s")

@@ -5,7 +5,6 @@ over, the signals that it took, and Running of what comes. Only after it is ackn
 outside. What `secretCapture` names is kept here, in memory, and nowhere else.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -19,6 +18,7 @@ from lcm_operator.engine.activities.results import ActivityFailedError, Performe
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.interrupts import Interrupt
 from lcm_operator.engine.outcome import Failed, Interrupted, Skipped, StepOutcome, Succeeded, excerpt
+from lcm_operator.kube.clock import elapsed, pause, within
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.values import TemplateError
 
@@ -33,15 +33,20 @@ Perform = Callable[[Activity, int, Scope], Awaitable[Performed]]
 
 
 class Limit(Struct, frozen=True):
-    """Until when, by the loop's clock, activities may run; what is said of those that may not."""
+    """Until when, by `clock.elapsed`, activities may run; the message about those that may not."""
 
     at: float
     message: str
 
     @property
+    def left(self) -> float:
+        """For how many seconds something may run."""
+        return self.at - elapsed()
+
+    @property
     def reached(self) -> bool:
         """Whether nothing may run any more."""
-        return asyncio.get_running_loop().time() >= self.at
+        return self.left <= 0
 
 
 class Steps:
@@ -149,7 +154,7 @@ class Steps:
         if limit.reached:
             return self._failed(activity, limit.message)
         try:
-            async with asyncio.timeout_at(limit.at):
+            async with within(limit.left):
                 return await self._tries(activity, interrupt)
         except TimeoutError:
             return self._failed(activity, limit.message)
@@ -172,7 +177,7 @@ class Steps:
                 after_seconds=activity.retry.backoff_seconds,
                 error=outcome.message,
             )
-            await interrupt.race(asyncio.sleep(activity.retry.backoff_seconds))
+            await interrupt.race(pause(activity.retry.backoff_seconds))
             if interrupt.report is not None:
                 return Interrupted()
         return outcome

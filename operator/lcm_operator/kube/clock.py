@@ -1,12 +1,20 @@
 """Clocks: what time it is, and how much time has passed. Nothing else reads them (ruff).
 
 `now` is for decisions and for what people read, `elapsed` for everything that means "so long from now": it
-never goes back, and it goes on while the machine is suspended, which `time.monotonic` does not.
+never goes back, and it goes on while the machine is suspended, which `time.monotonic` does not. Nor do
+asyncio's own sleeps and time-outs: `pause` and `within` are for those that must end on time all the same,
+since others count on it.
 """
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Protocol
+
+_LONGEST_STEP_SECONDS = 1.0
+"""How late a pause may end after the machine was suspended."""
 
 
 class Clock(Protocol):
@@ -34,3 +42,43 @@ class NodeClock:
 def elapsed() -> float:
     """Return the seconds since the machine was started, suspensions included: for durations of our own."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+_NODE = NodeClock()
+
+
+async def pause(seconds: float, clock: Clock = _NODE) -> None:
+    """Return once so many seconds have passed, suspensions included."""
+    end = clock.elapsed() + seconds
+    await asyncio.sleep(0)
+    while (left := end - clock.elapsed()) > 0:  # noqa: ASYNC110 - nobody tells of a suspension
+        await asyncio.sleep(min(left, _LONGEST_STEP_SECONDS))
+
+
+@asynccontextmanager
+async def within(seconds: float | None, clock: Clock = _NODE) -> AsyncIterator[None]:
+    """Cancel what is done within, once so many seconds have passed, suspensions included; None: never.
+
+    Raises TimeoutError then, as `asyncio.timeout` does.
+    """
+    if seconds is None:
+        yield
+        return
+    loop, end = asyncio.get_running_loop(), clock.elapsed() + seconds
+    timer: asyncio.Handle | None = None
+    async with asyncio.timeout(None) as limit:
+
+        def look() -> None:
+            nonlocal timer
+            left = end - clock.elapsed()
+            if left <= 0:
+                limit.reschedule(loop.time())
+            else:
+                timer = loop.call_later(min(left, _LONGEST_STEP_SECONDS), look)
+
+        look()
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()

@@ -1,6 +1,9 @@
 """What becomes of programs, and of what they start: programs of this machine."""
 
 import asyncio
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -103,6 +106,32 @@ def test_a_program_that_is_interrupted_is_ended_with_all_that_it_started(tmp_pat
         await until(lambda: not any(alive(pid) for pid in pids(tmp_path)))
 
     asyncio.run(scenario())
+
+
+ENGINE = """
+import asyncio, sys
+from tests.unit.engine.performing import perform
+asyncio.run(perform({"name": "run", "exec": {"command": sys.argv[1:]}}))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
+def test_a_program_dies_with_its_engine_and_all_that_it_started(tmp_path, number):
+    command = ["sh", "-c", f"cd {tmp_path}; {STUBBORN}"]
+    path = os.pathsep.join(sys.path)
+    engine = subprocess.Popen([sys.executable, "-c", ENGINE, *command], env=os.environ | {"PYTHONPATH": path})
+    asyncio.run(until(lambda: (tmp_path / "pids").exists() and len(pids(tmp_path)) == 2))
+    engine.send_signal(number)
+    engine.wait()
+    asyncio.run(until(lambda: not any(alive(pid) for pid in pids(tmp_path))))
+
+
+def test_no_guard_is_left_of_a_program_that_could_not_be_started():
+    with pytest.raises(ActivityFailedError):
+        program("no-such-program")
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    commands = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
+    assert not [command for command in commands if "kill -s KILL 0" in command]
 
 
 def test_what_a_program_leaves_behind_ends_with_it(tmp_path):

@@ -246,3 +246,18 @@ def test_contact_that_is_kept_is_not_lost(time):
         lost.cancel()
 
     renewing(scenario, Lease(), clock=time)
+
+
+def test_contact_is_lost_in_time_though_the_machine_was_suspended(time):
+    lease = Lease()
+
+    async def scenario(the_beats):
+        await the_beats.recent()
+        lease.away = True
+        lost = asyncio.create_task(the_beats.lost())
+        await asyncio.sleep(0.01)
+        assert not lost.done()
+        time.now_seconds += 3600
+        await asyncio.wait_for(lost, 20)
+
+    renewing(scenario, lease, timeout_seconds=60, clock=time)

@@ -1,7 +1,9 @@
 """The activity `exec`: runs a program in the engine's container.
 
-The program leads a process group of its own (in the engine's session); when it ends or is ended, what is left
-of the group is killed: nothing that a restore could not bring back outlives the activity.
+The program runs in a process group of its own (in the engine's session); when it ends or is ended, what is
+left of the group is killed: nothing that a restore could not bring back outlives the activity. A guard leads
+the group, and kills it when the engine dies by whatever cause, SIGKILL included. What leaves the group (by
+setsid) escapes both; it ends with the container.
 
 A program without a limit is ended when contact to the API server is lost for so long that the next attempt
 may begin. One with a limit goes on: the next attempt waits for as long as that.
@@ -21,12 +23,14 @@ from lcm_operator.api.plan import Exec
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.outcome import excerpt
 from lcm_operator.engine.redactor import Redactor
+from lcm_operator.kube.clock import pause
 from lcm_operator.plan.templates import Scope
 
 _TAIL = 1024
 _CHUNK = 64 * 1024
 _LAST_CHUNKS = 16  # more than a pipe holds
 _GRACE_SECONDS = 0.8
+_GUARD = "trap '' TERM INT HUP; read _; kill -s KILL 0"
 
 
 class ContactLostError(Exception):
@@ -47,21 +51,20 @@ async def perform(
     extra = {name: scope.text(source) for name, source in program.env.items()}
     name = program.command[0]
     with _Pipe(sys.stdout.buffer, redactor) as stdout, _Pipe(sys.stderr.buffer, redactor) as stderr:
-        process = _start(program, {**environment, **extra}, stdout.write_end, stderr.write_end)
+        group = _Group()
+        process = _start(program, {**environment, **extra}, group, stdout.write_end, stderr.write_end)
         ended = asyncio.ensure_future(asyncio.to_thread(process.wait))
-        fence = asyncio.ensure_future(lost() if program.timeout_seconds is None else asyncio.Event().wait())
+        limit = program.timeout_seconds
+        fence = asyncio.ensure_future(lost() if limit is None else pause(limit))
         try:
-            first = asyncio.FIRST_COMPLETED
-            await asyncio.wait([ended, fence], timeout=program.timeout_seconds, return_when=first)
-            if not ended.done() and fence.done():
+            await asyncio.wait([ended, fence], return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done() and limit is None:
                 raise ContactLostError(f"{name}: ended, as the Lease could not be renewed")
             if not ended.done():
-                raise ActivityFailedError(
-                    f"{name}: expected its end within {program.timeout_seconds:g} s, it still ran"
-                )
+                raise ActivityFailedError(f"{name}: expected its end within {limit:g} s, it still ran")
         finally:
             fence.cancel()
-            await _end(process, ended)
+            await _end(group, ended)
         code = ended.result()
     if code != 0:
         came = f"exit code {code}" if code > 0 else f"signal {-code}"
@@ -70,8 +73,46 @@ async def perform(
     return Performed(output={"exitCode": code})
 
 
+class _Group:
+    """A process group with a guard, a shell that waits for the end of a pipe which only the engine holds."""
+
+    def __init__(self) -> None:
+        """Start the guard. Raises ActivityFailedError."""
+        read_end, self._held = os.pipe()
+        try:
+            self._guard = subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD],
+                env={},
+                stdin=read_end,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                process_group=0,
+            )
+        except OSError as error:
+            os.close(self._held)
+            raise ActivityFailedError(f"/bin/sh, which guards programs, can't be started: {error}") from error
+        finally:
+            os.close(read_end)
+
+    @property
+    def number(self) -> int:
+        """The number of the group: it is not used again before `close`."""
+        return self._guard.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal all processes of the group; the guard heeds SIGKILL only."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.number, number)
+
+    def close(self) -> None:
+        """Kill what is left of the group."""
+        self.signal(signal.SIGKILL)
+        os.close(self._held)
+        self._guard.wait()
+
+
 def _start(
-    program: Exec, environment: Mapping[str, str], stdout: int, stderr: int
+    program: Exec, environment: Mapping[str, str], group: _Group, stdout: int, stderr: int
 ) -> subprocess.Popen[bytes]:
     """Start the program: at once, so that no cancellation can come between its start and our knowing it."""
     try:
@@ -81,9 +122,10 @@ def _start(
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
-            process_group=0,
+            process_group=group.number,
         )
     except (OSError, ValueError) as error:
+        group.close()
         raise ActivityFailedError(f"{program.command[0]} can't be started: {error}") from error
 
 
@@ -156,15 +198,10 @@ class _Pipe:
         del self._kept[:-_TAIL]
 
 
-async def _end(process: subprocess.Popen[bytes], ended: asyncio.Future[int]) -> None:
+async def _end(group: _Group, ended: asyncio.Future[int]) -> None:
     """End what is left of the process group: SIGTERM, most of a second, SIGKILL."""
     if not ended.done():
-        _signal(process, signal.SIGTERM)
+        group.signal(signal.SIGTERM)
         await asyncio.wait([ended], timeout=_GRACE_SECONDS)
-    _signal(process, signal.SIGKILL)
+    group.close()
     await ended
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)

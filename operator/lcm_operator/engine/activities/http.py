@@ -4,7 +4,6 @@ Each of them must be what `expect` says. It is rendered once: all polls are the 
 they carry the same Idempotency-Key.
 """
 
-import asyncio
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from lcm_operator.engine.activities.exchange import Request, Response, exchange
 from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.outcome import excerpt
 from lcm_operator.engine.redactor import Redactor
+from lcm_operator.kube.clock import pause, within
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.urls import render_url
 from lcm_operator.plan.validation import IDEMPOTENCY_HEADER
@@ -109,12 +109,12 @@ class HttpRequests:
     async def _until(self, until: Until, http: Http, request: Request, scope: Scope) -> Scope:
         """Poll until the condition holds."""
         try:
-            async with asyncio.timeout(until.timeout_seconds):
+            async with within(until.timeout_seconds):
                 while True:
                     seen = await self._once(http, request, scope)
                     if seen.condition(until.condition):
                         return seen
-                    await asyncio.sleep(until.interval_seconds)
+                    await pause(until.interval_seconds)
                     await self._may_act()
         except TimeoutError as error:
             raise ActivityFailedError(
@@ -126,7 +126,7 @@ class HttpRequests:
         """Send one request; return the scope that sees its response, if that is what was expected."""
         credentials = self._credentials.header(http, scope, request.url, request.headers)
         try:
-            async with asyncio.timeout(http.timeout_seconds):
+            async with within(http.timeout_seconds):
                 response = await exchange(request, credentials)
         except TimeoutError as error:
             raise ActivityFailedError(f"{request}: no answer within {http.timeout_seconds:g} s") from error

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from lcm_operator.api.plan import Sleep
 from lcm_operator.engine.activities.results import Performed
+from lcm_operator.kube.clock import pause
 
 _LOOK_AT_CLOCK_SECONDS = 1.0
 
@@ -16,7 +17,7 @@ async def perform(sleep: Sleep, start_time: datetime, now: Callable[[], datetime
     The latter goes by the wall clock, which may be set meanwhile.
     """
     if sleep.until_seconds is None:
-        await asyncio.sleep(sleep.seconds or 0)
+        await pause(sleep.seconds or 0)
         return Performed()
     end = start_time + timedelta(seconds=sleep.until_seconds)
     while (left := (end - now()).total_seconds()) > 0:  # noqa: ASYNC110 - nobody tells of the time
