@@ -284,16 +284,17 @@ def test_dead_engine_is_given_up_though_its_lease_is_made_again_and_again():
 def test_leases_that_come_and_go_do_not_let_the_next_attempt_begin():
     api = Leases()
     api.read()
+    api.store.slot(KEY).set_pod(absent())
     for number in range(2, 42):
         api.leases = [remade(number)]
         api.read()
     assert gives_up(api)
-    assert not has_ended(api.store.snapshot(KEY), api.store.slot(KEY).engine)
+    assert not has_ended(api.store.snapshot(KEY), api.store.slot(KEY).engine, api.clock.now())
     api.leases = []
     api.reads(62)
-    assert not has_ended(api.store.snapshot(KEY), api.store.slot(KEY).engine)
+    assert not has_ended(api.store.snapshot(KEY), api.store.slot(KEY).engine, api.clock.now())
     api.reads(4)
-    assert has_ended(api.store.snapshot(KEY), api.store.slot(KEY).engine)
+    assert has_ended(api.store.snapshot(KEY), api.store.slot(KEY).engine, api.clock.now())
 
 
 def test_lease_restored_from_a_copy_is_no_sign_of_life():
