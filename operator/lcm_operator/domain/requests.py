@@ -84,7 +84,8 @@ def echo(kind: Kind, trial: Trial, engine: TrialEngine) -> Handled | None:
     taken = taken_over(engine, kind, request.id)
     if taken is None:
         return shown
-    return Handled(id=taken.id, time=taken.time, result=taken.result, message=taken.message)
+    message = _given_before(taken) if _is_repeated(engine, taken) else taken.message
+    return Handled(id=taken.id, time=taken.time, result=taken.result, message=message)
 
 
 def pending_requests(status: TrialEngineStatus) -> tuple[Request, ...]:
@@ -179,6 +180,22 @@ def _from_activity(metadata: Metadata, request: str) -> tuple[str | None, str, s
     if of != request:
         return None, "", f"{names.ANNOTATION_RESTORE_FROM} is of request {of[:80]!r} and was left out"
     return activity, "", ""
+
+
+def _is_repeated(engine: TrialEngine, taken: TrialRequest) -> bool:
+    """Return whether the Trial has asked for something else since a request was answered.
+
+    It is not carried out again: the Trial that shows it may be an old version, known to a replica whose watch
+    is late, and then nobody has asked again.
+    """
+    latest = [each.id for each in engine.status.trial_requests if each.type == taken.type]
+    return latest[-1:] != [taken.id]
+
+
+def _given_before(taken: TrialRequest) -> str:
+    time = f"{taken.time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    note = f"request {taken.id:.80} was answered at {time} and is not repeated, use a new ID"
+    return f"{note}: {taken.message}"[:LONGEST_MESSAGE]
 
 
 def _is_pending(engine: TrialEngine, request: Request) -> bool:

@@ -5,6 +5,7 @@ what was answered.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -200,3 +201,49 @@ def test_the_second_of_two_that_contradict_each_other_is_told_of_the_first():
     assert answer["result"] == "Refused"
     assert "attempt 2 begins at one, as asked by restore t on the Trial" in answer["message"]
     assert "RequestRefused" in stage.events
+
+
+# --- IDs that come again
+
+
+def restored(stage: Stage, kind: str, request: str) -> dict[str, Any]:
+    """Ask for a restore of the whole plan, and return the answer."""
+    stage.annotate(kind, restore=request, restore_from=f"{request}/one")
+    stage.advance(stage.now + timedelta(seconds=1))
+    raw = stage.trial if kind == "trials" else stage.engine
+    assert raw is not None
+    answer: dict[str, Any] = raw["status"]["lastHandledRestore"]
+    assert answer["id"] == request
+    return answer
+
+
+def test_id_that_comes_again_on_the_trial_gets_the_answer_that_it_had():
+    (reached,) = (each for each in STATES if each.name == "Failed")
+    stage = reached.reach()
+    first = restored(stage, "trials", "a")
+    restored(stage, "trials", "b")
+    assert stage.attempt == 3
+    again = restored(stage, "trials", "a")
+    assert stage.attempt == 3
+    assert (again["result"], again["time"]) == (first["result"], first["time"]) == ("Done", first["time"])
+    assert again["message"].startswith(f"request a was answered at {first['time']} and is not repeated")
+    assert again["message"].endswith(first["message"])
+
+
+def test_id_that_comes_again_on_the_engine_is_carried_out_again():
+    (reached,) = (each for each in STATES if each.name == "Failed")
+    stage = reached.reach()
+    answers = [restored(stage, "trialengines", each) for each in ("a", "b", "a")]
+    assert stage.attempt == 4
+    assert [each["result"] for each in answers] == ["Done"] * 3
+    assert answers[2]["time"] > answers[0]["time"]
+
+
+def test_answer_that_a_crash_has_kept_from_the_trial_is_shown_as_it_was():
+    (reached,) = (each for each in STATES if each.name == "Failed")
+    stage = reached.reach()
+    first = restored(stage, "trials", "a")
+    assert stage.trial is not None
+    stage.trial["status"].pop("lastHandledRestore")
+    stage.restart()
+    assert restored(stage, "trials", "a") == first
