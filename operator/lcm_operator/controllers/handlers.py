@@ -107,6 +107,10 @@ def _without_finalizer(registry: kopf.OperatorRegistry, timer: str) -> None:
     handlers[number] = dataclasses.replace(handlers[number], requires_finalizer=False)
 
 
+_KOPF_PAGE = 40
+"""Objects: kopf reads a page as a whole, and at 1.5 MiB each (etcd's limit) that is 60 MiB of our 1 GiB."""
+
+
 class _NoDifferences(kopf.DiffBaseStorage):
     """No handler of ours looks at differences: kopf need not copy every object to find them."""
 
@@ -125,7 +129,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.persistence.finalizer = names.FINALIZER_TIMER
     settings.persistence.diffbase_storage = _NoDifferences()
     settings.queueing.idle_timeout = 0.5
-    settings.watching.chunk_size = 200
+    settings.watching.chunk_size = _KOPF_PAGE
     settings.watching.field_selectors["v1", "pods"] = "status.phase!=Pending,status.phase!=Running"
     settings.watching.label_selectors["v1", "pods"] = names.LABEL_TRIAL
     settings.networking.request_timeout = 15

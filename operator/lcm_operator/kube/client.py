@@ -14,7 +14,7 @@ import msgspec
 
 from lcm_operator.kube import decoding, errors
 from lcm_operator.kube.access import Access
-from lcm_operator.kube.listing import Page, read_object, read_page
+from lcm_operator.kube.listing import LARGEST_PAGE, Page, Pages, read_object, read_page
 from lcm_operator.kube.resources import Resource
 from lcm_operator.kube.transport import Stream, Transport
 
@@ -80,24 +80,39 @@ class Client:
         whole: bool = False,
         limit: int = _PAGE,
     ) -> AsyncGenerator[Page, None]:
-        """Yield all objects in pages of `limit`, decoded one by one or as a `whole`. Raises ApiError.
+        """Yield all objects in pages of at most `limit`, decoded one by one or as a `whole`. Raises ApiError.
 
         `metadata_only`: the API server sends no more of them than that.
         Gone: the list took so long that it can't be continued; begin again.
         """
         headers = {"Accept": _METADATA_LIST if metadata_only else _JSON}
-        selectors = {"limit": str(limit)} | _selectors(label_selector, field_selector)
+        selectors = _selectors(label_selector, field_selector)
         for place in (self.namespaces if namespace is None else ()) or (namespace,):
-            params = selectors
+            pages = Pages(limit)
             while True:
-                answer = await self._send("GET", _target(resource.path(place), params), headers)
+                answer = await self._page(resource.path(place), pages, selectors, headers)
                 page = await read_page(answer, whole=whole)
                 del answer
                 yield page
-                if not page.continue_token:
+                pages.token = page.continue_token
+                if not pages.token:
                     break
-                params = selectors | {"continue": page.continue_token}
                 del page
+
+    async def _page(
+        self, path: str, pages: Pages, selectors: Mapping[str, str], headers: dict[str, str]
+    ) -> bytes:
+        """Return the next page, of as many objects as fit into LARGEST_PAGE. Raises ApiError."""
+        while True:
+            try:
+                target = _target(path, {**pages.params, **selectors})
+                answer = await self._send("GET", target, headers, most=LARGEST_PAGE)
+            except errors.TooLarge:
+                if not pages.shrink():
+                    raise
+            else:
+                pages.took(len(answer))
+                return answer
 
     async def watch(
         self,
@@ -241,9 +256,14 @@ class Client:
         return await read_object(await self._send(method, _target(path, params), headers, content))
 
     async def _send(
-        self, method: str, target: str, headers: dict[str, str], content: bytes | None = None
+        self,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        content: bytes | None = None,
+        most: int | None = None,
     ) -> bytes:
-        answer = await self._transport.request(method, target, headers, content)
+        answer = await self._transport.request(method, target, headers, content, most)
         if answer.status >= 300:  # noqa: PLR2004 - it never sends anybody elsewhere
             raise _error(answer.status, answer.content, answer.retry_after)
         return answer.content

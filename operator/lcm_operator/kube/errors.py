@@ -47,6 +47,15 @@ class Unavailable(ApiError):
         self.retry_after = retry_after
 
 
+class TooLarge(ApiError):
+    """The answer has more bytes than are wanted; the rest of it was not read."""
+
+
+def too_large(most: int) -> TooLarge:
+    """Return the error for an answer of more than `most` bytes."""
+    return TooLarge(0, "AnswerTooLarge", f"the answer has more than {most} bytes")
+
+
 def unreachable(error: Exception) -> Unavailable:
     """Return the error for a request that got no whole answer."""
     return Unavailable(0, "Unreachable", str(error) or type(error).__name__)

@@ -1,7 +1,7 @@
 """One page of a list, of which only the heads are decoded: most objects of a re-list are known already.
 
 An object is decoded one by one, when somebody wants it. So a page costs about its own bytes, whatever its
-objects become as Python values. Pure.
+objects become as Python values; and it has no more than LARGEST_PAGE, whatever its objects hold. Pure.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,37 @@ import msgspec
 from lcm_operator.kube import decoding, errors
 
 Json = dict[str, Any]
+
+
+LARGEST_PAGE = 16 * 1024 * 1024
+"""Bytes: a sixteenth of the smallest container (values.yaml), and ten of the largest objects of etcd."""
+
+
+class Pages:
+    """How many objects the next page of a list is asked for, and where it begins.
+
+    Nobody knows how large the next objects are. A page that is too large is asked for again with a quarter of
+    the objects; after small ones it is more again.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = self.limit = most
+        self.token = ""
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The query of the next page."""
+        return {"limit": str(self.limit)} | ({"continue": self.token} if self.token else {})
+
+    def shrink(self) -> bool:
+        """Ask for fewer objects; return whether that is possible."""
+        was, self.limit = self.limit, max(self.limit // 4, 1)
+        return self.limit < was
+
+    def took(self, size: int) -> None:
+        """Note the size of a page: twice as many objects would fit where it was small."""
+        if size < LARGEST_PAGE // 4:
+            self.limit = min(self.limit * 2, self._most)
 
 
 class Head(msgspec.Struct, frozen=True, gc=False, rename="camel"):

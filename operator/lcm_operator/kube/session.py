@@ -85,7 +85,12 @@ class _Session:
             self._session = None
 
     async def request(
-        self, method: str, target: str, headers: dict[str, str], content: bytes | None
+        self,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        most: int | None = None,
     ) -> Answer:
         try:
             sent = self._clock.elapsed() if self._clock else 0.0
@@ -94,7 +99,8 @@ class _Session:
             ) as response:
                 if self._clock:
                     self._clock.heard(response.headers.get("Date"), sent, self._clock.elapsed())
-                return Answer(response.status, response.headers.get("Retry-After"), await response.read())
+                body = await (response.read() if most is None else _at_most(most, response))
+                return Answer(response.status, response.headers.get("Retry-After"), body)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise errors.unreachable(error) from error
 
@@ -117,6 +123,18 @@ class _Session:
 
     def _url(self, target: str) -> URL:
         return URL(self._access.server.rstrip("/") + target, encoded=True)
+
+
+async def _at_most(most: int, response: aiohttp.ClientResponse) -> bytes:
+    """Return the body. Raises TooLarge, and closes the connection, if it has more bytes."""
+    parts, size = [], 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > most:
+            response.close()
+            raise errors.too_large(most)
+        parts.append(part)
+    return b"".join(parts)
 
 
 class _Stream:

@@ -42,9 +42,17 @@ class Transport(Protocol):
         """Close all connections."""
 
     async def request(
-        self, method: str, target: str, headers: dict[str, str], content: bytes | None
+        self,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        most: int | None = None,
     ) -> Answer:
-        """Return the answer, whatever its status. Raises Unavailable, after its time-out too."""
+        """Return the answer, whatever its status. Raises Unavailable, after its time-out too.
+
+        Raises TooLarge, without reading on, as soon as more than `most` bytes have come.
+        """
 
     def stream(self, target: str, headers: dict[str, str]) -> AbstractAsyncContextManager[Stream]:
         """Get `target`, without a time-out for the whole. Raises Unavailable."""

@@ -45,7 +45,12 @@ class _Wired:
             self._pool = None
 
     async def request(
-        self, method: str, target: str, headers: dict[str, str], content: bytes | None
+        self,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        most: int | None = None,
     ) -> Answer:
         try:
             async with asyncio.timeout(self._timeout_seconds), self._open.lend() as connection:
@@ -53,6 +58,8 @@ class _Wired:
                 whole = bytearray()
                 while part := await connection.read():
                     whole += part
+                    if most is not None and len(whole) > most:
+                        raise errors.too_large(most)
                 return Answer(reply.status, reply.headers.get("Retry-After"), bytes(whole))
         except (WireError, TimeoutError) as error:
             raise errors.unreachable(error) from error
