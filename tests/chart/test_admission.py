@@ -59,9 +59,11 @@ def test_every_pod_is_admitted_under_restricted(secured: Cluster, helm: Helm, va
 
 
 def make_accounts(cluster: Cluster, objects) -> None:
-    """Make the ServiceAccounts, without which no pod is looked at."""
-    accounts = [found for found in objects if found["kind"] == "ServiceAccount"]
-    cluster.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(accounts))
+    """Make the namespaces of the release, and the ServiceAccounts, without which no pod is looked at."""
+    for kind in ("Namespace", "ServiceAccount"):
+        found = [each for each in objects if each["kind"] == kind]
+        if found:
+            cluster.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(found))
 
 
 def pods_of(objects):

@@ -13,6 +13,7 @@ from tests.chart.conftest import CASES, NAMESPACE, Helm
 from tools.chart.generate import CHART
 
 ROLES = ("Role", "ClusterRole")
+ELECTION = "lcm-home-lcm-lcm-operator-election"
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 # What Kubernetes itself defines, below which the API server is the one to judge.
 FREE = {"nodeAffinity", "podAffinity", "podAntiAffinity", "trialTemplate", "auth", "global"}
@@ -112,7 +113,7 @@ def test_without_cluster_wide_the_operator_has_rights_in_its_namespaces_only(hel
         if found["kind"].endswith("RoleBinding") and found["subjects"][0]["name"] == "lcm-lcm-operator"
     ]
 
-    assert bound == [("RoleBinding", "lab"), ("RoleBinding", NAMESPACE)]
+    assert bound == [("RoleBinding", "lab"), ("RoleBinding", NAMESPACE), ("RoleBinding", ELECTION)]
 
 
 def test_every_container_has_an_image_requests_and_a_limit_of_memory(helm: Helm, values):
@@ -200,6 +201,33 @@ def test_engines_can_not_write_the_lease_of_the_election_if_trials_have_namespac
     ]
 
     assert places == ["lab-a", "lab-b"]
+
+
+@pytest.mark.parametrize(
+    ("values", "place", "made"),
+    [
+        pytest.param({}, ELECTION, True, id="the defaults"),
+        pytest.param({"clusterWide": True}, ELECTION, True, id="cluster-wide"),
+        pytest.param({"watchNamespaces": ["a"]}, ELECTION, True, id="more of them"),
+        pytest.param({"trialNamespace": "a"}, None, False, id="trials elsewhere"),
+        pytest.param({"operator": {"leaseNamespace": "b"}}, "b", False, id="one that exists"),
+        pytest.param({"operator": {"leaseNamespace": NAMESPACE}}, None, False, id="chosen on purpose"),
+    ],
+)
+def test_engines_cannot_reach_the_lease_of_the_election_by_default(helm: Helm, values, place, made):
+    objects = helm.objects(values)
+    (operator,) = (each for each in objects if each["kind"] == "Deployment")
+    variables = operator["spec"]["template"]["spec"]["containers"][0]["env"]
+    chosen = [each["value"] for each in variables if each["name"] == "LCM_LEASE_NAMESPACE"]
+    assert chosen == ([place] if place else [])
+    assert [each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"] == [place] * made
+    engines = {
+        each["metadata"]["namespace"]
+        for each in objects
+        if (each["kind"], each["metadata"]["name"]) == ("Role", "lcm-engine")
+    }
+    by_hand = values.get("operator", {}).get("leaseNamespace") == NAMESPACE
+    assert ((place or NAMESPACE) in engines) == by_hand
 
 
 def test_the_lease_of_the_election_can_have_a_namespace_of_its_own(helm: Helm):

@@ -43,9 +43,16 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{ concat (list (include "lcm.trialNamespace" .)) .Values.watchNamespaces | uniq | sortAlpha | join "," }}
 {{- end }}
 
-{{/* Where the Lease lies that elects the leader. */}}
+{{/* The namespace that the release makes for the Lease that elects the leader; empty if none is needed. */}}
+{{- define "lcm.electionNamespace" -}}
+{{- if and (not .Values.operator.leaseNamespace) (has .Release.Namespace (splitList "," (include "lcm.trialNamespaces" .))) -}}
+{{ include "lcm.clusterName" . | trunc 54 | trimSuffix "-" }}-election
+{{- end }}
+{{- end }}
+
+{{/* Where the Lease lies that elects the leader: not where engines run, unless somebody chose that. */}}
 {{- define "lcm.leaseNamespace" -}}
-{{ .Values.operator.leaseNamespace | default .Release.Namespace }}
+{{ .Values.operator.leaseNamespace | default (include "lcm.electionNamespace" .) | default .Release.Namespace }}
 {{- end }}
 
 {{/* All namespaces that the operator works in, separated by commas. */}}
