@@ -14,7 +14,7 @@ from devcluster.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
-REFUSED = 150
+REFUSED = 400
 ROOM = 40
 PATIENCE = 300
 

@@ -46,6 +46,7 @@ from lcm_operator.domain.trial_status import (
 )
 from lcm_operator.domain.urgency import was_refused
 
+_LAST_TRIES = timedelta(seconds=2)
 _PASSING = (reasons.WAITING, reasons.API_UNAVAILABLE)
 """Refusals that end by themselves: an earlier pod of ours that is ending, an API server that is away."""
 
@@ -129,6 +130,8 @@ def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> 
         shortest, asked = snapshot.settings.retry_start, refusal.value.retry_after
         again = retry_at(refusal.time, since, last_moment(trial, begin), shortest, asked)
         urgency, retry = Urgency.RETRY, again - refusal.time
+        if again <= now and (showing := _show_first(trial, begin, now, refusal.value)):
+            return showing
     problem = engine_problem(snapshot, trial, begin, now, retry)
     if isinstance(problem, CreateEngine):
         return act(problem, urgency=urgency)
@@ -159,6 +162,21 @@ def _left(pods: tuple[str, ...]) -> Problem:
     which = f"pod{'s' if len(pods) > 1 else ''} {', '.join(pods)} of an earlier engine of this trial ID"
     why = "not seen to end; the start waits until nothing of the earlier engine can act any more"
     return Problem(reasons.WAITING, f"{which} {'were' if len(pods) > 1 else 'was'} {why}")
+
+
+def _show_first(trial: Trial, begin: datetime, now: datetime, why: Problem) -> Decision | None:
+    """Return the write that shows why the start was refused, if the Trial does not say so; else None.
+
+    It comes before the next try. Otherwise it never comes while so many starts are refused that each waits
+    for its turn longer than until its next try. The last try before the deadline waits for nothing.
+    """
+    shown = conditions.find(trial.status.conditions, reasons.ARMED)
+    if shown is not None and (shown.status, shown.reason) == ("False", why.reason):
+        return None
+    if why.reason in _PASSING or now > last_moment(trial, begin) - _LAST_TRIES:
+        return None
+    writes = show_scheduled(trial, begin, now, Set(reasons.ARMED, "False", why.reason, why.message))
+    return act(*writes, urgency=Urgency.RETRY) if writes else None
 
 
 def _cannot_start(trial: Trial, begin: datetime, now: datetime, why: Problem, again: datetime) -> Decision:

@@ -334,8 +334,22 @@ def test_trial_that_is_due_and_cannot_start_shows_why_and_tries_again(seen, reas
 
 
 def test_a_pod_that_was_refused_is_tried_again_after_a_second():
-    before = slot(scheduled(), engine=engine(), refusal=refused(4))
+    before = settle(slot(scheduled(), engine=engine(), refusal=refused(4)), at(4))
     assert steps(decide(before, at(5))) == ["CreatePod"]
+
+
+def test_refusal_is_shown_before_the_next_try_however_late_its_turn():
+    before = slot(scheduled(), engine=engine(), refusal=refused(4))
+    decision = decide(before, at(30))
+    assert shown(decision, "Armed") == ("False", "AdmissionRefused")
+    assert decision.urgency is Urgency.RETRY
+    after = decide(written(before, decision), at(30))
+    assert (steps(after), after.urgency) == (["CreatePod"], Urgency.RETRY)
+
+
+def test_last_try_before_the_deadline_waits_for_nothing():
+    before = slot(scheduled(), engine=engine(), refusal=refused(4))
+    assert steps(decide(before, at(119.5))) == ["CreatePod"]
 
 
 def busy(at_second, seconds):
