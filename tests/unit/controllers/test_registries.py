@@ -548,3 +548,16 @@ def test_kopfs_timer_puts_no_finalizer_on_a_registry(field):
     assert timer.when(meta={"uid": "registry"})
     field.registries.forget("lab", "default", "registry")
     assert not timer.when(meta={"uid": "registry"})
+
+
+def test_sync_whose_id_comes_again_after_another_is_met_again(field):
+    async def scenario() -> list[tuple[str, int]]:
+        met = []
+        for request in ("a", "b", "a"):
+            raw = field.api.objects["trialregistries", "default"]
+            raw["metadata"]["annotations"] = {"lcm.5gdrones.eu/sync": request}
+            await field.tick()
+            met.append((field.status["lastHandledSync"]["id"], len(field.asked)))
+        return met
+
+    assert asyncio.run(scenario()) == [("a", 1), ("b", 2), ("a", 3)]
