@@ -100,12 +100,12 @@ class Client:
                 del page
 
     async def _page(
-        self, path: str, pages: Pages, selectors: Mapping[str, str], headers: dict[str, str]
+        self, path: str, pages: Pages, selectors: dict[str, str], headers: dict[str, str]
     ) -> bytes:
         """Return the next page, of as many objects as fit into LARGEST_PAGE. Raises ApiError."""
         while True:
             try:
-                target = _target(path, {**pages.params, **selectors})
+                target = _target(path, pages.query(selectors))
                 answer = await self._send("GET", target, headers, most=LARGEST_PAGE)
             except errors.TooLarge:
                 if not pages.shrink():

@@ -29,10 +29,10 @@ class Pages:
         self._most = self.limit = most
         self.token = ""
 
-    @property
-    def params(self) -> dict[str, str]:
-        """The query of the next page."""
-        return {"limit": str(self.limit)} | ({"continue": self.token} if self.token else {})
+    def query(self, selectors: dict[str, str]) -> dict[str, str]:
+        """Return the query of the next page."""
+        more = {"continue": self.token} if self.token else {}
+        return {"limit": str(self.limit)} | selectors | more
 
     def shrink(self) -> bool:
         """Ask for fewer objects; return whether that is possible."""
