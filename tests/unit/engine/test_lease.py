@@ -251,10 +251,10 @@ def test_contact_that_is_kept_is_not_lost(time):
 def test_contact_is_lost_in_time_though_the_machine_was_suspended(time):
     lease = Lease()
 
-    async def scenario(the_beats):
-        await the_beats.recent()
+    async def scenario(renewer):
+        await renewer.renewed()
         lease.away = True
-        lost = asyncio.create_task(the_beats.lost())
+        lost = asyncio.create_task(renewer.lost())
         await asyncio.sleep(0.01)
         assert not lost.done()
         time.now_seconds += 3600
