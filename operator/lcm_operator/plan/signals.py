@@ -1,9 +1,8 @@
 """Which signals (callbacks, `active`, `finish`) a wait counts. Pure.
 
-Used by the engine, and by the operator where a restore gives signals back. What came first is told by the
-order of writes to one object, not by clocks: the write that begins an activity notes the signals that stand
-there already (`earlierSignals`), and whatever its request causes is stored later. Only what came before the
-first grant, when no engine could write, is told by `receivedTime`.
+The order of writes to one object decides what came first, not clocks: the write that begins an activity notes
+the signals that are stored already (`earlierSignals`), and whatever its request causes is stored later. Only
+for what came before the first grant, when no engine could write, `receivedTime` decides.
 """
 
 from collections.abc import Callable, Iterator
