@@ -6,11 +6,11 @@ Run by `node`. It must not judge whether a pod can run: the node says that on th
 import asyncio
 from typing import Any
 
-from devcluster.node.api import NodeApi, delays
+from devcluster.node.api import NodeApi, as_it_is, delays
 from lcm_operator import logs
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, Conflict, NotFound
-from lcm_operator.kube.follow import Changed, Deleted, ListWatch, as_it_is
+from lcm_operator.kube.follow import Changed, Deleted, ListWatch
 from lcm_operator.kube.resources import PODS
 
 Json = dict[str, Any]

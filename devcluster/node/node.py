@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devcluster.node.api import NodeApi
+from devcluster.node.api import NodeApi, as_it_is
 from devcluster.node.binding import Binder
 from devcluster.node.files import PodFiles, all_pods
 from devcluster.node.launching import Launcher
@@ -19,7 +19,7 @@ from devcluster.node.volumes import RENEW_AFTER
 from lcm_operator import logs
 from lcm_operator.kube.access import Access
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch, as_it_is
+from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch
 from lcm_operator.kube.resources import PODS
 from lcm_operator.kube.session import pooled
 

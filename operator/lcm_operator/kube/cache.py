@@ -78,10 +78,6 @@ class ObjectCache(Generic[K, T]):
         """Return a copy of everything: cheap, whatever the number."""
         return self._entries.copy()
 
-    def is_deleted(self, uid: str) -> bool:
-        """Return whether an object was deleted, as far as that is remembered."""
-        return uid in self._deleted
-
     def _bury(self, uid: str) -> None:
         self._deleted[uid] = None
         while len(self._deleted) > _REMEMBERED_DELETIONS:

@@ -166,13 +166,6 @@ class Client:
         """Post to a subresource of an object (a pod's `binding`, a ServiceAccount's `token`)."""
         return await self._call("POST", resource.path(namespace, name, subresource), body=body)
 
-    async def create_token(self, namespace: str, service_account: str, spec: Mapping[str, Any]) -> Json:
-        """Ask for a token of a ServiceAccount (TokenRequest.spec) and return TokenRequest.status."""
-        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-        status: Json = (await self._call("POST", path, body=body))["status"]
-        return status
-
     async def merge_patch(
         self, resource: Resource, namespace: str | None, name: str, patch: Json, *, subresource: str = ""
     ) -> Json:
@@ -208,13 +201,6 @@ class Client:
         """
         path = resource.path(namespace, name, subresource)
         return await self._call("PATCH", path, body=patch, content_type=_STRATEGIC_MERGE_PATCH)
-
-    async def replace(
-        self, resource: Resource, namespace: str | None, body: Json, *, subresource: str = ""
-    ) -> Json:
-        """Replace an object (its `metadata.resourceVersion` is the guard) and return it."""
-        path = resource.path(namespace, body["metadata"]["name"], subresource)
-        return await self._call("PUT", path, body=body)
 
     async def delete(
         self,

@@ -57,11 +57,6 @@ class Deleted(Struct, frozen=True):
 Event = Listing | Changed[T] | Listed | Deleted
 
 
-def as_it_is(raw: Json) -> Json:
-    """Read nothing of an object."""
-    return raw
-
-
 class ListWatch(Generic[T]):
     """The objects of one kind in a namespace, or in all; only the one of a `name`, or those selected.
 

@@ -78,4 +78,8 @@ async def update(
         except AlreadyExists as error:
             raise Conflict(error.status, error.reason, error.message) from error
 
-    return await again_on_conflict(attempt)
+    try:
+        return await again_on_conflict(attempt)
+    except Conflict as error:
+        text = f"{resource.kind} {name} is being changed too often. Try again."
+        raise Conflict(error.status, error.reason, text) from error

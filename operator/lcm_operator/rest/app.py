@@ -18,7 +18,7 @@ from aiohttp import web
 from lcm_operator import logs
 from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.clock import elapsed
-from lcm_operator.kube.errors import ApiError
+from lcm_operator.kube.errors import ApiError, Conflict
 from lcm_operator.rest import bodies, connections, identity, replies
 from lcm_operator.rest.hosts import Hosts
 from lcm_operator.rest.identity import Asks, Caller, Door, Doorkeeper
@@ -91,6 +91,8 @@ class Application:
             return replies.detail(422, invalid.faults)
         except Refused as refused:
             return self._refusal(refused)
+        except Conflict as error:
+            return replies.detail(503, replies.cut(error.message))
         except (ApiError, Malformed) as error:
             log.warning("API server did not do what a request needs", error=error)
             return replies.detail(503, replies.cut(f"Kubernetes: {error}"))

@@ -12,11 +12,10 @@ import msgspec
 
 from lcm_operator.api.storage import Malformed, Moment, Record
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import Conflict, NotFound
+from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch
 from lcm_operator.kube.resources import CONFIG_MAPS
 from lcm_operator.kube.update import update
-from lcm_operator.rest.refused import Refused
 
 NAME = "lcm-rest"
 MOST = 1000
@@ -96,7 +95,7 @@ class Notes:
     async def change(self, change: Callable[[Content], Content]) -> None:
         """Write what `change` makes of the content; it is asked again when somebody else was faster.
 
-        Raises what `change` raises, Refused when others kept being faster, Malformed, ApiError.
+        Raises what `change` raises, Conflict when others kept being faster, Malformed, ApiError.
         """
 
         def changed(raw: Json) -> Json | None:
@@ -105,12 +104,7 @@ class Notes:
             return {"data": after.data()} if after != before else None
 
         async with self._one_at_a_time:
-            try:
-                raw = await update(
-                    self._client, CONFIG_MAPS, self._namespace, NAME, changed, missing=_MISSING
-                )
-            except Conflict:
-                raise Refused(503, f"ConfigMap {NAME} is being changed too often. Try again.") from None
+            raw = await update(self._client, CONFIG_MAPS, self._namespace, NAME, changed, missing=_MISSING)
         self._take(Content.parse(raw), raw["metadata"].get("resourceVersion", "0"))
 
     def _take(self, content: Content, version: str) -> None:

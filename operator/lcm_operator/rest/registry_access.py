@@ -10,7 +10,7 @@ from lcm_operator.api import names
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import parse
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import Conflict, NotFound
+from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.resources import SECRETS, TRIAL_REGISTRIES
 from lcm_operator.kube.update import update
 from lcm_operator.registry.client import RegistryClient
@@ -83,8 +83,6 @@ class RegistryAccess:
             raw = await update(self._client, TRIAL_REGISTRIES, self._namespace, self.name, change)
         except NotFound:
             raise Refused(400, f"TrialRegistry {self.name} does not exist") from None
-        except Conflict:
-            raise Refused(503, f"TrialRegistry {self.name} is changing too often. Try again.") from None
         automatic = bool(raw["spec"].get("import") == "All")
         self._view.set_automatic(automatic=automatic)
         return automatic

@@ -13,7 +13,7 @@ from lcm_operator.api.engine import Signal, TrialEngine
 from lcm_operator.api.names import engine_name
 from lcm_operator.api.storage import parse, serialise
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import Conflict, NotFound
+from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.resources import TRIAL_ENGINES
 from lcm_operator.kube.update import update
 from lcm_operator.plan.signals import ACTIVE, FINISH, KPI_LABEL
@@ -73,8 +73,6 @@ class Signals:
                 await update(self._client, TRIAL_ENGINES, *place, change, subresource="status")
             except NotFound:
                 raise _unknown() from None
-            except Conflict:
-                raise Refused(503, "The engine's status is being changed too often. Try again.") from None
 
     def _engine(self, raw: Json, trial_id: str) -> TrialEngine:
         """Return the engine of an ID as the API server has it now. Raises Refused if it is none."""

@@ -19,7 +19,7 @@ from lcm_operator.api.engine import CallbackToken, TrialEngine
 from lcm_operator.api.names import engine_name
 from lcm_operator.api.storage import parse, serialise
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import Conflict, NotFound
+from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.resources import TRIAL_ENGINES
 from lcm_operator.kube.update import update
 from lcm_operator.rest.notes import MOST, Content, NotedToken, Notes
@@ -118,8 +118,6 @@ class CallbackTokens:
             await update(self._client, TRIAL_ENGINES, self._namespace, name, changed, subresource="status")
         except NotFound:
             return None
-        except Conflict:
-            raise Refused(503, "The engine's status is being changed too often. Try again.") from None
         return left
 
     def _noted(self, content: Content, new: NotedToken) -> Content:

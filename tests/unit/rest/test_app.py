@@ -7,7 +7,7 @@ import pytest
 from tests.unit.rest.stage import KEY, READ_KEY, TIME, TOKEN, Sidecar, run
 
 from lcm_operator.api.storage import Malformed
-from lcm_operator.kube.errors import Unavailable
+from lcm_operator.kube.errors import Conflict, Unavailable
 from lcm_operator.plan.signals import CALLBACKS
 from lcm_operator.rest.levels import Outcome
 from lcm_operator.rest.refused import Refused
@@ -363,6 +363,13 @@ def test_trouble_with_kubernetes_is_no_fault_of_the_caller(sidecar, error):
     sidecar.service.answers["remove"] = error
 
     assert asked(sidecar, "DELETE", "/debug/engine/a").said == (503, f"Kubernetes: {error}")
+
+
+def test_object_that_others_keep_changing_is_no_fault_of_the_caller(sidecar):
+    text = "TrialEngine a is being changed too often. Try again."
+    sidecar.service.answers["remove"] = Conflict(409, "Conflict", text)
+
+    assert asked(sidecar, "DELETE", "/debug/engine/a").said == (503, text)
 
 
 def test_what_nobody_thought_of_is_told_without_details_and_logged(sidecar, caplog):

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.rest.kube import TIME, Kube
 from tests.unit.rest.stage import run
 
+from lcm_operator.kube.errors import Conflict
 from lcm_operator.plan.signals import CALLBACKS
 from lcm_operator.rest.projections import trial_of
 from lcm_operator.rest.refused import Refused
@@ -18,7 +19,6 @@ UNKNOWN = (400, "Engine with requested ID does not exist")
 NOT_IDLE = (400, "Current label not Idle. Can't mark KPI's as Active.")
 NOT_READY = (400, "Executor not ready for state change.")
 TOO_MANY = (413, f"Too many signals: {MOST_OPEN} wait to be taken.")
-BUSY = (503, "The engine's status is being changed too often. Try again.")
 
 PLAN = [
     {"name": "ask", "stateName": "SliceDeployment", "http": {"url": "http://partner"}},
@@ -164,7 +164,8 @@ def test_an_engine_that_never_stands_still_is_told_as_such(world):
     world.engine()
     world.kube.before_write = [world.engine] * 100
 
-    assert world.refusal("finish") == BUSY
+    with pytest.raises(Conflict, match="TrialEngine a is being changed too often"):
+        run(world.signals.finish("a"))
     assert world.stored == []
 
 
