@@ -191,7 +191,7 @@ def test_of_two_one_leads_for_as_long_as_it_renews():
     run(scenario)
 
 
-def test_who_stops_gives_the_lease_back_and_the_other_need_not_wait_for_its_end():
+def test_who_stops_gives_the_lease_back_so_that_nobody_has_to_wait():
     async def scenario(server, candidate):
         one = candidate("one", NO_END)
         await until(one.leads)
@@ -291,7 +291,7 @@ def test_a_leader_in_another_place_is_waited_for(place):
     run(scenario)
 
 
-def test_a_leader_that_cannot_renew_stops_before_anybody_else_may_begin_and_leads_again_later():
+def test_a_leader_that_cannot_renew_stops_in_time_and_leads_again_later():
     async def scenario(server, candidate):
         one = candidate("one", SLOW)
         await until(one.leads)
@@ -505,7 +505,7 @@ def test_whoever_writes_the_lease_without_end_does_not_deprive_its_holder():
     run(scenario)
 
 
-def test_a_candidate_takes_a_lease_that_a_stranger_rewrites_after_its_own_term():
+def test_lease_that_a_stranger_rewrites_is_taken_after_a_term_of_ours():
     async def scenario(server, candidate):
         written(server, holderIdentity="mallory", leaseDurationSeconds=2**31 - 1)
         one = candidate("one")
