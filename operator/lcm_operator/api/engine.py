@@ -172,13 +172,25 @@ class PendingRequest(Record, frozen=True, kw_only=True):
     on_trial: bool = False
 
 
+class ResetCheckpoint(Record, frozen=True, kw_only=True):
+    """What a restore has reset of the checkpoint, as it was: `activities` are those that begin again."""
+
+    activities: tuple[ActivityStatus, ...] = ()
+    values: dict[str, str] = msgspec.field(default_factory=dict)
+    consumed_signals: tuple[ConsumedSignal, ...] = ()
+
+
 class PendingPlan(Record, frozen=True, kw_only=True):
-    """The plan that the spec must have before the next grant, and who asked for it."""
+    """The plan that the spec must have before the next grant, and who asked for it.
+
+    `before` is put back if the plan can't be taken.
+    """
 
     trial_generation: int
     plan_generation: int | None = None
     plan_uid: str | None = msgspec.field(name="planUID", default=None)
     requests: tuple[PendingRequest, ...] = ()
+    before: ResetCheckpoint | None = None
 
 
 class Attempt(Record, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ from lcm_operator.domain.outcome import (
     plan_is_through,
     unfinished,
 )
-from lcm_operator.domain.plan_change import plan_taken
+from lcm_operator.domain.plan_change import plan_taken, put_back
 from lcm_operator.domain.release import is_held, is_owed, release_events
 from lcm_operator.domain.requests import REMOVAL_BEGUN, Request, answer, open_deletes, open_restores
 from lcm_operator.domain.restore import begin_again, decide_grant, decide_restore
@@ -169,10 +169,11 @@ def _give_up(trial: Trial, engine: TrialEngine, refused: Outcome, now: datetime)
 
     The checkpoint is judged first: where the plan was through before, it has succeeded, and stays so.
     """
-    if not plan_is_through(engine):
-        return _finish(trial, engine, engine, refused, now)
+    kept = put_back(engine)
+    if not plan_is_through(kept):
+        return _finish(trial, engine, kept, refused, now)
     message = f"{THROUGH.message}; {refused.message}"
-    return _finish(trial, engine, engine, replace(THROUGH, message=message), now)
+    return _finish(trial, engine, kept, replace(THROUGH, message=message), now)
 
 
 def _after_stop(engine: TrialEngine) -> Outcome:

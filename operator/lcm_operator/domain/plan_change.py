@@ -10,7 +10,15 @@ from datetime import datetime
 import msgspec
 
 from lcm_operator.api import names, reasons
-from lcm_operator.api.engine import ActivityStatus, PendingPlan, PendingRequest, TrialEngine, TrialEngineSpec
+from lcm_operator.api.engine import (
+    ActivityStatus,
+    PendingPlan,
+    PendingRequest,
+    ResetCheckpoint,
+    TrialEngine,
+    TrialEngineSpec,
+    TrialEngineStatus,
+)
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, LookUpPlan, RecordEvent, WriteEngine, act
 from lcm_operator.domain.granting import attempt_of
@@ -48,17 +56,48 @@ def is_same_version(one: TrialEngineSpec | PendingPlan, other: TrialEngineSpec |
 
 
 def pending_plan(
-    engine: TrialEngine, spec: TrialEngineSpec, requests: tuple[Request, ...] = ()
+    engine: TrialEngine,
+    spec: TrialEngineSpec,
+    requests: tuple[Request, ...] = (),
+    prepared: TrialEngineStatus | None = None,
 ) -> PendingPlan:
-    """Return the note that `spec` is to be taken, for these requests and those that wait already."""
-    before = engine.status.pending_plan.requests if engine.status.pending_plan is not None else ()
+    """Return the note that `spec` is to be taken, for these requests and those that wait already.
+
+    `prepared`: the checkpoint as the restore resets it.
+    """
+    noted = engine.status.pending_plan
+    reset = noted.before if noted is not None else None
+    if prepared is not None:
+        changed = {each.name for each in prepared.activities if each != engine.status.activity(each.name)}
+        reset = ResetCheckpoint(
+            activities=tuple(each for each in engine.status.activities if each.name in changed),
+            values=engine.status.values,
+            consumed_signals=engine.status.consumed_signals,
+        )
+    before = noted.requests if noted is not None else ()
     asked = tuple(PendingRequest(id=request.id, on_trial=request.on_trial) for request in requests)
     return PendingPlan(
         trial_generation=spec.trial_generation,
         plan_generation=spec.plan_generation,
         plan_uid=spec.plan_uid,
         requests=(*before, *asked)[-_KEPT_REQUESTS:],
+        before=reset,
     )
+
+
+def put_back(engine: TrialEngine) -> TrialEngine:
+    """Return the TrialEngine with the checkpoint as it was before a restore whose plan it has not taken."""
+    pending = engine.status.pending_plan
+    if pending is None or pending.before is None or not is_plan_due(engine):
+        return engine
+    was = {each.name: each for each in pending.before.activities}
+    status = msgspec.structs.replace(
+        engine.status,
+        activities=tuple(was.get(each.name, each) for each in engine.status.activities),
+        values=pending.before.values,
+        consumed_signals=pending.before.consumed_signals,
+    )
+    return msgspec.structs.replace(engine, status=status)
 
 
 def is_plan_due(engine: TrialEngine) -> bool:

@@ -30,7 +30,7 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.attempt_end import has_ended, noted_end
 from lcm_operator.domain.mirroring import mirror
 from lcm_operator.domain.outcome import THROUGH, Outcome, plan_is_through
-from lcm_operator.domain.plan_change import plan_taken
+from lcm_operator.domain.plan_change import plan_taken, put_back
 from lcm_operator.domain.release import is_held, release_events, release_of, with_release
 from lcm_operator.domain.requests import (
     REMOVAL_BEGUN,
@@ -89,11 +89,12 @@ def _end(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: date
     deletes = open_deletes(owner, engine)
     restores = (*open_restores(owner, engine), *pending_requests(engine.status))
     if stop is None or not _is_cancelled(engine) or deletes or restores:
-        status = answer(engine.status, deletes, "Done", REMOVAL_BEGUN, now)
+        kept = put_back(engine)
+        status = answer(kept.status, deletes, "Done", REMOVAL_BEGUN, now)
         status = answer(status, restores, "Refused", _REMOVED, now)
         status = msgspec.structs.replace(status, pending_plan=None)
         if not _is_cancelled(engine):
-            status = told_to_stop(engine, status, "Cancel", now)
+            status = told_to_stop(kept, status, "Cancel", now)
         refused = (RecordEvent(owner or engine, reasons.REFUSED, _REMOVED, warning=True),)
         return act(WriteEngine(engine, status), *(refused if restores else ()))
     return decide_ending(snapshot, engine, stop, now)

@@ -37,6 +37,7 @@ from lcm_operator.domain.plan_change import (
     look_up_plan,
     misfit,
     pending_plan,
+    put_back,
     spec_now,
 )
 from lcm_operator.domain.release import must_be_held, release_events
@@ -98,7 +99,8 @@ def begin_again(
     status = restored(engine, reason, now, found, restores.from_activity, spec)
     begins = f"attempt {status.attempt} begins at {status.attempts[-1].from_activity or 'the end'}"
     if spec is not None:
-        status = msgspec.structs.replace(status, pending_plan=pending_plan(engine, spec, restores.alike))
+        noted = pending_plan(engine, spec, restores.alike, status)
+        status = msgspec.structs.replace(status, pending_plan=noted)
         status, events = refused(trial, status, contradicting(restores, begins), now)
         return act(WriteEngine(engine, status), *events)
     message = begins
@@ -198,16 +200,17 @@ def _refusal(snapshot: Snapshot) -> str:
 def _call_off(trial: Trial, engine: TrialEngine, why: str, now: datetime) -> Decision:
     """Return the write that refuses a plan which was taken over already: its attempt does not begin.
 
-    A plan that is through has succeeded, whatever was asked for since. Else the answer says where the next
-    restore begins: what was to be repeated stays reset.
+    The checkpoint is put back as it was: a plan that is through has succeeded, whatever was asked for since.
+    Else the answer says where a plain restore begins.
     """
-    message, through = f"attempt {attempt_of(engine)} was called off: {why}", plan_is_through(engine)
+    kept = put_back(engine)
+    message, through = f"attempt {attempt_of(engine)} was called off: {why}", plan_is_through(kept)
     if not through:
-        activities, state = engine.spec.activities, engine.status.activity
+        activities, state = kept.spec.activities, kept.status.activity
         first = next(each.name for each in activities if not state(each.name).is_passed(each))
-        message = f"{message}; the checkpoint was prepared for it: a plain restore begins at {first!r}"
+        message = f"{message}; the checkpoint is as it was: a plain restore begins at {first!r}"
     reason = reasons.COMPLETED if through else reasons.RESTORE_REFUSED
-    over = finished(engine, Outcome(succeeded=through, reason=reason, message=message), now)
+    over = finished(kept, Outcome(succeeded=through, reason=reason, message=message), now)
     refusal = RecordEvent(trial, reasons.REFUSED, message, warning=True)
     return act(WriteEngine(engine, over), refusal, *release_events(trial, engine, over))
 

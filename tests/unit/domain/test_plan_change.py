@@ -28,12 +28,12 @@ from tests.unit.domain.builders import (
 )
 
 from lcm_operator.api import conditions
-from lcm_operator.api.engine import ActivityStatus
+from lcm_operator.api.engine import ActivityStatus, ConsumedSignal, Signal
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import TrialPlan, TrialPlanSpec
 from lcm_operator.domain.actions import LookUpPlan, ReplaceSpec, WriteEngine
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.plan_change import dropped_release, kept_progress, misfit, pending_plan
+from lcm_operator.domain.plan_change import dropped_release, kept_progress, misfit, pending_plan, put_back
 from lcm_operator.domain.requests import Request
 from lcm_operator.domain.restoring import restored
 from lcm_operator.domain.snapshot import Problem
@@ -287,6 +287,93 @@ def test_a_trial_that_had_succeeded_stays_so_when_a_plan_is_called_off():
     write = decision.actions[0]
     assert isinstance(write, WriteEngine)
     assert answer(write.status)[0] == "Refused"
+
+
+def called_off(done, **asked):
+    """Return a trial that was asked to take a plan, the write that took it over, and what called that off."""
+    annotations = {"restore": "r1", "restore_plan": "r1"} | asked
+    longer = [nap("one"), nap("two"), nap("three"), nap("four")]
+    before = with_plan_read(repaired(done, annotations, activities=longer), at(20))
+    begun = replace(written(before, decide(before, at(20))), pod=None)
+    owner = begun.trials[0]
+    refused_one = {"template": {"spec": {"hostNetwork": True}}}
+    changed = edited(owner, annotations=owner.metadata.annotations, activities=longer, engine=refused_one)
+    begun = with_plan_read(replace(begun, trials=(changed,)), at(21))
+    return done, begun, written(begun, decide(begun, at(21)))
+
+
+def with_effects(before):
+    """Return the snapshot of an engine that has set a value and taken a signal."""
+    status = msgspec.structs.replace(
+        before.engine.status,
+        values={"kpiLabel": "Active"},
+        signals=(Signal(id="s1", name="slice", received_time=at(1)),),
+        consumed_signals=(ConsumedSignal(id="s1", activity="two"),),
+    )
+    return replace(before, engine=msgspec.structs.replace(before.engine, status=status))
+
+
+def checkpoint(before):
+    status = before.engine.status
+    return status.activities, status.values, status.consumed_signals
+
+
+@pytest.mark.parametrize(
+    ("states", "asked"),
+    [
+        pytest.param({"one": "Succeeded", "two": "Succeeded", "three": "Succeeded"}, {}, id="of a success"),
+        pytest.param(
+            {"one": "Succeeded", "two": "Succeeded", "three": "Succeeded"},
+            {"restore_from": "r1/two"},
+            id="of a success, from an activity on",
+        ),
+        pytest.param({"one": "Succeeded", "two": "Failed"}, {}, id="of a failure"),
+        pytest.param(
+            {"one": "Succeeded", "two": "Failed"},
+            {"restore_from": "r1/one"},
+            id="of a failure, from the start",
+        ),
+    ],
+)
+def test_a_plan_that_is_called_off_loses_nothing_of_the_checkpoint(states, asked):
+    waits = [
+        nap("one"),
+        {"name": "two", "wait": {"signal": "slice"}, "set": {"kpiLabel": "Active"}},
+        nap("three"),
+    ]
+    done, begun, over = called_off(with_effects(ended(trial(activities=waits), **states)), **asked)
+    assert checkpoint(over) == checkpoint(done)
+    assert over.engine.status.pending_plan is None
+    through = states.get("three") == "Succeeded"
+    assert conditions.reason(over.engine.status.conditions, "Succeeded") == (
+        "Completed" if through else "RestoreRefused"
+    )
+    (write, *_) = decide(begun, at(21)).actions
+    assert write.engine is begun.engine, "what is written differs from what stands there"
+
+
+def test_a_delete_between_the_writes_loses_nothing_of_the_checkpoint_either():
+    states = {"one": "Succeeded", "two": "Succeeded", "three": "Succeeded"}
+    done, begun, _ = called_off(ended(**states), restore_from="r1/two")
+    assert begun.engine.status.activity("two").state == "Pending"
+    going = replace(begun, engine=deleting(begun.engine))
+    (write, *_) = decide(going, at(22)).actions
+    assert write.engine is going.engine
+    assert write.status.activities == done.engine.status.activities
+    assert write.status.pending_plan is None
+
+
+def test_an_attempt_that_is_given_up_before_it_has_its_plan_loses_nothing():
+    states = {"one": "Succeeded", "two": "Succeeded", "three": "Succeeded"}
+    done, begun, _ = called_off(ended(**states), restore_from="r1/two")
+    late = decide(replace(begun, refusal=refused(200)), at(200.1))
+    assert shown(late, "Succeeded") == ("True", "Completed")
+    assert late.actions[0].status.activities == done.engine.status.activities
+
+
+def test_what_was_reset_stays_so_once_the_plan_is_taken():
+    before = taken()
+    assert put_back(before.engine) is before.engine
 
 
 def test_a_plan_that_is_changed_again_between_the_writes_is_taken_as_it_is_then():
