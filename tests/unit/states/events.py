@@ -238,12 +238,14 @@ def api_away(stage: Stage) -> Impossible:
 
 
 def _can_act(stage: Stage) -> Impossible:
-    return None if stage.granted else "no engine may act"
+    return None if stage.granted and not stage.node_lost else "no engine may act"
 
 
 def success(stage: Stage) -> Impossible:
     if why := _can_act(stage):
         return why
+    if stage.reporting:
+        return "it has failed"
     stage.save(**dict.fromkeys((*PLAN, FINALLY), "Succeeded"))
     stage.end_pod("Succeeded")
     return None

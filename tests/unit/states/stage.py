@@ -26,6 +26,7 @@ NAME = "example"
 OTHER = "other"
 PLAN = ("one", "two", "three")
 FINALLY = "free"
+REPORT = "tell"
 ACTIVE_DEADLINE = 600
 TTL = 3600
 _MOST_STEPS = 60
@@ -75,6 +76,10 @@ class Stage:
         self.wait = act.Decision()
         self.slow = False
         """The engine takes its time with `finally`."""
+        self.reporting = False
+        """The engine takes its time with `onFailure`."""
+        self.node_lost = False
+        """Nothing of a pod changes: it runs on, though it may be deleted."""
         self.forgetful = False
         self.beat: Beat | None = None
         self.grants: list[tuple[int, str]] = []
@@ -191,7 +196,7 @@ class Stage:
 
     def finish(self) -> "Stage":
         """Let time go on until the trial has its outcome, or nothing more will come of itself."""
-        self.slow = False
+        self.slow = self.reporting = self.node_lost = False
         self.settle()
         patience, version = _PATIENCE, self.api.version
         while self.wait.wake_at is not None and not self._is_over() and patience:
@@ -330,6 +335,8 @@ class Stage:
         return False
 
     def _node(self) -> bool:
+        if self.node_lost:
+            return False
         for pod in self.api.all("pods"):
             name = pod["metadata"]["name"]
             if "phase" not in pod.get("status", {}):
@@ -344,10 +351,14 @@ class Stage:
         return False
 
     def _obey(self) -> bool:
-        if self.slow or not self.granted or self.engine is None:
+        if self.slow or self.node_lost or not self.granted or self.engine is None:
             return False
         status = self.engine["status"]
         saved = {activity["name"]: activity["state"] for activity in status.get("activities", [])}
+        if "stop" not in status and saved.get(REPORT) == "Running" and not self.reporting:
+            self.save(**{REPORT: "Succeeded"})
+            self.end_pod("Failed")
+            return True
         if "stop" not in status and any(saved.get(name) != "Succeeded" for name in PLAN):
             return False
         if self.begun:

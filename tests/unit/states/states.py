@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.unit.domain.builders import at, nap
-from tests.unit.states.stage import NAME, OTHER, Stage
+from tests.unit.states.stage import NAME, OTHER, REPORT, Stage
 
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.domain import actions as act
@@ -31,8 +31,8 @@ def not_armed() -> Stage:
     return Stage(activities=None, **{"finally": None}, planRef={"name": "flight"}).advance(at(-30))
 
 
-def armed() -> Stage:
-    return Stage().advance(at(-30))
+def armed(**spec: object) -> Stage:
+    return Stage(**spec).advance(at(-30))
 
 
 def suspended() -> Stage:
@@ -47,8 +47,8 @@ def duplicate() -> Stage:
     return stage.settle()
 
 
-def due() -> Stage:
-    stage = armed()
+def due(**spec: object) -> Stage:
+    stage = armed(**spec)
     stage.now = at(0.2)
     return stage.until(act.CreatePod)
 
@@ -57,8 +57,8 @@ def latched() -> Stage:
     return due().until(act.LatchTrial)
 
 
-def running() -> Stage:
-    stage = latched().settle()
+def running(**spec: object) -> Stage:
+    stage = due(**spec).until(act.LatchTrial).settle()
     stage.beats(begun=True)
     stage.now = at(5)
     stage.save(one="Succeeded", two="Running")
@@ -69,6 +69,21 @@ def failed() -> Stage:
     stage = running()
     stage.save(two="Failed")
     stage.end_pod("Failed")
+    return stage.settle()
+
+
+def reporting() -> Stage:
+    stage = running(onFailure=[nap(REPORT)])
+    stage.reporting = True
+    stage.save(two="Failed", **{REPORT: "Running"})
+    return stage.settle()
+
+
+def ending() -> Stage:
+    stage = running()
+    stage.node_lost = True
+    stage.beats(begun=True, silent=61)
+    stage.now = at(66)
     return stage.settle()
 
 
@@ -157,6 +172,8 @@ STATES = (
         taking_plan,
     ),
     State("Failed", "Succeeded=False, here ActivityFailed; the pod has ended", failed),
+    State("Reporting", "Finished=False Reporting; an activity has failed, `onFailure` is running", reporting),
+    State("Ending", "Finished=False Ending; a silent engine was given up, its pod is not seen to end", ending),
     State("Succeeded", "Succeeded=True; the pod has ended", succeeded),
     State("Stopping", "`stop` of the TrialEngine is Deadline; `finally` is running", stopping),
     State(
