@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.controllers.key import Key
 from lcm_operator.domain.attempt_end import longest_silence
-from lcm_operator.domain.snapshot import Pod
+from lcm_operator.domain.snapshot import Leftover, Pod
 
 _REMEMBERED = 1000
 _UNKNOWN_SECONDS = 120.0
@@ -20,7 +20,7 @@ _UNKNOWN_SECONDS = 120.0
 
 
 @dataclass
-class Leftover:
+class TrackedPod:
     """One pod. `seconds`: how long its engine may act after the pod was removed."""
 
     key: Key
@@ -34,11 +34,13 @@ class Leftovers:
     """All of them, by UID."""
 
     def __init__(self) -> None:
-        self._pods: dict[str, Leftover] = {}
+        self._pods: dict[str, TrackedPod] = {}
         self._never_granted: deque[str] = deque(maxlen=_REMEMBERED)
         """UIDs of TrialEngines that no longer exist and never had a grant: nothing of theirs acted."""
+        self.listed_in: int | None = None
+        """In which term all pods were listed last."""
 
-    def __iter__(self) -> Iterator[tuple[str, Leftover]]:
+    def __iter__(self) -> Iterator[tuple[str, TrackedPod]]:
         return iter(list(self._pods.items()))
 
     def __contains__(self, uid: str) -> bool:
@@ -54,13 +56,13 @@ class Leftovers:
         if last_pod is not None and last_pod.uid == granted.uid and (last_pod.ended or last_pod.never_ran):
             return
         seconds = longest_silence(engine).total_seconds()
-        self._pods[granted.uid] = Leftover(key, granted.name, engine.metadata.uid, seconds)
+        self._pods[granted.uid] = TrackedPod(key, granted.name, engine.metadata.uid, seconds)
 
     def see(self, key: Key, uid: str, name: str, owner: str) -> None:
         """Remember a pod that carries the label of a slot, and that has not ended."""
         if owner in self._never_granted:
             return
-        self._pods.setdefault(uid, Leftover(key, name, owner, _UNKNOWN_SECONDS)).missing_since = None
+        self._pods.setdefault(uid, TrackedPod(key, name, owner, _UNKNOWN_SECONDS)).missing_since = None
 
     def miss(self, uid: str, now: float) -> bool:
         """Take it that a pod no longer exists; return whether its engine can't act any more."""
@@ -74,9 +76,13 @@ class Leftovers:
         leftover = self._pods.pop(uid, None)
         return leftover.key if leftover is not None else None
 
-    def of(self, key: Key, engine: TrialEngine | None) -> tuple[str, ...]:
-        """Return the names of the pods that a new engine waits for: those that `engine` doesn't control."""
+    def of(self, key: Key, engine: TrialEngine | None) -> tuple[Leftover, ...]:
+        """Return the pods that a new engine waits for: those that `engine` doesn't control."""
         if not self._pods:
             return ()
         own = engine.metadata.uid if engine is not None else ""
-        return tuple(pod.name for pod in self._pods.values() if pod.key == key and pod.owner != own)
+        return tuple(
+            Leftover(pod.name, pod.owner)
+            for pod in self._pods.values()
+            if pod.key == key and pod.owner != own
+        )

@@ -17,7 +17,7 @@ from lcm_operator.api import names
 from lcm_operator.api.engine import PodRef
 from lcm_operator.api.metadata import Metadata, metadata_of
 from lcm_operator.controllers.key import Key
-from lcm_operator.controllers.leftovers import Leftover
+from lcm_operator.controllers.leftovers import TrackedPod
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.outcome import may_still_matter
@@ -60,6 +60,7 @@ class PodMonitor:
     async def read(self) -> None:
         """Read the metadata of all pods that have not ended."""
         granted = [each for each in self._store.granted() if may_still_matter(each[1])]
+        term = self._store.term
         there: set[str] = set()
         deleted: set[str] = set()
         self._strangers.clear()
@@ -84,7 +85,7 @@ class PodMonitor:
         for key, _, pod in granted:
             self._compare(key, pod, there, deleted)
         self._deleted = deleted
-        await self._look_after_leftovers(there)
+        await self._look_after_leftovers(there, term)
 
     def _compare(self, key: Key, pod: PodRef, there: set[str], deleted: set[str]) -> None:
         ended = pod.uid not in there
@@ -104,7 +105,7 @@ class PodMonitor:
             if owner is not None and not own and self._store.knows(key):
                 self._strangers[metadata.uid] = Stranger(key, metadata.name, owner)
 
-    async def _look_after_leftovers(self, there: set[str]) -> None:
+    async def _look_after_leftovers(self, there: set[str], term: int) -> None:
         leftovers = self._store.leftovers
         for uid, stranger in self._strangers.items():
             leftovers.see(stranger.key, uid, stranger.name, stranger.owner)
@@ -114,8 +115,9 @@ class PodMonitor:
             if await self._is_over(uid, leftover):
                 leftovers.end(uid)
                 self._look(leftover.key)
+        leftovers.listed_in = term
 
-    async def _is_over(self, uid: str, leftover: Leftover) -> bool:
+    async def _is_over(self, uid: str, leftover: TrackedPod) -> bool:
         """Return whether nothing of a pod that is not in the list can act any more."""
         if leftover.missing_since is None:
             try:

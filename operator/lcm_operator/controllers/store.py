@@ -133,6 +133,7 @@ class Store:
             plan_read=slot.plan_read,
             pod=slot.current_pod(),
             leftovers=self.leftovers.of(key, slot.engine),
+            pods_listed=self.leftovers.listed_in == self.term,
             beat=slot.beat,
             admission=slot.admission,
             refusal=slot.refusal,

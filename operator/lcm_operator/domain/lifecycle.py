@@ -49,6 +49,7 @@ from lcm_operator.domain.restoring import (
 from lcm_operator.domain.retention import expire
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot, pod_is_over
 from lcm_operator.domain.stopping import decide_ending, end_pod, read_last_checkpoint, told_to_stop
+from lcm_operator.domain.trial_status import outcome
 
 
 def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
@@ -66,6 +67,8 @@ def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
             return _give_up(trial, engine, refused, now)
         return decide_grant(snapshot, trial, engine, now)
     if open_restores(trial, engine):
+        if _has_succeeded(engine) and outcome(trial) is None:  # after the restore nobody would record it
+            return act(*mirror(snapshot, trial, engine, now))
         return _shown(decide_restore(snapshot, trial, engine, now), snapshot, trial, engine, now)
     if _is_settled(engine):
         return _decide_settled(snapshot, trial, engine, now)
@@ -115,6 +118,10 @@ def _delete(trial: Trial, engine: TrialEngine, deletes: tuple[Request, ...], now
 def _is_settled(engine: TrialEngine) -> bool:
     """Return whether the current attempt's outcome is written."""
     return conditions.decided(engine.status.conditions, reasons.SUCCEEDED) is not None
+
+
+def _has_succeeded(engine: TrialEngine) -> bool:
+    return conditions.is_true(engine.status.conditions, reasons.SUCCEEDED)
 
 
 def _settle(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:

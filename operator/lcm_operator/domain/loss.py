@@ -4,7 +4,7 @@ Without `finally` nothing holds a TrialEngine, so deleting it is a way to cancel
 holds it until that is over: one that has vanished all the same was taken away by force, and is lost.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
@@ -23,6 +23,7 @@ from lcm_operator.domain.release import judge_release
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.trial_status import Set, cancelled, outcome, trial_status
 
+_LOOK_AGAIN = timedelta(seconds=5)
 _OVER = (reasons.CANCELLED, reasons.MISSED, reasons.ENGINE_LOST)
 
 
@@ -56,17 +57,47 @@ def judge_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
         release = judge_release(last)
         changes = [Set(reasons.SUCCEEDED, "True", THROUGH.reason, THROUGH.message)]
         changes += [release] if release is not None else []
-        status = trial_status(trial, now, *changes, progress=progress(last))
+        acts = still_acts(snapshot, trial) if release is not None and release.status == "False" else None
+        status = trial_status(trial, now, *changes, unfinished=acts, progress=progress(last))
         return act(WriteTrial(trial, status), RecordEvent(trial, reasons.COMPLETED, THROUGH.message))
     release_shown = conditions.find(trial.status.conditions, reasons.RELEASED)
     if release_shown is None or release_shown.status != "Unknown":
         why = f"TrialEngine {snapshot.name} was deleted"
-        status = trial_status(trial, now, *cancelled(why, trial))
+        acts = still_acts(snapshot, trial)
+        status = trial_status(trial, now, *cancelled(why, trial), unfinished=acts)
         return act(WriteTrial(trial, status), RecordEvent(trial, reasons.CANCELLED, why))
     why = f"TrialEngine {snapshot.name} is gone, and with it the checkpoint"
     ends = () if outcome(trial) else (Set(reasons.SUCCEEDED, "False", reasons.ENGINE_LOST, why),)
-    status = trial_status(trial, now, *ends, _lost_release(snapshot.name, last))
+    released, acts = _lost_release(snapshot.name, last), still_acts(snapshot, trial)
+    status = trial_status(trial, now, *ends, released, unfinished=acts)
     return act(WriteTrial(trial, status), RecordEvent(trial, reasons.ENGINE_LOST, why, warning=True))
+
+
+def still_acts(snapshot: Snapshot, trial: Trial) -> Set | None:
+    """Return what may still act of a trial whose TrialEngine is gone: a pod not seen to end; None: nothing.
+
+    It is the condition Finished as long as it is False for that. What is found out of a pod once it is True
+    takes nothing back.
+    """
+    reference = trial.status.engine_ref
+    if reference is None or conditions.is_true(trial.status.conditions, reasons.FINISHED):
+        return None
+    pods = [pod.name for pod in snapshot.leftovers if pod.engine_uid == reference.uid]
+    if not pods and snapshot.pods_listed:
+        return None
+    why = f"pod {pods[0]} was not seen to end yet" if pods else "the pods of its engine are not known yet"
+    return Set(reasons.FINISHED, "False", reasons.ENDING, f"{why}: until then its engine may act")
+
+
+def await_end(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
+    """Return what comes before a trial whose TrialEngine is gone is finished; None once it is."""
+    if not conditions.is_false(trial.status.conditions, reasons.FINISHED):
+        return None
+    acts = still_acts(snapshot, trial)
+    status = trial_status(trial, now, unfinished=acts)
+    if acts is None or status != trial.status:
+        return act(WriteTrial(trial, status))
+    return wait(acts.message, now + _LOOK_AGAIN)
 
 
 def _last_seen(snapshot: Snapshot, trial: Trial) -> TrialEngine | None:

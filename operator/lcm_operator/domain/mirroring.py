@@ -54,7 +54,7 @@ def mirror(
     if before != (succeeded.status, succeeded.reason):
         if refused is not None:
             actions.append(RecordEvent(trial, refused.reason, refused.message, warning=True))
-        elif succeeded.status != "Unknown":
+        elif succeeded.status != "Unknown" and not _succeeded_before(engine):
             failed = succeeded.status == "False" and succeeded.reason != reasons.CANCELLED
             actions.append(RecordEvent(trial, succeeded.reason, succeeded.message, warning=failed))
     return tuple(actions)
@@ -70,6 +70,13 @@ def _succeeded(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datet
     if begins_again and not over and (awaited := awaited_end(snapshot, engine, now)):
         return known._replace(message=awaited)
     return known
+
+
+def _succeeded_before(engine: TrialEngine) -> bool:
+    """Return whether an earlier attempt was the success, which has its Event: none was granted since."""
+    attempts = engine.status.attempts
+    idle = bool(attempts) and attempts[-1].outcome == "Succeeded" and attempts[-1].start_time is None
+    return idle and any(each.outcome == "Succeeded" for each in attempts[:-1])
 
 
 def _refused(snapshot: Snapshot, engine: TrialEngine) -> Set | None:

@@ -8,23 +8,25 @@ from lcm_operator.api.times import later
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, DeleteTrial, RecordEvent, WriteTrial, act, wait
 from lcm_operator.domain.deadline import keep_until
+from lcm_operator.domain.loss import await_end, still_acts
 from lcm_operator.domain.requests import handled, trial_delete, trial_restore
+from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.trial_status import Set, cancelled, outcome, trial_status
 
 _WITHOUT_ENGINE = (reasons.MISSED, reasons.CANCELLED)
 
 
-def decide_over(trial: Trial, now: datetime) -> Decision:
+def decide_over(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     """Decide about a trial that is over and whose TrialEngine is gone."""
-    if answered := answer_requests(trial, now):
-        return answered
+    if pending := answer_requests(snapshot, trial, now) or await_end(snapshot, trial, now):
+        return pending
     seen = trial_status(trial, now)
     if seen != trial.status:
         return act(WriteTrial(trial, seen))
     return expire(trial, now) or wait("the trial is over")
 
 
-def answer_requests(trial: Trial, now: datetime) -> Decision | None:
+def answer_requests(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
     """Return the write that answers requests which no engine is there for; a delete makes a failure final."""
     delete, restore = trial_delete(trial, None), trial_restore(trial, None)
     if delete is None and restore is None:
@@ -43,7 +45,8 @@ def answer_requests(trial: Trial, now: datetime) -> Decision | None:
         refused = handled(restore, "Refused", "there is no engine to restore", now)
         fields["last_handled_restore"] = refused
         events.append(RecordEvent(trial, reasons.REFUSED, refused.message, warning=True))
-    return act(WriteTrial(trial, trial_status(trial, now, *changes, **fields)), *events)
+    status = trial_status(trial, now, *changes, unfinished=still_acts(snapshot, trial), **fields)
+    return act(WriteTrial(trial, status), *events)
 
 
 def _keeps(trial: Trial) -> bool:

@@ -34,7 +34,7 @@ from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time
 from lcm_operator.domain.release import must_be_held, release_of
 from lcm_operator.domain.requests import handled, open_deletes, trial_delete
 from lcm_operator.domain.retention import decide_over
-from lcm_operator.domain.snapshot import Pod, Problem, Snapshot
+from lcm_operator.domain.snapshot import Leftover, Pod, Problem, Snapshot
 from lcm_operator.domain.trial_status import (
     ACCEPTED,
     Set,
@@ -55,7 +55,7 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     """Decide about a trial that holds its ID and is not latched."""
     begin = begin_of(snapshot, trial)
     if outcome(trial) is not None and not scheduled_again(trial):
-        return _without_engine(snapshot, decide_over(trial, now))
+        return _without_engine(snapshot, decide_over(snapshot, trial, now))
     if ended := _cancel(snapshot, trial, now):
         return ended
     if begin is not None and now > last_moment(trial, begin):
@@ -157,9 +157,10 @@ def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> 
     return act(CreatePod(snapshot.engine, manifest_of(snapshot, snapshot.engine)), urgency=urgency)
 
 
-def _left(pods: tuple[str, ...]) -> Problem:
+def _left(pods: tuple[Leftover, ...]) -> Problem:
     """Return that pods of an earlier TrialEngine of this ID may still act."""
-    which = f"pod{'s' if len(pods) > 1 else ''} {', '.join(pods)} of an earlier engine of this trial ID"
+    names = ", ".join(pod.name for pod in pods)
+    which = f"pod{'s' if len(pods) > 1 else ''} {names} of an earlier engine of this trial ID"
     why = "not seen to end; the start waits until nothing of the earlier engine can act any more"
     return Problem(reasons.WAITING, f"{which} {'were' if len(pods) > 1 else 'was'} {why}")
 

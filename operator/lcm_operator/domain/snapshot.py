@@ -88,6 +88,14 @@ def pod_is_over(pod: Pod | Absent | None) -> bool:
 
 
 @dataclass(frozen=True)
+class Leftover:
+    """A pod of a TrialEngine that no longer exists; it was not seen to end."""
+
+    name: str
+    engine_uid: str
+
+
+@dataclass(frozen=True)
 class Problem:
     """Why a trial can't be armed or started as things are; `reason` is one of api.reasons."""
 
@@ -141,8 +149,10 @@ class Snapshot:
     plan_read: Observation[str] | None = None
     """For which purpose Trial and TrialPlan were read; see `actions.LookUpPlan`."""
     pod: Observation[Pod | Absent] | None = None
-    leftovers: tuple[str, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
     """Pods of earlier TrialEngines of the trial ID that were not seen to end."""
+    pods_listed: bool = True
+    """The pods were listed in this term: `leftovers` has those that an earlier process has left, too."""
     beat: Observation[Beat] | None = None
     admission: Observation[Admission] | None = None
     refusal: Observation[Problem] | None = None

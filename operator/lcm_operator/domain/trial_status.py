@@ -120,10 +120,10 @@ def _finished(current: Conditions, unfinished: Set | None) -> Set:
     if found is None or found.status == "Unknown":
         reason = found.reason if found is not None else reasons.WAITING
         return Set(reasons.FINISHED, "False", reason, found.message if found is not None else "")
-    if found.status == "True":
-        return Set(reasons.FINISHED, "True", reasons.SUCCEEDED, found.message)
     if unfinished is not None:
         return unfinished
+    if found.status == "True":
+        return Set(reasons.FINISHED, "True", reasons.SUCCEEDED, found.message)
     if found.reason in (reasons.MISSED, reasons.CANCELLED):
         return Set(reasons.FINISHED, "True", found.reason, found.message)
     return Set(reasons.FINISHED, "True", reasons.FAILED, found.message)

@@ -7,7 +7,7 @@ from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
 from lcm_operator.domain.deadline import last_moment
-from lcm_operator.domain.loss import decide_loss, judge_loss
+from lcm_operator.domain.loss import await_end, decide_loss, judge_loss
 from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, begin_of
 from lcm_operator.domain.removal import is_going
 from lcm_operator.domain.requests import trial_delete
@@ -21,8 +21,8 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
     if trial.metadata.deletion_timestamp is not None:
         return _leave(snapshot, trial, now)
     if outcome(trial) is not None:
-        return decide_loss(snapshot, trial, now) or decide_over(trial, now)
-    if trial_delete(trial, None) is not None and (cancelled := answer_requests(trial, now)):
+        return decide_loss(snapshot, trial, now) or decide_over(snapshot, trial, now)
+    if trial_delete(trial, None) is not None and (cancelled := answer_requests(snapshot, trial, now)):
         return cancelled
     begin = begin_of(snapshot, trial)
     refused = _refusal(snapshot, trial, holder, begin, now)
@@ -77,8 +77,10 @@ def _is_leaving(snapshot: Snapshot, holder: Trial | None) -> bool:
 
 def _leave(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     """Return the outcome of a trial that was deleted, for as long as another's finalizer keeps it there."""
-    if outcome(trial) is not None or not set(trial.metadata.finalizers) - {names.FINALIZER_IMPORT}:
+    if not set(trial.metadata.finalizers) - {names.FINALIZER_IMPORT}:
         return wait("the trial is being deleted")
+    if outcome(trial) is not None:
+        return await_end(snapshot, trial, now) or wait("the trial is being deleted")
     if trial.status.engine_ref is not None:  # it was started, and may have been through
         return judge_loss(snapshot, trial, now)
     why = "the Trial was deleted"

@@ -11,7 +11,7 @@ from tests.unit.domain.builders import armed, at, pod, settle, shown, steps
 from lcm_operator.controllers.pod_monitor import PodMonitor
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.snapshot import Settings
+from lcm_operator.domain.snapshot import Leftover, Settings
 from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.listing import Page
 
@@ -53,7 +53,7 @@ class Cluster:
 
     @property
     def waits_for(self):
-        return self.store.snapshot(KEY).leftovers
+        return tuple(pod.name for pod in self.store.snapshot(KEY).leftovers)
 
 
 def active(name="example-1", uid="pod-1", owner="engine-1", kind="TrialEngine"):
@@ -147,11 +147,20 @@ def test_its_knowledge_outlives_the_term():
     assert api.waits_for == ("example-1",)
 
 
+def test_it_is_known_in_each_term_whether_all_were_listed():
+    api = Cluster()
+    assert not api.store.snapshot(KEY).pods_listed
+    api.read()
+    assert api.store.snapshot(KEY).pods_listed
+    api.store.begin_term()
+    assert not api.store.snapshot(KEY).pods_listed
+
+
 # --- what is decided
 
 
 def test_a_start_waits_for_leftovers_and_says_so_until_its_deadline():
-    before = replace(armed(), leftovers=("example-2",))
+    before = replace(armed(), leftovers=(Leftover("example-2", "engine-0"),))
     assert shown(decide(before, at(0)), "Armed") == ("False", "Waiting")
     waiting = settle(before, at(0))
     message = next(c.message for c in waiting.trials[0].status.conditions if c.type == "Armed")
@@ -164,5 +173,5 @@ def test_a_start_waits_for_leftovers_and_says_so_until_its_deadline():
 
 
 def test_a_pod_that_exists_already_is_started_all_the_same():
-    before = replace(armed(), leftovers=("example-2",), pod=pod())
+    before = replace(armed(), leftovers=(Leftover("example-2", "engine-0"),), pod=pod())
     assert steps(decide(before, at(0)))[0] == "LatchTrial"

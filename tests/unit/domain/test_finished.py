@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 from tests.unit.domain.builders import (
     absent,
@@ -22,7 +23,7 @@ from lcm_operator.api import conditions
 from lcm_operator.domain.actions import DeletePod
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.observation import Observation
-from lcm_operator.domain.snapshot import Absent, Pod
+from lcm_operator.domain.snapshot import Absent, Leftover, Pod
 
 REPORTING = trial(onFailure=[nap("tell")])
 
@@ -126,3 +127,70 @@ def test_an_edit_of_the_trial_changes_nothing_of_it():
         "False",
         "Ending",
     )
+
+
+# --- the TrialEngine is gone, its pod may not be
+
+
+def engine_deleted(*, by="engine-1", listed=True, **spec):
+    """Return the slot of a trial whose TrialEngine is gone, while a pod of it was not seen to end."""
+    left = (Leftover("example-1", by),) if by else ()
+    before = replace(running(trial(**spec)), engine=None, engine_gone=True, pod=None)
+    return settle(replace(before, leftovers=left, pods_listed=listed), at(60))
+
+
+@pytest.mark.parametrize(
+    ("spec", "outcome"),
+    [
+        pytest.param({}, "Cancelled", id="without finally"),
+        pytest.param({"finally": [nap("free")]}, "Failed", id="with finally, taken away by force"),
+    ],
+)
+def test_a_trial_whose_engine_left_a_pod_is_finished_once_that_has_ended(spec, outcome):
+    before = engine_deleted(**spec)
+    assert before.trials[0].status.phase == outcome
+    assert finished(before) == ("False", "Ending")
+    assert steps(decide(before, at(61))) == []
+    assert decide(before, at(61)).wake_at is not None
+    over = settle(replace(before, leftovers=()), at(90))
+    assert finished(over) == ("True", outcome)
+    assert over.trials[0].status.phase == outcome
+
+
+def test_nothing_that_is_learnt_of_its_pod_later_takes_that_back_either():
+    over = settle(replace(engine_deleted(), leftovers=()), at(90))
+    again = replace(over, leftovers=engine_deleted().leftovers, pods_listed=False)
+    assert steps(decide(again, at(120))) == []
+    assert finished(again) == ("True", "Cancelled")
+
+
+def test_pods_that_were_not_listed_yet_may_be_there():
+    before = engine_deleted(by="", listed=False)
+    assert finished(before) == ("False", "Ending")
+    assert finished(settle(replace(before, pods_listed=True), at(70))) == ("True", "Cancelled")
+
+
+def test_a_pod_of_another_engine_is_not_waited_for():
+    assert finished(engine_deleted(by="engine-0")) == ("True", "Cancelled")
+
+
+def test_an_answer_to_a_request_does_not_finish_a_trial():
+    before = asking(engine_deleted(), restore="r1", delete="d1")
+    answered = settle(before, at(62))
+    assert answered.trials[0].status.last_handled_restore.result == "Refused"
+    assert finished(answered) == ("False", "Ending")
+
+
+def test_a_trial_that_is_kept_for_no_time_is_not_removed_before_it_is_finished():
+    before = engine_deleted(ttlSecondsAfterFinished=0)
+    assert steps(decide(before, at(9000))) == []
+    assert steps(decide(settle(replace(before, leftovers=()), at(9000)), at(9000))) == ["DeleteTrial"]
+
+
+def test_a_deleted_trial_that_another_holds_is_finished_once_its_pod_has_ended():
+    before = engine_deleted()
+    (owner,) = before.trials
+    metadata = msgspec.structs.replace(owner.metadata, deletion_timestamp=at(61), finalizers=("other/hold",))
+    going = replace(before, trials=(msgspec.structs.replace(owner, metadata=metadata),))
+    assert steps(decide(going, at(62))) == []
+    assert finished(settle(replace(going, leftovers=()), at(90))) == ("True", "Cancelled")

@@ -324,19 +324,56 @@ def test_a_trial_that_has_succeeded_stays_so_when_its_next_attempt_gets_no_pod()
     assert steps(decide(leftover, at(201))) == ["DeletePod"]
 
 
-def ungranted(**states):
-    """Return a trial that had its end, and whose next attempt got no pod until that was given up."""
+def recorded(before, now):
+    """Return the reasons of the Events until nothing is left to be written."""
+    found = []
+    for _ in range(10):
+        decision = decide(before, now)
+        found += [reason for reason, _ in told(decision)]
+        before = written(before, decision)
+    return found
+
+
+def awaiting_pod(**states):
+    """Return a trial that had its end, and whose next attempt has no pod yet."""
     done = over(running(RELEASING, **states))
     before = asking(replace(done, engine=held(done.engine)), restore="r1")
     begun = replace(written(before, decide(before, at(30))), pod=absent("example-2"))
-    assert on_trial(written(begun, decide(begun, at(30))), "Released") == ("Unknown", "Owed")
-    return settle(replace(begun, refusal=refused(200)), at(200.1))
+    shows = written(begun, decide(begun, at(30)))
+    assert on_trial(shows, "Released") == ("Unknown", "Owed")
+    return shows
+
+
+def ungranted(**states):
+    """Return a trial that had its end, and whose next attempt got no pod until that was given up."""
+    return settle(replace(awaiting_pod(**states), refusal=refused(200)), at(200.1))
 
 
 def test_what_was_released_stays_so_when_the_next_attempt_gets_no_pod():
     late = ungranted(**PASSED)
     assert on_trial(late, "Succeeded") == ("True", "Completed")
     assert released(late) == ("True", "Released", "passed: free, clean")
+
+
+def test_a_success_is_recorded_once_though_the_next_attempt_gets_no_pod():
+    before = awaiting_pod(**PASSED)
+    assert before.trials[0].status.phase == "Running"
+    late = replace(before, refusal=refused(200))
+    assert "Completed" not in recorded(late, at(200.1))
+    assert on_trial(settle(late, at(200.1)), "Succeeded") == ("True", "Completed")
+
+
+def test_a_success_of_an_attempt_that_ran_is_recorded_anew():
+    granted = settle(replace(awaiting_pod(**PASSED), pod=pod(2)), at(31))
+    again = replace(with_activities(granted, **PASSED), pod=pod(2, ended=True), engine_read_after_end=True)
+    assert recorded(again, at(40)).count("Completed") == 1
+
+
+def test_a_success_is_shown_before_a_restore_takes_it_back():
+    ended = replace(running(RELEASING, **PASSED), pod=pod(ended=True), engine_read_after_end=True)
+    judged = written(ended, decide(ended, at(20)))
+    asked = replace(asking(judged, restore="r1"), engine=held(judged.engine))
+    assert recorded(asked, at(20))[:2] == ["Completed", "Restored"]
 
 
 def test_a_release_that_had_failed_is_not_taken_for_one_that_passed():

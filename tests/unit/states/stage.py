@@ -209,7 +209,13 @@ class Stage:
 
     def _is_over(self) -> bool:
         going = self.engine is not None and "deletionTimestamp" in self.engine["metadata"]
-        return not going and (self.trial is None or self.outcome is not None)
+        return not going and (self.trial is None or self.is_finished)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the Trial shows that nothing acts any more."""
+        found = ((self.trial or {}).get("status") or {}).get("conditions", [])
+        return any(each["type"] == reasons.FINISHED and each["status"] == "True" for each in found)
 
     def step(self) -> bool:
         """Let the operator do one step; return whether there was one."""

@@ -172,8 +172,10 @@ STATES = (
         taking_plan,
     ),
     State("Failed", "Succeeded=False, here ActivityFailed; the pod has ended", failed),
-    State("Reporting", "Finished=False Reporting; an activity has failed, `onFailure` is running", reporting),
-    State("Ending", "Finished=False Ending; a silent engine was given up, its pod is not seen to end", ending),
+    State("Reporting", "Finished=False Reporting: an activity has failed, `onFailure` is running", reporting),
+    State(
+        "Ending", "Finished=False Ending; a silent engine was given up, its pod was not seen to end", ending
+    ),
     State("Succeeded", "Succeeded=True; the pod has ended", succeeded),
     State("Stopping", "`stop` of the TrialEngine is Deadline; `finally` is running", stopping),
     State(
