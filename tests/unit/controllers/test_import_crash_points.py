@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 from tests.unit.controllers.test_registries import FAR, Field, Raw
 
 ALL = ("a", "b", "c")
@@ -21,8 +22,8 @@ class Life:
     Imports three trials; one vanishes and comes back; a person deletes another one, which stays deleted.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, kill: int, *, after: bool) -> None:
-        self._monkeypatch = monkeypatch
+    def __init__(self, mocker: MockerFixture, kill: int, *, after: bool) -> None:
+        self._mocker = mocker
         self._kill, self._after = kill, after
         self.points = 0
         self.killed = False
@@ -33,7 +34,8 @@ class Life:
 
     def _field(self) -> Field:
         """Start an operator: it lists what there is."""
-        field = Field(self._monkeypatch, **{"import": "All", "onVanished": "Suspend"})
+        self._mocker.stopall()  # the operator before it is gone
+        field = Field(self._mocker, **{"import": "All", "onVanished": "Suspend"})
         field.api.objects.update(self._objects)
         self._objects, field.api._numbers = field.api.objects, self._versions
         for (plural, _), raw in self._objects.items():
@@ -60,8 +62,8 @@ class Life:
                 raise KilledError
             return stored
 
-        self._monkeypatch.setattr(field.api, "_write", writes)
-        self._monkeypatch.setattr(field.api, "_put", puts)
+        self._mocker.patch.object(field.api, "_write", side_effect=writes)
+        self._mocker.patch.object(field.api, "_put", side_effect=puts)
         field.times = self.times
         return field
 
@@ -114,17 +116,17 @@ class Life:
 END = {"suspended": {"a": False, "c": False}, "vanished": [], "imports": 3, "ignored": ["b"]}
 
 
-def test_an_undisturbed_import_is_what_it_should_be(monkeypatch):
-    life = Life(monkeypatch, 0, after=False)
+def test_an_undisturbed_import_is_what_it_should_be(mocker):
+    life = Life(mocker, 0, after=False)
     assert life.run() == END
     assert life.points >= 8
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_killed_at_any_write_of_an_import_it_comes_to_the_same_end(monkeypatch, after):
-    undisturbed = Life(monkeypatch, 0, after=after)
+def test_killed_at_any_write_of_an_import_it_comes_to_the_same_end(mocker, after):
+    undisturbed = Life(mocker, 0, after=after)
     undisturbed.run()
     for point in range(1, undisturbed.points + 1):
-        life = Life(monkeypatch, point, after=after)
+        life = Life(mocker, point, after=after)
         assert life.run() == END, point
         assert life.killed, point

@@ -103,14 +103,14 @@ def test_a_list_that_ends_half_way_says_nothing(caplog):
     assert len(caplog.records) == 1
 
 
-def test_a_pod_granted_while_the_list_is_under_way_is_not_missed():
+def test_a_pod_granted_while_the_list_is_under_way_is_not_missed(mocker):
     api = Pods(podRef=None)
 
     async def listed(*_, **__):
         api.store.put_engine(raw_engine(version=2, podRef=GRANT))
         yield Page([], "1", "")
 
-    api.listed = listed
+    mocker.patch.object(api, "listed", side_effect=listed)
     assert not api.read()
 
 

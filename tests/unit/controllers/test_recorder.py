@@ -211,8 +211,8 @@ def test_what_is_left_at_the_end_is_tried_once_more():
     assert [sent["message"] for sent in client.sent] == ["number 2"] or len(client.sent) == 2
 
 
-def test_an_api_server_that_hangs_holds_up_the_end_for_a_moment_only(monkeypatch, caplog):
-    monkeypatch.setattr(module, "_LAST_TRY_SECONDS", 0.05)
+def test_an_api_server_that_hangs_holds_up_the_end_for_a_moment_only(mocker, caplog):
+    mocker.patch.object(module, "_LAST_TRY_SECONDS", 0.05)
     client = Client()
 
     async def hangs(*_):
@@ -220,7 +220,7 @@ def test_an_api_server_that_hangs_holds_up_the_end_for_a_moment_only(monkeypatch
         client.changed.set()
         await asyncio.Event().wait()
 
-    client.create = hangs
+    mocker.patch.object(client, "create", side_effect=hangs)
 
     async def scenario(recorder):
         recorder.add(told(1))

@@ -9,6 +9,7 @@ from typing import Any
 
 import kopf
 import pytest
+from pytest_mock import MockerFixture
 
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.controllers import handlers, metrics
@@ -22,7 +23,7 @@ from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.errors import AlreadyExists, NotFound, Refused
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.errors import BadStatus, Unreachable
-from lcm_operator.registry.listing import Listing
+from lcm_operator.registry.listing import Listing, Selection
 from lcm_operator.registry.replies import Entry
 
 FAR = datetime(2031, 7, 1, tzinfo=UTC)
@@ -87,7 +88,7 @@ class Api:
 class Field:
     """A leader, a TrialRegistry, and what the registry answers."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **spec: Any) -> None:
+    def __init__(self, mocker: MockerFixture, **spec: Any) -> None:
         self.api, self.leads = Api(), True
         self.times: dict[str, datetime] = {}
         self.asked: list[str] = []
@@ -100,23 +101,27 @@ class Field:
             client, self.store, may_act=lambda: self.leads, observer=observer, clock=NodeClock()
         )
         self.registries = Registries(client, self.reconciler, lambda: self.leads)
-        self.told: list[str] = []
-        self.reconciler.tell = lambda *said, **_: self.told.append(said[2])  # type: ignore[method-assign]
-        self.registries._access.status._tell = self.reconciler.tell
+        self._tell = mocker.patch.object(self.reconciler, "tell")
+        mocker.patch.object(self.registries._access.status, "_tell", self._tell)
         metadata = {"name": "default", "namespace": "lab", "uid": "registry", "generation": 1}
         wanted = {"url": "http://registry", "intervalSeconds": 3600} | spec
         self.api.add("trialregistries", {"metadata": metadata, "spec": wanted})
-        monkeypatch.setattr(RegistryClient, "list_trials", lambda _, selection: self._list(selection))
-        monkeypatch.setattr(RegistryClient, "trial", lambda _, trial_id: self._one(trial_id))
+        mocker.patch.object(RegistryClient, "list_trials", autospec=True, side_effect=self._list)
+        mocker.patch.object(RegistryClient, "trial", autospec=True, side_effect=self._one)
 
-    def _list(self, selection) -> Listing:
+    @property
+    def told(self) -> list[str]:
+        """The reasons of the events about the registry."""
+        return [call.args[2] for call in self._tell.call_args_list]
+
+    def _list(self, _: RegistryClient, selection: Selection) -> Listing:
         self.asked.append("/")
         self.on_list()
         now = datetime.now(UTC)
         kept = [Entry(key, at) for key, at in self.times.items() if key in selection.ids or at > now]
         return Listing(tuple(kept), len(self.times))
 
-    def _one(self, trial_id: str) -> Entry:
+    def _one(self, _: RegistryClient, trial_id: str) -> Entry:
         self.asked.append(trial_id)
         raise BadStatus(404, b"")
 
@@ -147,8 +152,8 @@ class Field:
 
 
 @pytest.fixture
-def field(monkeypatch: pytest.MonkeyPatch) -> Field:
-    return Field(monkeypatch, **{"import": "All", "onVanished": "Suspend"})
+def field(mocker: MockerFixture) -> Field:
+    return Field(mocker, **{"import": "All", "onVanished": "Suspend"})
 
 
 def lose(field: Field) -> None:

@@ -88,14 +88,11 @@ def test_only_what_has_changed_is_looked_at(replica):
     assert replica.store.trial("lab", "trial-2").spec.suspend
 
 
-def test_what_has_not_changed_is_not_decoded(replica, monkeypatch):
+def test_what_has_not_changed_is_not_decoded(replica, mocker):
     look(replica, Lists(trials=trials(5), trialengines=[raw_engine()], trialplans=[raw_plan()]))
-
-    async def read(listed):
-        pytest.fail(f"{listed.head.name} is decoded")
-
-    monkeypatch.setattr(listing.Listed, "read", read)
+    decoded = mocker.patch.object(listing.Listed, "read", autospec=True)
     assert look(replica, Lists(trials=trials(5), trialengines=[raw_engine()], trialplans=[raw_plan()])) == []
+    assert decoded.call_args_list == []
 
 
 def test_what_is_gone_is_forgotten(replica):

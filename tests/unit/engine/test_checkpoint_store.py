@@ -209,17 +209,13 @@ def test_a_save_ends_the_engine_when(meanwhile, why):
     assert len(server.patches) == 1
 
 
-def test_a_deletion_does_not_keep_it_from_saving_what_is_over_but_is_told_of():
+def test_a_deletion_does_not_keep_it_from_saving_what_is_over_but_is_told_of(mocker):
     server = ApiServer()
     server.change()
     whole = server.object()
     whole["metadata"]["deletionTimestamp"] = "2026-11-24T10:00:00Z"
-    server.object = lambda: whole
-
-    async def get(*_):
-        return whole
-
-    server.get = get
+    mocker.patch.object(server, "object", return_value=whole)
+    mocker.patch.object(server, "get", return_value=whole)
     observed = save(server)
 
     assert len(server.patches) == 2

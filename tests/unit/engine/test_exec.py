@@ -53,9 +53,9 @@ def test_of_a_long_stderr_only_the_end_is_kept():
     assert len(str(error.value)) < 1200
 
 
-def test_what_a_program_wrote_last_is_in_the_message_even_if_nobody_looked_in_time():
+def test_what_a_program_wrote_last_is_in_the_message_even_if_nobody_looked_in_time(mocker):
     async def scenario():
-        asyncio.get_running_loop().add_reader = lambda *_: None
+        mocker.patch.object(asyncio.get_running_loop(), "add_reader")
         await perform({"name": "run", "exec": {"command": ["sh", "-c", "echo last >&2; exit 1"]}})
 
     with pytest.raises(ActivityFailedError, match="exit code 1: last"):

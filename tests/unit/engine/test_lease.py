@@ -151,7 +151,7 @@ def test_without_a_beat_for_half_the_time_out_nothing_may_be_done_until_there_is
     assert len(asked) == 1
 
 
-def test_a_beat_counts_from_when_it_was_sent(time):
+def test_a_beat_counts_from_when_it_was_sent(time, mocker):
     lease = Lease()
     slow = lease.json_patch
 
@@ -160,7 +160,7 @@ def test_a_beat_counts_from_when_it_was_sent(time):
         if len(lease.patches) == 1:
             time.now_seconds += 0.04
 
-    lease.json_patch = answered_late
+    mocker.patch.object(lease, "json_patch", side_effect=answered_late)
 
     async def scenario(renewer):
         await renewer.renewed()
@@ -187,23 +187,22 @@ def test_after_a_silence_nothing_may_be_done_if_the_grant_has_gone(time):
     renewing(scenario, lease, confirm=confirm, clock=time)
 
 
-def test_a_beat_that_hangs_is_given_up_and_sent_again():
+def test_a_beat_that_hangs_is_given_up_and_sent_again(mocker):
     lease = Lease()
-    works, calls = lease.json_patch, []
 
-    async def hangs_at_first(*arguments):
-        calls.append(arguments)
-        if len(calls) == 1:
+    async def hangs_at_first(*_):
+        if sent.await_count == 1:
             await asyncio.Event().wait()
-        await works(*arguments)
+        return mocker.DEFAULT
 
-    lease.json_patch = hangs_at_first
+    sent = mocker.patch.object(lease, "json_patch", wraps=lease.json_patch, side_effect=hangs_at_first)
 
     async def scenario(renewer):
         await renewer.renewed()
 
     renewing(scenario, lease)
-    assert len(calls) == 2
+    assert sent.await_count == 2
+    assert len(lease.patches) == 1
 
 
 def test_a_lease_that_was_deleted_is_renewed_again_once_it_is_there():

@@ -318,17 +318,17 @@ def test_a_leader_that_was_frozen_knows_it_before_anything_else_has_run():
     run(scenario)
 
 
-def test_an_answer_that_comes_too_late_does_not_make_a_leader_go_on(monkeypatch):
+def test_an_answer_that_comes_too_late_does_not_make_a_leader_go_on(mocker):
     async def scenario(server, candidate):
         one = candidate("one", NO_END)
         await until(one.leads)
 
         async def frozen_meanwhile(*arguments):
             one.clock.later = NO_END.act_within + 1
-            monkeypatch.delattr(server, "merge_patch")
+            mocker.stop(patched)
             return await server.merge_patch(*arguments)
 
-        monkeypatch.setattr(server, "merge_patch", frozen_meanwhile)
+        patched = mocker.patch.object(server, "merge_patch", side_effect=frozen_meanwhile)
         await until(lambda: one.doing == ["follow", "lead", "ended", "follow", "lead"])
 
     run(scenario)

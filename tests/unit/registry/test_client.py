@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import pytest
 import trustme
+from pytest_mock import MockerFixture
 
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import Connection
@@ -246,11 +247,11 @@ def test_a_handshake_that_hangs_is_given_up_at_the_deadline():
         asks(running, seconds=0.5, scheme="https").list_trials()
 
 
-def test_many_addresses_that_take_no_connection_have_one_deadline(monkeypatch: pytest.MonkeyPatch):
+def test_many_addresses_that_take_no_connection_have_one_deadline(mocker: MockerFixture):
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
         waiting.enter_context(socket.create_connection(full.getsockname()))  # the queue holds no more
         addresses = socket.getaddrinfo(*full.getsockname(), type=socket.SOCK_STREAM) * 100
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+        mocker.patch.object(socket, "getaddrinfo", return_value=addresses)
         client = RegistryClient(Connection("http://registry.example"), 0.5)
         begun = time.monotonic()
         with pytest.raises(Unreachable, match=r"no reply within 0\.5 s"):
@@ -259,11 +260,11 @@ def test_many_addresses_that_take_no_connection_have_one_deadline(monkeypatch: p
     assert time.monotonic() - begun < 25  # one after the other would take 50 s
 
 
-def test_a_host_is_tried_at_each_address(monkeypatch: pytest.MonkeyPatch):
+def test_a_host_is_tried_at_each_address(mocker: MockerFixture):
     with nobody() as down, server(says(b"[]")) as running:
         places = (down.getsockname(), ("127.0.0.1", running.port))
         found = [socket.getaddrinfo(*place, type=socket.SOCK_STREAM)[0] for place in places]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        mocker.patch.object(socket, "getaddrinfo", return_value=found)
         listing = RegistryClient(Connection("http://registry.example")).list_trials()
 
     assert listing.total == 0

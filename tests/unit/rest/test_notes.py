@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import chain, repeat
 
 import pytest
 from tests.unit.rest.kube import Kube
@@ -167,16 +168,9 @@ def test_what_comes_late_does_not_hide_what_was_written_since(kube):
     run(scenario())
 
 
-def test_following_goes_on_when_the_api_server_is_back(kube):
-    listed, away = kube.listed, [Unavailable(0, "Unreachable", "away")]
-
-    async def listed_later(*arguments, **options):
-        if away:
-            raise away.pop()
-        async for page in listed(*arguments, **options):
-            yield page
-
-    kube.listed = listed_later
+def test_following_goes_on_when_the_api_server_is_back(kube, mocker):
+    answers = chain([Unavailable(0, "Unreachable", "away")], repeat(mocker.DEFAULT))
+    mocker.patch.object(kube, "listed", wraps=kube.listed, side_effect=answers)
 
     async def scenario():
         notes = Notes(kube, "lab")
