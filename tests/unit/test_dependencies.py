@@ -74,7 +74,8 @@ def test_what_is_used_by_name_is_named(distribution):
 
 @pytest.mark.parametrize("folder", DEVELOPMENT)
 def test_development_imports_what_is_declared(folder):
-    declared = RUNTIME | DECLARED_FOR_DEVELOPMENT
+    on_the_image = folder == "dummies"  # dummies/Dockerfile adds them to the operator's, and no package
+    declared = RUNTIME if on_the_image else RUNTIME | DECLARED_FOR_DEVELOPMENT
 
     assert {name: file for name, file in imported(REPOSITORY / folder).items() if name not in declared} == {}
 
