@@ -6,7 +6,7 @@ FROM ${BASE_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY requirements/build.txt requirements/runtime.txt requirements/
-# The secret is for networks whose proxy has a certificate of its own.
+# The secret is for networks whose proxy has its own certificate.
 ARG PIP_INDEX_URL
 RUN --mount=type=secret,id=certificates \
     if [ -s /run/secrets/certificates ]; then export PIP_CERT=/run/secrets/certificates; fi; \
@@ -16,7 +16,7 @@ RUN --mount=type=secret,id=certificates \
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 COPY deploy/crds deploy/crds
-# Compiled, as the root is read-only; but for the official client, which is there for kubeconfigs and weighs the most.
+# Compiled, because the root is read-only. Except the official client: it is large, and only kubeconfigs need it.
 RUN /tools/bin/python -m hatchling build --target wheel && \
     /opt/lcm/bin/pip install --no-compile --no-deps --no-index dist/*.whl && \
     /opt/lcm/bin/pip uninstall --yes --quiet setuptools pip && \

@@ -16,13 +16,13 @@ class Settings(LogSettings):
         ENGINE_IMAGE, kinds.TEXT, "lcm-operator:local", "The image of engine pods, for the operator."
     )
     api_level: str | None = setting(
-        API_LEVEL, API_LEVELS, None, "The level of the REST sidecar; without it, it stays as it is."
+        API_LEVEL, API_LEVELS, None, "The level of the REST sidecar. If unset, it stays unchanged."
     )
     time_zone: ZoneInfo | None = setting(
         TIME_ZONE,
         kinds.TIME_ZONE,
         None,
-        "The time zone of the REST sidecar; without it, it stays as it is.",
+        "The time zone of the REST sidecar. If unset, it stays unchanged.",
     )
 
     @property

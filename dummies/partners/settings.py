@@ -20,13 +20,13 @@ class Settings(LogSettings):
         "Where the dummies are served.",
     )
     trials: Trials = setting(
-        "LCM_PARTNERS_SEED", TRIALS, (), "The trials that their repository has at the start."
+        "LCM_PARTNERS_SEED", TRIALS, (), "The trials in their repository when they start."
     )
     callback_seconds: float = setting(
         "LCM_PARTNERS_CALLBACK_SECONDS",
         kinds.SECONDS,
         1.0,
-        "How long it takes until they call back about a request.",
+        "The time from a request to its callback, in seconds.",
     )
 
 

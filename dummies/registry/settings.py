@@ -43,12 +43,12 @@ class Settings(LogSettings):
         Address("127.0.0.1", 5001),
         "Where the dummy registry is served.",
     )
-    trials: Trials = setting("LCM_REGISTRY_SEED", TRIALS, (), "The trials that it has at the start.")
+    trials: Trials = setting("LCM_REGISTRY_SEED", TRIALS, (), "The trials that it has when it starts.")
     credentials: str | None = setting(
         "LCM_REGISTRY_CREDENTIALS",
         _CREDENTIALS,
         None,
-        "What it requires of requests to `/trial`, not of those to `/_faults`.",
+        "The credentials that requests to `/trial` need; requests to `/_faults` need none.",
         secret=True,
     )
 

@@ -88,9 +88,9 @@ def _time_zone(text: str) -> "ZoneInfo":
 
 TEXT = Kind("any text", str)
 PATH = Kind("a path", Path)
-FILE = Kind("the path of a file that exists", _file)
+FILE = Kind("the path of an existing file", _file)
 BOOLEAN = one_of({"false": False, "true": True})
-SECONDS = Kind("a number of seconds from 0 on", seconds)
+SECONDS = Kind("a number of seconds, at least 0", seconds)
 NAMESPACE = Kind("the name of a namespace", _matching(_LABEL))
 NAMESPACES = Kind("names of namespaces, separated by commas", _namespaces)
 OBJECT_NAME = Kind("the name of an object", _matching(_OBJECT_NAME))

@@ -213,9 +213,11 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 class LogSettings(Declared):
     """The settings of every process."""
 
-    log_level: str = setting(LOG_LEVEL, kinds.LOG_LEVELS, "INFO", "Logs of this level and above are written.")
+    log_level: str = setting(
+        LOG_LEVEL, kinds.LOG_LEVELS, "INFO", "The lowest level of log records that are written."
+    )
     log_format: str = setting(
-        LOG_FORMAT, kinds.LOG_FORMATS, "text", "`json` writes each log record as one JSON object in one line."
+        LOG_FORMAT, kinds.LOG_FORMATS, "text", "`json` writes each log record as a JSON object on one line."
     )
 
     @property

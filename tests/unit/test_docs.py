@@ -146,6 +146,15 @@ def test_every_make_target_that_is_named_exists(page):
     assert set(named) - targets == set()
 
 
+def test_every_module_that_the_architecture_names_exists():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    folders = "|".join(folder.name for folder in PACKAGE.iterdir() if folder.is_dir())
+    named = re.findall(rf"`((?:{folders})/[a-z0-9_/]*(?:\.py)?)`", text)
+
+    assert len(named) > 10
+    assert [path for path in named if not (PACKAGE / path).exists()] == []
+
+
 def test_the_index_names_every_page():
     index = (DOCS / "README.md").read_text(encoding="utf-8")
     pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md") if page != DOCS / "README.md"]

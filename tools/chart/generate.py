@@ -25,8 +25,8 @@ REFERENCE = REPOSITORY / "docs" / "reference" / "chart.md"
 INSTALL = DEPLOY / "install.yaml"
 INSTALL_NAMESPACE = "lcm-operator"
 INSTALL_HEAD = f"""\
-# LCM Operator for those who don't use Helm; made from the chart by `make chart`. See docs/install.md.
-# The operator watches the namespace {INSTALL_NAMESPACE} only. Its REST interface starts once it has a key:
+# LCM Operator for use without Helm; generated from the chart by `make chart`. See docs/install.md.
+# The operator watches only the namespace {INSTALL_NAMESPACE}. Its REST interface starts once a key exists:
 #   KEY=$(head -c 32 /dev/urandom | sha256sum | cut -d' ' -f1)
 #   HASH=$(printf %s "$KEY" | sha256sum | cut -d' ' -f1)
 #   kubectl -n {INSTALL_NAMESPACE} create secret generic lcm-operator-api-keys \\
@@ -67,7 +67,7 @@ def reference() -> str:
         "<!-- Made by tools/chart/generate.py from deploy/helm/lcm-operator/values.schema.json. -->",
         "# Values of the chart",
         "",
-        "What they are for stands in [install](../install.md). An unknown value is refused.",
+        "See [install](../install.md) for how to use them. An unknown value is refused.",
         "",
         "| value | default | allowed | description |",
         "|" + "---|" * 4,

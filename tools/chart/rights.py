@@ -18,15 +18,15 @@ HEAD = """\
 <!-- Made by tools/chart/rights.py from deploy/rbac/. -->
 # All rights
 
-What `kubectl auth can-i --list --as=system:serviceaccount:NAMESPACE:ACCOUNT` shows of our accounts, besides
-what it shows of any account: discovery, and reviews of itself. Who they are stands in
-[who can do what](../security.md).
+The rights that `kubectl auth can-i --list --as=system:serviceaccount:NAMESPACE:ACCOUNT` shows for our
+accounts, except those that every account has: discovery, and reviews of itself.
+[Who can do what](../security.md) describes the accounts.
 """
 ACCOUNTS = {
-    "operator.yaml": "## Operator\n\nIn each namespace that it watches; the last two with `clusterWide: true`"
-    " only.",
-    "rest.yaml": "## REST interface\n\nIn the namespace that it serves; the last one everywhere. Unless"
-    " `rest.standalone` is set, the operator's account has these too.",
+    "operator.yaml": "## Operator\n\nIn each namespace that it watches; the last two only with"
+    " `clusterWide: true`.",
+    "rest.yaml": "## REST interface\n\nIn the namespace that it serves; the last one cluster-wide. Unless"
+    " `rest.standalone` is set, the operator's account has these as well.",
     "engine.yaml": "## Engine\n\nIn each namespace for trials.",
 }
 
@@ -58,7 +58,7 @@ def page() -> str:
     """Return the page."""
     parts = [HEAD]
     for file, about in ACCOUNTS.items():
-        table = ["| resource | of that name | verbs | why |", "|---|---|---|---|"]
+        table = ["| resource | name | verbs | reason |", "|---|---|---|---|"]
         table += [
             f"| {_code(rule.resources)} | {_code(rule.names)} | {' '.join(rule.verbs)} | {rule.reason} |"
             for rule in rules(file)

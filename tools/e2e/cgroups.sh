@@ -23,7 +23,7 @@ make_cgroups() {
 cgroups() { find /sys/fs/cgroup -maxdepth 2 -type d -name "$cgroup"; }
 
 remove_cgroups() {
-  # Those who were killed take a moment; until then their control groups can't be removed.
+  # Killed processes take a moment to end; until then their control groups cannot be removed.
   for _ in $(seq 100); do
     cgroups | while read -r group; do find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true; done
     [[ -n $(cgroups) ]] || break

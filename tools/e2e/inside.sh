@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The first process in the namespaces of `make e2e`; when it ends, everything in there ends. Called by run.sh.
-# Builds what is tested, and becomes the node.
+# Builds the image and the programs, then becomes the node.
 set -euo pipefail
 export TMPDIR=$LCM_E2E_SCRATCH/tmp
 mkdir "$TMPDIR"
 
-# A store of its own for images, to have the layers next time and to sweep out what a killed build has left.
+# A separate image store keeps the layers for the next run and allows removing the leftovers of a killed build.
 store=${XDG_CACHE_HOME:-~/.cache}/lcm-operator/images
 mkdir --parents "$store"
 export CONTAINERS_STORAGE_CONF=$LCM_E2E_SCRATCH/storage.conf
@@ -22,7 +22,7 @@ buildah rm --all >"$TMPDIR/swept"
 .venv/bin/python -m tools.e2e.programs "$LCM_E2E_SCRATCH" &
 programs=$!
 IMAGE=lcm-operator:e2e tools/image/build.sh
-# Of Kubernetes' own image for the first container of each pod all that matters is that it sleeps.
+# Replaces Kubernetes' own image for the first container of each pod, which only needs to sleep.
 pause=$(buildah from localhost/lcm-operator:e2e)
 buildah config --cmd '["sleep","infinity"]' "$pause"
 buildah commit --quiet --rm "$pause" localhost/lcm-operator-pause:e2e
@@ -34,6 +34,6 @@ exec {lock}>&-
 wait "$programs"
 
 mount --make-rshared /
-# What containerd, kubelet and CNI leave behind, they leave here.
+# containerd, kubelet and CNI leave their files here.
 for folder in /run /var/lib /var/log; do mount -t tmpfs tmpfs "$folder"; done
 exec unshare --net tools/e2e/node.sh "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make e2e`: the tests on a real node. As root, on Debian; ARGS: more arguments for pytest.
-# All of it lives in namespaces of its own for processes and mounts, the node in one for the network too. The kernel
-# takes all of it away when the first process in there ends, and that one ends with this script, however it ends.
+# Everything runs in separate process and mount namespaces, and the node in its own network namespace. The kernel removes
+# all of it when the first process in there ends, and that process ends with this script, however the script ends.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 ((EUID == 0)) || { echo "make e2e needs root: it starts containers" >&2; exit 1; }
@@ -14,7 +14,7 @@ done
 if ((${#missing[@]})); then
   apt-get update --quiet
   DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "${missing[@]}"
-  # Debian starts what it installs. Of the services only the programs are wanted.
+  # Debian starts the services that it installs; only the programs are needed.
   for package in "${missing[@]}"; do
     case $package in
       containerd) service=containerd.service ;;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the image of LCM Operator: `make image`. With what is there of buildah, podman and docker, in this order.
-# IMAGE: its name. BASE_IMAGE: another base than the Dockerfile's. BUILD_ARGS: more arguments for the build.
-# Where the Dockerfile's own base can't be pulled, a Debian root takes its place, made with mmdebstrap as root.
+# Builds the image of LCM Operator (`make image`) with the first installed one of buildah, podman and docker.
+# IMAGE: its name. BASE_IMAGE: replaces the Dockerfile's base. BUILD_ARGS: more arguments for the build.
+# If the Dockerfile's base cannot be pulled, a Debian root replaces it, created with mmdebstrap as root.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -9,7 +9,7 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 image=${IMAGE:-lcm-operator:$version}
 base=${BASE_IMAGE:-}
 read -ra arguments <<<"${BUILD_ARGS:-}"
-# A proxy's own certificates; buildah needs an absolute path.
+# The proxy's own certificates; buildah needs an absolute path.
 certificates=${PIP_CERT:-${SSL_CERT_FILE:-}}
 [[ -z $certificates ]] || arguments+=(--secret "id=certificates,src=$certificates")
 
@@ -51,7 +51,7 @@ if [[ -z $base ]]; then
   "$tool" pull "$base" >/dev/null 2>&1 || base=$(made_base "$base")
 fi
 
-# The root of a build container is no user of this machine's; without user namespaces chroot has to do.
+# Without user namespaces, root of a build container is not mapped to a user of this machine, so chroot is used.
 build=(build)
 [[ $tool != buildah ]] || build=(bud --isolation chroot --layers)
 "$tool" "${build[@]}" --tag "$image" --file Dockerfile \

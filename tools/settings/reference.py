@@ -30,13 +30,13 @@ _HEAD = """\
 # Settings
 
 Environment variables, by the process that reads them. An empty variable counts as not set. A process
-reports all faults together, one line each on standard error, and exits with status 2. A variable that begins
-with `LCM_` and is no setting of the process gets a warning in its log, with the nearest name that is one. The
-Helm chart sets those of the operator and the REST sidecar from its [values](chart.md); the operator sets
-those of the engine.
+reports all validation errors together, one line each on standard error, and exits with status 2. A variable
+that begins with `LCM_` but is not a setting of the process causes a warning in its log, with the most similar
+setting. The Helm chart sets the variables of the operator and the REST sidecar from its [values](chart.md);
+the operator sets those of the engine.
 """
 _INTRODUCTIONS = {
-    "Engine": "A process in the container `engine` of an engine pod; see [the engine](../engine.md).",
+    "Engine": "The process in the container `engine` of an engine pod; see [the engine](../engine.md).",
     "Local cluster": "`make up` and `make run` read these and pass them on to the processes that they start.",
 }
 

@@ -30,22 +30,22 @@ class Settings(ClusterSettings):
         "LCM_WATCH_NAMESPACES",
         kinds.NAMESPACES,
         (),
-        "The namespaces that the operator watches, besides that of its Lease; it then needs no right on any "
-        "other. Without it, all namespaces are watched.",
+        "The namespaces that the operator watches, in addition to that of its Lease; it then needs no rights "
+        "in any other. If unset, it watches all namespaces.",
     )
     lease_namespace: str | None = setting(
         "LCM_LEASE_NAMESPACE",
         kinds.NAMESPACE,
         None,
-        "The namespace of the Lease that elects the leader; without it, that of the kubeconfig's context or "
-        "of the pod.",
+        "The namespace of the Lease that elects the leader. If unset, that of the kubeconfig's context or of "
+        "the pod.",
     )
     pod_name: str | None = setting(
         settings.POD_NAME,
         kinds.OBJECT_NAME,
         None,
-        "The pod of this process, the only one in it that leads: a container that starts again need not wait "
-        "until its Lease has expired.",
+        "The pod of this process. No other process in that pod may lead: a restarted container then need not "
+        "wait until its Lease has expired.",
     )
 
     @property

@@ -14,11 +14,11 @@ class Settings(LogSettings):
     """Which TrialEngine is run, by which pod, and what it has there."""
 
     trial_engine: str = setting(
-        "LCM_TRIAL_ENGINE", kinds.OBJECT_NAME, "", "The TrialEngine that is run.", required=True
+        "LCM_TRIAL_ENGINE", kinds.OBJECT_NAME, "", "The TrialEngine to run.", required=True
     )
     pod_name: str = setting(settings.POD_NAME, kinds.OBJECT_NAME, "", "The engine's own pod.", required=True)
     pod_uid: str = setting(
-        "LCM_POD_UID", kinds.TEXT, "", "The UID of that pod, by which the operator grants.", required=True
+        "LCM_POD_UID", kinds.TEXT, "", "The UID of that pod, which the grant names.", required=True
     )
     service_account_directory: Path = setting(
         "LCM_SERVICE_ACCOUNT_DIRECTORY",
@@ -31,15 +31,15 @@ class Settings(LogSettings):
         "LCM_REST_TOKEN_FILE",
         kinds.PATH,
         None,
-        "The token that the engine shows to the REST sidecar, if the plan sends requests there.",
+        "The token that the engine presents to the REST sidecar, if the plan sends requests there.",
     )
     termination_log: Path | None = setting(
-        "LCM_TERMINATION_LOG", kinds.PATH, None, "The file for the last message, of at most 4 KiB."
+        "LCM_TERMINATION_LOG", kinds.PATH, None, "The file for the termination message, of at most 4 KiB."
     )
     secrets: Mapping[str, str] = family(
         PARAMETER_PREFIX,
-        "The value of the parameter at this place in `spec.parameters`, counted from 0, if it comes from a "
-        "Secret. Programs of `exec` don't inherit it.",
+        "The value of the parameter at this index in `spec.parameters`, from 0, if it comes from a Secret. "
+        "Programs of `exec` do not inherit it.",
     )
     api_host: str = setting(
         "KUBERNETES_SERVICE_HOST",

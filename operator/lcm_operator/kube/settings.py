@@ -13,8 +13,8 @@ class ClusterSettings(LogSettings):
         "LCM_KUBECONFIG",
         kinds.FILE,
         None,
-        "A kubeconfig; without one, the ServiceAccount of the pod is used.",
+        "The path of a kubeconfig. If unset, the ServiceAccount of the pod is used.",
     )
     context: str | None = setting(
-        "LCM_CONTEXT", kinds.TEXT, None, "The context of the kubeconfig; without one, its current context."
+        "LCM_CONTEXT", kinds.TEXT, None, "The context of the kubeconfig. If unset, its current context."
     )

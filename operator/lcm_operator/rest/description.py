@@ -43,7 +43,7 @@ _SCHEMAS: dict[str, Json] = {
         "properties": {
             "message": _TEXT,
             "Scheduler_status": {"enum": ["Idle", "Scheduled job(s) initiated"]},
-            "Automatic_scheduling": {"type": "boolean", "description": "From 1.0.2 on."},
+            "Automatic_scheduling": {"type": "boolean", "description": "Since 1.0.2."},
             "scheduled_trials": {"type": "string", "description": "A list in Python's notation."},
             "Executor_Engine_instances": {"type": "string", "description": "A list in Python's notation."},
             "Heartbeat_instances": {"type": "string", "description": "A list in Python's notation."},
@@ -71,17 +71,17 @@ _SCHEMAS: dict[str, Json] = {
     },
 }
 _REASONS = {
-    400: "It makes no sense as things are; the text says why.",
-    401: "No key or token, or a wrong one.",
+    400: "The request conflicts with the current state; `detail` explains why.",
+    401: "The key or token is missing or wrong.",
     403: "The key may only read, or the request comes from another origin.",
-    404: "No such thing.",
-    405: "Another method.",
-    408: "The body took too long.",
+    404: "The route or object does not exist.",
+    405: "The route does not support this method.",
+    408: "The body did not arrive in time.",
     413: "The body is too large, or too many signals wait for the engine.",
-    421: "A host name that is not the sidecar's.",
-    422: "What was sent doesn't fit; every fault is named.",
-    500: "It was not done in time.",
-    503: "Kubernetes can't be reached, or is too busy.",
+    421: "The host name is not the sidecar's.",
+    422: "The request is invalid; `detail` lists every validation error.",
+    500: "The operation was not complete in time.",
+    503: "The Kubernetes API is unavailable or too busy.",
 }
 _SCHEMES: dict[str, Json] = {
     "header": {"type": "apiKey", "in": "header", "name": "Authorization"},
@@ -132,7 +132,7 @@ def document(routes: Iterable[Route], *, version: str, authenticated: bool) -> J
             "title": "Lifecycle Manager",
             "version": version,
             "summary": "The legacy HTTP interface of LCM Operator",
-            "description": "How it is meant, with examples, stands in docs/rest.md.",
+            "description": "See docs/rest.md for semantics and examples.",
         },
         "paths": paths,
         "components": {"schemas": _SCHEMAS | models, "securitySchemes": _SCHEMES},
@@ -174,7 +174,7 @@ def _responses(route: Route) -> Json:
         statuses |= {400, 408, 413, 422}
     if route.largest_ignored is not None:
         statuses |= {408, 413}
-    responses: Json = {"200": {"description": "Done.", "content": _json(route.answer)}}
+    responses: Json = {"200": {"description": "Success.", "content": _json(route.answer)}}
     for status in sorted(statuses):
         content = _json("Faults" if status == 422 else "Refusal")  # noqa: PLR2004
         responses[str(status)] = {"description": _REASONS[status], "content": content}

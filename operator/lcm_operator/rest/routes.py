@@ -56,19 +56,19 @@ def rows(services: Services) -> tuple[Route, ...]:
     signal = {"largest_ignored": LARGEST}
     callback = {"asks": Asks.TOKEN, **signal}
     return (
-        row("GET", "/status", _status, "What is scheduled and what runs", **status),
-        row("POST", "/debug/trial/schedule-all", _schedule_all, "Schedule all trials of the registry"),
+        row("GET", "/status", _status, "Show scheduled trials and engines", **status),
+        row("POST", "/debug/trial/schedule-all", _schedule_all, "Schedule all future trials of the registry"),
         row("POST", "/debug/schedule-trial", _schedule, "Schedule by ID and time", **schedule),
         row("POST", "/debug/trial/schedule", _schedule, "Schedule by ID and time", **schedule),
-        row("POST", "/debug/trial/{id}/schedule", _schedule_from_registry, "Schedule by ID"),
-        row("DELETE", "/debug/trial/{id}/schedule", _unschedule, "Remove a scheduling that has not started"),
-        row("POST", "/debug/engine/{id}/restore", _restore, "Go on from the latest checkpoint", **restore),
-        row("POST", "/debud/engine/{id}/restore", _restore, "The same, misspelt", deprecated=True, **restore),
+        row("POST", "/debug/trial/{id}/schedule", _schedule_from_registry, "Schedule as the registry says"),
+        row("DELETE", "/debug/trial/{id}/schedule", _unschedule, "Remove a trial that has not started"),
+        row("POST", "/debug/engine/{id}/restore", _restore, "Continue from the latest checkpoint", **restore),
+        row("POST", "/debud/engine/{id}/restore", _restore, "Misspelt alias", deprecated=True, **restore),
         row("DELETE", "/debug/engine/{id}", _remove, "Stop and remove an engine", **remove),
         row("POST", "/trial/scheduling", _toggle_automatic, "Turn automatic scheduling on or off"),
-        row("POST", "/trial/{id}/active", _active, "The KPIs count from now on", **signal),
+        row("POST", "/trial/{id}/active", _active, "Start counting the trial's KPIs", **signal),
         row("POST", "/trial/{id}/finish", _finish, "End the trial", **signal),
-        row("GET", "/trial/{id}/status", _trial_status, "What an engine does"),
+        row("GET", "/trial/{id}/status", _trial_status, "Show an engine's state"),
         *(
             row("POST", f"/trial/{{id}}/callback/{name}", _callback(name), f"Report {name}", **callback)
             for name in CALLBACKS

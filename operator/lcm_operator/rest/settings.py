@@ -27,7 +27,7 @@ class Settings(ClusterSettings):
         "LCM_NAMESPACE",
         kinds.NAMESPACE,
         None,
-        "The one namespace that is served; without it, that of the kubeconfig's context or of the pod.",
+        "The one namespace that is served. If unset, that of the kubeconfig's context or of the pod.",
     )
     address: Address = setting(
         ADDRESS, addresses.ADDRESS, Address("127.0.0.1", 5000), "Where the routes are served."
@@ -39,13 +39,13 @@ class Settings(ClusterSettings):
         API_LEVEL,
         API_LEVELS,
         VERSIONS[0],
-        "The version of the Lifecycle Manager whose answers are given.",
+        "The version of the Lifecycle Manager to imitate.",
     )
     timezone: ZoneInfo = setting(
         TIME_ZONE, kinds.TIME_ZONE, UTC, "The time zone of the times in `/status` at level 0.1.1."
     )
     registry: str = setting(
-        "LCM_REGISTRY", kinds.OBJECT_NAME, "default", "The TrialRegistry that is asked for start times."
+        "LCM_REGISTRY", kinds.OBJECT_NAME, "default", "The TrialRegistry that reports start times."
     )
     default_plan: str = setting(
         "LCM_DEFAULT_PLAN",
@@ -54,19 +54,19 @@ class Settings(ClusterSettings):
         "The TrialPlan of trials that are scheduled by REST.",
     )
     keys_file: Path | None = setting(
-        KEYS_FILE, kinds.FILE, None, "The file of the API keys; without it, callers need no key."
+        KEYS_FILE, kinds.FILE, None, "The file of the API keys. If unset, callers need no key."
     )
     allow_no_keys: bool = setting(
         "LCM_INSECURE_NO_AUTH",
         kinds.BOOLEAN,
         False,
-        "`true` serves others than this machine without API keys: whoever reaches the port can run pods.",
+        "`true` allows other machines to call without API keys: anyone who can reach the port can run pods.",
     )
     allowed_hosts: frozenset[str] = setting(
         "LCM_ALLOWED_HOSTS",
         kinds.HOST_NAMES,
         frozenset(),
-        "The names by which callers reach the sidecar, besides those of loopback and of its address.",
+        "The host names that callers use, in addition to those of loopback and of its address.",
     )
 
 

@@ -260,5 +260,5 @@ def test_a_time_that_is_none_is_told(seconds: str):
         _, told = process.communicate(timeout=60)
 
     assert process.returncode == 2
-    expected = "expected a number of seconds from 0 on"
+    expected = "expected a number of seconds, at least 0"
     assert told == f"lcm-partners: LCM_PARTNERS_CALLBACK_SECONDS: {expected}, got {seconds!r}\n"

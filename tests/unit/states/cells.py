@@ -85,7 +85,7 @@ def engine(stage: Stage) -> str:
     if raw is None:
         return ""
     granted = "" if "podRef" in raw.get("status", {}) else " not granted"
-    going = ", going" if "deletionTimestamp" in raw["metadata"] else ""
+    going = ", deleting" if "deletionTimestamp" in raw["metadata"] else ""
     return f", attempt {stage.attempt}{granted}{going}"
 
 

@@ -32,7 +32,7 @@ def _edit(stage: Stage, **spec: object) -> Impossible:
     try:
         stage.api.edit("trials", NAME, **spec)
     except Refused:
-        return "the CRD refuses it, for the start is latched"
+        return "the CRD rejects it, because the start is latched"
     if "startTime" in spec:
         stage.trial["spec"].pop("registryRef", None)
     return None
@@ -104,7 +104,7 @@ def mended(stage: Stage) -> Impossible:
         return None
     if stage.trial is not None and not isinstance(stage.trial["spec"]["activities"][-1], dict):
         return _edit(stage, activities=[nap(name) for name in PLAN])
-    return "nothing stands in the way"
+    return "there is no obstacle"
 
 
 def restore(stage: Stage) -> Impossible:
@@ -201,7 +201,7 @@ def creates_refused_to_the_end(stage: Stage) -> Impossible:
 
 def creates_refused_beyond_the_grant(stage: Stage) -> Impossible:
     if stage.trial is None or "startedTime" not in stage.trial["status"]:
-        return "it is not started"
+        return "it has not started"
     if stage.engine is None:
         return "there is no TrialEngine"
     stage.api.refuses = Refused(403, "Forbidden", "exceeded quota")
@@ -312,7 +312,7 @@ def active_deadline(stage: Stage) -> Impossible:
     if why := _can_act(stage):
         return why
     if stage.slow:
-        return "it was told to stop"
+        return "it was stopped"
     stage.now += timedelta(seconds=ACTIVE_DEADLINE)
     return None
 
@@ -326,7 +326,7 @@ def finally_times_out(stage: Stage) -> Impossible:
 
 def holder_goes(stage: Stage) -> Impossible:
     if stage.api.find("trials", OTHER) is None:
-        return "it holds the ID itself, or nobody does"
+        return "no other Trial holds the ID"
     stage.api.delete("trials", OTHER)
     return None
 
@@ -359,18 +359,18 @@ def operator_restarts(stage: Stage) -> Impossible:
 
 EVENTS = (
     Event("the start time comes", start_time_comes),
-    Event("the starting deadline passes, the operator being away", deadline_passes),
+    Event("the starting deadline passes without an operator", deadline_passes),
     Event("startTime moved two hours ahead", moved_ahead),
     Event("startTime moved to 10 s ago", moved_to_just_now),
     Event("startTime moved to two hours ago", moved_far_back),
-    Event("spec changed otherwise (parameters)", edited),
+    Event("another field of the spec changed (parameters)", edited),
     Event("suspend", suspend),
     Event("resume", resume),
     Event("resume, 10 s after the start time", resume_late),
-    Event("what stood in the way is mended", mended),
+    Event("the obstacle is removed", mended),
     Event("restore", restore),
     Event("restore-from the first activity", restore_from),
-    Event("restore with a repaired plan", restore_plan),
+    Event("restore with a changed plan", restore_plan),
     Event("restore on the TrialEngine", restore_on_engine),
     Event("delete", delete),
     Event("delete on the TrialEngine", delete_on_engine),
@@ -379,24 +379,24 @@ EVENTS = (
     Event("Trial deleted, held by another's finalizer", trial_deleted_and_held),
     Event("Trial deleted (orphan)", trial_deleted_orphaning),
     Event("TrialEngine deleted by a person", engine_deleted),
-    Event("TrialEngine gone, its finalizers taken off", engine_gone),
+    Event("TrialEngine removed by force, without its finalizers", engine_gone),
     Event("namespace deleted", namespace_deleted),
-    Event("creates are refused (403) from now on, at the start time too", creates_refused),
-    Event("creates are refused until the deadline has passed", creates_refused_to_the_end),
-    Event("creates are refused for longer than a grant may take", creates_refused_beyond_the_grant),
-    Event("creates are not answered (503) from now on, at the start time too", creates_not_answered),
-    Event("API server away for 10 s, over the start time", api_away),
+    Event("creates are rejected (403) from now on, also at the start time", creates_refused),
+    Event("creates are rejected until the deadline has passed", creates_refused_to_the_end),
+    Event("creates are rejected for longer than a grant may take", creates_refused_beyond_the_grant),
+    Event("creates are not answered (503) from now on, also at the start time", creates_not_answered),
+    Event("API server unavailable for 10 s, across the start time", api_away),
     Event("engine reports success", success),
     Event("engine reports failure", failure),
-    Event("pod ends before its plan", pod_ends),
+    Event("pod ends before the plan completes", pod_ends),
     Event("pod ends by a disruption", pod_disrupted),
-    Event("pod is gone", pod_gone),
-    Event("no first beat in time", no_first_beat),
-    Event("no beat for heartbeatTimeoutSeconds", silence),
+    Event("pod no longer exists", pod_gone),
+    Event("first renewal of the Lease is missing", no_first_beat),
+    Event("no renewal of the Lease for heartbeatTimeoutSeconds", silence),
     Event("activeDeadlineSeconds are over", active_deadline),
     Event("finallyTimeoutSeconds are over", finally_times_out),
-    Event("the holder of its ID goes, before the start time", holder_goes),
-    Event("the holder of its ID goes, after the start time", holder_goes_too_late),
+    Event("the holder of its ID is deleted before the start time", holder_goes),
+    Event("the holder of its ID is deleted after the start time", holder_goes_too_late),
     Event("another Trial with its ID is created", other_comes),
     Event("ttlSecondsAfterFinished are over", ttl_passes),
     Event("the operator is killed and starts again", operator_restarts),

@@ -13,8 +13,8 @@ from tests.unit.states.states import STATES
 
 PAGE = Path(__file__).parents[3] / "docs" / "state-machine.md"
 _HEAD = Path(__file__).with_name("page_head.md")
-_COLUMNS = ("event", "what the operator does", "what is seen then", "Events", "it waits, looking again in")
-_NOTHING = "nothing"
+_COLUMNS = ("event", "actions of the operator", "result", "Events", "reason for waiting (next look)")
+_NOTHING = "none"
 
 
 def page() -> str:
@@ -53,7 +53,7 @@ def _tables() -> list[str]:
             else:
                 shown = (made.happens or _NOTHING, made.shows, made.events, made.waits)
                 told.append(_row(event.name, *shown))
-        told += ["", "Can't happen:", ""]
+        told += ["", "Cannot happen:", ""]
         told += [f"- {why}: {'; '.join(events)}" for why, events in impossible.items()]
     return told
 

@@ -162,20 +162,18 @@ STATES = (
     State("Armed", "Armed=True; half a minute before the start", armed),
     State("Suspended", "Scheduled=False Suspended; half a minute before the start", suspended),
     State("Duplicate", "Accepted=False DuplicateTrialID; another Trial holds the ID", duplicate),
-    State("Due", "the start time has come and the pod is created, but `startedTime` is not there yet", due),
-    State("Latched", "`startedTime` is there, `podRef` of the TrialEngine is not", latched),
-    State("Running", "Succeeded=Unknown Running; one of three activities is through", running),
+    State("Due", "the start time has come and the pod is created, but `startedTime` is not set yet", due),
+    State("Latched", "`startedTime` is set, `podRef` of the TrialEngine is not", latched),
+    State("Running", "Succeeded=Unknown Running; one of three activities has completed", running),
     State("Restoring", "Succeeded=Unknown Restoring; attempt 2 has no `podRef` yet", restoring),
     State(
         "TakingPlan",
-        "`pendingPlan` of the TrialEngine is there, its spec is still the old one; attempt 2 has no `podRef`",
+        "`pendingPlan` of the TrialEngine is set, its spec is still the old one; attempt 2 has no `podRef`",
         taking_plan,
     ),
     State("Failed", "Succeeded=False, here ActivityFailed; the pod has ended", failed),
     State("Reporting", "Finished=False Reporting: an activity has failed, `onFailure` is running", reporting),
-    State(
-        "Ending", "Finished=False Ending; a silent engine was given up, its pod was not seen to end", ending
-    ),
+    State("Ending", "Finished=False Ending; a silent engine has failed, its pod was not seen to end", ending),
     State("Succeeded", "Succeeded=True; the pod has ended", succeeded),
     State("Stopping", "`stop` of the TrialEngine is Deadline; `finally` is running", stopping),
     State(
@@ -185,7 +183,7 @@ STATES = (
     ),
     State("Missed", "Succeeded=False Missed; there is no TrialEngine", missed),
     State("Cancelled", "Succeeded=False Cancelled; there is no TrialEngine", cancelled),
-    State("EngineLost", "Succeeded=False EngineLost; the TrialEngine is gone", engine_lost),
+    State("EngineLost", "Succeeded=False EngineLost; the TrialEngine no longer exists", engine_lost),
     State(
         "Unreadable engine", "a newer version wrote the TrialEngine: it can't be parsed", unreadable_engine
     ),

@@ -19,7 +19,7 @@ DELETES = ("delete", "delete on the TrialEngine", "TrialEngine deleted by a pers
 REQUESTS = (
     "restore",
     "restore-from the first activity",
-    "restore with a repaired plan",
+    "restore with a changed plan",
     "delete",
 )
 GONE = (
@@ -29,7 +29,7 @@ GONE = (
     "namespace deleted",
 )
 # A pod that vanished may be granted before anybody notices, or be made anew because its maker is not there.
-RACES = {("Due", "pod is gone"), ("Latched", "pod is gone")}
+RACES = {("Due", "pod no longer exists"), ("Latched", "pod no longer exists")}
 CELLS = [(state, event) for state in STATES for event in EVENTS]
 
 

@@ -1,4 +1,4 @@
-{{/* The name of what the chart makes. */}}
+{{/* The name of the chart's objects. */}}
 {{- define "lcm.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{ .Values.fullnameOverride }}
@@ -9,19 +9,19 @@
 {{- end -}}
 {{- end }}
 
-{{/* The name of what has no namespace. */}}
+{{/* The name of cluster-scoped objects. */}}
 {{- define "lcm.clusterName" -}}
 {{ .Release.Namespace }}-{{ include "lcm.fullname" . }}
 {{- end }}
 
-{{/* What tells the pods of a component from all others: (list $ component). */}}
+{{/* The labels that select the pods of a component: (list $ component). */}}
 {{- define "lcm.selector" -}}
 app.kubernetes.io/name: {{ (index . 0).Chart.Name }}
 app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{/* The labels of everything: (list $ component). */}}
+{{/* The labels of all objects: (list $ component). */}}
 {{- define "lcm.labels" -}}
 {{ include "lcm.selector" . }}
 app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
@@ -43,14 +43,14 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{ concat (list (include "lcm.trialNamespace" .)) .Values.watchNamespaces | uniq | sortAlpha | join "," }}
 {{- end }}
 
-{{/* The namespace that the release makes for the Lease that elects the leader; empty if none is needed. */}}
+{{/* The namespace that the release creates for the Lease that elects the leader; empty if none is needed. */}}
 {{- define "lcm.electionNamespace" -}}
 {{- if and (not .Values.operator.leaseNamespace) (has .Release.Namespace (splitList "," (include "lcm.trialNamespaces" .))) -}}
 {{ include "lcm.clusterName" . | trunc 54 | trimSuffix "-" }}-election
 {{- end }}
 {{- end }}
 
-{{/* Where the Lease lies that elects the leader: not where engines run, unless somebody chose that. */}}
+{{/* The namespace of the Lease that elects the leader: one without engines, unless leaseNamespace is set. */}}
 {{- define "lcm.leaseNamespace" -}}
 {{ .Values.operator.leaseNamespace | default (include "lcm.electionNamespace" .) | default .Release.Namespace }}
 {{- end }}
@@ -65,7 +65,7 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{ include "lcm.fullname" . }}{{ if .Values.rest.standalone }}-rest{{ end }}
 {{- end }}
 
-{{/* Which component's pods serve the REST interface. */}}
+{{/* The component whose pods serve the REST interface. */}}
 {{- define "lcm.restComponent" -}}
 {{ ternary "rest" "operator" .Values.rest.standalone }}
 {{- end }}
@@ -74,7 +74,7 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{ .Values.rest.existingSecret | default (printf "%s-api-keys" (include "lcm.fullname" .)) }}
 {{- end }}
 
-{{/* The object of that kind in a file of several, as YAML: (list $ file kind). */}}
+{{/* The object of a kind in a file with several objects, as YAML: (list $ file kind). */}}
 {{- define "lcm.document" -}}
 {{- $kind := index . 2 -}}
 {{- range splitList "\n---\n" ((index . 0).Files.Get (index . 1)) -}}
@@ -85,7 +85,7 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{- end -}}
 {{- end }}
 
-{{/* What every pod has. */}}
+{{/* The fields that all pods share. */}}
 {{- define "lcm.podSpec" -}}
 automountServiceAccountToken: false
 terminationGracePeriodSeconds: 30
@@ -109,7 +109,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* Where replicas run: (list $ component). */}}
+{{/* The placement of replicas: (list $ component). */}}
 {{- define "lcm.spread" -}}
 {{- $root := index . 0 -}}
 {{- if $root.Values.affinity -}}
@@ -139,7 +139,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* The identity in Kubernetes, as a volume and where it is mounted, and a /tmp. */}}
+{{/* The ServiceAccount token as a volume with its mount, and a /tmp. */}}
 {{- define "lcm.mounts" -}}
 - {name: account, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
 - {name: tmp, mountPath: /tmp}
@@ -160,7 +160,7 @@ capabilities: {drop: [ALL]}
           fieldRef: {fieldPath: metadata.namespace}
 {{- end }}
 
-{{/* The variables of every container: how it logs. */}}
+{{/* The log settings of every container. */}}
 {{- define "lcm.log" -}}
 - {name: LCM_LOG_LEVEL, value: {{ .Values.logLevel | quote }}}
 - {name: LCM_LOG_FORMAT, value: {{ .Values.logFormat | quote }}}
@@ -172,7 +172,7 @@ readinessProbe:
   httpGet: {path: /readyz, port: {{ . }}}
   periodSeconds: 5
   timeoutSeconds: 5
-# An API server that is away is a fault too, but none that a restart mends: docs/operations.md.
+# An unavailable API server fails the probe, but a restart would not fix it: docs/operations.md.
 livenessProbe:
   httpGet: {path: /healthz, port: {{ . }}}
   periodSeconds: 10
