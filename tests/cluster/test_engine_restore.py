@@ -1,6 +1,5 @@
 """The real engine process and a real API server: from the grant to the end, and on from the checkpoint."""
 
-import os
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,11 +199,11 @@ def test_killed_in_the_middle_of_a_sleep_or_a_program_that_one_is_repeated(stage
     stage.reset()
     second = stage.run(attempt=2)
     second.until(count.exists)
-    group = [int(pid) for pid in children(second.process.pid)]
+    programs = children(second.process.pid)
     second.process.kill()
     second.process.wait()
-    for pid in group:  # as the end of a container does
-        os.killpg(pid, signal.SIGKILL)
+    assert programs
+    assert wait_until(lambda: not any(map(lives, programs)), seconds=20), "they outlive their engine"
     stage.reset()
     third = stage.run(attempt=3)
 
