@@ -74,13 +74,19 @@ class Lane:
             self.offer(namespace)
 
     def head(self) -> Entry | None:
-        """Return the next entry that may be worked on now."""
+        """Return the next entry that may be worked on now.
+
+        Where an entry was replaced, its namespace's next one must take its place, or nobody would look at it.
+        """
         while self._heads:
             entry = self._heads[0]
             namespace = entry.key.namespace
-            if self._first(namespace) is entry and self._has_room(namespace):
+            first = self._first(namespace)
+            if first is entry and self._has_room(namespace):
                 return entry
             heapq.heappop(self._heads)
+            if first is not entry:
+                self.offer(namespace)
         return None
 
     def pop(self) -> Entry | None:

@@ -1,6 +1,7 @@
 """The work queue: what comes first, what waits, and one worker a key."""
 
 import asyncio
+import random
 from contextlib import suppress
 
 import pytest
@@ -114,6 +115,37 @@ def test_a_key_keeps_the_higher_urgency_whether_it_comes(urgencies):
 
 
 # --- holding back
+
+
+@pytest.mark.parametrize("urgency", [FOLLOW, RETRY, ROUTINE])
+def test_the_others_keep_their_turn_when_the_first_becomes_urgent(urgency):
+    async def scenario():
+        queue = idle()
+        for key in (A, B, C):
+            queue.add(key, urgency)
+        queue.add(A, START)
+        assert [await taken(queue) for _ in range(3)] == [A, B, C]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_key_is_taken_however_its_urgency_changes(clock, seed):
+    chance = random.Random(seed)  # noqa: S311 - it has to come out the same each time
+    keys = [Key(namespace, name) for namespace in ("lab", "field") for name in "abcde"]
+
+    async def scenario():
+        queue = idle()
+        for _ in range(30):
+            queue.add(chance.choice(keys), chance.choice(list(Urgency)), chance.choice((0.0, 3.0)))
+            clock.seconds += chance.choice((0.0, 0.3, 1.0))
+            if len(queue) and chance.random() < 0.2:
+                await taken(queue)
+        clock.seconds += 10
+        while len(queue):
+            await taken(queue)
+
+    asyncio.run(scenario())
 
 
 def test_routine_work_waits_while_something_is_due_soon_and_at_most_five_seconds(clock):
