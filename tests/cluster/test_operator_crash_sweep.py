@@ -136,11 +136,18 @@ def is_restored(stage: ProxiedStage, name: str) -> bool:
 
 def is_cancelled(stage: ProxiedStage, name: str) -> bool:
     answered = "lastHandledDelete" in stage.get(Trial, name).obj.get("status", {})
-    return answered and not any(found.name == name for found in stage.engines())
+    return answered and leaves_nothing_to_run(stage, name)
+
+
+def leaves_nothing_to_run(stage: ProxiedStage, name: str) -> bool:
+    """See that neither TrialEngine nor pods are left, of which the garbage collector takes its time."""
+    if any(found.name == name for found in stage.engines()):
+        return False
+    return not any(map(stage.is_about(name), stage.pods()))
 
 
 def is_gone(stage: ProxiedStage, name: str) -> bool:
-    return not any(found.name == name for found in (*stage.trials(), *stage.engines()))
+    return leaves_nothing_to_run(stage, name) and not any(found.name == name for found in stage.trials())
 
 
 @dataclass(frozen=True)
