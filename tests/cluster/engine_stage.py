@@ -22,7 +22,7 @@ from tests.cluster.crd_api import Api, engine
 from devcluster.waiting import wait_until
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import parse, serialise, status_patch
-from lcm_operator.domain.restoring import RESTORE, restored
+from lcm_operator.domain.checkpoint import RESTORE, restored
 
 DEADLINE = 60
 Reply = Callable[["Request"], int]

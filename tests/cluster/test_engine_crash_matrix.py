@@ -26,7 +26,7 @@ from tests.cluster.proxy import Request as Write
 
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import parse
-from lcm_operator.domain.outcome import is_over, plan_is_through
+from lcm_operator.domain.verdict import is_over, plan_is_through
 
 AT_ONCE = 4
 CALL = "outside call"

@@ -17,7 +17,7 @@ CONTRACTS = {options["id"]: options for options in OPTIONS["contracts_options"]}
 
 REFUSED = {
     "layers": [
-        ("domain.holding", "lcm_operator.kube.client"),
+        ("domain.ownership", "lcm_operator.kube.client"),
         ("controllers.census", "lcm_operator.rest.view"),
         ("engine.grant", "lcm_operator.rest.view"),
         ("api.names", "lcm_operator.domain.snapshot"),
@@ -28,9 +28,9 @@ REFUSED = {
         ("plan.urls", "lcm_operator.domain.snapshot"),
         ("api.engine", "lcm_operator.plan.signals"),
     ],
-    "kopf": [("domain.holding", "kopf"), ("rest.view", "kopf"), ("engine.grant", "kopf")],
+    "kopf": [("domain.ownership", "kopf"), ("rest.view", "kopf"), ("engine.grant", "kopf")],
     "pure": [
-        ("domain.holding", "lcm_operator.kube.client"),
+        ("domain.ownership", "lcm_operator.kube.client"),
         ("domain.decide", "asyncio"),
         ("domain.decide", "logging"),
         ("api.times", "time"),

@@ -9,7 +9,7 @@ from typing import Any
 from lcm_operator.api import names, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.metadata import Metadata
-from lcm_operator.domain.pods import engine_lease
+from lcm_operator.domain.manifests import engine_lease
 from lcm_operator.domain.snapshot import Admission, Problem
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import AlreadyExists, ApiError, NotFound, Refused, Unavailable

@@ -25,11 +25,10 @@ from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.controllers.unreadable import LET_GO, end_unreadable
 from lcm_operator.domain import actions as act
-from lcm_operator.domain.importing import Fate, Note, expiry, importer, release
-from lcm_operator.domain.observation import value_of
+from lcm_operator.domain.imports import Fate, Note, expiry, importer, release
 from lcm_operator.domain.registry_times import read_by_creator
-from lcm_operator.domain.snapshot import Absent, Problem, pod_is_over
-from lcm_operator.domain.trial_status import outcome, start_time
+from lcm_operator.domain.snapshot import Absent, Problem, pod_is_over, value_of
+from lcm_operator.domain.status import outcome, start_time
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.trial_status import outcome, start_time
+from lcm_operator.domain.status import outcome, start_time
 
 
 @dataclass

@@ -17,9 +17,9 @@ from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
-from lcm_operator.domain.outcome import THROUGH, plan_is_through
 from lcm_operator.domain.release import is_held
-from lcm_operator.domain.trial_status import outcome
+from lcm_operator.domain.status import outcome
+from lcm_operator.domain.verdict import THROUGH, plan_is_through
 from lcm_operator.kube.clock import Clock
 
 _MOST = 1000

@@ -11,7 +11,7 @@ from collections import defaultdict
 
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import parse, serialise, status_patch
-from lcm_operator.domain.importing import Note, with_notes
+from lcm_operator.domain.imports import Note, with_notes
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.resources import TRIAL_REGISTRIES

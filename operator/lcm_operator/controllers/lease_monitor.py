@@ -32,9 +32,8 @@ from lcm_operator.api.metadata import metadata_of
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.attempt_end import heartbeat_timeout, longest_silence
-from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.outcome import may_still_matter
-from lcm_operator.domain.snapshot import Absent, Beat
+from lcm_operator.domain.snapshot import Absent, Beat, value_of
+from lcm_operator.domain.verdict import may_still_matter
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.holding import Rank, owner_of, rank
+from lcm_operator.domain.ownership import Rank, owner_of, rank
 
 MOST_AT_ONCE = 16
 
@@ -64,7 +64,7 @@ class Members:
             index.pop(name, None)
 
     def holder(self, engine: TrialEngine | None) -> Trial | None:
-        """Return the one that holds the ID, as `domain.holding.holder` does."""
+        """Return the one that holds the ID, as `domain.ownership.holder` does."""
         if engine is not None:
             name = self._names.get(owner_of(engine))
             return self._trials[name] if name is not None else None

@@ -20,7 +20,7 @@ from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.leftovers import TrackedPod
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.store import Store
-from lcm_operator.domain.outcome import may_still_matter
+from lcm_operator.domain.verdict import may_still_matter
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError, NotFound

@@ -27,7 +27,7 @@ from lcm_operator.controllers.registry_pull import Access, Pull, Refused
 from lcm_operator.controllers.registry_status import RegistryStatus
 from lcm_operator.controllers.registry_times import Place
 from lcm_operator.controllers.registry_writes import NotLeadingError
-from lcm_operator.domain.importing import importer, removal
+from lcm_operator.domain.imports import importer, removal
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, NotFound
 from lcm_operator.kube.resources import TRIAL_REGISTRIES

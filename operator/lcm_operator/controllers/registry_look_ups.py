@@ -10,7 +10,7 @@ from lcm_operator import logs
 from lcm_operator.api import reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.registry_pull import Access, Pull
-from lcm_operator.domain import importing
+from lcm_operator.domain import imports
 from lcm_operator.registry.errors import BadStatus, RegistryError, Unreachable
 
 _MOST_A_PULL = 50
@@ -33,7 +33,7 @@ class LookUps:
         lacking = {trial.metadata.uid for trial in pull.lacking}
         self._asked = {uid: time for uid, time in self._asked.items() if uid in lacking}
         urgent_within = self._store.settings.arm_lead
-        turn = importing.next_look_ups(pull.lacking, self._asked, self._now(), urgent_within)
+        turn = imports.next_look_ups(pull.lacking, self._asked, self._now(), urgent_within)
         for trial in turn[:_MOST_A_PULL]:
             if not pull.holds():
                 return
@@ -87,7 +87,7 @@ class LookUps:
         current = self._store.trial(trial.metadata.namespace, trial.metadata.name)
         if current is None or current.metadata.uid != trial.metadata.uid:
             return
-        patch = importing.suspension(pull.registry, current, self._now())
+        patch = imports.suspension(pull.registry, current, self._now())
         if patch is None:
             return
         writes = pull.writes()

@@ -4,7 +4,7 @@
       └── failed ──> status says why; the times known so far stay
 
 The list's changes apply at once; trials that it lacks are asked for singly afterwards (`registry_look_ups`).
-Decisions are `domain.importing`'s; the requests go through `registry.request_queue`.
+Decisions are `domain.imports`'s; the requests go through `registry.request_queue`.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registry_status import PullResult, RegistryStatus
 from lcm_operator.controllers.registry_times import Place  # noqa: TC001 - annotated at run time
 from lcm_operator.controllers.registry_writes import NotLeadingError, TrialWrites
-from lcm_operator.domain import importing
+from lcm_operator.domain import imports
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, NotFound
@@ -150,7 +150,7 @@ class Pull:
         """Return which entries of the list matter: our Trials', what was and could be imported."""
         ids = {trial.trial_id for trial in self._trials()}
         spec, status = self.registry.spec, self.registry.status
-        also = importing.imported_before(self.registry) if status.imports else None
+        also = imports.imported_before(self.registry) if status.imports else None
         if spec.import_ != "All":
             return Selection(ids, others=0, after=now, also=also)
         others = spec.import_limit + len(status.imports) + len(self._refused)
@@ -165,7 +165,7 @@ class Pull:
         own = {trial.trial_id for trial in self._store.trials_by(self.place)}
         self._store.registries.report_list(self.place, times, own, read)
         self._forget_refused(times)
-        changes = importing.compare(self.registry, times, trials, self._now(), self._refused)
+        changes = imports.compare(self.registry, times, trials, self._now(), self._refused)
         self.lacking = changes.lacking
         for trial in changes.moved:
             self._access.reconciler.enqueue(self._store.key_of(trial))
@@ -195,7 +195,7 @@ class Pull:
             del self._refused[trial_id]
 
     async def _resume(self, writes: TrialWrites, trial: Trial) -> None:
-        await writes.patch(trial, importing.resumption(trial), self.take)
+        await writes.patch(trial, imports.resumption(trial), self.take)
 
     async def _removed(self, writes: TrialWrites, suspected: tuple[str, ...]) -> tuple[str, ...]:
         """Return which imported Trials are really gone: our watch may be behind another replica's writes."""
@@ -219,7 +219,7 @@ class Pull:
         return tuple(trial_id for trial_id in suspected if trial_id in set(gone))
 
     async def _import(
-        self, writes: TrialWrites, changes: importing.Changes, times: dict[str, datetime], read: datetime
+        self, writes: TrialWrites, changes: imports.Changes, times: dict[str, datetime], read: datetime
     ) -> int:
         """Create Trials; return how many are still wanted. Each batch is remembered before the next is made.
 
@@ -273,7 +273,7 @@ class Pull:
         self._store.registries.report_one(self.place, trial_id, start, read)
 
         def manifest(name: str) -> dict[str, Any]:
-            return importing.manifest(self.registry, trial_id, start, name, read)
+            return imports.manifest(self.registry, trial_id, start, name, read)
 
         if await writes.create(trial_id, manifest, self.take):
             made.append(entry)

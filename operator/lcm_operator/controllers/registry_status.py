@@ -16,7 +16,7 @@ from lcm_operator.api.registry import Sync, TrialRegistry, TrialRegistryStatus
 from lcm_operator.api.storage import parse, serialise, status_patch
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.registry_writes import NotLeadingError
-from lcm_operator.domain import importing
+from lcm_operator.domain import imports
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.resources import TRIAL_REGISTRIES
@@ -58,7 +58,7 @@ class RegistryStatus:
         """Show what the list brought. Raises ApiError, Malformed, NotLeadingError."""
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
-            imported = [trial for trial in trials if importing.is_imported_by(trial, now)]
+            imported = [trial for trial in trials if imports.is_imported_by(trial, now)]
             listing = result.listing
             return replace(
                 now.status,
@@ -70,8 +70,8 @@ class RegistryStatus:
                 imported=len(imported),
                 not_imported=result.not_imported,
                 failed=result.failed,
-                ignored=importing.ignored(now.status.ignored, result.removed, trials),
-                imports=importing.remember(now, trials, (), result.times, read, complete=not listing.bad),
+                ignored=imports.ignored(now.status.ignored, result.removed, trials),
+                imports=imports.remember(now, trials, (), result.times, read, complete=not listing.bad),
             )
 
         written = await self._write(registry, read, new, holds)
@@ -89,8 +89,8 @@ class RegistryStatus:
         """Note what was just imported. Raises ApiError, Malformed, NotLeadingError."""
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
-            imports = importing.remember(now, trials, made, times, self._now(), complete=False)
-            return replace(now.status, imports=imports)
+            kept = imports.remember(now, trials, made, times, self._now(), complete=False)
+            return replace(now.status, imports=kept)
 
         await self._write(registry, None, new, holds)
 

@@ -11,8 +11,7 @@ from datetime import datetime
 
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.key import Key
-from lcm_operator.domain.observation import Observation
-from lcm_operator.domain.snapshot import RegistryLook
+from lcm_operator.domain.snapshot import Observation, RegistryLook
 
 Place = tuple[str, str]
 """Namespace and name of a TrialRegistry."""

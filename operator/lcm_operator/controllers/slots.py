@@ -11,9 +11,8 @@ from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.controllers.members import Members
-from lcm_operator.domain.granting import attempt_of
-from lcm_operator.domain.observation import Observation, value_of
-from lcm_operator.domain.snapshot import Absent, Admission, Beat, Pod, Problem
+from lcm_operator.domain.grant import attempt_of
+from lcm_operator.domain.snapshot import Absent, Admission, Beat, Observation, Pod, Problem, value_of
 
 Identity = tuple[str, str, str]
 """Namespace, name and UID."""

@@ -24,12 +24,10 @@ from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.registry_times import RegistryTimes, registry_of
 from lcm_operator.controllers.slots import Slot, Thing, identity
 from lcm_operator.domain.actions import Urgency
-from lcm_operator.domain.deadline import last_try
-from lcm_operator.domain.holding import is_ours
-from lcm_operator.domain.observation import Observation, value_of
+from lcm_operator.domain.ownership import is_ours
 from lcm_operator.domain.registry_times import begin_of
-from lcm_operator.domain.snapshot import Pod, Settings, Snapshot
-from lcm_operator.domain.urgency import urgency_of
+from lcm_operator.domain.snapshot import Observation, Pod, Settings, Snapshot, value_of
+from lcm_operator.domain.start_time import last_try, urgency_of
 from lcm_operator.kube.cache import ObjectCache, Place
 from lcm_operator.kube.clock import Clock
 

@@ -20,12 +20,12 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
-from lcm_operator.domain.granting import manifest_of
-from lcm_operator.domain.plans import resolve_engine
+from lcm_operator.domain.engine_spec import resolve_engine
+from lcm_operator.domain.grant import manifest_of
 from lcm_operator.domain.registry_times import ask_for_arming
 from lcm_operator.domain.release import is_held
 from lcm_operator.domain.snapshot import Problem, Snapshot
-from lcm_operator.domain.trial_status import ACCEPTED, Set, trial_status
+from lcm_operator.domain.status import ACCEPTED, Set, trial_status
 
 
 def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision:

@@ -20,8 +20,7 @@ import msgspec
 
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Activity
-from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.snapshot import Absent, Beat, Pod, Snapshot
+from lcm_operator.domain.snapshot import Absent, Beat, Pod, Snapshot, value_of
 
 _KILL_GRACE = timedelta(seconds=10)
 """What an engine needs at most to end a program, from when it knows that it has to."""

@@ -21,15 +21,13 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
-from lcm_operator.domain.holding import holder
-from lcm_operator.domain.lifecycle import decide_running
+from lcm_operator.domain.attempt import decide_running
+from lcm_operator.domain.ownership import decide_waiting, holder
 from lcm_operator.domain.registry_times import begin_of, decide_move
-from lcm_operator.domain.removal import begin_removal, decide_removal, is_going
+from lcm_operator.domain.removal import begin_removal, decide_removal, decide_unreadable_removal, is_going
 from lcm_operator.domain.scheduling import decide_start
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.unreadable import decide_unreadable_removal
-from lcm_operator.domain.urgency import is_near
-from lcm_operator.domain.waiting import decide_waiting
+from lcm_operator.domain.start_time import is_near
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Decision:

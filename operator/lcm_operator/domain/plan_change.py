@@ -21,12 +21,11 @@ from lcm_operator.api.engine import (
 )
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, LookUpPlan, RecordEvent, WriteEngine, act
-from lcm_operator.domain.granting import attempt_of
-from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.plans import resolve_spec
+from lcm_operator.domain.engine_spec import resolve_spec
+from lcm_operator.domain.grant import attempt_of
 from lcm_operator.domain.release import has_begun, unreleased, with_release
 from lcm_operator.domain.requests import Request, answer, pending_requests
-from lcm_operator.domain.snapshot import Problem, Snapshot
+from lcm_operator.domain.snapshot import Problem, Snapshot, value_of
 
 _KEPT_REQUESTS = 20
 _MOST_ACTIVITIES = 128

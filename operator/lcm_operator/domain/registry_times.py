@@ -15,9 +15,8 @@ from lcm_operator.api import names, reasons
 from lcm_operator.api.times import parse_read_time, parse_reported_time
 from lcm_operator.api.trial import RegistryMove, Trial
 from lcm_operator.domain.actions import AskRegistry, Decision, RecordEvent, Urgency, WriteTrial, act, wait
-from lcm_operator.domain.observation import Observation
-from lcm_operator.domain.snapshot import RegistryLook, Snapshot
-from lcm_operator.domain.trial_status import has_outcome, outcome, start_time, trial_status
+from lcm_operator.domain.snapshot import Observation, RegistryLook, Snapshot
+from lcm_operator.domain.status import has_outcome, outcome, start_time, trial_status
 
 _KEPT_MOVES = 5
 _NEVER = datetime.min.replace(tzinfo=UTC)

@@ -17,7 +17,7 @@ from lcm_operator.api.engine import FINALLY_TOO_LATE, ActivityStatus, TrialEngin
 from lcm_operator.api.plan import Plan
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import RecordEvent
-from lcm_operator.domain.trial_status import NOTHING_TO_RELEASE, Set
+from lcm_operator.domain.status import NOTHING_TO_RELEASE, Set
 
 _LONGEST_NAMES = 400
 _LONGEST_REASON = 200

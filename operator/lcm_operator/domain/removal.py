@@ -9,17 +9,19 @@ with a `finally` that may be owed our finalizer holds it for that time. An engin
 succeeded, whoever wishes that it goes.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
-from lcm_operator.api import conditions, reasons
+from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.conditions import LONGEST_MESSAGE
 from lcm_operator.api.engine import Handled, TrialEngine, TrialEngineStatus
+from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     Decision,
     DeleteEngine,
+    EndUnreadableEngine,
     RecordEvent,
     UnholdEngine,
     WriteEngine,
@@ -28,8 +30,8 @@ from lcm_operator.domain.actions import (
     wait,
 )
 from lcm_operator.domain.attempt_end import has_ended, noted_end
-from lcm_operator.domain.mirroring import mirror
-from lcm_operator.domain.outcome import THROUGH, Outcome, plan_is_through
+from lcm_operator.domain.checkpoint import finished
+from lcm_operator.domain.mirror import mirror
 from lcm_operator.domain.plan_change import plan_taken, put_back
 from lcm_operator.domain.release import is_held, release_events, release_of, with_release
 from lcm_operator.domain.requests import (
@@ -43,10 +45,10 @@ from lcm_operator.domain.requests import (
     taken_over,
     trial_restore,
 )
-from lcm_operator.domain.restoring import finished
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.stopping import decide_ending, end_pod, told_to_stop, was_granted
-from lcm_operator.domain.trial_status import cancelled, outcome, trial_status
+from lcm_operator.domain.status import cancelled, outcome, trial_status
+from lcm_operator.domain.stop import decide_ending, end_pod, told_to_stop, was_granted
+from lcm_operator.domain.verdict import THROUGH, Outcome, plan_is_through
 
 _REMOVED = "the engine is being removed"
 
@@ -183,3 +185,19 @@ def _let_go(engine: TrialEngine, owner: Trial | None) -> Decision:
     if engine.metadata.deletion_timestamp is not None:
         return wait("the TrialEngine goes")
     return act(DeleteEngine(engine))
+
+
+_FINALLY_TAKES = timedelta(minutes=10)
+_LOOK_AGAIN = timedelta(seconds=5)
+
+
+def decide_unreadable_removal(snapshot: Snapshot, engine: Metadata, now: datetime) -> Decision | None:
+    """Decide about a TrialEngine that can't be read; None as long as it is not being deleted."""
+    if engine.deletion_timestamp is None:
+        return None
+    if names.FINALIZER_ENGINE not in engine.finalizers:
+        return wait("the TrialEngine goes")
+    seen = snapshot.unreadable_runs
+    if seen is not None and seen.is_within(_LOOK_AGAIN, now):
+        return wait("a pod of a TrialEngine that can't be read runs", seen.time + _LOOK_AGAIN * 1.01)
+    return act(EndUnreadableEngine(engine, end_pods=now >= engine.deletion_timestamp + _FINALLY_TAKES))

@@ -25,9 +25,9 @@ from lcm_operator.domain.actions import (
     WriteEngine,
     act,
 )
-from lcm_operator.domain.granting import attempt_of, give_grant
-from lcm_operator.domain.mirroring import mirror
-from lcm_operator.domain.outcome import Outcome, plan_is_through
+from lcm_operator.domain.checkpoint import RESTORE, RESTORE_FROM, RESTORE_PLAN, finished, restored, rewound
+from lcm_operator.domain.grant import attempt_of, give_grant
+from lcm_operator.domain.mirror import mirror
 from lcm_operator.domain.plan_change import (
     carried,
     change_note,
@@ -51,9 +51,9 @@ from lcm_operator.domain.restore_requests import (
     refuse,
     refused,
 )
-from lcm_operator.domain.restoring import RESTORE, RESTORE_FROM, RESTORE_PLAN, finished, restored, rewound
 from lcm_operator.domain.snapshot import Problem, Snapshot
-from lcm_operator.domain.stopping import end_pod, read_last_checkpoint
+from lcm_operator.domain.stop import end_pod, read_last_checkpoint
+from lcm_operator.domain.verdict import Outcome, plan_is_through
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteEngine, act
 from lcm_operator.domain.requests import Request, answer, open_restores
-from lcm_operator.domain.stopping import was_granted
+from lcm_operator.domain.stop import was_granted
 
 Refusal = tuple[Request, str]
 

@@ -27,15 +27,14 @@ from lcm_operator.domain.actions import (
     wait,
 )
 from lcm_operator.domain.arming import decide_arming, engine_problem, refused, show_scheduled
-from lcm_operator.domain.deadline import JUST_AFTER, last_moment, retry_at
-from lcm_operator.domain.granting import manifest_of
-from lcm_operator.domain.observation import value_of
+from lcm_operator.domain.finished import decide_over
+from lcm_operator.domain.grant import manifest_of
 from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, begin_of, unconfirmed
 from lcm_operator.domain.release import must_be_held, release_of
 from lcm_operator.domain.requests import handled, open_deletes, trial_delete
-from lcm_operator.domain.retention import decide_over
-from lcm_operator.domain.snapshot import Leftover, Pod, Problem, Snapshot
-from lcm_operator.domain.trial_status import (
+from lcm_operator.domain.snapshot import Leftover, Pod, Problem, Snapshot, value_of
+from lcm_operator.domain.start_time import JUST_AFTER, last_moment, retry_at, was_refused
+from lcm_operator.domain.status import (
     ACCEPTED,
     Set,
     cancelled,
@@ -44,7 +43,6 @@ from lcm_operator.domain.trial_status import (
     scheduled_again,
     trial_status,
 )
-from lcm_operator.domain.urgency import was_refused
 
 _LAST_TRIES = timedelta(seconds=2)
 _PASSING = (reasons.WAITING, reasons.API_UNAVAILABLE)

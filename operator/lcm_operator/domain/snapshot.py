@@ -1,17 +1,43 @@
 """What a decision is made from: one slot, that is one trial ID of a namespace, as it was last seen.
 
-Made by `controllers.store`; frozen, so that a decision can be repeated and tested.
+Frozen, so that a decision can be repeated and tested. What is not in API objects is an observation: a value
+with its age and its term. A registry's reported time, a refused create, an admission check, a look at a pod
+or a Lease: each is true of the time and of the term of leadership in which it was made. Nothing irreversible
+may rest on one that is older than its purpose allows: it is made again first.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Generic, TypeVar
 
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import TrialPlan
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.observation import Observation
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Observation(Generic[T_co]):
+    """`value` as it was at `time` (UTC), seen in the leadership `term` of this process.
+
+    `time` is when the look began, where that is known: what happened after it may be missing from `value`.
+    """
+
+    value: T_co
+    time: datetime
+    term: int = 0
+
+    def is_within(self, age: timedelta, now: datetime) -> bool:
+        """Return whether the observation is at most `age` old at `now`."""
+        return now - self.time <= age
+
+
+def value_of(observation: Observation[T_co] | None) -> T_co | None:
+    """Return what was observed, None if nobody looked."""
+    return observation.value if observation is not None else None
 
 
 @dataclass(frozen=True)

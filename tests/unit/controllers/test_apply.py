@@ -30,11 +30,10 @@ from lcm_operator.domain.actions import (
     UnholdEngine,
     WriteTrial,
 )
-from lcm_operator.domain.importing import noted
-from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.plans import resolve_engine
-from lcm_operator.domain.pods import engine_lease, engine_pod
-from lcm_operator.domain.snapshot import Absent, Beat, Pod, Settings
+from lcm_operator.domain.engine_spec import resolve_engine
+from lcm_operator.domain.imports import noted
+from lcm_operator.domain.manifests import engine_lease, engine_pod
+from lcm_operator.domain.snapshot import Absent, Beat, Pod, Settings, value_of
 from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound, Refused, Unavailable
 
 

@@ -12,8 +12,7 @@ from tests.unit.domain.builders import absent, pod
 from lcm_operator.controllers.lease_monitor import LeaseMonitor
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.attempt_end import has_ended, is_silent
-from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.snapshot import Settings
+from lcm_operator.domain.snapshot import Settings, value_of
 from lcm_operator.kube.errors import Unavailable
 
 GRANT = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}

@@ -10,7 +10,7 @@ from tests.unit.domain.builders import at, engine, scheduled, settle, slot, tria
 from lcm_operator.controllers import members as module
 from lcm_operator.controllers.members import Members
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.holding import holder
+from lcm_operator.domain.ownership import holder
 
 
 def many(count):

@@ -6,8 +6,7 @@ from tests.unit.domain.builders import absent, admitted, engine, nap, pod, refus
 
 from lcm_operator.api.plan import TrialPlan
 from lcm_operator.controllers.key import Key
-from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.snapshot import Absent, Pod, Problem
+from lcm_operator.domain.snapshot import Absent, Pod, Problem, value_of
 
 # --- plans
 

@@ -27,10 +27,9 @@ from lcm_operator.domain.actions import (
     WriteTrial,
 )
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.observation import Observation
-from lcm_operator.domain.plans import resolve_engine
-from lcm_operator.domain.snapshot import Absent, Admission, Pod, Problem, Snapshot
-from lcm_operator.domain.trial_status import start_time
+from lcm_operator.domain.engine_spec import resolve_engine
+from lcm_operator.domain.snapshot import Absent, Admission, Observation, Pod, Problem, Snapshot
+from lcm_operator.domain.status import start_time
 
 T = datetime(2026, 11, 24, 10, tzinfo=UTC)
 """The start time of every trial that doesn't say otherwise."""

@@ -17,8 +17,7 @@ from tests.unit.domain.builders import (
 
 from lcm_operator.domain.attempt_end import awaited_end, has_ended, longest_silence
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.observation import Observation
-from lcm_operator.domain.snapshot import Absent, Beat, Pod
+from lcm_operator.domain.snapshot import Absent, Beat, Observation, Pod
 
 GONE = Absent("example-1")
 

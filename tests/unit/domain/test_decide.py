@@ -22,7 +22,7 @@ from tests.unit.domain.builders import (
 
 from lcm_operator.domain.actions import DeleteEngine
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.waiting import decide_waiting
+from lcm_operator.domain.ownership import decide_waiting
 
 
 def test_an_empty_slot_rests():

@@ -22,8 +22,7 @@ from tests.unit.domain.test_life import beating
 from lcm_operator.api import conditions
 from lcm_operator.domain.actions import DeletePod
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.observation import Observation
-from lcm_operator.domain.snapshot import Absent, Leftover, Pod
+from lcm_operator.domain.snapshot import Absent, Leftover, Observation, Pod
 
 REPORTING = trial(onFailure=[nap("tell")])
 

@@ -21,8 +21,7 @@ from tests.unit.domain.builders import (
 
 from lcm_operator.domain.actions import DeletePod, WriteEngine
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.observation import Observation
-from lcm_operator.domain.snapshot import Beat
+from lcm_operator.domain.snapshot import Beat, Observation
 
 
 def beating(before, *, begun=True, silent=0.0, uid="pod-1"):

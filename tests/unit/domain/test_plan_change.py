@@ -32,10 +32,10 @@ from lcm_operator.api.engine import ActivityStatus, ConsumedSignal, Signal
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import TrialPlan, TrialPlanSpec
 from lcm_operator.domain.actions import LookUpPlan, ReplaceSpec, WriteEngine
+from lcm_operator.domain.checkpoint import restored
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.plan_change import dropped_release, kept_progress, misfit, pending_plan, put_back
 from lcm_operator.domain.requests import Request
-from lcm_operator.domain.restoring import restored
 from lcm_operator.domain.snapshot import Problem
 
 HALF = {"one": "Succeeded", "two": "Failed"}

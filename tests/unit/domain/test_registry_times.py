@@ -12,10 +12,9 @@ from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.trial import Trial, TrialStatus
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.observation import Observation
 from lcm_operator.domain.registry_times import read_by_creator
-from lcm_operator.domain.snapshot import RegistryLook, Snapshot
-from lcm_operator.domain.urgency import is_near
+from lcm_operator.domain.snapshot import Observation, RegistryLook, Snapshot
+from lcm_operator.domain.start_time import is_near
 
 LATER = at(3 * 3600)
 HOUR_AGO = -3600

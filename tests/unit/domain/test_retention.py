@@ -7,7 +7,7 @@ from tests.unit.domain.builders import asking, at, ended, pod, running, settle, 
 
 from lcm_operator.domain.actions import DeleteTrial, WriteTrial
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.retention import expire
+from lcm_operator.domain.finished import expire
 
 ALL_DONE = {"one": "Succeeded", "two": "Succeeded", "three": "Succeeded"}
 KEPT = trial(ttlSecondsAfterFinished=60)

@@ -10,7 +10,7 @@ from tests.unit.domain.builders import at, engine, running
 from lcm_operator.api import names
 from lcm_operator.domain.actions import EndUnreadableEngine
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.observation import Observation
+from lcm_operator.domain.snapshot import Observation
 
 METADATA = replaced(engine().metadata, finalizers=(names.FINALIZER_ENGINE,))
 DELETED = at(0)

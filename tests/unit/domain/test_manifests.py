@@ -7,8 +7,7 @@ from tests.unit.domain.builders import engine, trial
 from lcm_operator.api import names
 from lcm_operator.api.engine import Parameter
 from lcm_operator.api.plan import SecretKeyRef
-from lcm_operator.domain.pods import engine_pod
-from lcm_operator.domain.templates import refused_template_fields
+from lcm_operator.domain.manifests import engine_pod, refused_template_fields
 
 ALLOWED = {
     "metadata": {"labels": {"team": "five"}, "annotations": {"note": "x"}},

@@ -7,7 +7,7 @@ from lcm_operator.api import names
 from lcm_operator.api.engine import Parameter, TrialEngine
 from lcm_operator.api.plan import SecretKeyRef
 from lcm_operator.api.storage import parse
-from lcm_operator.domain.plans import LARGEST_SPEC, resolve_engine
+from lcm_operator.domain.engine_spec import LARGEST_SPEC, resolve_engine
 from lcm_operator.domain.snapshot import Problem
 
 BY_PLAN = {"activities": None}

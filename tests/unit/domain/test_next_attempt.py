@@ -19,10 +19,9 @@ from tests.unit.domain.builders import (
 )
 
 from lcm_operator.api.engine import Attempt, NextAttempt
-from lcm_operator.domain.automatic import after_disruption
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.observation import Observation
-from lcm_operator.domain.snapshot import Absent, Beat, Pod
+from lcm_operator.domain.next_attempt import after_disruption
+from lcm_operator.domain.snapshot import Absent, Beat, Observation, Pod
 
 PERSON, ALONE, AWAY = "Restore", "Automatic", "Disruption"
 

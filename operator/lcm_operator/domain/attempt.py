@@ -23,12 +23,22 @@ from lcm_operator.domain.actions import (
     wait,
 )
 from lcm_operator.domain.attempt_end import has_ended, is_seen_to_end, is_silent, noted_end, with_end
-from lcm_operator.domain.automatic import after_disruption, announced, follows_itself, message_of
-from lcm_operator.domain.granting import look_up_pod, make_lease_again, refused_for_good
-from lcm_operator.domain.loss import decide_lost
-from lcm_operator.domain.mirroring import mirror
-from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.outcome import (
+from lcm_operator.domain.checkpoint import (
+    finished,
+    reported,
+)
+from lcm_operator.domain.finished import decide_lost, expire
+from lcm_operator.domain.grant import look_up_pod, make_lease_again, refused_for_good
+from lcm_operator.domain.mirror import mirror
+from lcm_operator.domain.next_attempt import after_disruption, announced, follows_itself, message_of
+from lcm_operator.domain.plan_change import plan_taken, put_back
+from lcm_operator.domain.release import is_held, is_owed, release_events
+from lcm_operator.domain.requests import REMOVAL_BEGUN, Request, answer, open_deletes, open_restores
+from lcm_operator.domain.restore import begin_again, decide_grant, decide_restore
+from lcm_operator.domain.snapshot import Absent, Pod, Snapshot, pod_is_over, value_of
+from lcm_operator.domain.status import outcome
+from lcm_operator.domain.stop import decide_ending, end_pod, read_last_checkpoint, told_to_stop
+from lcm_operator.domain.verdict import (
     THROUGH,
     Outcome,
     grant_deadline,
@@ -38,18 +48,6 @@ from lcm_operator.domain.outcome import (
     plan_is_through,
     unfinished,
 )
-from lcm_operator.domain.plan_change import plan_taken, put_back
-from lcm_operator.domain.release import is_held, is_owed, release_events
-from lcm_operator.domain.requests import REMOVAL_BEGUN, Request, answer, open_deletes, open_restores
-from lcm_operator.domain.restore import begin_again, decide_grant, decide_restore
-from lcm_operator.domain.restoring import (
-    finished,
-    reported,
-)
-from lcm_operator.domain.retention import expire
-from lcm_operator.domain.snapshot import Absent, Pod, Snapshot, pod_is_over
-from lcm_operator.domain.stopping import decide_ending, end_pod, read_last_checkpoint, told_to_stop
-from lcm_operator.domain.trial_status import outcome
 
 
 def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:

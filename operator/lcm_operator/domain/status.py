@@ -72,7 +72,7 @@ def trial_status(
     generation that was seen, changed or not. A restore that stands on an object that was never handled is
     answered by the first write: it belonged to an earlier object of that name.
 
-    `without_release`: its plan has no `finally`, or no more. `unfinished`: see `domain.outcome`; who has a
+    `without_release`: its plan has no `finally`, or no more. `unfinished`: see `domain.verdict`; who has a
     TrialEngine before him has to say it.
     """
     generation = trial.metadata.generation

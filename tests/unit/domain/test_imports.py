@@ -11,7 +11,7 @@ from lcm_operator.api import conditions
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import parse
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain import importing
+from lcm_operator.domain import imports
 
 NOW = at(-3600)
 SOON, LATER = at(0), at(600)
@@ -39,8 +39,8 @@ def over(reason: str = "Missed") -> dict[str, Any]:
     return {"conditions": made}
 
 
-def compare(of: TrialRegistry, times: dict[str, datetime], *trials: Trial) -> importing.Changes:
-    return importing.compare(of, times, trials, NOW)
+def compare(of: TrialRegistry, times: dict[str, datetime], *trials: Trial) -> imports.Changes:
+    return imports.compare(of, times, trials, NOW)
 
 
 def names(found: tuple[Trial, ...]) -> list[str]:
@@ -82,8 +82,8 @@ def test_a_trial_that_had_vanished_is_resumed_when_it_is_listed_again():
     changes = compare(registry(), {"a": SOON, "b": SOON}, held, resumed_by_a_person)
 
     assert names(changes.resumed) == ["a", "b"]
-    assert importing.resumption(held)["spec"] == {"suspend": False}
-    assert "spec" not in importing.resumption(resumed_by_a_person)
+    assert imports.resumption(held)["spec"] == {"suspend": False}
+    assert "spec" not in imports.resumption(resumed_by_a_person)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_trial_that_had_vanished_is_resumed_when_it_is_listed_again():
     ],
 )
 def test_of_those_that_have_vanished_is_suspended(found, policy, suspends):
-    assert (importing.suspension(registry(onVanished=policy), found, NOW) is not None) is suspends
+    assert (imports.suspension(registry(onVanished=policy), found, NOW) is not None) is suspends
 
 
 def test_look_ups_take_turns_and_what_starts_soon_comes_first():
@@ -107,7 +107,7 @@ def test_look_ups_take_turns_and_what_starts_soon_comes_first():
     soon = known("soon", status={"start_time": NOW + timedelta(seconds=30)})
     asked = {"t0": at(-50), "t1": at(-60), "soon": at(-40)}
 
-    order = importing.next_look_ups([*waiting, soon], asked, NOW, timedelta(seconds=60))
+    order = imports.next_look_ups([*waiting, soon], asked, NOW, timedelta(seconds=60))
 
     assert [each.metadata.name for each in order] == ["soon", "t2", "t3", "t4", "t1", "t0"]
 
@@ -140,7 +140,7 @@ def test_the_limit_counts_imported_trials_that_wait_for_their_start():
 
 
 def entry(trial_id: str, start: datetime) -> str:
-    (made,) = importing.noted({}, [(trial_id, start)])
+    (made,) = imports.noted({}, [(trial_id, start)])
     return made
 
 
@@ -178,7 +178,7 @@ def test_what_has_passed_takes_no_place_of_what_is_ignored():
 
 
 def remember(of: TrialRegistry, *trials: Trial, made=(), times=None, complete=True) -> set[str]:
-    return set(importing.remember(of, trials, made, times or {}, NOW, complete=complete))
+    return set(imports.remember(of, trials, made, times or {}, NOW, complete=complete))
 
 
 def test_imports_are_remembered_until_their_start_and_until_the_list_lacks_them():
@@ -227,32 +227,32 @@ CANCELLED, MISSED = over("Cancelled"), over("Missed")
     ],
 )
 def test_what_is_noted_of_a_trial_that_is_gone_or_removed(found, when_gone, when_kept_for_its_time):
-    gone, expired = importing.removal(found), importing.expiry(found)
+    gone, expired = imports.removal(found), imports.expiry(found)
 
     assert (gone and gone.fate, expired and expired.fate) == (when_gone, when_kept_for_its_time)
 
 
 @pytest.mark.parametrize(
-    ("fate", "ignored", "imports"),
+    ("fate", "ignored", "left"),
     [
         ("Deleted", ("x", "a", "new"), {"a", "b"}),
         ("DeletedIfRemembered", ("x", "a"), {"a", "b"}),
         ("Over", ("x",), {"b"}),
     ],
 )
-def test_what_is_noted_of_imports(fate, ignored, imports):
+def test_what_is_noted_of_imports(fate, ignored, left):
     before = registry(ignored=("x",), imports=(entry("a", SOON), entry("b", LATER))).status
 
-    after = importing.with_notes(before, [importing.Note("a", fate), importing.Note("new", fate)])
+    after = imports.with_notes(before, [imports.Note("a", fate), imports.Note("new", fate)])
 
     assert after.ignored == ignored
-    assert importing.remembered(after.imports).keys() == {importing.digest(each) for each in imports}
+    assert imports.remembered(after.imports).keys() == {imports.digest(each) for each in left}
 
 
 def test_a_note_that_says_nothing_new_changes_nothing():
     before = registry(ignored=("a", "b")).status
 
-    assert importing.with_notes(before, [importing.Note("c", "Over")]) == before
+    assert imports.with_notes(before, [imports.Note("c", "Over")]) == before
 
 
 def test_a_move_is_remembered_and_what_is_over_is_not():
@@ -265,22 +265,22 @@ def test_one_that_somebody_has_scheduled_by_hand_is_forgotten():
     before = registry(imports=(entry("a", LATER),), ignored=("a", "b"))
 
     assert remember(before, known("a")) == set()
-    assert importing.ignored(before.status.ignored, ("c",), [known("a")]) == ("b", "c")
+    assert imports.ignored(before.status.ignored, ("c",), [known("a")]) == ("b", "c")
 
 
 def test_no_more_is_remembered_than_fits():
-    many = {f"{number:012}": T + timedelta(seconds=number) for number in range(importing.MOST_REMEMBERED + 5)}
+    many = {f"{number:012}": T + timedelta(seconds=number) for number in range(imports.MOST_REMEMBERED + 5)}
 
-    kept = importing.noted(many, ())
+    kept = imports.noted(many, ())
 
-    assert len(kept) == importing.MOST_REMEMBERED
-    assert importing.remembered(kept).keys() == set(list(many)[5:])
+    assert len(kept) == imports.MOST_REMEMBERED
+    assert imports.remembered(kept).keys() == set(list(many)[5:])
     assert max(map(len, kept)) <= 32
 
 
 @pytest.mark.parametrize("written", ["", "x", "x/", "x/-5", "x/12.5", "/", "x/99999999999999"])
 def test_what_people_write_into_the_memory_is_passed_over(written):
-    assert all(time > T for time in importing.remembered([written, entry("a", LATER)]).values())
+    assert all(time > T for time in imports.remembered([written, entry("a", LATER)]).values())
 
 
 # --- earlier versions
@@ -293,8 +293,8 @@ def test_a_finalizer_of_earlier_versions_is_taken_off_and_the_mark_of_an_import_
         held, metadata=msgspec.structs.replace(held.metadata, finalizers=finalizers)
     )
 
-    patch = importing.release(held)["metadata"]
+    patch = imports.release(held)["metadata"]
 
-    assert importing.is_imported(held)
+    assert imports.is_imported(held)
     assert patch["finalizers"] == ["other"]
     assert patch["annotations"] == {"lcm.5gdrones.eu/imported-by": "default"}

@@ -25,8 +25,8 @@ from tests.unit.domain.builders import (
 from lcm_operator.api import conditions
 from lcm_operator.api.engine import ActivityStatus, Stop
 from lcm_operator.domain.actions import DeletePod, LookUpEngine, LookUpPod, WriteEngine, WriteTrial
+from lcm_operator.domain.checkpoint import released, restored
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.restoring import released, restored
 
 HALF = {"one": "Succeeded", "two": "Failed"}
 

@@ -1,6 +1,10 @@
-"""What a new attempt does to the checkpoint: which activities begin again, and the lineage. Pure."""
+"""What a new attempt does to the checkpoint, and the lineage of attempts. Pure.
+
+Activities that begin again give back the signals that they took and the values that they set.
+"""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 
 import msgspec
@@ -10,15 +14,17 @@ from lcm_operator.api.conditions import LONGEST_MESSAGE
 from lcm_operator.api.engine import (
     ActivityStatus,
     Attempt,
+    ConsumedSignal,
+    Signal,
     State,
     TrialEngine,
     TrialEngineSpec,
     TrialEngineStatus,
 )
-from lcm_operator.domain.outcome import Outcome
 from lcm_operator.domain.release import has_released, with_release
 from lcm_operator.domain.requests import answer, pending_requests
-from lcm_operator.domain.undoing import undone
+from lcm_operator.domain.verdict import Outcome
+from lcm_operator.plan.signals import FINISH, counted_since, unconsumed
 
 START = "Start"
 RESTORE = "Restore"
@@ -43,7 +49,7 @@ def restored(
     What failed or was in flight is Pending again, with the same `run` and so the same Idempotency-Key; what
     failed and was passed by stays as it is. With `from_activity` all from that one on is Pending again; what
     had succeeded of it gets a new `run`, as has whatever ran of `onFailure` and `finally`. What they had set
-    and the signals they had taken are taken back: see `domain.undoing`.
+    and the signals they had taken are taken back: see `domain.checkpoint`.
 
     `spec`: the plan that the next attempt takes, if another one. What it no longer has is reset too.
     """
@@ -231,3 +237,76 @@ def _pending(activity: ActivityStatus, *, new_run: bool) -> ActivityStatus:
         start_time=activity.start_time,
         earlier_signals=activity.earlier_signals,
     )
+
+
+def undone(engine: TrialEngine, reset: AbstractSet[str], from_activity: str | None) -> TrialEngineStatus:
+    """Return the engine's status without the effects of `reset`, the activities that begin again.
+
+    `from_activity` is the first of them where a person has chosen it.
+    """
+    return msgspec.structs.replace(
+        engine.status,
+        consumed_signals=_still_consumed(engine, reset, from_activity),
+        values=_values_left(engine, reset),
+    )
+
+
+def _still_consumed(
+    engine: TrialEngine, reset: AbstractSet[str], from_activity: str | None
+) -> tuple[ConsumedSignal, ...]:
+    """Return what stays consumed: all but what the waits that begin again had taken.
+
+    Not given back is what a wait counts since the start of an activity that begins again too: that causes a
+    signal of its own. Nor a `finish`, which would skip what is to begin again, except to the very wait that
+    the restore begins with. One that came after the jump, and that nothing has taken yet, is taken now; so is
+    one that came after the engine was told to stop: it asked for an end that was under way already.
+    """
+    status, plan = engine.status, engine.spec
+    names = {signal.id: signal.name for signal in status.signals}
+    given_back = {
+        (activity.name, activity.wait.signal)
+        for activity in engine.spec.all_activities
+        if activity.name in reset
+        and activity.wait is not None
+        and counted_since(plan, status.activity, activity) not in reset
+        and not (plan.finish_at and activity.wait.signal == FINISH and activity.name != from_activity)
+    }
+    consumed = [
+        taken for taken in status.consumed_signals if (taken.activity, names.get(taken.id)) not in given_back
+    ]
+    if plan.finish_at is not None:
+        known = {taken.id for taken in consumed}
+        met = [signal.id for signal in _met_already(engine, reset) if signal.id not in known]
+        consumed += [ConsumedSignal(id=each, activity=plan.finish_at) for each in met]
+    return tuple(consumed)
+
+
+def _met_already(engine: TrialEngine, reset: AbstractSet[str]) -> list[Signal]:
+    """Return each `finish` that nothing has taken, and that must not jump in the next attempt."""
+    status, finish_at = engine.status, engine.spec.finish_at or ""
+    jumped = finish_at in reset and status.activity(finish_at).state != "Pending"
+    stop = status.stop
+    return [
+        signal
+        for signal in unconsumed(status)
+        if signal.name == FINISH
+        and (jumped or (stop is not None and signal.received_time >= stop.request_time))
+    ]
+
+
+def _values_left(engine: TrialEngine, reset: AbstractSet[str]) -> dict[str, str]:
+    """Return the values as they were before `reset`, as far as the plan tells.
+
+    What an expression had set before, and one of `reset` has overwritten, is known no more: it is left out,
+    so that whoever needs it fails rather than goes on with what belongs to later.
+    """
+    values = dict(engine.status.values)
+    succeeded = [a for a in engine.spec.all_activities if engine.status.activity(a.name).state == "Succeeded"]
+    lost = {key for activity in succeeded if activity.name in reset for key in activity.set}
+    for key in lost & values.keys():
+        earlier = [a.set[key] for a in succeeded if a.name not in reset and key in a.set]
+        if earlier and "{{" not in earlier[-1]:
+            values[key] = earlier[-1]
+        else:
+            del values[key]
+    return values

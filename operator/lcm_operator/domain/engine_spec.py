@@ -15,8 +15,8 @@ from lcm_operator.api.metadata import OwnerReference
 from lcm_operator.api.plan import Plan, PlanParameter, TrialPlan
 from lcm_operator.api.storage import serialise
 from lcm_operator.api.trial import Trial
+from lcm_operator.domain.manifests import refused_template_fields
 from lcm_operator.domain.snapshot import Problem
-from lcm_operator.domain.templates import refused_template_fields
 from lcm_operator.plan.validation import unsupported
 
 LARGEST_SPEC = 256 * 1024

@@ -26,8 +26,7 @@ from lcm_operator.api import conditions
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.domain.actions import WriteTrial
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.holding import holder
-from lcm_operator.domain.waiting import decide_waiting
+from lcm_operator.domain.ownership import decide_waiting, holder
 
 OLD = trial(name="old", uid="b", created=-100, trialID="example")
 YOUNG = trial(name="young", uid="a", created=-50, trialID="example")

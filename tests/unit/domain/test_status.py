@@ -5,7 +5,7 @@ from tests.unit.domain.builders import T, at, edited, ended, running, scheduled,
 
 from lcm_operator.api import conditions
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.domain.trial_status import (
+from lcm_operator.domain.status import (
     Set,
     has_outcome,
     outcome,

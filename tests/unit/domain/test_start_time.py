@@ -22,8 +22,8 @@ from tests.unit.domain.builders import (
 
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.observation import Observation
-from lcm_operator.domain.urgency import urgency_of
+from lcm_operator.domain.snapshot import Observation
+from lcm_operator.domain.start_time import urgency_of
 
 START, FOLLOW, RETRY, ROUTINE = Urgency
 

@@ -1,27 +1,32 @@
-"""A Trial whose TrialEngine is not there any more, though it was started: what is left to say. Pure.
+"""A Trial that is over, or was started and has lost its TrialEngine: outcome, answers, removal. Pure.
 
 Without `finally` nothing holds a TrialEngine, so deleting it is a way to cancel. With `finally` a finalizer
 holds it until that is over: one that has vanished all the same was taken away by force, and is lost.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.times import later
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     Decision,
     DeleteEngine,
+    DeleteTrial,
     LookUpEngine,
     RecordEvent,
     WriteTrial,
     act,
     wait,
 )
-from lcm_operator.domain.outcome import THROUGH, plan_is_through, progress
 from lcm_operator.domain.release import judge_release
+from lcm_operator.domain.requests import handled, trial_delete, trial_restore
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.trial_status import Set, cancelled, outcome, trial_status
+from lcm_operator.domain.start_time import keep_until
+from lcm_operator.domain.status import Set, cancelled, outcome, trial_status
+from lcm_operator.domain.verdict import THROUGH, plan_is_through, progress
 
 _LOOK_AGAIN = timedelta(seconds=5)
 _OVER = (reasons.CANCELLED, reasons.MISSED, reasons.ENGINE_LOST)
@@ -116,3 +121,61 @@ def _lost_release(name: str, last: TrialEngine | None) -> Set:
     seen = f", when it was seen last: {known.message}" if known is not None else ""
     why = f"TrialEngine {name} was taken away before its `finally` was over{seen}"
     return Set(reasons.RELEASED, "False", reasons.ENGINE_LOST, why)
+
+
+_WITHOUT_ENGINE = (reasons.MISSED, reasons.CANCELLED)
+
+
+def decide_over(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
+    """Decide about a trial that is over and whose TrialEngine is gone."""
+    if pending := answer_requests(snapshot, trial, now) or await_end(snapshot, trial, now):
+        return pending
+    seen = trial_status(trial, now)
+    if seen != trial.status:
+        return act(WriteTrial(trial, seen))
+    return expire(trial, now) or wait("the trial is over")
+
+
+def answer_requests(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
+    """Return the write that answers requests which no engine is there for; a delete makes a failure final."""
+    delete, restore = trial_delete(trial, None), trial_restore(trial, None)
+    if delete is None and restore is None:
+        return None
+    fields: dict[str, Any] = {}
+    changes: tuple[Set, ...] = ()
+    events: list[RecordEvent] = []
+    if delete is not None:
+        fields["last_handled_delete"] = handled(delete, "Done", "there is no engine any more", now)
+        if delete.fault:
+            events.append(RecordEvent(trial, reasons.REFUSED, delete.fault, warning=True))
+        elif not _keeps(trial):
+            changes = cancelled("cancelled by a delete request", trial)
+            events.append(RecordEvent(trial, reasons.CANCELLED, "cancelled by a delete request"))
+    if restore is not None:
+        refused = handled(restore, "Refused", "there is no engine to restore", now)
+        fields["last_handled_restore"] = refused
+        events.append(RecordEvent(trial, reasons.REFUSED, refused.message, warning=True))
+    status = trial_status(trial, now, *changes, unfinished=still_acts(snapshot, trial), **fields)
+    return act(WriteTrial(trial, status), *events)
+
+
+def _keeps(trial: Trial) -> bool:
+    """Return whether the outcome stays when the trial is deleted: a success, or that it was missed."""
+    found = outcome(trial)
+    return found is not None and (found.status == "True" or found.reason in _WITHOUT_ENGINE)
+
+
+def expire(trial: Trial, now: datetime) -> Decision | None:
+    """Return the end of a trial that was kept for ttlSecondsAfterFinished, or the wait for it.
+
+    Never of a failed one: somebody may want its checkpoint. Nor of one whose start would still be allowed:
+    applied again, it would be started again.
+    """
+    found, seconds = outcome(trial), trial.spec.ttl_seconds_after_finished
+    kept = found is None or (found.status == "False" and found.reason not in _WITHOUT_ENGINE)
+    if found is None or kept or seconds is None:
+        return None
+    cancelled_at = trial.status.last_handled_delete
+    since = max(found.last_transition_time, cancelled_at.time if cancelled_at else found.last_transition_time)
+    end = max(later(since, timedelta(seconds=seconds)), keep_until(trial) or since)
+    return act(DeleteTrial(trial)) if now >= end else wait("the trial is kept for its time", end)

@@ -19,12 +19,11 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
-from lcm_operator.domain.observation import Observation, value_of
-from lcm_operator.domain.outcome import Outcome, grant_deadline
-from lcm_operator.domain.pods import engine_lease, engine_pod
+from lcm_operator.domain.checkpoint import granted_attempts
+from lcm_operator.domain.manifests import engine_lease, engine_pod
 from lcm_operator.domain.release import must_be_held, with_release
-from lcm_operator.domain.restoring import granted_attempts
-from lcm_operator.domain.snapshot import Pod, Problem, Snapshot
+from lcm_operator.domain.snapshot import Observation, Pod, Problem, Snapshot, value_of
+from lcm_operator.domain.verdict import Outcome, grant_deadline
 
 
 def attempt_of(engine: TrialEngine) -> int:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.domain.builders import absent, nap, pod, running, trial
 
-from lcm_operator.domain.outcome import judge, progress
+from lcm_operator.domain.verdict import judge, progress
 
 TOLERANT = trial(activities=[nap("one", continueOnError=True), nap("two")])
 

@@ -14,12 +14,11 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import Stop, TrialEngine, TrialEngineStatus
 from lcm_operator.domain.actions import Decision, DeletePod, LookUpEngine, WriteEngine, act, wait
 from lcm_operator.domain.attempt_end import awaited_end, expected_end, has_ended, is_silent
-from lcm_operator.domain.granting import give_grant, look_up_pod
-from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.outcome import is_over
+from lcm_operator.domain.checkpoint import FINALLY, released
+from lcm_operator.domain.grant import give_grant, look_up_pod
 from lcm_operator.domain.release import has_begun, unreleased, with_release
-from lcm_operator.domain.restoring import FINALLY, released
-from lcm_operator.domain.snapshot import Absent, Pod, Settings, Snapshot, pod_is_over
+from lcm_operator.domain.snapshot import Absent, Pod, Settings, Snapshot, pod_is_over, value_of
+from lcm_operator.domain.verdict import is_over
 
 _FIRST_PAUSE = timedelta(seconds=5)
 _MARGIN = timedelta(seconds=10)

@@ -1,19 +1,65 @@
-"""A Trial that does not hold its ID: another one does, and it waits until its deadline; or it was deleted."""
+"""Who holds a trial ID when several Trials have the same, and what becomes of the others. Pure.
 
-from datetime import datetime, timedelta
+One that does not hold its ID waits for it until its deadline. One that was deleted is no holder any more.
+"""
+
+from datetime import UTC, datetime, timedelta
 
 from lcm_operator.api import conditions, names, reasons
+from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
-from lcm_operator.domain.deadline import last_moment
-from lcm_operator.domain.loss import await_end, decide_loss, judge_loss
+from lcm_operator.domain.finished import answer_requests, await_end, decide_loss, decide_over, judge_loss
 from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, begin_of
 from lcm_operator.domain.removal import is_going
 from lcm_operator.domain.requests import trial_delete
-from lcm_operator.domain.retention import answer_requests, decide_over
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.trial_status import Set, cancelled, missed_status, outcome, trial_status
+from lcm_operator.domain.start_time import last_moment
+from lcm_operator.domain.status import Set, cancelled, missed_status, outcome, scheduled_again, trial_status
+
+Rank = tuple[bool, datetime, str]
+_FAR_PAST = datetime.min.replace(tzinfo=UTC)
+
+
+def holder(trials: tuple[Trial, ...], engine: TrialEngine | None) -> Trial | None:
+    """Return the Trial that holds the ID: the one whose TrialEngine exists, whatever else is true of it.
+
+    Without a TrialEngine: of those that have no outcome and are not being deleted the one that holds it
+    already, else the oldest, of equally old ones the smallest UID. None if nobody does.
+    """
+    if engine is not None:
+        owner = owner_of(engine)
+        return next((trial for trial in trials if trial.metadata.uid == owner), None)
+    ranked = [(found, trial) for trial in trials if (found := rank(trial)) is not None]
+    return min(ranked, key=lambda each: each[0])[1] if ranked else None
+
+
+def owner_of(engine: TrialEngine) -> str:
+    """Return the UID of the Trial that a TrialEngine belongs to."""
+    return engine.metadata.controller_uid or engine.spec.trial_uid
+
+
+def rank(trial: Trial) -> Rank | None:
+    """Return how far ahead a Trial is among those of its ID, the smallest first; None: it can't hold it."""
+    if trial.metadata.deletion_timestamp is not None:
+        return None
+    if outcome(trial) is not None and not scheduled_again(trial):
+        return None
+    created = trial.metadata.creation_timestamp or _FAR_PAST
+    return not _holds_already(trial), created, trial.metadata.uid
+
+
+def _holds_already(trial: Trial) -> bool:
+    return outcome(trial) is None and conditions.is_true(trial.status.conditions, reasons.ACCEPTED)
+
+
+def is_ours(engine: TrialEngine) -> bool:
+    """Return whether a Trial controls it, or did: `kubectl delete --cascade=orphan` takes the owner away."""
+    metadata = engine.metadata
+    if metadata.controller_uid is None:
+        return metadata.labels.get(names.LABEL_TRIAL) == metadata.name and not metadata.owner_references
+    return any(owner.controller and owner.kind == "Trial" for owner in metadata.owner_references)
 
 
 def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: datetime) -> Decision:

@@ -8,9 +8,8 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Activity
 from lcm_operator.domain.attempt_end import is_silent
-from lcm_operator.domain.observation import value_of
-from lcm_operator.domain.snapshot import Absent, Snapshot
-from lcm_operator.domain.trial_status import Set
+from lcm_operator.domain.snapshot import Absent, Snapshot, value_of
+from lcm_operator.domain.status import Set
 
 _LEAST_TIME = timedelta(seconds=120)
 _LIFELESS = (reasons.ENGINE_NOT_READY, reasons.ENGINE_SILENT)

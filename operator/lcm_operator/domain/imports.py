@@ -20,7 +20,7 @@ from lcm_operator.api import names, reasons
 from lcm_operator.api.registry import TrialRegistry, TrialRegistryStatus
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.trial_status import has_outcome, outcome, start_time
+from lcm_operator.domain.status import has_outcome, outcome, start_time
 
 MOST_REMEMBERED = 20_000
 _KEPT_IGNORED = 1000

@@ -13,10 +13,10 @@ import msgspec
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import Attempt, NextAttempt, TrialEngine, TrialEngineStatus
 from lcm_operator.domain.attempt_end import is_disrupted
-from lcm_operator.domain.outcome import Outcome
+from lcm_operator.domain.checkpoint import AUTOMATIC, DISRUPTION, ended
 from lcm_operator.domain.release import with_release
-from lcm_operator.domain.restoring import AUTOMATIC, DISRUPTION, ended
 from lcm_operator.domain.snapshot import Snapshot
+from lcm_operator.domain.verdict import Outcome
 
 _FIRST_PAUSE = timedelta(seconds=10)
 _LONGEST_PAUSE = timedelta(minutes=5)

@@ -11,12 +11,12 @@ from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Action, RecordEvent, WriteTrial
 from lcm_operator.domain.attempt_end import awaited_end
-from lcm_operator.domain.granting import attempt_of
-from lcm_operator.domain.outcome import progress, unfinished
+from lcm_operator.domain.grant import attempt_of
 from lcm_operator.domain.release import release_of
 from lcm_operator.domain.requests import echo, open_restores
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.trial_status import Set, trial_status
+from lcm_operator.domain.status import Set, trial_status
+from lcm_operator.domain.verdict import progress, unfinished
 
 
 def mirror(

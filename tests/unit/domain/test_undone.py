@@ -8,7 +8,7 @@ from tests.unit.domain.builders import at, engine, nap, trial
 
 from lcm_operator.api.engine import Stop, TrialEngine, TrialEngineStatus
 from lcm_operator.api.storage import parse, rfc3339
-from lcm_operator.domain.restoring import released, restored
+from lcm_operator.domain.checkpoint import released, restored
 
 
 def ask(name: str, **more: Any) -> dict[str, Any]:
