@@ -109,10 +109,10 @@ def page(kind: str) -> str:
             lines += ["", f"## {part}", "", "| field | type | default | allowed | description |"]
             lines.append("|" + "---|" * 5)
             lines += rows(schema["properties"][part], part, shared)
-    lines += ["", "## What the API server checks besides", "", *rules(schema, "", shared)]
+    lines += ["", "## Other rules that the API server checks", "", *rules(schema, "", shared)]
     if selectable := version.get("selectableFields"):
         chosen = ", ".join(f"`{field['jsonPath'].lstrip('.')}`" for field in selectable)
-        lines += ["", f"`kubectl get --field-selector` takes {chosen}."]
+        lines += ["", f"`kubectl get --field-selector` accepts {chosen}."]
     return HEADER + "\n".join(lines) + "\n"
 
 

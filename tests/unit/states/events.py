@@ -376,7 +376,7 @@ EVENTS = (
     Event("delete on the TrialEngine", delete_on_engine),
     Event("Trial deleted (background)", trial_deleted),
     Event("Trial deleted (foreground)", trial_deleted_in_foreground),
-    Event("Trial deleted, held by another's finalizer", trial_deleted_and_held),
+    Event("Trial deleted, held by a foreign finalizer", trial_deleted_and_held),
     Event("Trial deleted (orphan)", trial_deleted_orphaning),
     Event("TrialEngine deleted by a person", engine_deleted),
     Event("TrialEngine removed by force, without its finalizers", engine_gone),

@@ -274,7 +274,7 @@ class Stage:
             return
         slot = self.operator.store.slot(KEY)
         refused = isinstance(action, act.CreatePod | act.CreateEngine) and slot.refusal is not None
-        told = f"{name}{' (refused)' if refused else ''}{' (the other)' if other else ''}"
+        told = f"{name}{' (rejected)' if refused else ''}{' (the other)' if other else ''}"
         if self.did[-1:] != [told]:
             self.did.append(told)
         if isinstance(action, act.GrantEngine):

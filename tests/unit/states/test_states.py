@@ -170,7 +170,7 @@ def test_of_a_trial_that_is_deleted_nothing_is_left(state, event):
     assert stage.api.all("pods") == []
 
 
-@pytest.mark.parametrize(("state", "event"), named(of("Trial deleted, held by another's finalizer")))
+@pytest.mark.parametrize(("state", "event"), named(of("Trial deleted, held by a foreign finalizer")))
 def test_a_deleted_trial_that_is_still_there_shows_its_outcome_and_has_no_engine(state, event):
     stage = after(state, event).finish()
 
