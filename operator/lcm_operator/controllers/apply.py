@@ -71,10 +71,10 @@ class Apply:
                 self._store.slot(key).admission = self._store.observed(admission)
             case act.CreatePod(engine=engine, manifest=manifest):
                 await self._create_pod(key, engine, manifest)
-            case act.CreateLease(namespace=namespace, manifest=manifest):
-                await self._shown(key, self._create_lease(key, namespace, manifest))
-            case act.DeletePod(namespace=namespace, name=name, uid=uid):
-                await self._delete_pod(key, namespace, name, uid)
+            case act.CreateLease(manifest=manifest):
+                await self._shown(key, self._create_lease(key, manifest))
+            case act.DeletePod(name=name, uid=uid):
+                await self._delete_pod(key, name, uid)
             case act.LookUpPod(name=name):
                 await self._look_up_pod(key, name)
             case act.LookUpEngine():
@@ -206,13 +206,13 @@ class Apply:
             raise StepRefused(error.status, error.reason, error.message) from error
         self._store.slot(key).refusal = None
 
-    async def _create_lease(self, key: Key, namespace: str, manifest: dict[str, Any]) -> None:
+    async def _create_lease(self, key: Key, manifest: dict[str, Any]) -> None:
         """Create a pod's Lease; one of that name that the pod can't renew is removed first."""
         try:
-            await self._client.create(LEASES, namespace, manifest)
+            await self._client.create(LEASES, key.namespace, manifest)
         except AlreadyExists:
             name = manifest["metadata"]["name"]
-            raw = await self._client.get(LEASES, namespace, name)
+            raw = await self._client.get(LEASES, key.namespace, name)
             found = parse(raw["metadata"], Metadata)
             owners = [owner["uid"] for owner in manifest["metadata"]["ownerReferences"]]
             if (
@@ -220,14 +220,14 @@ class Apply:
                 or found.labels.get(names.LABEL_TRIAL) != key.engine
                 or (raw.get("spec") or {}).get("holderIdentity") != manifest["spec"]["holderIdentity"]
             ):
-                await self._delete(LEASES, namespace, name, found.uid)
+                await self._delete(LEASES, key.namespace, name, found.uid)
                 raise Conflict(409, "LeaseOfAnotherPod", f"Lease {name} was of another pod") from None
         self._store.slot(key).note_lease_made(manifest["spec"]["holderIdentity"])
 
-    async def _delete_pod(self, key: Key, namespace: str, name: str, uid: str) -> None:
+    async def _delete_pod(self, key: Key, name: str, uid: str) -> None:
         """Delete a pod. One that no node had is removed at once, and the answer shows that it never ran."""
         try:
-            raw = await self._client.delete(PODS, namespace, name, uid=uid)
+            raw = await self._client.delete(PODS, key.namespace, name, uid=uid)
         except NotFound:
             raw = {}
         slot = self._store.slot(key)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 from lcm_operator import logs
 from lcm_operator.api import reasons
@@ -28,7 +28,7 @@ from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.controllers.time_slice import TimeSlice
 from lcm_operator.controllers.work import WORKERS, WorkQueue
-from lcm_operator.domain.actions import CreateEngine, CreatePod, Decision, Urgency
+from lcm_operator.domain.actions import Act, CreateEngine, CreatePod, Urgency, Wait
 from lcm_operator.domain.decide import decide
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
@@ -233,12 +233,18 @@ class Reconciler:
         self.store.slot(key).trials.settle(decision.rests)
         self._left.pop(key, None)
         self._blamed.pop(key, None)
-        if not decision.actions:
-            self._rest(key, decision)
-            return
-        if urgency < decision.urgency:
-            self._put_off(key, decision)
-            return
+        match decision:
+            case Wait():
+                self._rest(key, decision)
+            case Act() if urgency < decision.urgency:
+                self._put_off(key, decision)
+            case Act():
+                await self._act(key, decision)
+            case _:
+                assert_never(decision)
+
+    async def _act(self, key: Key, decision: Act) -> None:
+        """Do what was decided, and see to what follows: the next step, or another try."""
         try:
             for action in decision.actions:
                 if not self._may_act():
@@ -289,13 +295,13 @@ class Reconciler:
             for trial in islice(self.store.slot(key).trials.values(), 1):
                 self._recorder.tell("Trial", trial.metadata, reasons.MALFORMED, why, warning=True)
 
-    def _leave(self, key: Key, decision: Decision) -> None:
+    def _leave(self, key: Key, decision: Act) -> None:
         """Leave a step to the leader; this process may be that by the start time."""
         if decision.urgency is not Urgency.ROUTINE:
             self._left[key] = None
         self._ring_at_start(key)
 
-    def _go_on(self, key: Key, decision: Decision) -> None:
+    def _go_on(self, key: Key, decision: Act) -> None:
         self._retries.pop(key, None)
         created = any(isinstance(action, CreatePod) for action in decision.actions)
         if created or any(isinstance(action, CreateEngine) for action in decision.actions):
@@ -306,7 +312,7 @@ class Reconciler:
         else:
             self.enqueue(key, next_urgency)
 
-    def _put_off(self, key: Key, decision: Decision) -> None:
+    def _put_off(self, key: Key, decision: Act) -> None:
         """Leave a step to those who have time for it; what time brings comes whether or not it is done."""
         if decision.wake_at is not None:
             self.alarm.set(key, decision.wake_at, decision.wake_urgency)
@@ -314,7 +320,7 @@ class Reconciler:
             self._ring_at_start(key)
         self.queue.add(key, decision.urgency)
 
-    def _rest(self, key: Key, decision: Decision) -> None:
+    def _rest(self, key: Key, decision: Wait) -> None:
         members = self.store.slot(key).trials
         others = members.next_wake()
         if others is not None and (decision.wake_at is None or others < decision.wake_at):
@@ -333,7 +339,7 @@ class Reconciler:
         if begin is not None and begin > self._clock.now():
             self.alarm.set(key, begin, Urgency.START)
 
-    async def _read_again(self, key: Key, decision: Decision) -> None:
+    async def _read_again(self, key: Key, decision: Act) -> None:
         """Read what a decision was about, which has turned out to be old, and retry."""
         try:
             await self._apply.read(key, decision.about())

@@ -40,9 +40,8 @@ class DeleteTrial:
 
 @dataclass(frozen=True)
 class CreateEngine:
-    """Create the TrialEngine of a trial."""
+    """Create the TrialEngine of the trial that holds the ID."""
 
-    trial: Trial
     manifest: dict[str, Any]
 
 
@@ -73,7 +72,6 @@ class CreatePod:
 class CreateLease:
     """Create the Lease that the engine of a pod renews as its sign of life; it goes with the pod."""
 
-    namespace: str
     manifest: dict[str, Any]
 
 
@@ -81,7 +79,6 @@ class CreateLease:
 class DeletePod:
     """Delete a pod by UID; its processes get SIGTERM."""
 
-    namespace: str
     name: str
     uid: str
 
@@ -90,16 +87,12 @@ class DeletePod:
 class LookUpPod:
     """Read the pod of an attempt, to know whether it is there and has ended."""
 
-    namespace: str
     name: str
 
 
 @dataclass(frozen=True)
 class LookUpEngine:
-    """Read the TrialEngine itself: what the watch told may be older than what has just been seen."""
-
-    namespace: str
-    name: str
+    """Read the TrialEngine itself: what the watch showed may be older than what has just been seen."""
 
 
 @dataclass(frozen=True)
@@ -228,32 +221,47 @@ Action = (
 )
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What to do now, in order; with nothing to do, why, and when to look again.
+Rests = tuple[tuple[str, datetime | None], ...]
+"""Trials, by name, that only wait for their ID, and until when: nothing is to be done about them."""
 
-    `wake_at` is None where only a change can bring something to do. With actions it is when to look again
-    even if they are held back, as a status that nobody waits for may be.
+
+@dataclass(frozen=True)
+class Act:
+    """Do this now, in order.
+
+    `wake_at` is when to look again even if it is held back, as a status that nobody waits for may be.
     """
 
-    actions: tuple[Action, ...] = ()
+    actions: tuple[Action, ...]
     urgency: Urgency = Urgency.ROUTINE
-    reason: str = ""
     wake_at: datetime | None = None
     wake_urgency: Urgency = Urgency.ROUTINE
-    rests: tuple[tuple[str, datetime | None], ...] = field(default=(), compare=False)
-    """Trials, by name, that only wait for their ID, and until when: nothing is to be done about them."""
+    rests: Rests = field(default=(), compare=False)
 
     def about(self) -> set[str]:
         """Return the names of the Trials that something is to be done about."""
         return {action.trial.metadata.name for action in self.actions if hasattr(action, "trial")}
 
 
-def act(*actions: Action, urgency: Urgency = Urgency.ROUTINE) -> Decision:
+@dataclass(frozen=True)
+class Wait:
+    """Do nothing until `wake_at`, or until something changes; None: only that can bring something to do."""
+
+    reason: str
+    wake_at: datetime | None = None
+    wake_urgency: Urgency = Urgency.ROUTINE
+    rests: Rests = field(default=(), compare=False)
+
+
+Decision = Act | Wait
+"""What to do about a slot. A rule that has nothing to say returns None: then the next one is asked."""
+
+
+def act(*actions: Action, urgency: Urgency = Urgency.ROUTINE) -> Act:
     """Return the decision to do something."""
-    return Decision(actions=actions, urgency=urgency)
+    return Act(actions, urgency)
 
 
-def wait(reason: str, until: datetime | None = None, urgency: Urgency = Urgency.ROUTINE) -> Decision:
+def wait(reason: str, until: datetime | None = None, urgency: Urgency = Urgency.ROUTINE) -> Wait:
     """Return the decision to do nothing until `until`, or until something changes."""
-    return Decision(reason=reason, wake_at=until, wake_urgency=urgency)
+    return Wait(reason, until, urgency)

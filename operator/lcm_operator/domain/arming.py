@@ -35,10 +35,10 @@ def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: dateti
     if snapshot.engine is not None and is_held(snapshot.engine):
         return act(UnholdEngine(snapshot.engine))  # made by an earlier version, which held it from here on
     retry = max(snapshot.settings.retry_arming, _asked_pause(snapshot))
-    problem = engine_problem(snapshot, trial, begin, now, retry)
-    if isinstance(problem, CreateEngine):
-        return act(problem)
-    admission, engine = snapshot.admission, snapshot.engine
+    creation = engine_creation(snapshot, trial, begin, now, retry)
+    if isinstance(creation, CreateEngine):
+        return act(creation)
+    problem, admission, engine = creation, snapshot.admission, snapshot.engine
     if problem is None and engine is not None:
         fits = admission is not None and admission.value.engine_uid == engine.metadata.uid
         if admission is None or not fits or (admission.value.problem and now >= admission.time + retry):
@@ -56,10 +56,10 @@ def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: dateti
     return wait("arming is tried again", now + retry)
 
 
-def engine_problem(
+def engine_creation(
     snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime, retry: timedelta
 ) -> CreateEngine | Problem | None:
-    """Return what stands between the trial and its TrialEngine: a create, a problem, or nothing."""
+    """Return the create of the TrialEngine, or why it can't be created now; None if it exists."""
     if snapshot.engine is not None:
         return None
     if snapshot.stranger:
@@ -67,7 +67,7 @@ def engine_problem(
     manifest = resolve_engine(trial, snapshot.plan, begin)
     if isinstance(manifest, Problem):
         return manifest
-    return refused(snapshot, now, retry) or CreateEngine(trial, manifest)
+    return refused(snapshot, now, retry) or CreateEngine(manifest)
 
 
 def refused(snapshot: Snapshot, now: datetime, retry: timedelta) -> Problem | None:

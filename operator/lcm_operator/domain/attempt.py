@@ -15,6 +15,7 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import NextAttempt, TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
+    Act,
     Decision,
     RecordEvent,
     UnholdEngine,
@@ -65,8 +66,9 @@ def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
             return _give_up(trial, engine, refused, now)
         return decide_grant(snapshot, trial, engine, now)
     if open_restores(trial, engine):
-        if _has_succeeded(engine) and outcome(trial) is None:  # after the restore nobody would record it
-            return act(*mirror(snapshot, trial, engine, now))
+        unrecorded = _has_succeeded(engine) and outcome(trial) is None  # after the restore nobody would
+        if unrecorded and (mirrored := mirror(snapshot, trial, engine, now)):
+            return mirrored
         return _shown(decide_restore(snapshot, trial, engine, now), snapshot, trial, engine, now)
     if _is_settled(engine):
         return _decide_settled(snapshot, trial, engine, now)
@@ -76,33 +78,34 @@ def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
 def _decide_attempt(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
     """Decide about an attempt that was granted and has no outcome yet."""
     step = _settle(snapshot, trial, engine, now)
-    if step is not None and step.actions:
+    if isinstance(step, Act):
         return step
-    if mirrored := mirror(snapshot, trial, engine, now):
-        return act(*mirrored)
-    if step is not None:
-        return step
+    return mirror(snapshot, trial, engine, now) or step or _keep_up(snapshot, trial, engine, now)
+
+
+def _keep_up(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
+    """Return what an engine at work needs: nothing that holds it in vain, a pod that is known, a Lease."""
     if is_held(engine) and not is_owed(engine):
         return act(UnholdEngine(engine))
     if snapshot.pod is None:
         return look_up_pod(engine)
     working = wait("the engine is working", _next_deadline(trial, engine, now))
-    return read_last_checkpoint(snapshot, engine) or make_lease_again(snapshot, engine, now) or working
+    return read_last_checkpoint(snapshot) or make_lease_again(snapshot, engine, now) or working
 
 
 def _decide_settled(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
     """Decide about an attempt whose outcome is written: the Trial shows it, and nothing is held in vain."""
     if mirrored := mirror(snapshot, trial, engine, now):
-        return act(*mirrored)
+        return mirrored
     step = _after_failure(snapshot, trial, engine, now)
-    if step is not None and (step.actions or not has_ended(snapshot, engine, now)):
+    if isinstance(step, Act) or (step is not None and not has_ended(snapshot, engine, now)):
         return step
     if is_held(engine) and not is_owed(engine):
-        return read_last_checkpoint(snapshot, engine) or act(UnholdEngine(engine))
+        return read_last_checkpoint(snapshot) or act(UnholdEngine(engine))
     return step or expire(trial, now) or wait("the engine has ended; a restore or delete may come")
 
 
-def _delete(trial: Trial, engine: TrialEngine, deletes: tuple[Request, ...], now: datetime) -> Decision:
+def _delete(trial: Trial, engine: TrialEngine, deletes: tuple[Request, ...], now: datetime) -> Act:
     """Return the stop that a delete request asks for, with its answer; `domain.removal` goes on then."""
     for request in deletes:
         if request.fault:
@@ -160,7 +163,7 @@ def _conclude(
     return _follow(snapshot, trial, engine, following, found, now)
 
 
-def _finish(trial: Trial, engine: TrialEngine, noted: TrialEngine, found: Outcome, now: datetime) -> Decision:
+def _finish(trial: Trial, engine: TrialEngine, noted: TrialEngine, found: Outcome, now: datetime) -> Act:
     """Return the write of an outcome, and a Warning for each release that did not pass.
 
     `noted` is `engine` with what else is to be written.
@@ -169,7 +172,7 @@ def _finish(trial: Trial, engine: TrialEngine, noted: TrialEngine, found: Outcom
     return act(WriteEngine(engine, status), *release_events(trial, engine, status))
 
 
-def _give_up(trial: Trial, engine: TrialEngine, refused: Outcome, now: datetime) -> Decision:
+def _give_up(trial: Trial, engine: TrialEngine, refused: Outcome, now: datetime) -> Act:
     """Return the write of the outcome of an attempt that was refused for too long.
 
     The checkpoint is judged first: where the plan was through before, it has succeeded, and stays so.
@@ -266,7 +269,7 @@ def _close_report(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: da
         return wait("the failure is being reported")
     if (ending := end_pod(snapshot, engine, now)) is not None:
         return ending
-    if (reading := read_last_checkpoint(snapshot, engine)) is not None:
+    if (reading := read_last_checkpoint(snapshot)) is not None:
         return reading
     why = f"pod {pod.name} ended before the report of the failure did"
     return act(
@@ -277,10 +280,9 @@ def _close_report(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: da
 
 def _shown(step: Decision, snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
     """Return the step, or, while it only waits, the write that shows on the Trial what for."""
-    if step.actions:
+    if isinstance(step, Act):
         return step
-    mirrored = mirror(snapshot, trial, engine, now)
-    return act(*mirrored) if mirrored else step
+    return mirror(snapshot, trial, engine, now) or step
 
 
 def _reports(snapshot: Snapshot, engine: TrialEngine, found: Outcome) -> bool:

@@ -12,11 +12,13 @@ from datetime import datetime
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
+    Act,
     Decision,
     DeleteEngine,
     RecordEvent,
     ReleaseImport,
     Urgency,
+    Wait,
     WriteTrial,
     act,
     wait,
@@ -43,17 +45,17 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
     for trial in snapshot.trials:
         if trial is chosen:
             continue
-        about = list(_about_other(snapshot, trial, chosen, now))
-        decisions += about
-        if not any(decision.actions for decision in about):
-            rests.append((trial.metadata.name, about[-1].wake_at))
+        about = _about_other(snapshot, trial, chosen, now)
+        decisions.append(about)
+        if isinstance(about, Wait):
+            rests.append((trial.metadata.name, about.wake_at))
     found = _first(decisions)
     return replace(found, rests=tuple(rests)) if rests else found
 
 
 def _first(decisions: list[Decision]) -> Decision:
     """Return the first thing to do, else what comes first by itself."""
-    first = next((decision for decision in decisions if decision.actions), None)
+    first = next((decision for decision in decisions if isinstance(decision, Act)), None)
     if first is not None:
         return first
     waits = [decision for decision in decisions if decision.wake_at is not None]
@@ -69,12 +71,12 @@ def _about_holder(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> It
         yield act(ReleaseImport(chosen))
 
 
-def _about_other(snapshot: Snapshot, trial: Trial, chosen: Trial | None, now: datetime) -> Iterator[Decision]:
+def _about_other(snapshot: Snapshot, trial: Trial, chosen: Trial | None, now: datetime) -> Decision:
     if moved := decide_move(snapshot, trial, now):
-        yield moved
+        return moved
     if names.FINALIZER_IMPORT in trial.metadata.finalizers:
-        yield act(ReleaseImport(trial))
-    yield decide_waiting(snapshot, trial, chosen, now)
+        return act(ReleaseImport(trial))
+    return decide_waiting(snapshot, trial, chosen, now)
 
 
 def _hurry(
@@ -89,7 +91,9 @@ def _hurry(
 
     A status that is only shown is none, unless the trial has just got its ID: it has it once that is written.
     """
-    if chosen is None or chosen.status.started_time is not None or decision.urgency is not Urgency.ROUTINE:
+    if isinstance(decision, Wait) or decision.urgency is not Urgency.ROUTINE:
+        return decision
+    if chosen is None or chosen.status.started_time is not None:
         return decision
     if begin is None or not is_near(chosen, begin, now):
         return decision
@@ -100,7 +104,7 @@ def _hurry(
     return decision if shown_only else replace(decision, urgency=Urgency.START)
 
 
-def _moved_to(move: Decision) -> datetime | None:
+def _moved_to(move: Act) -> datetime | None:
     return next((action.status.start_time for action in move.actions if isinstance(action, WriteTrial)), None)
 
 

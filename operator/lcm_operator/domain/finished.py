@@ -12,6 +12,7 @@ from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.times import later
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
+    Act,
     Decision,
     DeleteEngine,
     DeleteTrial,
@@ -56,7 +57,7 @@ def judge_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     A TrialEngine of another Trial under that name says the same.
     """
     if snapshot.engine is None and not snapshot.engine_gone:
-        return act(LookUpEngine(trial.metadata.namespace, snapshot.name))
+        return act(LookUpEngine())
     last = _last_seen(snapshot, trial)
     if last is not None and plan_is_through(last):
         release = judge_release(last)
@@ -136,7 +137,7 @@ def decide_over(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     return expire(trial, now) or wait("the trial is over")
 
 
-def answer_requests(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
+def answer_requests(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | None:
     """Return the write that answers requests which no engine is there for; a delete makes a failure final."""
     delete, restore = trial_delete(trial, None), trial_restore(trial, None)
     if delete is None and restore is None:

@@ -9,6 +9,7 @@ from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.engine import ActivityStatus, PodRef, TrialEngine, TrialEngineStatus
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
+    Act,
     CreateLease,
     CreatePod,
     Decision,
@@ -37,9 +38,9 @@ def manifest_of(snapshot: Snapshot, engine: TrialEngine) -> dict[str, Any]:
     return engine_pod(engine, attempt_of(engine), settings.engine_image, settings.engine_variables)
 
 
-def look_up_pod(engine: TrialEngine) -> Decision:
+def look_up_pod(engine: TrialEngine) -> Act:
     """Return the decision to read the current attempt's pod."""
-    return act(LookUpPod(engine.metadata.namespace, names.pod_name(engine.metadata.name, attempt_of(engine))))
+    return act(LookUpPod(names.pod_name(engine.metadata.name, attempt_of(engine))))
 
 
 def give_grant(snapshot: Snapshot, engine: TrialEngine, status: TrialEngineStatus, now: datetime) -> Decision:
@@ -53,7 +54,7 @@ def give_grant(snapshot: Snapshot, engine: TrialEngine, status: TrialEngineStatu
         return act(HoldEngine(engine), urgency=urgency)
     if not isinstance(pod, Pod):
         return act(CreatePod(engine, manifest_of(snapshot, engine)), urgency=urgency)
-    lease = CreateLease(engine.metadata.namespace, engine_lease(engine, pod.name, pod.uid))
+    lease = CreateLease(engine_lease(engine, pod.name, pod.uid))
     return act(lease, GrantEngine(engine, _granted(engine, status, pod, now)), urgency=urgency)
 
 
@@ -90,7 +91,7 @@ def make_lease_again(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> 
     if refusal is not None and again is not None and now < again:
         return wait(f"the Lease is tried again: {refusal.value.message}", again, Urgency.RETRY)
     lease = engine_lease(engine, granted.name, granted.uid, renewed=now if beat.begun else None)
-    return act(CreateLease(engine.metadata.namespace, lease))
+    return act(CreateLease(lease))
 
 
 def _granted(engine: TrialEngine, status: TrialEngineStatus, pod: Pod, now: datetime) -> TrialEngineStatus:

@@ -9,7 +9,7 @@ from typing import Any
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.actions import Action, RecordEvent, WriteTrial
+from lcm_operator.domain.actions import Act, Action, RecordEvent, WriteTrial, act
 from lcm_operator.domain.attempt_end import awaited_end
 from lcm_operator.domain.grant import attempt_of
 from lcm_operator.domain.release import release_of
@@ -21,8 +21,8 @@ from lcm_operator.domain.verdict import progress, unfinished
 
 def mirror(
     snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime, **answers: Any
-) -> tuple[Action, ...]:
-    """Return the write that makes the Trial show what its TrialEngine says, and the Event; () if it does.
+) -> Act | None:
+    """Return the write that makes the Trial show what its TrialEngine says, and the Event; None if it does.
 
     `answers`: what the Trial is to say of its requests where that differs from what the TrialEngine says.
     """
@@ -48,7 +48,7 @@ def mirror(
         **(fields | answers),
     )
     if status == trial.status:
-        return ()
+        return None
     actions: list[Action] = [WriteTrial(trial, status)]
     before = (shown.status, shown.reason) if shown is not None else None
     if before != (succeeded.status, succeeded.reason):
@@ -57,7 +57,7 @@ def mirror(
         elif succeeded.status != "Unknown" and not _succeeded_before(engine):
             failed = succeeded.status == "False" and succeeded.reason != reasons.CANCELLED
             actions.append(RecordEvent(trial, succeeded.reason, succeeded.message, warning=failed))
-    return tuple(actions)
+    return act(*actions)
 
 
 def _succeeded(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Set:

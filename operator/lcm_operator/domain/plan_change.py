@@ -20,7 +20,7 @@ from lcm_operator.api.engine import (
     TrialEngineStatus,
 )
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.actions import Decision, LookUpPlan, RecordEvent, WriteEngine, act
+from lcm_operator.domain.actions import Act, LookUpPlan, RecordEvent, WriteEngine, act
 from lcm_operator.domain.engine_spec import resolve_spec
 from lcm_operator.domain.grant import attempt_of
 from lcm_operator.domain.release import has_begun, unreleased, with_release
@@ -34,7 +34,7 @@ _MOST_ACTIVITIES = 128
 
 def look_up_plan(
     snapshot: Snapshot, trial: Trial, engine: TrialEngine, requests: tuple[Request, ...]
-) -> Decision | None:
+) -> Act | None:
     """Return the decision to read Trial and plan for these requests, unless that was done: watches lag."""
     purpose = f"{attempt_of(engine)} {' '.join(request.label for request in requests)}"
     return None if value_of(snapshot.plan_read) == purpose else act(LookUpPlan(trial, purpose))
@@ -144,7 +144,7 @@ def dropped_release(engine: TrialEngine, spec: TrialEngineSpec) -> str:
     return ""
 
 
-def plan_taken(engine: TrialEngine, owner: Trial | None, now: datetime) -> Decision | None:
+def plan_taken(engine: TrialEngine, owner: Trial | None, now: datetime) -> Act | None:
     """Return the write that answers those who asked for the plan which the spec has by now; None without.
 
     From here on the request is done: what keeps the attempt from its pod is no refusal of the request.

@@ -14,7 +14,16 @@ from datetime import UTC, datetime, timedelta
 from lcm_operator.api import names, reasons
 from lcm_operator.api.times import parse_read_time, parse_reported_time
 from lcm_operator.api.trial import RegistryMove, Trial
-from lcm_operator.domain.actions import AskRegistry, Decision, RecordEvent, Urgency, WriteTrial, act, wait
+from lcm_operator.domain.actions import (
+    Act,
+    AskRegistry,
+    Decision,
+    RecordEvent,
+    Urgency,
+    WriteTrial,
+    act,
+    wait,
+)
 from lcm_operator.domain.snapshot import Observation, RegistryLook, Snapshot
 from lcm_operator.domain.status import has_outcome, outcome, start_time, trial_status
 
@@ -37,7 +46,7 @@ def begin_of(snapshot: Snapshot, trial: Trial) -> datetime | None:
     return max(reads, key=lambda read: read.time).value if reads else None
 
 
-def decide_move(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
+def decide_move(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | None:
     """Return the write that moves a trial to the time that the registry reports now; None if there is none.
 
     One that was missed is moved only ahead: then it is scheduled again.
@@ -58,7 +67,7 @@ def decide_move(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | N
     )
 
 
-def ask_for_the_first_time(snapshot: Snapshot, trial: Trial) -> Decision | None:
+def ask_for_the_first_time(snapshot: Snapshot, trial: Trial) -> Act | None:
     """Return the question to the registry of a trial without a start time, once in a term."""
     if trial.spec.registry_ref is None or trial.metadata.uid in snapshot.looks:
         return None

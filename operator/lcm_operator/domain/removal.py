@@ -19,6 +19,7 @@ from lcm_operator.api.engine import Handled, TrialEngine, TrialEngineStatus
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
+    Act,
     Decision,
     DeleteEngine,
     EndUnreadableEngine,
@@ -69,7 +70,7 @@ def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None,
     """Decide about a TrialEngine that is going; `owner`: its Trial, if it is still there."""
     ending = _end(snapshot, engine, owner, now)
     if ending is not None:
-        return ending if ending.actions else _show(snapshot, engine, owner, now) or ending
+        return ending if isinstance(ending, Act) else _show(snapshot, engine, owner, now) or ending
     if was_granted(engine) or _is_started(engine, owner):
         concluded = _concluded(snapshot, engine, owner, now)
         if concluded != engine.status:
@@ -130,15 +131,14 @@ def _concluded(
     return finished(engine, THROUGH if plan_is_through(engine) else stopped, now)
 
 
-def _show(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Decision | None:
+def _show(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Act | None:
     """Return the write that makes a latched Trial show how its engine stops; None if it does."""
     if owner is None or not _is_started(engine, owner):
         return None
-    mirrored = mirror(snapshot, owner, engine, now)
-    return act(*mirrored) if mirrored else None
+    return mirror(snapshot, owner, engine, now)
 
 
-def _tell(snapshot: Snapshot, engine: TrialEngine, trial: Trial, now: datetime) -> Decision | None:
+def _tell(snapshot: Snapshot, engine: TrialEngine, trial: Trial, now: datetime) -> Act | None:
     """Return the write of the Trial's outcome; None if it has it, or is to be armed anew."""
     if not _is_started(engine, trial):
         return _tell_deleted(engine, trial, now)
@@ -146,13 +146,12 @@ def _tell(snapshot: Snapshot, engine: TrialEngine, trial: Trial, now: datetime) 
     refused = handled(restore, "Refused", _REMOVED, now) if restore else echo("Restore", trial, engine)
     answers = {"last_handled_restore": refused, "last_handled_delete": _last_word(trial, engine)}
     mirrored = mirror(snapshot, trial, engine, now, **answers)
-    if not mirrored:
-        return None
-    events = [RecordEvent(trial, reasons.REFUSED, _REMOVED, warning=True)] if restore else []
-    return act(*mirrored, *events)
+    if mirrored is None or restore is None:
+        return mirrored
+    return act(*mirrored.actions, RecordEvent(trial, reasons.REFUSED, _REMOVED, warning=True))
 
 
-def _tell_deleted(engine: TrialEngine, trial: Trial, now: datetime) -> Decision | None:
+def _tell_deleted(engine: TrialEngine, trial: Trial, now: datetime) -> Act | None:
     """Return the outcome of a Trial that is being deleted before its start, until it shows it."""
     if trial.metadata.deletion_timestamp is None or outcome(trial) is not None:
         return None

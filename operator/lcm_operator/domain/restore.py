@@ -8,7 +8,7 @@
 Attempts never overlap: the write that begins attempt n+1 is made only after the pod of attempt n has ended.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -17,6 +17,7 @@ from lcm_operator.api import reasons
 from lcm_operator.api.engine import TrialEngine, TrialEngineSpec
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
+    Act,
     Decision,
     HoldEngine,
     RecordEvent,
@@ -74,7 +75,7 @@ class Course:
 def decide_restore(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
     """Return the next step of a restore that was asked for, of an attempt that was granted or is over."""
     course = _course(snapshot, trial, engine, now)
-    if isinstance(course, Decision):
+    if not isinstance(course, Course):
         return course
     return begin_again(snapshot, trial, engine, now, reason=course.reason, course=course)
 
@@ -90,7 +91,7 @@ def begin_again(
     course: Course | None = None,
 ) -> Decision:
     """Return the next step towards attempt n+1: the old pod's end, its last checkpoint, the write."""
-    before = end_pod(snapshot, engine, now) or read_last_checkpoint(snapshot, engine)
+    before = end_pod(snapshot, engine, now) or read_last_checkpoint(snapshot)
     if before is not None:
         return before
     restores, spec = (course.restores, course.spec) if course is not None else (Restores(), None)
@@ -119,7 +120,7 @@ def decide_grant(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: dat
     if is_plan_due(engine):
         return _take_plan(snapshot, trial, engine, now)
     course = _course(snapshot, trial, engine, now)
-    if isinstance(course, Decision):
+    if not isinstance(course, Course):
         return course
     if course.spec is not None:
         return begin_again(snapshot, trial, engine, now, reason=course.reason, course=course)
@@ -128,11 +129,10 @@ def decide_grant(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: dat
     met = f"met by attempt {attempt_of(engine)}, which had not begun yet"
     status = answer(engine.status, course.restores.requests, "Merged", met, now)
     granting = give_grant(snapshot, engine, status, now)
-    if attempt_of(engine) > 1 or not granting.actions:
-        mirrored = mirror(snapshot, trial, engine, now)
-        if mirrored:
-            return act(*mirrored, urgency=Urgency.FOLLOW)
-    return granting
+    if attempt_of(engine) == 1 and isinstance(granting, Act):
+        return granting
+    mirrored = mirror(snapshot, trial, engine, now)
+    return granting if mirrored is None else replace(mirrored, urgency=Urgency.FOLLOW)
 
 
 def _course(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Course | Decision:
@@ -163,9 +163,7 @@ def _no_way(engine: TrialEngine, spec: TrialEngineSpec | Problem) -> str:
     return f"restore-plan: {spec.message}" if isinstance(spec, Problem) else misfit(engine, spec)
 
 
-def _look_for_note(
-    snapshot: Snapshot, trial: Trial, engine: TrialEngine, restores: Restores
-) -> Decision | None:
+def _look_for_note(snapshot: Snapshot, trial: Trial, engine: TrialEngine, restores: Restores) -> Act | None:
     """Return the decision to read the plan, unless the request came with the Trial that it is inline of."""
     came_along = snapshot.plan is None and all(request.on_trial for request in restores.requests)
     return None if came_along else look_up_plan(snapshot, trial, engine, restores.requests)

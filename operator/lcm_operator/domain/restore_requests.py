@@ -10,7 +10,7 @@ from datetime import datetime
 from lcm_operator.api import reasons
 from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.actions import Decision, RecordEvent, WriteEngine, act
+from lcm_operator.domain.actions import Act, RecordEvent, WriteEngine, act
 from lcm_operator.domain.requests import Request, answer, open_restores
 from lcm_operator.domain.stop import was_granted
 
@@ -67,7 +67,7 @@ def judged(trial: Trial, engine: TrialEngine, *, on_current_plan: bool = False) 
     )
 
 
-def refuse(trial: Trial, engine: TrialEngine, refusals: tuple[Refusal, ...], now: datetime) -> Decision:
+def refuse(trial: Trial, engine: TrialEngine, refusals: tuple[Refusal, ...], now: datetime) -> Act:
     """Return the write that refuses requests, and the Events that say why."""
     status, events = refused(trial, engine.status, refusals, now)
     return act(WriteEngine(engine, status), *events)

@@ -14,6 +14,7 @@ from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Plan, TrialPlan
 from lcm_operator.api.trial import EngineRef, Trial
 from lcm_operator.domain.actions import (
+    Act,
     CreateEngine,
     CreatePod,
     Decision,
@@ -22,11 +23,12 @@ from lcm_operator.domain.actions import (
     LatchTrial,
     RecordEvent,
     Urgency,
+    Wait,
     WriteTrial,
     act,
     wait,
 )
-from lcm_operator.domain.arming import decide_arming, engine_problem, refused, show_scheduled
+from lcm_operator.domain.arming import decide_arming, engine_creation, refused, show_scheduled
 from lcm_operator.domain.finished import decide_over
 from lcm_operator.domain.grant import manifest_of
 from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, begin_of, unconfirmed
@@ -63,7 +65,7 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     if begin is None:
         awaiting = Set(reasons.SCHEDULED, "False", reasons.AWAITING_REGISTRY)
         shown = _not_scheduled(trial, now, awaiting, None)
-        asking = None if shown.actions else ask_for_the_first_time(snapshot, trial)
+        asking = ask_for_the_first_time(snapshot, trial) if isinstance(shown, Wait) else None
         return _without_engine(snapshot, asking or shown)
     if begin <= now and _waited_for_its_id(trial):
         return ask_first(snapshot, trial, now) or _miss(snapshot, trial, begin, now)
@@ -92,7 +94,7 @@ def _armed_for(engine: TrialEngine, trial: Trial, begin: datetime) -> bool:
     )
 
 
-def _cancel(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
+def _cancel(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | None:
     """Return the end of a trial that it or its TrialEngine was asked to be deleted before the start."""
     request = trial_delete(trial, None)
     if request is not None and request.fault:
@@ -130,11 +132,11 @@ def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> 
         urgency, retry = Urgency.RETRY, again - refusal.time
         if again <= now and (showing := _show_first(trial, begin, now, refusal.value)):
             return showing
-    problem = engine_problem(snapshot, trial, begin, now, retry)
-    if isinstance(problem, CreateEngine):
-        return act(problem, urgency=urgency)
+    creation = engine_creation(snapshot, trial, begin, now, retry)
+    if isinstance(creation, CreateEngine):
+        return act(creation, urgency=urgency)
     pod = value_of(snapshot.pod)
-    problem = problem or refused(snapshot, now, retry)
+    problem = creation or refused(snapshot, now, retry)
     if problem is not None:
         again = again or now + snapshot.settings.retry_arming
         return _cannot_start(trial, begin, now, problem, min(again, last_moment(trial, begin) + JUST_AFTER))
@@ -181,7 +183,7 @@ def _show_first(trial: Trial, begin: datetime, now: datetime, why: Problem) -> D
 def _cannot_start(trial: Trial, begin: datetime, now: datetime, why: Problem, again: datetime) -> Decision:
     """Show why the start was refused, and wait until it is tried `again`; showing it delays nothing."""
     if writes := show_scheduled(trial, begin, now, Set(reasons.ARMED, "False", why.reason, why.message)):
-        return Decision(writes, wake_at=again, wake_urgency=Urgency.RETRY)
+        return Act(writes, wake_at=again, wake_urgency=Urgency.RETRY)
     return wait("the start is tried again", again, Urgency.RETRY)
 
 

@@ -5,6 +5,7 @@ being removed come to the same end. If no pod lives to run `finally`, one more a
 else; if no activity was ever begun, there is nothing to run.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -12,7 +13,7 @@ import msgspec
 
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import Stop, TrialEngine, TrialEngineStatus
-from lcm_operator.domain.actions import Decision, DeletePod, LookUpEngine, WriteEngine, act, wait
+from lcm_operator.domain.actions import Act, Decision, DeletePod, LookUpEngine, WriteEngine, act, wait
 from lcm_operator.domain.attempt_end import awaited_end, expected_end, has_ended, is_silent
 from lcm_operator.domain.checkpoint import FINALLY, released
 from lcm_operator.domain.grant import give_grant, look_up_pod
@@ -70,7 +71,7 @@ def decide_ending(snapshot: Snapshot, engine: TrialEngine, stop: Stop, now: date
     ending = end_pod(snapshot, engine, now, ask=nothing_to_wait_for)
     if ending is not None:
         return ending if given_up else _no_later_than(ending, limit)
-    if read := read_last_checkpoint(snapshot, engine):
+    if read := read_last_checkpoint(snapshot):
         return read
     if over:
         return None
@@ -103,7 +104,7 @@ def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool
         return look_up_pod(engine)
     pod = snapshot.pod.value
     if isinstance(pod, Pod) and ask and not pod.ended and not pod.deleting:
-        return act(DeletePod(engine.metadata.namespace, pod.name, pod.uid))
+        return act(DeletePod(pod.name, pod.uid))
     never_acted = granted is None and pod_is_over(pod)
     if never_acted or (granted is not None and has_ended(snapshot, engine, now)):
         return None
@@ -119,11 +120,11 @@ def _pause_between_looks(pod: Pod, settings: Settings, now: datetime) -> timedel
     return settings.poll_lost_pod if lost else settings.poll_ending_pod
 
 
-def read_last_checkpoint(snapshot: Snapshot, engine: TrialEngine) -> Decision | None:
+def read_last_checkpoint(snapshot: Snapshot) -> Act | None:
     """Return the decision to read a TrialEngine whose pod has ended, unless that was done since."""
     if not pod_is_over(value_of(snapshot.pod)) or snapshot.engine_read_after_end:
         return None
-    return act(LookUpEngine(engine.metadata.namespace, engine.metadata.name))
+    return act(LookUpEngine())
 
 
 def _namespace_goes(snapshot: Snapshot) -> bool:
@@ -132,6 +133,6 @@ def _namespace_goes(snapshot: Snapshot) -> bool:
 
 
 def _no_later_than(decision: Decision, limit: datetime) -> Decision:
-    if decision.actions or (decision.wake_at is not None and decision.wake_at <= limit):
+    if isinstance(decision, Act) or (decision.wake_at is not None and decision.wake_at <= limit):
         return decision
-    return wait(decision.reason, limit, decision.wake_urgency)
+    return replace(decision, wake_at=limit)

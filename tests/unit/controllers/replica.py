@@ -12,6 +12,7 @@ from lcm_operator.controllers.lease_monitor import LeaseMonitor
 from lcm_operator.controllers.pod_monitor import PodMonitor
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
+from lcm_operator.domain.actions import Wait
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.clock import Clock
@@ -151,6 +152,8 @@ class Replica:
     def step(self, now: datetime) -> bool:
         """Do the next thing; return whether there was one."""
         decision = decide(self.store.snapshot(KEY), now)
+        if isinstance(decision, Wait):
+            return False
         try:
             for action in decision.actions:
                 finish(self.apply(KEY, action))
@@ -161,7 +164,7 @@ class Replica:
         if self.was_frozen:  # it has lost the Lease meanwhile; as a new leader it doubts everything
             self.was_frozen = False
             self.store.begin_term()
-        return bool(decision.actions)
+        return True
 
     def wakes(self, now: datetime) -> datetime | None:
         """Return when the alarm rings."""

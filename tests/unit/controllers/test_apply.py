@@ -81,7 +81,7 @@ class Stage:
 
     def with_engine(self):
         trial = self.with_trial()
-        self.does(CreateEngine(trial, resolve_engine(trial, None, T)))
+        self.does(CreateEngine(resolve_engine(trial, None, T)))
         return parse(self.api.get("trialengines", "example"), TrialEngine)
 
     def with_pod(self):
@@ -115,7 +115,7 @@ def test_an_engine_that_exists_is_read_instead(stage):
     trial = stage.with_trial()
     manifest = resolve_engine(trial, None, T)
     stage.api.create("trialengines", manifest)
-    seen = stage.does(CreateEngine(trial, manifest))
+    seen = stage.does(CreateEngine(manifest))
     assert seen.engine is not None
 
 
@@ -170,7 +170,7 @@ def test_a_pod_is_not_adopted(stage, owners, reason):
 def test_why_a_create_failed_is_remembered_until_one_succeeds(stage, what, error, reason):
     trial = stage.with_trial()
     engine = parse(resolve_engine(trial, None, T) | {"status": {}}, TrialEngine)
-    create = CreateEngine(trial, resolve_engine(trial, None, T))
+    create = CreateEngine(resolve_engine(trial, None, T))
     if what == "pods":
         engine = parse(stage.api.create("trialengines", resolve_engine(trial, None, T)), TrialEngine)
         stage.store.put_engine(stage.api.get("trialengines", "example"))
@@ -190,9 +190,9 @@ def test_why_a_create_failed_is_remembered_until_one_succeeds(stage, what, error
 def test_a_lease_that_this_pod_has_is_left_alone(stage):
     engine = stage.with_engine()
     lease = engine_lease(engine, "example-1", "pod-1")
-    stage.does(CreateLease("lab", lease))
+    stage.does(CreateLease(lease))
     before = stage.api.get("leases", "example-1")
-    stage.does(CreateLease("lab", lease))
+    stage.does(CreateLease(lease))
     assert stage.api.get("leases", "example-1") is before
 
 
@@ -203,17 +203,17 @@ def test_lease_made_again_is_no_sign_of_life(stage, holder, kept):
     minute = timedelta(minutes=1)
     beat = Beat(pod_uid="pod-1", begun=True, silent=minute, unheard=minute, missing=True)
     slot.beat = stage.store.observed(beat)
-    stage.does(CreateLease("lab", engine_lease(engine, "example-1", holder)))
+    stage.does(CreateLease(engine_lease(engine, "example-1", holder)))
     assert value_of(slot.beat) == (replace(beat, missing=False) if kept else None)
 
 
 def test_a_lease_that_an_earlier_pod_has_left_is_replaced(stage):
     engine = stage.with_engine()
-    stage.does(CreateLease("lab", engine_lease(engine, "example-1", "pod-0")))
+    stage.does(CreateLease(engine_lease(engine, "example-1", "pod-0")))
     lease = engine_lease(engine, "example-1", "pod-1")
     with pytest.raises(Conflict):
-        stage.does(CreateLease("lab", lease))
-    stage.does(CreateLease("lab", lease))
+        stage.does(CreateLease(lease))
+    stage.does(CreateLease(lease))
     (owner,) = stage.api.get("leases", "example-1")["metadata"]["ownerReferences"]
     assert owner["uid"] == "pod-1"
 
@@ -230,13 +230,13 @@ def test_a_lease_that_its_pod_can_not_renew_is_made_again(stage, change):
     engine = stage.with_pod()
     pod = stage.api.get("pods", "example-1")["metadata"]["uid"]
     lease = engine_lease(engine, "example-1", pod)
-    stage.does(CreateLease("lab", lease))
+    stage.does(CreateLease(lease))
     raw = stage.api.get("leases", "example-1")
     raw["spec"] = change.get("spec", raw["spec"])
     raw["metadata"]["labels"] = change.get("labels", raw["metadata"]["labels"])
     with pytest.raises(Conflict):
-        stage.does(CreateLease("lab", lease))
-    stage.does(CreateLease("lab", lease))
+        stage.does(CreateLease(lease))
+    stage.does(CreateLease(lease))
     made = stage.api.get("leases", "example-1")
     assert (made["spec"]["holderIdentity"], made["metadata"]["labels"]) == (pod, lease["metadata"]["labels"])
 
@@ -246,13 +246,13 @@ def test_a_lease_that_its_pod_can_not_renew_is_made_again(stage, change):
 
 def test_a_pod_that_is_not_there_is_absent(stage):
     stage.with_engine()
-    assert stage.does(LookUpPod("lab", "example-1")).pod.value == Absent("example-1")
+    assert stage.does(LookUpPod("example-1")).pod.value == Absent("example-1")
 
 
 def test_a_pod_of_somebody_else_is_as_good_as_absent(stage):
     stage.with_engine()
     stage.api.create("pods", a_pod([]))
-    assert stage.does(LookUpPod("lab", "example-1")).pod.value == Absent("example-1")
+    assert stage.does(LookUpPod("example-1")).pod.value == Absent("example-1")
 
 
 def test_a_pod_in_the_place_of_the_granted_one_is_deleted_and_counts_as_absent(stage):
@@ -261,7 +261,7 @@ def test_a_pod_in_the_place_of_the_granted_one_is_deleted_and_counts_as_absent(s
     stage.api.set_status("trialengines", "example", **granted)
     stage.store.put_engine(stage.api.get("trialengines", "example"))
     stage.api.create("pods", a_pod(owned_by(engine.metadata.uid)))
-    assert stage.does(LookUpPod("lab", "example-1")).pod.value == Absent("example-1")
+    assert stage.does(LookUpPod("example-1")).pod.value == Absent("example-1")
     assert "deletionTimestamp" in stage.api.get("pods", "example-1")["metadata"]
 
 
@@ -278,7 +278,7 @@ def test_a_pod_that_no_node_had_is_known_to_have_never_run_once_it_is_deleted(st
     granted = {"attempt": 1, "podRef": {"name": "example-1", "uid": uid, "notBefore": rfc3339(T)}}
     stage.api.set_status("trialengines", "example", **granted)
     stage.store.put_engine(stage.api.get("trialengines", "example"))
-    gone = stage.does(DeletePod("lab", "example-1", uid)).pod.value
+    gone = stage.does(DeletePod("example-1", uid)).pod.value
     assert isinstance(gone, Absent)
     assert gone.last is not None
     assert gone.last.never_ran
@@ -288,7 +288,7 @@ def test_a_pod_that_no_node_had_is_known_to_have_never_run_once_it_is_deleted(st
 def test_a_pod_that_a_node_had_is_looked_up_once_it_is_deleted(stage):
     stage.with_pod()
     uid = stage.api.get("pods", "example-1")["metadata"]["uid"]
-    seen = stage.does(DeletePod("lab", "example-1", uid)).pod.value
+    seen = stage.does(DeletePod("example-1", uid)).pod.value
     assert isinstance(seen, Pod)
     assert seen.deleting
     assert not seen.never_ran
@@ -297,17 +297,17 @@ def test_a_pod_that_a_node_had_is_looked_up_once_it_is_deleted(stage):
 def test_an_engine_that_is_gone_is_known_to_be(stage):
     stage.with_engine()
     stage.api.remove("trialengines", "example")
-    seen = stage.does(LookUpEngine("lab", "example"))
+    seen = stage.does(LookUpEngine())
     assert seen.engine is None
     assert seen.engine_gone
 
 
 def test_an_engine_counts_as_read_after_the_end_only_if_its_pod_had_ended_before(stage):
     stage.with_pod()
-    assert not stage.does(LookUpEngine("lab", "example")).engine_read_after_end
+    assert not stage.does(LookUpEngine()).engine_read_after_end
     stage.api.set_status("pods", "example-1", phase="Succeeded")
-    stage.does(LookUpPod("lab", "example-1"))
-    assert stage.does(LookUpEngine("lab", "example")).engine_read_after_end
+    stage.does(LookUpPod("example-1"))
+    assert stage.does(LookUpEngine()).engine_read_after_end
 
 
 def test_an_engine_read_while_its_pod_ended_does_not_count_as_read_after_the_end(stage):
@@ -321,7 +321,7 @@ def test_an_engine_read_while_its_pod_ended_does_not_count_as_read_after_the_end
         return raw
 
     stage.client.get = reading
-    assert not stage.does(LookUpEngine("lab", "example")).engine_read_after_end
+    assert not stage.does(LookUpEngine()).engine_read_after_end
 
 
 def test_a_create_that_is_to_be_tried_later_says_when(stage):
@@ -351,9 +351,9 @@ def test_a_written_status_is_known_at_once(stage):
 def test_only_the_pod_of_that_uid_is_deleted(stage):
     stage.with_pod()
     with pytest.raises(Conflict):
-        stage.does(DeletePod("lab", "example-1", "another"))
+        stage.does(DeletePod("example-1", "another"))
     uid = stage.api.get("pods", "example-1")["metadata"]["uid"]
-    seen = stage.does(DeletePod("lab", "example-1", uid))
+    seen = stage.does(DeletePod("example-1", uid))
     assert isinstance(seen.pod.value, Pod)
     assert seen.pod.value.deleting
 
@@ -362,7 +362,7 @@ def test_deleting_what_is_gone_is_no_fault(stage):
     engine = stage.with_engine()
     stage.api.remove("trialengines", "example")
     assert stage.does(DeleteEngine(engine)).engine is None
-    assert stage.does(DeletePod("lab", "example-1", "pod-1")).pod is None
+    assert stage.does(DeletePod("example-1", "pod-1")).pod is None
 
 
 def test_a_trial_that_has_changed_since_is_not_deleted_and_read_instead(stage):
@@ -503,12 +503,12 @@ def test_what_refuses_a_lease_is_known_and_the_grant_is_not_given(stage, error):
     engine = stage.with_pod()
     stage.refuses["leases"] = error
     with pytest.raises(StepRefused):
-        stage.does(CreateLease("lab", engine_lease(engine, "example-1", "pod-1")))
+        stage.does(CreateLease(engine_lease(engine, "example-1", "pod-1")))
     seen = stage.store.snapshot(KEY).refusal
     assert seen is not None
     assert error.message in seen.value.message
     stage.refuses.clear()
-    assert stage.does(CreateLease("lab", engine_lease(engine, "example-1", "pod-1"))).refusal is None
+    assert stage.does(CreateLease(engine_lease(engine, "example-1", "pod-1"))).refusal is None
 
 
 def test_an_engine_is_held_and_let_go_and_what_others_hold_it_by_stays(stage):

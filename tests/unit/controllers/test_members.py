@@ -9,6 +9,7 @@ from tests.unit.domain.builders import at, engine, scheduled, settle, slot, tria
 
 from lcm_operator.controllers import members as module
 from lcm_operator.controllers.members import Members
+from lcm_operator.domain.actions import Wait
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.ownership import holder
 
@@ -122,7 +123,7 @@ def test_what_registries_report_concerns_those_that_wait_for_one():
 def test_decide_settles_those_that_only_wait():
     others = [trial(name=name, uid=name, created=-10) for name in ("second", "third")]
     decision = decide(settle(slot(trial(), *others), at(-3000)), at(-3000))
-    assert not decision.actions
+    assert isinstance(decision, Wait)
     assert decision.rests == (("second", at(120.001)), ("third", at(120.001)))
 
 

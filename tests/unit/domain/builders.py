@@ -16,6 +16,8 @@ from lcm_operator.api.plan import TrialPlan
 from lcm_operator.api.storage import parse, rfc3339
 from lcm_operator.api.trial import Trial, TrialStatus
 from lcm_operator.domain.actions import (
+    Act,
+    Action,
     Decision,
     GrantEngine,
     HoldEngine,
@@ -160,7 +162,7 @@ def settle(before: Snapshot, now: datetime) -> Snapshot:
 
 def written(before: Snapshot, decision: Decision) -> Snapshot:
     """Return the snapshot after the status writes of a decision."""
-    for action in decision.actions:
+    for action in actions_of(decision):
         match action:
             case WriteTrial(trial=of, status=status) | LatchTrial(trial=of, status=status):
                 after = msgspec.structs.replace(of, status=status)
@@ -244,16 +246,21 @@ def gone(before: Snapshot) -> Snapshot:
     return replace(before, pod=absent())
 
 
+def actions_of(decision: Decision) -> tuple[Action, ...]:
+    """Return what is to be done: nothing by who waits."""
+    return decision.actions if isinstance(decision, Act) else ()
+
+
 def steps(decision: Decision) -> list[str]:
     """Return the names of what is to be done, in order."""
-    return [type(action).__name__ for action in decision.actions]
+    return [type(action).__name__ for action in actions_of(decision)]
 
 
 def shown(decision: Decision, kind: str) -> tuple[str, str]:
     """Return status and reason of a condition in the one status that a decision writes."""
     (status,) = [
         action.status
-        for action in decision.actions
+        for action in actions_of(decision)
         if isinstance(action, WriteTrial | LatchTrial | WriteEngine | GrantEngine)
     ]
     found = conditions.find(status.conditions, kind)
@@ -265,7 +272,7 @@ def message_of(decision: Decision, kind: str) -> str:
     """Return the message of a condition in the one status that a decision writes."""
     (status,) = [
         action.status
-        for action in decision.actions
+        for action in actions_of(decision)
         if isinstance(action, WriteTrial | LatchTrial | WriteEngine | GrantEngine)
     ]
     found = conditions.find(status.conditions, kind)
@@ -275,4 +282,4 @@ def message_of(decision: Decision, kind: str) -> str:
 
 def told(decision: Decision) -> list[tuple[str, bool]]:
     """Return reason and warning of each Event of a decision."""
-    return [(a.reason, a.warning) for a in decision.actions if isinstance(a, RecordEvent)]
+    return [(a.reason, a.warning) for a in actions_of(decision) if isinstance(a, RecordEvent)]

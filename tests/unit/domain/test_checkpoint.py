@@ -40,7 +40,7 @@ def failed_and_asked(**annotations):
 
 def test_a_running_engine_is_stopped_first():
     before = asking(settle(running(one="Succeeded", two="Running"), at(3)), restore="r1")
-    assert decide(before, at(4)).actions == (DeletePod("lab", "example-1", "pod-1"),)
+    assert decide(before, at(4)).actions == (DeletePod("example-1", "pod-1"),)
 
 
 def test_a_restore_waits_for_the_old_pod_to_end():
@@ -52,7 +52,7 @@ def test_a_restore_waits_for_the_old_pod_to_end():
 def test_a_pod_that_nobody_knows_of_is_looked_up_first():
     before = asking(settle(running(one="Succeeded", two="Running"), at(3)), restore="r1")
     decision = decide(replace(before, pod=None), at(20))
-    assert decision.actions == (LookUpPod("lab", "example-1"),)
+    assert decision.actions == (LookUpPod("example-1"),)
 
 
 def test_a_pod_whose_end_was_noted_need_not_be_looked_up():
@@ -64,7 +64,7 @@ def test_a_pod_whose_end_was_noted_need_not_be_looked_up():
 )
 def test_a_restore_begins_only_after_the_last_checkpoint_was_read_once_the_old_pod_was(over):
     before = replace(failed_and_asked(restore="r1"), pod=over, engine_read_after_end=False)
-    assert decide(before, at(20)).actions == (LookUpEngine("lab", "example"),)
+    assert decide(before, at(20)).actions == (LookUpEngine(),)
     assert "WriteEngine" in steps(decide(replace(before, engine_read_after_end=True), at(20)))
 
 

@@ -20,14 +20,14 @@ from tests.unit.domain.builders import (
     written,
 )
 
-from lcm_operator.domain.actions import DeleteEngine
+from lcm_operator.domain.actions import DeleteEngine, Wait
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.ownership import decide_waiting
 
 
 def test_an_empty_slot_rests():
     decision = decide(slot(), T)
-    assert not decision.actions
+    assert isinstance(decision, Wait)
     assert decision.wake_at is None
 
 

@@ -50,7 +50,7 @@ def gone(last=None):
 def test_a_trial_whose_lifeless_pod_has_not_ended_is_not_finished(reason):
     before = silent(reason)
     assert finished(before) == ("False", "Ending")
-    assert decide(before, at(200)).actions == (DeletePod("lab", "example-1", "pod-1"),)
+    assert decide(before, at(200)).actions == (DeletePod("example-1", "pod-1"),)
 
 
 @pytest.mark.parametrize("reason", ["EngineSilent", "EngineNotReady"])

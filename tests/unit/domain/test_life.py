@@ -40,7 +40,7 @@ def test_an_engine_that_falls_silent_has_failed_and_its_pod_is_deleted():
     decision = decide(before, at(100))
     assert shown(decision, "Succeeded") == ("False", "EngineSilent")
     after = settle(before, at(100))
-    assert decide(after, at(101)).actions == (DeletePod("lab", "example-1", "pod-1"),)
+    assert decide(after, at(101)).actions == (DeletePod("example-1", "pod-1"),)
 
 
 def test_the_time_out_is_the_trial_s():

@@ -19,6 +19,7 @@ from tests.unit.domain.builders import (
 )
 
 from lcm_operator.api.engine import Attempt, NextAttempt
+from lcm_operator.domain.actions import Wait
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.next_attempt import after_disruption
 from lcm_operator.domain.snapshot import Absent, Beat, Observation, Pod
@@ -245,17 +246,17 @@ def test_a_report_that_a_drain_cuts_off_is_closed_truthfully_in(report, closed):
     states = {a.name: a.state for a in after.engine.status.activities}
     assert {name: states[name] for name in closed} == closed
     assert after.trials[0].status.phase == "Failed"
-    assert not decide(after, at(9)).actions
+    assert isinstance(decide(after, at(9)), Wait)
 
 
 def test_a_report_goes_on_as_long_as_its_pod_does():
     before = replace(reporting(tell="Running"), pod=pod())
-    assert decide(before, at(9)).actions == ()
+    assert isinstance(decide(before, at(9)), Wait)
 
 
 def test_a_report_whose_pod_is_gone_is_closed_once_nothing_can_go_on():
     before = replace(reporting(tell="Running"), pod=Observation(gone(), at(9)), engine_read_after_end=True)
-    assert decide(before, at(9)).actions == ()
+    assert isinstance(decide(before, at(9)), Wait)
     beat = Beat("pod-1", begun=True, silent=timedelta(seconds=61), missing=True)
     after = settle(replace(before, beat=Observation(beat, at(70))), at(70))
     assert after.engine.status.activity("tell").state == "Failed"

@@ -10,7 +10,7 @@ from tests.unit.domain.builders import T, armed, at, engine, pod, settle, shown,
 
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.trial import Trial, TrialStatus
-from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial
+from lcm_operator.domain.actions import Decision, RecordEvent, Wait, WriteTrial
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.registry_times import read_by_creator
 from lcm_operator.domain.snapshot import Observation, RegistryLook, Snapshot
@@ -149,7 +149,7 @@ def test_a_registry_is_waited_for_no_longer_than_the_start_is_allowed():
 
     waiting = decide(before, at(0.5))
 
-    assert (waiting.actions, waiting.wake_at) == ((), at(0.8))
+    assert (steps(waiting), waiting.wake_at) == ([], at(0.8))
     assert steps(decide(before, at(0.8))) == ["CreatePod"]
 
 
@@ -161,7 +161,7 @@ def test_a_start_waits_for_a_registry_whose_turn_has_not_come():
     made = known_at(T, startingDeadlineSeconds=20)
     before = slot(made, engine=engine(made), **queued(-5))
 
-    assert (decide(before, at(1)).actions, decide(before, at(1)).wake_at) == ((), at(6))
+    assert (steps(decide(before, at(1))), decide(before, at(1)).wake_at) == ([], at(6))
     assert decide(before, at(17)).wake_at == at(19.8)
     assert steps(decide(before, at(19.8))) == ["CreatePod"]
 
@@ -191,7 +191,7 @@ def test_a_trial_is_missed_only_by_a_time_that_was_read_lately(suspend):
     made = known_at(T, suspend=suspend)
 
     assert steps(decide(slot(made), at(200))) == ["AskRegistry"]
-    assert decide(slot(made, **wanted(199)), at(200)).actions == ()
+    assert isinstance(decide(slot(made, **wanted(199)), at(200)), Wait)
     moved = decide(slot(made, **listed(LATER, at(199))), at(200))
     assert new_status(moved).start_time == LATER
     confirmed = decide(slot(made, **listed(T, at(199))), at(200))
@@ -226,7 +226,7 @@ def test_a_registry_is_asked_when_arming_begins_and_again_before_the_start():
 
     asked = replace(armed(made), **listed(T, at(-59)))
     waiting = decide(settle(asked, at(-50)), at(-50))
-    assert (waiting.actions, waiting.wake_at) == ((), at(-20))
+    assert (steps(waiting), waiting.wake_at) == ([], at(-20))
     assert steps(decide(asked, at(-20))) == ["AskRegistry"]
 
     again = replace(asked, **listed(T, at(-20)))

@@ -35,6 +35,7 @@ from lcm_operator.domain.actions import (
     DeletePod,
     LookUpPod,
     UnholdEngine,
+    Wait,
     WriteEngine,
     WriteTrial,
 )
@@ -89,20 +90,20 @@ def gone(before, attempt):
 
 
 def test_the_pod_of_an_engine_that_was_never_granted_is_looked_for_first():
-    assert decide(slot(engine=GOING), T).actions == (LookUpPod("lab", "example-1"),)
+    assert decide(slot(engine=GOING), T).actions == (LookUpPod("example-1"),)
 
 
 def test_a_pod_that_was_never_granted_is_deleted_by_uid():
     decision = decide(slot(engine=GOING, pod=pod()), T)
-    assert decision.actions == (DeletePod("lab", "example-1", "pod-1"),)
+    assert decision.actions == (DeletePod("example-1", "pod-1"),)
 
 
 def test_a_pod_that_is_ending_is_waited_for_and_looked_at_every_second():
     ending = slot(engine=GOING, pod=pod(deleting=True, seen=5))
     decision = decide(ending, at(5.5))
-    assert not decision.actions
+    assert isinstance(decision, Wait)
     assert decision.wake_at == at(6)
-    assert decide(ending, at(6)).actions == (LookUpPod("lab", "example-1"),)
+    assert decide(ending, at(6)).actions == (LookUpPod("example-1"),)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_an_engine_of_nobody_is_released_once_its_pod_has(seen):
 def test_an_engine_that_others_still_hold_is_left_to_them():
     theirs = deleting(engine(), "example.com/hold")
     decision = decide(slot(engine=theirs, pod=absent()), T)
-    assert not decision.actions
+    assert isinstance(decision, Wait)
     assert decision.wake_at is None
 
 
@@ -213,7 +214,7 @@ def test_an_engine_that_acted_is_told_to_stop_first():
 
 
 def test_without_anything_to_release_its_pod_is_deleted_then():
-    assert decide(stopping(running()), at(5)).actions == (DeletePod("lab", "example-1", "pod-1"),)
+    assert decide(stopping(running()), at(5)).actions == (DeletePod("example-1", "pod-1"),)
 
 
 def test_its_trial_is_cancelled_before_it_is_let_go():
@@ -336,7 +337,7 @@ def test_the_alarm_for_a_pod_that_does_not_end_lies_ahead_though_the_time_for_fi
     now = at(late + 0.5)
     stuck = settle(replace(stopping(running()), pod=pod(deleting=True, seen=late)), now)
     decision = decide(stuck, now)
-    assert not decision.actions
+    assert isinstance(decision, Wait)
     assert decision.wake_at is not None
     assert decision.wake_at > now
 

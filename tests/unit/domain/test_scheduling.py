@@ -35,6 +35,7 @@ from lcm_operator.domain.actions import (
     DeleteEngine,
     LatchTrial,
     Urgency,
+    Wait,
     WriteTrial,
 )
 from lcm_operator.domain.decide import decide
@@ -64,7 +65,7 @@ def test_the_start_time_is_shown_in_utc():
 
 def test_a_trial_whose_start_time_lies_ahead_waits_until_its_lead():
     decision = decide(slot(scheduled()), at(-3000))
-    assert not decision.actions
+    assert isinstance(decision, Wait)
     assert decision.wake_at == at(-60)
 
 
@@ -95,7 +96,7 @@ def test_a_trial_that_waits_for_a_registry_says_so_and_waits_for_a_change():
     assert steps(decide(after, at(-3000))) == ["AskRegistry"]
     asked = replace(after, looks={"trial-1": RegistryLook(wanted=at(-3000))})
     after = decide(asked, at(-3000))
-    assert not after.actions
+    assert isinstance(after, Wait)
     assert after.wake_at is None
 
 
@@ -129,7 +130,7 @@ def test_a_suspended_trial_says_so_and_waits_until_its_deadline():
     decision = decide(slot(trial(suspend=True)), at(-3000))
     assert shown(decision, "Scheduled") == ("False", "Suspended")
     after = decide(settle(slot(trial(suspend=True)), at(-3000)), at(-3000))
-    assert not after.actions
+    assert isinstance(after, Wait)
     assert after.wake_at is not None
     assert at(120) < after.wake_at < at(121)
 
@@ -187,7 +188,7 @@ def test_an_admitted_trial_is_armed_and_said_to_be():
 
 def test_an_armed_trial_waits_for_its_start_time_with_the_highest_urgency():
     decision = decide(armed(), at(-30))
-    assert not decision.actions
+    assert isinstance(decision, Wait)
     assert (decision.wake_at, decision.wake_urgency) == (T, Urgency.START)
 
 
@@ -210,7 +211,7 @@ def test_a_trial_that_can_not_be_armed_says_why_before_its_start_time_and_tries_
     assert shown(decision, "Armed") == ("False", reason)
     assert told(decision) == [(reason, True)]
     after = decide(written(before, decision), at(-30))
-    assert not after.actions
+    assert isinstance(after, Wait)
     assert after.wake_at == at(-20)
 
 
@@ -329,7 +330,7 @@ def test_trial_that_is_due_and_cannot_start_shows_why_and_tries_again(seen, reas
     assert shown(decision, "Armed") == ("False", reason)
     assert told(decision) == [(reason, True)]
     after = decide(written(before, decision), at(5))
-    assert not after.actions
+    assert isinstance(after, Wait)
     assert (after.wake_at, after.wake_urgency) == (again, Urgency.RETRY)
 
 
@@ -374,7 +375,7 @@ def test_a_start_is_tried_once_more_before_its_deadline_whatever_the_api_server_
 
 def test_arming_is_not_tried_again_before_the_api_server_wants_it():
     before = settle(slot(scheduled(), refusal=busy(-50, 25)), at(-50))
-    assert not decide(before, at(-26)).actions
+    assert isinstance(decide(before, at(-26)), Wait)
     assert steps(decide(before, at(-25))) == ["CreateEngine"]
 
 
@@ -433,7 +434,7 @@ def test_a_missed_trial_gives_up_its_engine():
 def test_a_missed_trial_without_engine_rests():
     missed = settle(slot(trial()), at(121))
     decision = decide(missed, at(121))
-    assert not decision.actions
+    assert isinstance(decision, Wait)
     assert decision.wake_at is None
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace as replaced
 from tests.unit.domain.builders import at, engine, running
 
 from lcm_operator.api import names
-from lcm_operator.domain.actions import EndUnreadableEngine
+from lcm_operator.domain.actions import EndUnreadableEngine, Wait
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Observation
 
@@ -23,7 +23,7 @@ def unreadable(*, deleted=True, **seen):
 
 def test_unreadable_engine_is_left_alone_until_it_is_deleted():
     decision = decide(unreadable(deleted=False), at(1))
-    assert not decision.actions
+    assert isinstance(decision, Wait)
     assert decision.wake_at is None
 
 
@@ -37,7 +37,7 @@ def test_deleted_one_may_run_its_releases_for_ten_minutes(seconds, end_pods):
 def test_running_pod_is_looked_at_again_after_a_pause():
     snapshot = unreadable(unreadable_runs=Observation(value=True, time=at(10)))
     waiting = decide(snapshot, at(12))
-    assert not waiting.actions
+    assert isinstance(waiting, Wait)
     assert at(15) <= waiting.wake_at <= at(16)
     assert decide(snapshot, waiting.wake_at).actions
 
@@ -45,4 +45,4 @@ def test_running_pod_is_looked_at_again_after_a_pause():
 def test_one_that_we_do_not_hold_goes_by_itself():
     snapshot = unreadable()
     free = replaced(snapshot.unreadable_engine, finalizers=("somebody.else/holds",))
-    assert not decide(replace(snapshot, unreadable_engine=free), at(1) + timedelta(hours=1)).actions
+    assert isinstance(decide(replace(snapshot, unreadable_engine=free), at(1) + timedelta(hours=1)), Wait)

@@ -73,7 +73,7 @@ class Stage:
         self._clock = ClockOf(lambda: self.now)
         self.did: list[str] = []
         self.events: list[str] = []
-        self.wait = act.Decision()
+        self.wait = act.wait("nothing was decided yet")
         self.slow = False
         """The engine takes its time with `finally`."""
         self.reporting = False
@@ -222,7 +222,7 @@ class Stage:
         self._listen()
         snapshot = self.operator.store.snapshot(KEY)
         decision = decide(snapshot, self.now)
-        if not decision.actions:
+        if isinstance(decision, act.Wait):
             self.wait = decision
             return False
         for action in decision.actions:
@@ -261,13 +261,15 @@ class Stage:
         if not self.api.away and self.operator.monitor():
             return True
         self._listen()
-        self.wait = decide(self.operator.store.snapshot(KEY), self.now)
-        return bool(self.wait.actions) or self.api.version != before
+        decision = decide(self.operator.store.snapshot(KEY), self.now)
+        if isinstance(decision, act.Act):
+            return True
+        self.wait = decision
+        return self.api.version != before
 
     def _note(self, action: act.Action) -> None:
         name = type(action).__name__
-        whose = getattr(action, "trial", None) or getattr(action, "regarding", None)
-        other = whose is not None and whose.metadata.name == OTHER
+        other = _trial_of(action) == OTHER
         if isinstance(action, act.RecordEvent) and not other:
             self.events.append(action.reason)
         if isinstance(action, _LOOKS):
@@ -401,6 +403,14 @@ class Stage:
         """Ask by annotation; `restore_from` as `lcm.5gdrones.eu/restore-from`."""
         asked = {f"{names.GROUP}/{key.replace('_', '-')}": value for key, value in annotations.items()}
         self.api.edit(plural, NAME, annotations=asked)
+
+
+def _trial_of(action: act.Action) -> str | None:
+    """Return the name of the Trial that an action is about, if it is about one."""
+    if isinstance(action, act.CreateEngine):
+        return str(action.manifest["metadata"]["ownerReferences"][0]["name"])
+    whose = getattr(action, "trial", None) or getattr(action, "regarding", None)
+    return whose.metadata.name if whose is not None else None
 
 
 def _over(pod: Raw) -> bool:
