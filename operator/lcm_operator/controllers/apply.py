@@ -26,9 +26,8 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.controllers.unreadable import LET_GO, end_unreadable
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.imports import Fate, Note, expiry, importer, release
-from lcm_operator.domain.registry_times import read_by_creator
 from lcm_operator.domain.snapshot import Absent, Problem, pod_is_over, value_of
-from lcm_operator.domain.status import outcome, start_time
+from lcm_operator.domain.status import outcome
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
@@ -352,7 +351,7 @@ class Apply:
 
     async def _release_import(self, trial: Trial) -> None:
         metadata = trial.metadata
-        start = start_time(trial) or value_of(read_by_creator(trial))
+        start = self._store.start_time_of(trial)
         ahead = start is not None and start > self._clock.now() and outcome(trial) is None
         if trial.spec.registry_ref is not None and start is not None and ahead:
             fate: Fate = "Deleted" if metadata.deletion_timestamp is not None else "Imported"

@@ -63,8 +63,9 @@ class Gauges(Collector):
     async def prepare(self) -> None:
         """Count the Trials for the next scrape: in steps, as there may be very many."""
         census, slice_, now = Census(), TimeSlice(), self._reconciler.clock.now()
-        for trial in self._reconciler.store.trials():
-            census.add(trial, now)
+        store = self._reconciler.store
+        for trial in store.trials():
+            census.add(trial, store.start_time_of(trial), now)
             await slice_.rest()
         self._census = census
 
@@ -78,8 +79,9 @@ class Gauges(Collector):
         census = counted or Census()
         if counted is None:
             now = self._reconciler.clock.now()
-            for trial in self._reconciler.store.trials():
-                census.add(trial, now)
+            store = self._reconciler.store
+            for trial in store.trials():
+                census.add(trial, store.start_time_of(trial), now)
         trials = GaugeMetricFamily(
             "lcm_trials", "Trials by phase, as this replica sees them.", labels=["phase"]
         )

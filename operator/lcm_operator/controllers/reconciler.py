@@ -84,11 +84,13 @@ class Reconciler:
             self.queue.add(key, urgency)
             return
         nothing: tuple[Urgency, datetime | None] = (Urgency.ROUTINE, None)
-        due, begin = self._guarded(key, lambda: self.store.due(key, now), nothing)
+        due, start_time = self._guarded(key, lambda: self.store.due(key, now), nothing)
         urgency = min(urgency, due)
         if urgency < Urgency.RETRY and self._retries.get(key, 0.0) > _FIRST_RETRY_SECONDS:
             urgency = Urgency.RETRY
-        ahead = (begin - now).total_seconds() if begin is not None and urgency is Urgency.START else 0.0
+        ahead = (
+            (start_time - now).total_seconds() if start_time is not None and urgency is Urgency.START else 0.0
+        )
         self.queue.add(key, urgency, ahead)
 
     async def enqueue_each(self, keys: Iterable[Key]) -> None:
@@ -335,9 +337,9 @@ class Reconciler:
 
     def _ring_at_start(self, key: Key) -> None:
         """Ring at the start time, whatever is done or not done before it."""
-        begin = self._guarded(key, lambda: self.store.begin(key), None)
-        if begin is not None and begin > self._clock.now():
-            self.alarm.set(key, begin, Urgency.START)
+        start_time = self._guarded(key, lambda: self.store.start_time(key), None)
+        if start_time is not None and start_time > self._clock.now():
+            self.alarm.set(key, start_time, Urgency.START)
 
     async def _read_again(self, key: Key, decision: Act) -> None:
         """Read what a decision was about, which has turned out to be old, and retry."""
@@ -373,9 +375,9 @@ class Reconciler:
             self.queue.tried(key.namespace, refused=True)
         now = self._clock.now()
         again = now + timedelta(seconds=pause)
-        begin = self._guarded(key, lambda: self.store.begin(key), None)
-        if begin is not None and now < begin < again:
-            again, urgency = begin, Urgency.START
+        start_time = self._guarded(key, lambda: self.store.start_time(key), None)
+        if start_time is not None and now < start_time < again:
+            again, urgency = start_time, Urgency.START
         last = self._guarded(key, lambda: self.store.last_try(key), None)
         if last is not None and now < last < again:
             again = last

@@ -25,9 +25,8 @@ from lcm_operator.controllers.registry_times import RegistryTimes, registry_of
 from lcm_operator.controllers.slots import Slot, Thing, identity
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.ownership import is_ours
-from lcm_operator.domain.registry_times import begin_of
 from lcm_operator.domain.snapshot import Observation, Pod, Settings, Snapshot, value_of
-from lcm_operator.domain.start_time import last_try, urgency_of
+from lcm_operator.domain.start_time import last_try, start_time_of, urgency_of
 from lcm_operator.kube.cache import ObjectCache, Place
 from lcm_operator.kube.clock import Clock
 
@@ -149,8 +148,8 @@ class Store:
         if slot is None:
             return Urgency.ROUTINE, None
         chosen = self.holder(key)
-        begin = self._begin(chosen)
-        return urgency_of(chosen, slot.engine, begin, slot.refusal, now), begin
+        start_time = self.start_time(key)
+        return urgency_of(chosen, slot.engine, start_time, slot.refusal, now), start_time
 
     def was_refused(self, key: Key) -> bool:
         """Return whether the last create of a slot's TrialEngine or pod was refused."""
@@ -162,22 +161,22 @@ class Store:
         slot = self._find(key)
         return slot.trials.holder(slot.engine) if slot is not None else None
 
-    def begin(self, key: Key) -> datetime | None:
+    def start_time(self, key: Key) -> datetime | None:
         """Return the start time that counts for the holder of a slot."""
-        return self._begin(self.holder(key))
+        chosen = self.holder(key)
+        return self.start_time_of(chosen) if chosen is not None else None
+
+    def start_time_of(self, trial: Trial) -> datetime | None:
+        """Return the start time that counts for a Trial."""
+        return start_time_of(trial, self.registries.reported((trial,)))
 
     def last_try(self, key: Key) -> datetime | None:
         """Return until when the start of a slot must have been tried once more; None if none is ahead."""
         chosen = self.holder(key)
-        begin = self._begin(chosen)
-        if chosen is None or begin is None or chosen.status.started_time is not None:
+        start_time = self.start_time(key)
+        if chosen is None or start_time is None or chosen.status.started_time is not None:
             return None
-        return last_try(chosen, begin)
-
-    def _begin(self, chosen: Trial | None) -> datetime | None:
-        if chosen is None:
-            return None
-        return begin_of(Snapshot(name="", reported=self.registries.reported((chosen,))), chosen)
+        return last_try(chosen, start_time)
 
     def put_trial(self, raw: Mapping[str, Any]) -> list[Key]:
         """Take in a Trial; return the keys that are concerned, none if nothing is new."""

@@ -28,14 +28,14 @@ from lcm_operator.domain.snapshot import Problem, Snapshot
 from lcm_operator.domain.status import ACCEPTED, Set, trial_status
 
 
-def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision:
+def decide_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime) -> Decision:
     """Decide about a trial whose start time is near."""
-    if asking := ask_for_arming(snapshot, trial, begin, now):
+    if asking := ask_for_arming(snapshot, trial, start_time, now):
         return asking
     if snapshot.engine is not None and is_held(snapshot.engine):
         return act(UnholdEngine(snapshot.engine))  # made by an earlier version, which held it from here on
     retry = max(snapshot.settings.retry_arming, _asked_pause(snapshot))
-    creation = engine_creation(snapshot, trial, begin, now, retry)
+    creation = engine_creation(snapshot, trial, start_time, now, retry)
     if isinstance(creation, CreateEngine):
         return act(creation)
     problem, admission, engine = creation, snapshot.admission, snapshot.engine
@@ -44,27 +44,27 @@ def decide_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: dateti
         if admission is None or not fits or (admission.value.problem and now >= admission.time + retry):
             return act(CheckAdmission(engine, manifest_of(snapshot, engine)))
         problem = admission.value.problem
-    if writes := show_scheduled(trial, begin, now, _armed(problem)):
+    if writes := show_scheduled(trial, start_time, now, _armed(problem)):
         return act(*writes)
-    ask_again = begin - snapshot.settings.ask_again_lead
+    ask_again = start_time - snapshot.settings.ask_again_lead
     if problem is None and trial.spec.registry_ref is not None and now < ask_again:
         return wait("armed", ask_again, Urgency.FOLLOW)
     if problem is None:
-        return wait("armed", begin, Urgency.START)
-    if now + retry >= begin:
-        return wait("the start time is next", begin, Urgency.START)
+        return wait("armed", start_time, Urgency.START)
+    if now + retry >= start_time:
+        return wait("the start time is next", start_time, Urgency.START)
     return wait("arming is tried again", now + retry)
 
 
 def engine_creation(
-    snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime, retry: timedelta
+    snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime, retry: timedelta
 ) -> CreateEngine | Problem | None:
     """Return the create of the TrialEngine, or why it can't be created now; None if it exists."""
     if snapshot.engine is not None:
         return None
     if snapshot.stranger:
         return Problem(reasons.NAME_TAKEN, f"TrialEngine {snapshot.name} exists and is not of this Trial")
-    manifest = resolve_engine(trial, snapshot.plan, begin)
+    manifest = resolve_engine(trial, snapshot.plan, start_time)
     if isinstance(manifest, Problem):
         return manifest
     return refused(snapshot, now, retry) or CreateEngine(manifest)
@@ -81,8 +81,8 @@ def _asked_pause(snapshot: Snapshot) -> timedelta:
     return snapshot.refusal.value.retry_after if snapshot.refusal is not None else timedelta(0)
 
 
-def show_scheduled(trial: Trial, begin: datetime, now: datetime, armed: Set) -> tuple[Action, ...]:
-    """Return the write that shows `begin` and `armed`, and the Events about what is new; () if nothing is."""
+def show_scheduled(trial: Trial, start_time: datetime, now: datetime, armed: Set) -> tuple[Action, ...]:
+    """Return the write that shows `start_time` and `armed`, and the Events about what is new; () without."""
     status = trial_status(
         trial,
         now,
@@ -91,15 +91,15 @@ def show_scheduled(trial: Trial, begin: datetime, now: datetime, armed: Set) -> 
         armed,
         Set(reasons.STARTED, "Unknown", reasons.WAITING),
         Set(reasons.SUCCEEDED, "Unknown", reasons.WAITING),
-        start_time=begin,
+        start_time=start_time,
         progress="",
     )
     if status == trial.status:
         return ()
     actions: list[Action] = [WriteTrial(trial, status)]
-    if trial.status.start_time != begin:
-        when = begin.isoformat().replace("+00:00", "Z")
-        actions.append(RecordEvent(trial, reasons.SCHEDULED, f"to be started at {when}"))
+    if trial.status.start_time != start_time:
+        shown = start_time.isoformat().replace("+00:00", "Z")
+        actions.append(RecordEvent(trial, reasons.SCHEDULED, f"to be started at {shown}"))
     before = {(c.type, c.reason, c.message) for c in trial.status.conditions}
     after = {(c.type, c.reason, c.message) for c in status.conditions if c.type == reasons.ARMED}
     if armed.status != "Unknown" and armed.reason != reasons.WAITING and not after <= before:

@@ -301,9 +301,9 @@ def _next_deadline(trial: Trial, engine: TrialEngine, now: datetime) -> datetime
     if granted is None:
         return None
     limit = grant_deadline(trial.spec.starting_deadline_seconds)
-    begin = granted.not_before + limit + timedelta(seconds=1)
-    moments = [moment for moment in (begin, _active_deadline(engine)) if moment is not None and moment > now]
-    return min(moments, default=None)
+    first_renewal = granted.not_before + limit + timedelta(seconds=1)
+    deadlines = (first_renewal, _active_deadline(engine))
+    return min((each for each in deadlines if each is not None and each > now), default=None)
 
 
 def _active_deadline(engine: TrialEngine) -> datetime | None:

@@ -25,11 +25,11 @@ from lcm_operator.domain.actions import (
 )
 from lcm_operator.domain.attempt import decide_running
 from lcm_operator.domain.ownership import decide_waiting, holder
-from lcm_operator.domain.registry_times import begin_of, decide_move
+from lcm_operator.domain.registry_times import decide_move
 from lcm_operator.domain.removal import begin_removal, decide_removal, decide_unreadable_removal, is_going
 from lcm_operator.domain.scheduling import decide_start
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.start_time import is_near
+from lcm_operator.domain.start_time import is_near, start_time_of
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
@@ -65,8 +65,8 @@ def _first(decisions: list[Decision]) -> Decision:
 def _about_holder(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Iterator[Decision]:
     if chosen is not None and (moved := decide_move(snapshot, chosen, now)):
         yield _hurry(moved, chosen, _moved_to(moved), now, shown_only=False)
-    begin = begin_of(snapshot, chosen) if chosen is not None else None
-    yield _hurry(_decide_holder(snapshot, chosen, now), chosen, begin, now)
+    start_time = start_time_of(chosen, snapshot.reported) if chosen is not None else None
+    yield _hurry(_decide_holder(snapshot, chosen, now), chosen, start_time, now)
     if chosen is not None and names.FINALIZER_IMPORT in chosen.metadata.finalizers:
         yield act(ReleaseImport(chosen))
 
@@ -82,7 +82,7 @@ def _about_other(snapshot: Snapshot, trial: Trial, chosen: Trial | None, now: da
 def _hurry(
     decision: Decision,
     chosen: Trial | None,
-    begin: datetime | None,
+    start_time: datetime | None,
     now: datetime,
     *,
     shown_only: bool | None = None,
@@ -95,7 +95,7 @@ def _hurry(
         return decision
     if chosen is None or chosen.status.started_time is not None:
         return decision
-    if begin is None or not is_near(chosen, begin, now):
+    if start_time is None or not is_near(chosen, start_time, now):
         return decision
     if shown_only is None:
         has_its_id = not conditions.is_false(chosen.status.conditions, reasons.ACCEPTED)

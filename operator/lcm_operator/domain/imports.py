@@ -20,7 +20,7 @@ from lcm_operator.api import names, reasons
 from lcm_operator.api.registry import TrialRegistry, TrialRegistryStatus
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.status import has_outcome, outcome, start_time
+from lcm_operator.domain.status import has_outcome, outcome, resolved_start_time
 
 MOST_REMEMBERED = 20_000
 _KEPT_IGNORED = 1000
@@ -96,7 +96,7 @@ def next_look_ups(
     """Return the order in which Trials are asked for singly: what starts soon, then the longest not asked."""
 
     def rank(trial: Trial) -> tuple[bool, datetime, str]:
-        start, last = start_time(trial), asked.get(trial.metadata.uid)
+        start, last = resolved_start_time(trial), asked.get(trial.metadata.uid)
         is_urgent = start is not None and start - now <= urgent_within
         return (not is_urgent, last or datetime.min.replace(tzinfo=UTC), trial.metadata.name)
 
@@ -268,7 +268,7 @@ def remember(
     """
     memory, there = remembered(registry.status.imports), set()
     for trial in trials:
-        key, start = digest(trial.trial_id), times.get(trial.trial_id) or start_time(trial)
+        key, start = digest(trial.trial_id), times.get(trial.trial_id) or resolved_start_time(trial)
         there.add(key)
         if not is_imported(trial) or (_is_of(trial, registry) and trial.status.started_time is not None):
             memory.pop(key, None)

@@ -11,11 +11,11 @@ from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
 from lcm_operator.domain.finished import answer_requests, await_end, decide_loss, decide_over, judge_loss
-from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, begin_of
+from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time
 from lcm_operator.domain.removal import is_going
 from lcm_operator.domain.requests import trial_delete
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.start_time import last_moment
+from lcm_operator.domain.start_time import last_moment, start_time_of
 from lcm_operator.domain.status import Set, cancelled, missed_status, outcome, scheduled_again, trial_status
 
 Rank = tuple[bool, datetime, str]
@@ -70,13 +70,13 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
         return decide_loss(snapshot, trial, now) or decide_over(snapshot, trial, now)
     if trial_delete(trial, None) is not None and (cancelled := answer_requests(snapshot, trial, now)):
         return cancelled
-    begin = begin_of(snapshot, trial)
-    refused = _refusal(snapshot, trial, holder, begin, now)
+    start_time = start_time_of(trial, snapshot.reported)
+    refused = _refusal(snapshot, trial, holder, start_time, now)
     reason, why = refused.reason, refused.message
-    if begin is not None and now > last_moment(trial, begin):
+    if start_time is not None and now > last_moment(trial, start_time):
         if asking := ask_first(snapshot, trial, now):
             return asking
-        status = missed_status(trial, begin, now, why, reason)
+        status = missed_status(trial, start_time, now, why, reason)
         return act(WriteTrial(trial, status), RecordEvent(trial, reasons.MISSED, why, warning=True))
     status = trial_status(trial, now, refused)
     if status != trial.status:
@@ -84,14 +84,14 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
             return act(WriteTrial(trial, status))
         event = RecordEvent(trial, reason, why, warning=reason == reasons.DUPLICATE_TRIAL_ID)
         return act(WriteTrial(trial, status), event)
-    if begin is None and (asking := ask_for_the_first_time(snapshot, trial)):
+    if start_time is None and (asking := ask_for_the_first_time(snapshot, trial)):
         return asking
-    until = None if begin is None else last_moment(trial, begin) + timedelta(milliseconds=1)
+    until = None if start_time is None else last_moment(trial, start_time) + timedelta(milliseconds=1)
     return wait("another trial holds the ID", until)
 
 
 def _refusal(
-    snapshot: Snapshot, trial: Trial, holder: Trial | None, begin: datetime | None, now: datetime
+    snapshot: Snapshot, trial: Trial, holder: Trial | None, start_time: datetime | None, now: datetime
 ) -> Set:
     """Return why a trial does not have its ID: another one holds it, or it is about to be free.
 
@@ -99,14 +99,14 @@ def _refusal(
     is deleted. Who only waits for the end of one that was deleted starts late, up to its own deadline.
     """
     was_duplicate = conditions.reason(trial.status.conditions, reasons.ACCEPTED) == reasons.DUPLICATE_TRIAL_ID
-    if not _is_leaving(snapshot, holder) or (was_duplicate and begin is not None and begin <= now):
+    if not _is_leaving(snapshot, holder) or (was_duplicate and start_time is not None and start_time <= now):
         other = f"Trial {holder.metadata.name}" if holder else "a Trial whose TrialEngine is still there"
         why = f"trial ID {trial.trial_id!r} is held by {other}"
         return Set(reasons.ACCEPTED, "False", reasons.DUPLICATE_TRIAL_ID, why)
     of = f"Trial {holder.metadata.name}" if holder else "a Trial that was deleted"
     why = f"trial ID {trial.trial_id!r} is not free yet: TrialEngine {snapshot.name} of {of} is still ending"
-    if begin is not None:
-        latest = rfc3339(last_moment(trial, begin))
+    if start_time is not None:
+        latest = rfc3339(last_moment(trial, start_time))
         why = f"{why}; this trial starts once that is gone, at {latest} at the latest"
     return Set(reasons.ACCEPTED, "False", reasons.TRIAL_ID_NOT_FREE, why)
 

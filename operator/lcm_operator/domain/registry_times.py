@@ -11,8 +11,7 @@ that was read too long ago, or in an earlier term, unless the registry was asked
 
 from datetime import UTC, datetime, timedelta
 
-from lcm_operator.api import names, reasons
-from lcm_operator.api.times import parse_read_time, parse_reported_time
+from lcm_operator.api import reasons
 from lcm_operator.api.trial import RegistryMove, Trial
 from lcm_operator.domain.actions import (
     Act,
@@ -24,26 +23,15 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
-from lcm_operator.domain.snapshot import Observation, RegistryLook, Snapshot
-from lcm_operator.domain.status import has_outcome, outcome, start_time, trial_status
+from lcm_operator.domain.snapshot import RegistryLook, Snapshot
+from lcm_operator.domain.start_time import read_by_creator
+from lcm_operator.domain.status import has_outcome, outcome, trial_status
 
 _KEPT_MOVES = 5
-_NEVER = datetime.min.replace(tzinfo=UTC)
-_ROUNDED = timedelta(seconds=1)
-"""A creationTimestamp has whole seconds."""
 _BEFORE_THE_LAST_MOMENT = timedelta(milliseconds=200)
 _LONGEST_QUEUE = timedelta(seconds=25)
 """How long a trial that is not to start any more waits for the request to go out."""
 _NOBODY_ASKED = RegistryLook()
-
-
-def begin_of(snapshot: Snapshot, trial: Trial) -> datetime | None:
-    """Return the start time of a Trial that is not latched, in UTC; None while no registry reported it."""
-    known = start_time(trial)
-    if known is not None or trial.spec.registry_ref is None:
-        return known
-    reads = [read for read in (snapshot.reported.get(trial.metadata.uid), read_by_creator(trial)) if read]
-    return max(reads, key=lambda read: read.time).value if reads else None
 
 
 def decide_move(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | None:
@@ -74,16 +62,16 @@ def ask_for_the_first_time(snapshot: Snapshot, trial: Trial) -> Act | None:
     return act(_ask(trial))
 
 
-def ask_for_arming(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision | None:
+def ask_for_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime) -> Decision | None:
     """Return what comes before a trial is armed: a look at the registry; None if it was asked lately.
 
     Once when arming begins, and again shortly before the start if it would be too long ago by then.
     """
     settings = snapshot.settings
-    since = min(begin - settings.arm_lead, now - settings.fresh_enough)
-    if now >= begin - settings.ask_again_lead:
-        since = begin - settings.fresh_at_start + settings.registry_patience
-    return _ask_since(snapshot, trial, since, now, begin, to_act=False)
+    since = min(start_time - settings.arm_lead, now - settings.fresh_enough)
+    if now >= start_time - settings.ask_again_lead:
+        since = start_time - settings.fresh_at_start + settings.registry_patience
+    return _ask_since(snapshot, trial, since, now, start_time, to_act=False)
 
 
 def ask_first(
@@ -109,23 +97,6 @@ def unconfirmed(snapshot: Snapshot, trial: Trial, now: datetime) -> tuple[Record
     name = trial.spec.registry_ref.name
     text = f"TrialRegistry {name} did not confirm the start time, what was known before counts: "
     return (RecordEvent(trial, reasons.REGISTRY_SILENT, text + why, warning=True),)
-
-
-def read_by_creator(trial: Trial) -> Observation[datetime] | None:
-    """Return what REST or an import has noted on the Trial that it made; what is no time is none.
-
-    People can write anything there: it counts as read when the Trial was made at the latest, and as older
-    than any other read if it does not say when.
-    """
-    annotations = trial.metadata.annotations
-    reported = parse_reported_time(annotations.get(names.ANNOTATION_REGISTRY_START_TIME, ""))
-    if reported is None or trial.spec.registry_ref is None:
-        return None
-    read = parse_read_time(annotations.get(names.ANNOTATION_REGISTRY_READ_TIME, ""))
-    made = trial.metadata.creation_timestamp
-    if read is None or made is None:
-        return Observation(reported, _NEVER)
-    return Observation(reported, min(read, made + _ROUNDED))
 
 
 def _later_report(snapshot: Snapshot, trial: Trial) -> datetime | None:
@@ -181,5 +152,5 @@ def _ask(trial: Trial) -> AskRegistry:
     return AskRegistry(trial)
 
 
-def _shown(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def _shown(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -31,11 +31,11 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.arming import decide_arming, engine_creation, refused, show_scheduled
 from lcm_operator.domain.finished import decide_over
 from lcm_operator.domain.grant import manifest_of
-from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, begin_of, unconfirmed
+from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, unconfirmed
 from lcm_operator.domain.release import must_be_held, release_of
 from lcm_operator.domain.requests import handled, open_deletes, trial_delete
 from lcm_operator.domain.snapshot import Leftover, Pod, Problem, Snapshot, value_of
-from lcm_operator.domain.start_time import JUST_AFTER, last_moment, retry_at, was_refused
+from lcm_operator.domain.start_time import JUST_AFTER, last_moment, retry_at, start_time_of, was_refused
 from lcm_operator.domain.status import (
     ACCEPTED,
     Set,
@@ -53,32 +53,32 @@ _PASSING = (reasons.WAITING, reasons.API_UNAVAILABLE)
 
 def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     """Decide about a trial that holds its ID and is not latched."""
-    begin = begin_of(snapshot, trial)
+    start_time = start_time_of(trial, snapshot.reported)
     if outcome(trial) is not None and not scheduled_again(trial):
         return _without_engine(snapshot, decide_over(snapshot, trial, now))
     if ended := _cancel(snapshot, trial, now):
         return ended
-    if begin is not None and now > last_moment(trial, begin):
-        return ask_first(snapshot, trial, now) or _miss(snapshot, trial, begin, now)
+    if start_time is not None and now > last_moment(trial, start_time):
+        return ask_first(snapshot, trial, now) or _miss(snapshot, trial, start_time, now)
     if trial.spec.suspend:
-        return _suspend(snapshot, trial, begin, now)
-    if begin is None:
+        return _suspend(snapshot, trial, start_time, now)
+    if start_time is None:
         awaiting = Set(reasons.SCHEDULED, "False", reasons.AWAITING_REGISTRY)
         shown = _not_scheduled(trial, now, awaiting, None)
         asking = ask_for_the_first_time(snapshot, trial) if isinstance(shown, Wait) else None
         return _without_engine(snapshot, asking or shown)
-    if begin <= now and _waited_for_its_id(trial):
-        return ask_first(snapshot, trial, now) or _miss(snapshot, trial, begin, now)
-    if snapshot.engine is not None and not _armed_for(snapshot.engine, trial, begin):
+    if start_time <= now and _waited_for_its_id(trial):
+        return ask_first(snapshot, trial, now) or _miss(snapshot, trial, start_time, now)
+    if snapshot.engine is not None and not _armed_for(snapshot.engine, trial, start_time):
         return _without_engine(snapshot, wait("waiting for the old TrialEngine to go"))
-    if now < begin - snapshot.settings.arm_lead:
+    if now < start_time - snapshot.settings.arm_lead:
         ahead = Set(reasons.ARMED, "Unknown", reasons.WAITING)
-        if writes := show_scheduled(trial, begin, now, ahead):
+        if writes := show_scheduled(trial, start_time, now, ahead):
             return act(*writes)
-        return wait("the start time lies ahead", begin - snapshot.settings.arm_lead)
-    if now < begin:
-        return decide_arming(snapshot, trial, begin, now)
-    return _start(snapshot, trial, begin, now)
+        return wait("the start time lies ahead", start_time - snapshot.settings.arm_lead)
+    if now < start_time:
+        return decide_arming(snapshot, trial, start_time, now)
+    return _start(snapshot, trial, start_time, now)
 
 
 def _waited_for_its_id(trial: Trial) -> bool:
@@ -86,11 +86,11 @@ def _waited_for_its_id(trial: Trial) -> bool:
     return conditions.reason(trial.status.conditions, reasons.ACCEPTED) == reasons.DUPLICATE_TRIAL_ID
 
 
-def _armed_for(engine: TrialEngine, trial: Trial, begin: datetime) -> bool:
+def _armed_for(engine: TrialEngine, trial: Trial, start_time: datetime) -> bool:
     return (
         engine.metadata.deletion_timestamp is None
         and engine.spec.trial_generation == trial.metadata.generation
-        and engine.spec.start_time == begin
+        and engine.spec.start_time == start_time
     )
 
 
@@ -120,31 +120,33 @@ def _plan(snapshot: Snapshot, trial: Trial) -> Plan:
     return snapshot.plan.spec if isinstance(snapshot.plan, TrialPlan) else trial.spec
 
 
-def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision:
-    if asking := ask_first(snapshot, trial, now, last_moment(trial, begin)):
+def _start(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime) -> Decision:
+    if asking := ask_first(snapshot, trial, now, last_moment(trial, start_time)):
         return asking
-    refusal = snapshot.refusal if was_refused(snapshot.refusal, begin) else None
+    refusal = snapshot.refusal if was_refused(snapshot.refusal, start_time) else None
     again, urgency, retry = None, Urgency.START, timedelta(0)
     if refusal is not None:
-        since = refusal.time if refusal.value.reason in _PASSING else begin
+        since = refusal.time if refusal.value.reason in _PASSING else start_time
         shortest, asked = snapshot.settings.retry_start, refusal.value.retry_after
-        again = retry_at(refusal.time, since, last_moment(trial, begin), shortest, asked)
+        again = retry_at(refusal.time, since, last_moment(trial, start_time), shortest, asked)
         urgency, retry = Urgency.RETRY, again - refusal.time
-        if again <= now and (showing := _show_first(trial, begin, now, refusal.value)):
+        if again <= now and (showing := _show_first(trial, start_time, now, refusal.value)):
             return showing
-    creation = engine_creation(snapshot, trial, begin, now, retry)
+    creation = engine_creation(snapshot, trial, start_time, now, retry)
     if isinstance(creation, CreateEngine):
         return act(creation, urgency=urgency)
     pod = value_of(snapshot.pod)
     problem = creation or refused(snapshot, now, retry)
     if problem is not None:
         again = again or now + snapshot.settings.retry_arming
-        return _cannot_start(trial, begin, now, problem, min(again, last_moment(trial, begin) + JUST_AFTER))
+        return _cannot_start(
+            trial, start_time, now, problem, min(again, last_moment(trial, start_time) + JUST_AFTER)
+        )
     if snapshot.engine is not None and isinstance(pod, Pod):
         if must_be_held(snapshot.engine):
             return act(HoldEngine(snapshot.engine), urgency=Urgency.FOLLOW)
         return act(
-            _latch(trial, snapshot.engine, pod, begin, now),
+            _latch(trial, snapshot.engine, pod, start_time, now),
             RecordEvent(trial, reasons.STARTED, f"pod {pod.name} was created"),
             *unconfirmed(snapshot, trial, now),
             urgency=Urgency.FOLLOW,
@@ -152,8 +154,8 @@ def _start(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> 
     if snapshot.engine is None:
         return wait("there is no TrialEngine to start")
     if snapshot.leftovers:
-        again = min(now + snapshot.settings.retry_start, last_moment(trial, begin) + JUST_AFTER)
-        return _cannot_start(trial, begin, now, _left(snapshot.leftovers), again)
+        again = min(now + snapshot.settings.retry_start, last_moment(trial, start_time) + JUST_AFTER)
+        return _cannot_start(trial, start_time, now, _left(snapshot.leftovers), again)
     return act(CreatePod(snapshot.engine, manifest_of(snapshot, snapshot.engine)), urgency=urgency)
 
 
@@ -165,7 +167,7 @@ def _left(pods: tuple[Leftover, ...]) -> Problem:
     return Problem(reasons.WAITING, f"{which} {'were' if len(pods) > 1 else 'was'} {why}")
 
 
-def _show_first(trial: Trial, begin: datetime, now: datetime, why: Problem) -> Decision | None:
+def _show_first(trial: Trial, start_time: datetime, now: datetime, why: Problem) -> Decision | None:
     """Return the write that shows why the start was refused, if the Trial does not say so; else None.
 
     It comes before the next try. Otherwise it never comes while so many starts are refused that each waits
@@ -174,21 +176,23 @@ def _show_first(trial: Trial, begin: datetime, now: datetime, why: Problem) -> D
     shown = conditions.find(trial.status.conditions, reasons.ARMED)
     if shown is not None and (shown.status, shown.reason) == ("False", why.reason):
         return None
-    if why.reason in _PASSING or now > last_moment(trial, begin) - _LAST_TRIES:
+    if why.reason in _PASSING or now > last_moment(trial, start_time) - _LAST_TRIES:
         return None
-    writes = show_scheduled(trial, begin, now, Set(reasons.ARMED, "False", why.reason, why.message))
+    writes = show_scheduled(trial, start_time, now, Set(reasons.ARMED, "False", why.reason, why.message))
     return act(*writes, urgency=Urgency.RETRY) if writes else None
 
 
-def _cannot_start(trial: Trial, begin: datetime, now: datetime, why: Problem, again: datetime) -> Decision:
+def _cannot_start(
+    trial: Trial, start_time: datetime, now: datetime, why: Problem, again: datetime
+) -> Decision:
     """Show why the start was refused, and wait until it is tried `again`; showing it delays nothing."""
-    if writes := show_scheduled(trial, begin, now, Set(reasons.ARMED, "False", why.reason, why.message)):
+    if writes := show_scheduled(trial, start_time, now, Set(reasons.ARMED, "False", why.reason, why.message)):
         return Act(writes, wake_at=again, wake_urgency=Urgency.RETRY)
     return wait("the start is tried again", again, Urgency.RETRY)
 
 
-def _latch(trial: Trial, engine: TrialEngine, pod: Pod, begin: datetime, now: datetime) -> LatchTrial:
-    lag = max(timedelta(0), pod.created - begin)
+def _latch(trial: Trial, engine: TrialEngine, pod: Pod, start_time: datetime, now: datetime) -> LatchTrial:
+    lag = max(timedelta(0), pod.created - start_time)
     release = release_of(engine)
     status = trial_status(
         trial,
@@ -199,7 +203,7 @@ def _latch(trial: Trial, engine: TrialEngine, pod: Pod, begin: datetime, now: da
         Set(reasons.STARTED, "True", reasons.ENGINE_STARTED, f"pod {pod.name} was created"),
         Set(reasons.SUCCEEDED, "Unknown", reasons.RUNNING),
         *([release] if release is not None else []),
-        start_time=begin,
+        start_time=start_time,
         started_time=now.astimezone(UTC),
         start_lag_milliseconds=int(lag / timedelta(milliseconds=1)),
         engine_ref=EngineRef(name=engine.metadata.name, uid=engine.metadata.uid),
@@ -209,12 +213,12 @@ def _latch(trial: Trial, engine: TrialEngine, pod: Pod, begin: datetime, now: da
     return LatchTrial(trial, status)
 
 
-def _suspend(snapshot: Snapshot, trial: Trial, begin: datetime | None, now: datetime) -> Decision:
+def _suspend(snapshot: Snapshot, trial: Trial, start_time: datetime | None, now: datetime) -> Decision:
     suspended = Set(reasons.SCHEDULED, "False", reasons.SUSPENDED, "spec.suspend is true")
-    return _without_engine(snapshot, _not_scheduled(trial, now, suspended, begin))
+    return _without_engine(snapshot, _not_scheduled(trial, now, suspended, start_time))
 
 
-def _not_scheduled(trial: Trial, now: datetime, why: Set, begin: datetime | None) -> Decision:
+def _not_scheduled(trial: Trial, now: datetime, why: Set, start_time: datetime | None) -> Decision:
     """Return the write that shows why a trial is not scheduled, else the wait for its deadline."""
     status = trial_status(
         trial,
@@ -224,16 +228,17 @@ def _not_scheduled(trial: Trial, now: datetime, why: Set, begin: datetime | None
         Set(reasons.ARMED, "Unknown", reasons.WAITING),
         Set(reasons.STARTED, "Unknown", reasons.WAITING),
         Set(reasons.SUCCEEDED, "Unknown", reasons.WAITING),
-        start_time=begin,
+        start_time=start_time,
     )
     if status != trial.status:
         return act(WriteTrial(trial, status))
     return wait(
-        f"not scheduled: {why.reason}", None if begin is None else last_moment(trial, begin) + JUST_AFTER
+        f"not scheduled: {why.reason}",
+        None if start_time is None else last_moment(trial, start_time) + JUST_AFTER,
     )
 
 
-def _miss(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> Decision:
+def _miss(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime) -> Decision:
     refusal, reason = snapshot.refusal, reasons.MISSED
     accepted = conditions.find(trial.status.conditions, reasons.ACCEPTED)
     if trial.spec.suspend:
@@ -242,15 +247,15 @@ def _miss(snapshot: Snapshot, trial: Trial, begin: datetime, now: datetime) -> D
         reason, why = reasons.DUPLICATE_TRIAL_ID, "another trial held the trial ID at the start time"
     elif accepted is not None and accepted.status == "False":
         reason, why = accepted.reason, accepted.message
-    elif refusal is not None and refusal.time >= begin:
+    elif refusal is not None and refusal.time >= start_time:
         reason = refusal.value.reason
         why = f"the start was refused until the deadline: {refusal.value.message}"
     else:
         armed = conditions.find(trial.status.conditions, reasons.ARMED)
-        why = f"the start would have been {(now - begin).total_seconds():.3f} s late"
+        why = f"the start would have been {(now - start_time).total_seconds():.3f} s late"
         if armed is not None and armed.status == "False":
             reason, why = armed.reason, f"{why}: {armed.message}"
-    status = missed_status(trial, begin, now, why, reason, _plan(snapshot, trial))
+    status = missed_status(trial, start_time, now, why, reason, _plan(snapshot, trial))
     missed = RecordEvent(trial, reasons.MISSED, why, warning=True)
     return act(WriteTrial(trial, status), missed, *unconfirmed(snapshot, trial, now))
 

@@ -1,18 +1,20 @@
-"""Start times: until when a start may happen, when it is retried, and how urgent a look at a slot is. Pure.
+"""Start times: which one counts, until when a start may happen, when it is retried, how urgent it is. Pure.
 
 Urgency comes from what is due in a slot, never from what has happened: a trial that is created, resumed,
 edited or moved seconds before its start, or that gets its ID then, must not queue behind work that nobody
 waits for. It is cheap: it is asked for each slot that is queued.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from lcm_operator.api import names
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.api.times import later
+from lcm_operator.api.times import later, parse_read_time, parse_reported_time
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.snapshot import Observation, Problem
-from lcm_operator.domain.status import outcome, scheduled_again
+from lcm_operator.domain.status import outcome, resolved_start_time, scheduled_again
 
 JUST_AFTER = timedelta(milliseconds=1)
 _EXACT_START = timedelta(seconds=1)
@@ -20,11 +22,45 @@ _LONGEST_RETRY = timedelta(seconds=5)
 _LAST_TRY = timedelta(milliseconds=300)
 _LONGEST_MEMORY = timedelta(days=1)
 _CLOCKS_AGREE = timedelta(seconds=2)
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_ROUNDED = timedelta(seconds=1)
+"""A creationTimestamp has whole seconds."""
+Reports = Mapping[str, Observation[datetime]]
+"""Start times that registries reported last, by the UIDs of the Trials."""
 
 
-def last_moment(trial: Trial, begin: datetime) -> datetime:
+def start_time_of(trial: Trial, reported: Reports) -> datetime | None:
+    """Return the start time of a Trial that is not latched, in UTC; None while no registry reported it.
+
+    `reported`: what registries reported last. The later read counts, this process's or the creator's.
+    """
+    known = resolved_start_time(trial)
+    if known is not None or trial.spec.registry_ref is None:
+        return known
+    reads = [read for read in (reported.get(trial.metadata.uid), read_by_creator(trial)) if read]
+    return max(reads, key=lambda read: read.time).value if reads else None
+
+
+def read_by_creator(trial: Trial) -> Observation[datetime] | None:
+    """Return what REST or an import has noted on the Trial that it made; what is no time is none.
+
+    People can write anything there: it counts as read when the Trial was made at the latest, and as older
+    than any other read if it does not say when.
+    """
+    annotations = trial.metadata.annotations
+    reported = parse_reported_time(annotations.get(names.ANNOTATION_REGISTRY_START_TIME, ""))
+    if reported is None or trial.spec.registry_ref is None:
+        return None
+    read = parse_read_time(annotations.get(names.ANNOTATION_REGISTRY_READ_TIME, ""))
+    made = trial.metadata.creation_timestamp
+    if read is None or made is None:
+        return Observation(reported, _NEVER)
+    return Observation(reported, min(read, made + _ROUNDED))
+
+
+def last_moment(trial: Trial, start_time: datetime) -> datetime:
     """Return until when a start may still happen; with a deadline of 0, one second after the start time."""
-    return later(begin, _deadline(trial), _EXACT_START)
+    return later(start_time, _deadline(trial), _EXACT_START)
 
 
 def keep_until(trial: Trial) -> datetime | None:
@@ -37,14 +73,14 @@ def keep_until(trial: Trial) -> datetime | None:
     known = [time for time in (trial.spec.start_time, trial.status.start_time) if time is not None]
     if not known:
         return None
-    begin = max(known).astimezone(UTC)
+    start_time = max(known).astimezone(UTC)
     memory = min(_deadline(trial), _LONGEST_MEMORY) + _CLOCKS_AGREE
-    return later(begin, memory)
+    return later(start_time, memory)
 
 
-def last_try(trial: Trial, begin: datetime) -> datetime:
+def last_try(trial: Trial, start_time: datetime) -> datetime:
     """Return when a start is tried for the last time, whatever pause was asked for."""
-    return last_moment(trial, begin) - _LAST_TRY
+    return last_moment(trial, start_time) - _LAST_TRY
 
 
 def _deadline(trial: Trial) -> timedelta:
@@ -69,11 +105,11 @@ DUE_SOON = timedelta(seconds=5)
 def urgency_of(
     trial: Trial | None,
     engine: TrialEngine | None,
-    begin: datetime | None,
+    start_time: datetime | None,
     refusal: Observation[Problem] | None,
     now: datetime,
 ) -> Urgency:
-    """Return the urgency of a slot whose ID `trial` holds; `begin`: the start time that counts.
+    """Return the urgency of a slot whose ID `trial` holds; `start_time`: the start time that counts.
 
     `refusal`: why the last create of its TrialEngine or pod was refused.
     """
@@ -83,21 +119,21 @@ def urgency_of(
         if not _waits_for_grant(trial, engine):
             return Urgency.ROUTINE
         return Urgency.FOLLOW if refusal is None else Urgency.RETRY
-    if begin is None or not is_near(trial, begin, now):
+    if start_time is None or not is_near(trial, start_time, now):
         return Urgency.ROUTINE
-    return Urgency.RETRY if was_refused(refusal, begin) else Urgency.START
+    return Urgency.RETRY if was_refused(refusal, start_time) else Urgency.START
 
 
-def is_near(trial: Trial, begin: datetime, now: datetime) -> bool:
+def is_near(trial: Trial, start_time: datetime, now: datetime) -> bool:
     """Return whether the start of a trial that is not latched is due within seconds, or still allowed."""
-    if trial.spec.suspend or begin - now > DUE_SOON or now > last_moment(trial, begin):
+    if trial.spec.suspend or start_time - now > DUE_SOON or now > last_moment(trial, start_time):
         return False
     return outcome(trial) is None or scheduled_again(trial)
 
 
-def was_refused(refusal: Observation[Problem] | None, begin: datetime) -> bool:
+def was_refused(refusal: Observation[Problem] | None, start_time: datetime) -> bool:
     """Return whether the start itself was refused; at the start time everything is tried once anew."""
-    return refusal is not None and refusal.time >= begin
+    return refusal is not None and refusal.time >= start_time
 
 
 def _waits_for_grant(trial: Trial, engine: TrialEngine | None) -> bool:

@@ -33,7 +33,7 @@ NOTHING_TO_RELEASE = Set(
 ACCEPTED = Set(reasons.ACCEPTED, "True", reasons.ACCEPTED)
 
 
-def start_time(trial: Trial) -> datetime | None:
+def resolved_start_time(trial: Trial) -> datetime | None:
     """Return the resolved start time in UTC; None as long as the registry has not told it."""
     if trial.spec.start_time is not None:
         return trial.spec.start_time.astimezone(UTC)
@@ -55,7 +55,7 @@ def scheduled_again(trial: Trial) -> bool:
     """Return whether a missed trial was given another start time than the one that it missed."""
     if not has_outcome(trial, reasons.MISSED):
         return False
-    return start_time(trial) not in (None, *(miss.start_time for miss in trial.status.missed[-1:]))
+    return resolved_start_time(trial) not in (None, *(miss.start_time for miss in trial.status.missed[-1:]))
 
 
 def trial_status(
@@ -131,7 +131,7 @@ def _finished(current: Conditions, unfinished: Set | None) -> Set:
 
 def missed_status(
     trial: Trial,
-    begin: datetime,
+    start_time: datetime,
     now: datetime,
     why: str,
     reason: str = reasons.MISSED,
@@ -142,9 +142,9 @@ def missed_status(
     `plan`: what it would have run, where that is not in the Trial itself.
     """
     miss = Missed(
-        start_time=begin,
+        start_time=start_time,
         missed_time=now.astimezone(UTC),
-        late_milliseconds=int((now - begin) / timedelta(milliseconds=1)),
+        late_milliseconds=int((now - start_time) / timedelta(milliseconds=1)),
         reason=reason,
         message=why[:LONGEST_MESSAGE],
     )
@@ -154,7 +154,7 @@ def missed_status(
         Set(reasons.STARTED, "False", reasons.MISSED, why),
         Set(reasons.SUCCEEDED, "False", reasons.MISSED, why),
         *_nothing_released(plan or trial.spec),
-        start_time=begin,
+        start_time=start_time,
         missed=(*trial.status.missed, miss)[-_KEPT_MISSES:],
     )
 

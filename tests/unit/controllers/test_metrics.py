@@ -18,6 +18,7 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.domain.actions import LatchTrial, WriteEngine, WriteTrial
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Settings
+from lcm_operator.domain.start_time import start_time_of
 
 MISSED = Missed(start_time=T, missed_time=at(130), late_milliseconds=130_000, reason="Missed")
 
@@ -86,7 +87,7 @@ def test_failed_releases_are_counted_once():
 )
 def test_due_is_what_should_be_started_now(subject, due):
     census = Census()
-    census.add(subject, at(1))
+    census.add(subject, start_time_of(subject, {}), at(1))
     assert census.due == due
 
 

@@ -19,6 +19,7 @@ from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
+from lcm_operator.domain.actions import Act
 from lcm_operator.domain.decide import decide
 from lcm_operator.kube.errors import Unavailable
 
@@ -165,7 +166,7 @@ class World:
         frozen.was_frozen = True
 
     def _operator_has_work(self) -> bool:
-        return bool(decide(self.operator.store.snapshot(KEY), self.now).actions)
+        return isinstance(decide(self.operator.store.snapshot(KEY), self.now), Act)
 
     def _sleep(self) -> bool:
         wakes = self.operator.wakes(self.now)

@@ -31,7 +31,7 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.engine_spec import resolve_engine
 from lcm_operator.domain.snapshot import Absent, Admission, Observation, Pod, Problem, Snapshot
-from lcm_operator.domain.status import start_time
+from lcm_operator.domain.status import resolved_start_time
 
 T = datetime(2026, 11, 24, 10, tzinfo=UTC)
 """The start time of every trial that doesn't say otherwise."""
@@ -97,7 +97,7 @@ def edited(before: Trial, *, annotations: dict[str, str] | None = None, **spec: 
 def engine(of: Trial | None = None, *, uid: str = "engine-1", **metadata: Any) -> TrialEngine:
     """Return the TrialEngine that arming makes for a Trial."""
     owner = of or trial()
-    manifest = resolve_engine(owner, None, start_time(owner) or T)
+    manifest = resolve_engine(owner, None, resolved_start_time(owner) or T)
     assert not isinstance(manifest, Problem), manifest
     manifest["metadata"] |= {"uid": uid, "resourceVersion": "1", "generation": 1} | metadata
     return parse(manifest, TrialEngine)

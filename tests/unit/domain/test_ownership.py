@@ -24,7 +24,7 @@ from tests.unit.domain.builders import (
 
 from lcm_operator.api import conditions
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.domain.actions import WriteTrial
+from lcm_operator.domain.actions import Act, WriteTrial
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.ownership import decide_waiting, holder
 
@@ -170,7 +170,7 @@ def waits(before, young, now):
     """Return why a Trial does not have its ID."""
     chosen = holder(before.trials, before.engine)
     decision = decide_waiting(before, young, chosen, now)
-    if decision.actions:
+    if isinstance(decision, Act):
         return shown(decision, "Accepted")[1]
     return conditions.reason(young.status.conditions, "Accepted")
 

@@ -10,8 +10,8 @@ from lcm_operator.domain.status import (
     has_outcome,
     outcome,
     phase,
+    resolved_start_time,
     scheduled_again,
-    start_time,
     trial_status,
 )
 
@@ -126,6 +126,6 @@ def test_a_missed_trial_is_scheduled_again_by_another_start_time_than_the_last_t
 
 
 def test_the_start_time_of_the_spec_counts_more_than_what_the_status_shows():
-    assert start_time(scheduled()) == T
-    assert start_time(trial(startTime="2026-11-24T12:00:00+02:00")) == T
-    assert start_time(trial(startTime=None, registryRef={"name": "default"})) is None
+    assert resolved_start_time(scheduled()) == T
+    assert resolved_start_time(trial(startTime="2026-11-24T12:00:00+02:00")) == T
+    assert resolved_start_time(trial(startTime=None, registryRef={"name": "default"})) is None
