@@ -49,6 +49,13 @@ REFUSED = {
     "official-client": [("kube.client", "kubernetes"), ("rest.view", "kubernetes")],
     "expressions": [("plan.lint", "jinja2"), ("engine.steps", "jinja2")],
     "cli": [("cli.plan_check", "lcm_operator.engine.steps")],
+    "domain": [
+        ("domain.snapshot", "lcm_operator.domain.actions"),
+        ("domain.verdict", "lcm_operator.domain.release"),
+        ("domain.grant", "lcm_operator.domain.stop"),
+        ("domain.attempt", "lcm_operator.domain.ownership"),
+        ("domain.scheduling", "lcm_operator.domain.decide"),
+    ],
     "plan": [
         ("plan.expressions", "lcm_operator.plan.templates"),
         ("plan.validation", "lcm_operator.plan.values"),

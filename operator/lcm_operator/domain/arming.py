@@ -1,7 +1,7 @@
 """Arming: everything that can be found out before the start time is found out then. Pure.
 
-Creates the TrialEngine, asks whether its pod would be admitted, and tells what stands in the way. Called by
-`domain.scheduling` ahead of the start time, and at the start time for a trial that was not armed before.
+It creates the TrialEngine, asks whether its pod would be admitted, and shows what stands in the way: ahead of
+the start time, and at the start time for a trial that was not armed before.
 """
 
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ from lcm_operator.domain.grant import manifest_of
 from lcm_operator.domain.registry_times import ask_for_arming
 from lcm_operator.domain.release import is_held
 from lcm_operator.domain.snapshot import Problem, Snapshot
-from lcm_operator.domain.status import ACCEPTED, Set, trial_status
+from lcm_operator.domain.status import ACCEPTED, ConditionUpdate, trial_status
 
 
 def decide_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime) -> Decision:
@@ -81,16 +81,18 @@ def _asked_pause(snapshot: Snapshot) -> timedelta:
     return snapshot.refusal.value.retry_after if snapshot.refusal is not None else timedelta(0)
 
 
-def show_scheduled(trial: Trial, start_time: datetime, now: datetime, armed: Set) -> tuple[Action, ...]:
+def show_scheduled(
+    trial: Trial, start_time: datetime, now: datetime, armed: ConditionUpdate
+) -> tuple[Action, ...]:
     """Return the write that shows `start_time` and `armed`, and the Events about what is new; () without."""
     status = trial_status(
         trial,
         now,
         ACCEPTED,
-        Set(reasons.SCHEDULED, "True", reasons.START_TIME_KNOWN),
+        ConditionUpdate(reasons.SCHEDULED, "True", reasons.START_TIME_KNOWN),
         armed,
-        Set(reasons.STARTED, "Unknown", reasons.WAITING),
-        Set(reasons.SUCCEEDED, "Unknown", reasons.WAITING),
+        ConditionUpdate(reasons.STARTED, "Unknown", reasons.WAITING),
+        ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.WAITING),
         start_time=start_time,
         progress="",
     )
@@ -109,7 +111,9 @@ def show_scheduled(trial: Trial, start_time: datetime, now: datetime, armed: Set
     return tuple(actions)
 
 
-def _armed(problem: Problem | None) -> Set:
+def _armed(problem: Problem | None) -> ConditionUpdate:
     if problem is None:
-        return Set(reasons.ARMED, "True", reasons.ADMITTED, "the API server would admit the engine's pod")
-    return Set(reasons.ARMED, "False", problem.reason, problem.message)
+        return ConditionUpdate(
+            reasons.ARMED, "True", reasons.ADMITTED, "the API server would admit the engine's pod"
+        )
+    return ConditionUpdate(reasons.ARMED, "False", problem.reason, problem.message)

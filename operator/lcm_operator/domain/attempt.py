@@ -1,4 +1,4 @@
-"""From the latch on: grant, outcome, restore. Pure; called by `domain.decide`.
+"""From the latch on: grant, outcome, restore. Pure.
 
     latched ──pod──> granted ──checkpoint says so──> Succeeded | Failed
        ^                                                  │
@@ -41,7 +41,7 @@ from lcm_operator.domain.status import outcome
 from lcm_operator.domain.stop import decide_ending, end_pod, read_last_checkpoint, told_to_stop
 from lcm_operator.domain.verdict import (
     THROUGH,
-    Outcome,
+    Verdict,
     grant_deadline,
     is_over,
     judge,
@@ -144,7 +144,7 @@ def _settle(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime
 
 
 def _conclude(
-    snapshot: Snapshot, trial: Trial, engine: TrialEngine, found: Outcome, now: datetime
+    snapshot: Snapshot, trial: Trial, engine: TrialEngine, found: Verdict, now: datetime
 ) -> Decision:
     """Return what an attempt that has ended, or is given up, calls for: another one, or its outcome.
 
@@ -163,7 +163,7 @@ def _conclude(
     return _follow(snapshot, trial, engine, following, found, now)
 
 
-def _finish(trial: Trial, engine: TrialEngine, noted: TrialEngine, found: Outcome, now: datetime) -> Act:
+def _finish(trial: Trial, engine: TrialEngine, noted: TrialEngine, found: Verdict, now: datetime) -> Act:
     """Return the write of an outcome, and a Warning for each release that did not pass.
 
     `noted` is `engine` with what else is to be written.
@@ -172,7 +172,7 @@ def _finish(trial: Trial, engine: TrialEngine, noted: TrialEngine, found: Outcom
     return act(WriteEngine(engine, status), *release_events(trial, engine, status))
 
 
-def _give_up(trial: Trial, engine: TrialEngine, refused: Outcome, now: datetime) -> Act:
+def _give_up(trial: Trial, engine: TrialEngine, refused: Verdict, now: datetime) -> Act:
     """Return the write of the outcome of an attempt that was refused for too long.
 
     The checkpoint is judged first: where the plan was through before, it has succeeded, and stays so.
@@ -184,13 +184,13 @@ def _give_up(trial: Trial, engine: TrialEngine, refused: Outcome, now: datetime)
     return _finish(trial, engine, kept, replace(THROUGH, message=message), now)
 
 
-def _after_stop(engine: TrialEngine) -> Outcome:
+def _after_stop(engine: TrialEngine) -> Verdict:
     """Return the outcome of an attempt that was told to stop: a plan that is through has succeeded."""
     if plan_is_through(engine):
         return THROUGH
     limit = engine.spec.engine.active_deadline_seconds
     message = f"the attempt was not done within {limit} s"
-    return Outcome(succeeded=False, reason=reasons.DEADLINE_EXCEEDED, message=message)
+    return Verdict(succeeded=False, reason=reasons.DEADLINE_EXCEEDED, message=message)
 
 
 def _follow(
@@ -198,7 +198,7 @@ def _follow(
     trial: Trial,
     engine: TrialEngine,
     following: NextAttempt,
-    found: Outcome,
+    found: Verdict,
     now: datetime,
 ) -> Decision:
     """Return the step towards an attempt that follows by itself: at once, or announced, if it has to wait."""
@@ -285,7 +285,7 @@ def _shown(step: Decision, snapshot: Snapshot, trial: Trial, engine: TrialEngine
     return mirror(snapshot, trial, engine, now) or step
 
 
-def _reports(snapshot: Snapshot, engine: TrialEngine, found: Outcome) -> bool:
+def _reports(snapshot: Snapshot, engine: TrialEngine, found: Verdict) -> bool:
     """Return whether a failed engine is still at `onFailure`, and can be expected to come to its end."""
     return (
         found.reason == reasons.ACTIVITY_FAILED

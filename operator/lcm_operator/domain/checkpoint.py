@@ -23,7 +23,7 @@ from lcm_operator.api.engine import (
 )
 from lcm_operator.domain.release import has_released, with_release
 from lcm_operator.domain.requests import answer, pending_requests
-from lcm_operator.domain.verdict import Outcome
+from lcm_operator.domain.verdict import Verdict
 from lcm_operator.plan.signals import FINISH, counted_since, unconsumed
 
 START = "Start"
@@ -40,7 +40,7 @@ def restored(
     engine: TrialEngine,
     reason: str,
     now: datetime,
-    ending: Outcome | None,
+    ending: Verdict | None,
     from_activity: str | None = None,
     spec: TrialEngineSpec | None = None,
 ) -> TrialEngineStatus:
@@ -49,7 +49,7 @@ def restored(
     What failed or was in flight is Pending again, with the same `run` and so the same Idempotency-Key; what
     failed and was passed by stays as it is. With `from_activity` all from that one on is Pending again; what
     had succeeded of it gets a new `run`, as has whatever ran of `onFailure` and `finally`. What they had set
-    and the signals they had taken are taken back: see `domain.checkpoint`.
+    and the signals they had taken are taken back.
 
     `spec`: the plan that the next attempt takes, if another one. What it no longer has is reset too.
     """
@@ -106,7 +106,7 @@ def granted_attempts(status: TrialEngineStatus, number: int, now: datetime) -> t
     return (*known[:-1], last)
 
 
-def finished(engine: TrialEngine, outcome: Outcome, now: datetime) -> TrialEngineStatus:
+def finished(engine: TrialEngine, outcome: Verdict, now: datetime) -> TrialEngineStatus:
     """Return the status that records how the current attempt ended, and what became of `finally`.
 
     Requests for a plan that the attempt was to take, and never began with, are refused.
@@ -170,7 +170,7 @@ def _next_attempt(
     engine: TrialEngine,
     reason: str,
     now: datetime,
-    ending: Outcome | None,
+    ending: Verdict | None,
     begin: Callable[[ActivityStatus], ActivityStatus],
     *,
     from_activity: str | None = None,

@@ -1,8 +1,8 @@
 """decide(snapshot, now): what to do next about one trial ID. Pure; the entrance to everything in `domain`.
 
-Called by the controllers whenever something of the slot has changed or its alarm rings. It returns the next
-step only; after the step is done it is called again with what has become of it. So a crash between two steps
-is nothing special: the next process decides from what stands in the API server.
+It returns the next step only; after the step it is asked again, with the result. So a crash between two steps
+is nothing special: the next process decides from what the API server holds. A decision is one of two types,
+`Act` or `Wait`; nobody may tell them apart by their contents.
 """
 
 from collections.abc import Iterator

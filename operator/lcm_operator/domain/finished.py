@@ -26,7 +26,7 @@ from lcm_operator.domain.release import judge_release
 from lcm_operator.domain.requests import handled, trial_delete, trial_restore
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.start_time import keep_until
-from lcm_operator.domain.status import Set, cancelled, outcome, trial_status
+from lcm_operator.domain.status import ConditionUpdate, cancelled, outcome, trial_status
 from lcm_operator.domain.verdict import THROUGH, plan_is_through, progress
 
 _LOOK_AGAIN = timedelta(seconds=5)
@@ -61,7 +61,7 @@ def judge_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     last = _last_seen(snapshot, trial)
     if last is not None and plan_is_through(last):
         release = judge_release(last)
-        changes = [Set(reasons.SUCCEEDED, "True", THROUGH.reason, THROUGH.message)]
+        changes = [ConditionUpdate(reasons.SUCCEEDED, "True", THROUGH.reason, THROUGH.message)]
         changes += [release] if release is not None else []
         acts = still_acts(snapshot, trial) if release is not None and release.status == "False" else None
         status = trial_status(trial, now, *changes, unfinished=acts, progress=progress(last))
@@ -73,13 +73,13 @@ def judge_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
         status = trial_status(trial, now, *cancelled(why, trial), unfinished=acts)
         return act(WriteTrial(trial, status), RecordEvent(trial, reasons.CANCELLED, why))
     why = f"TrialEngine {snapshot.name} is gone, and with it the checkpoint"
-    ends = () if outcome(trial) else (Set(reasons.SUCCEEDED, "False", reasons.ENGINE_LOST, why),)
+    ends = () if outcome(trial) else (ConditionUpdate(reasons.SUCCEEDED, "False", reasons.ENGINE_LOST, why),)
     released, acts = _lost_release(snapshot.name, last), still_acts(snapshot, trial)
     status = trial_status(trial, now, *ends, released, unfinished=acts)
     return act(WriteTrial(trial, status), RecordEvent(trial, reasons.ENGINE_LOST, why, warning=True))
 
 
-def still_acts(snapshot: Snapshot, trial: Trial) -> Set | None:
+def still_acts(snapshot: Snapshot, trial: Trial) -> ConditionUpdate | None:
     """Return what may still act of a trial whose TrialEngine is gone: a pod not seen to end; None: nothing.
 
     It is the condition Finished as long as it is False for that. What is found out of a pod once it is True
@@ -92,7 +92,7 @@ def still_acts(snapshot: Snapshot, trial: Trial) -> Set | None:
     if not pods and snapshot.pods_listed:
         return None
     why = f"pod {pods[0]} was not seen to end yet" if pods else "the pods of its engine are not known yet"
-    return Set(reasons.FINISHED, "False", reasons.ENDING, f"{why}: until then its engine may act")
+    return ConditionUpdate(reasons.FINISHED, "False", reasons.ENDING, f"{why}: until then its engine may act")
 
 
 def await_end(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
@@ -113,7 +113,7 @@ def _last_seen(snapshot: Snapshot, trial: Trial) -> TrialEngine | None:
     return last if fits else None
 
 
-def _lost_release(name: str, last: TrialEngine | None) -> Set:
+def _lost_release(name: str, last: TrialEngine | None) -> ConditionUpdate:
     """Return the condition Released of a trial whose TrialEngine was taken away before `finally` was over.
 
     What was seen last is told, but decides nothing: another process may not have seen it.
@@ -121,7 +121,7 @@ def _lost_release(name: str, last: TrialEngine | None) -> Set:
     known = judge_release(last) if last is not None else None
     seen = f", when it was seen last: {known.message}" if known is not None else ""
     why = f"TrialEngine {name} was taken away before its `finally` was over{seen}"
-    return Set(reasons.RELEASED, "False", reasons.ENGINE_LOST, why)
+    return ConditionUpdate(reasons.RELEASED, "False", reasons.ENGINE_LOST, why)
 
 
 _WITHOUT_ENGINE = (reasons.MISSED, reasons.CANCELLED)
@@ -143,7 +143,7 @@ def answer_requests(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | No
     if delete is None and restore is None:
         return None
     fields: dict[str, Any] = {}
-    changes: tuple[Set, ...] = ()
+    changes: tuple[ConditionUpdate, ...] = ()
     events: list[RecordEvent] = []
     if delete is not None:
         fields["last_handled_delete"] = handled(delete, "Done", "there is no engine any more", now)

@@ -24,7 +24,7 @@ from lcm_operator.domain.checkpoint import granted_attempts
 from lcm_operator.domain.manifests import engine_lease, engine_pod
 from lcm_operator.domain.release import must_be_held, with_release
 from lcm_operator.domain.snapshot import Observation, Pod, Problem, Snapshot, value_of
-from lcm_operator.domain.verdict import Outcome, grant_deadline
+from lcm_operator.domain.verdict import Verdict, grant_deadline
 
 
 def attempt_of(engine: TrialEngine) -> int:
@@ -58,7 +58,7 @@ def give_grant(snapshot: Snapshot, engine: TrialEngine, status: TrialEngineStatu
     return act(lease, GrantEngine(engine, _granted(engine, status, pod, now)), urgency=urgency)
 
 
-def refused_for_good(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> Outcome | None:
+def refused_for_good(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> Verdict | None:
     """Return the failure of an attempt that is still refused when its time to be granted is over.
 
     An attempt is given up only by a refusal: one that nobody has tried in all that time is tried first.
@@ -71,7 +71,7 @@ def refused_for_good(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> O
         return None
     why = refusal.value.message
     message = f"attempt {attempt_of(engine)} was not granted within {limit.total_seconds():.0f} s: {why}"
-    return Outcome(succeeded=False, reason=reasons.ENGINE_NOT_GRANTED, message=message)
+    return Verdict(succeeded=False, reason=reasons.ENGINE_NOT_GRANTED, message=message)
 
 
 def _not_before(refusal: Observation[Problem] | None, shortest: timedelta) -> datetime | None:

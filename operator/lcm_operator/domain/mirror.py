@@ -15,7 +15,7 @@ from lcm_operator.domain.grant import attempt_of
 from lcm_operator.domain.release import release_of
 from lcm_operator.domain.requests import echo, open_restores
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.status import Set, trial_status
+from lcm_operator.domain.status import ConditionUpdate, trial_status
 from lcm_operator.domain.verdict import progress, unfinished
 
 
@@ -60,11 +60,11 @@ def mirror(
     return act(*actions)
 
 
-def _succeeded(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Set:
+def _succeeded(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> ConditionUpdate:
     found = conditions.find(engine.status.conditions, reasons.SUCCEEDED)
-    known = Set(reasons.SUCCEEDED, "Unknown", reasons.RUNNING)
+    known = ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.RUNNING)
     if found is not None:
-        known = Set(reasons.SUCCEEDED, found.status, found.reason, found.message)
+        known = ConditionUpdate(reasons.SUCCEEDED, found.status, found.reason, found.message)
     begins_again = engine.status.stop or engine.status.next_attempt or open_restores(trial, engine)
     over = known.status == "True" or known.reason == reasons.CANCELLED
     if begins_again and not over and (awaited := awaited_end(snapshot, engine, now)):
@@ -79,14 +79,14 @@ def _succeeded_before(engine: TrialEngine) -> bool:
     return idle and any(each.outcome == "Succeeded" for each in attempts[:-1])
 
 
-def _refused(snapshot: Snapshot, engine: TrialEngine) -> Set | None:
+def _refused(snapshot: Snapshot, engine: TrialEngine) -> ConditionUpdate | None:
     """Return what keeps the next attempt from its grant, if something was refused; it is tried again."""
     refusal, status = snapshot.refusal, engine.status
     settled = conditions.decided(status.conditions, reasons.SUCCEEDED) is not None
     if refusal is None or status.pod_ref is not None or settled:
         return None
     message = f"attempt {attempt_of(engine)} is tried again every second: {refusal.value.message}"
-    return Set(reasons.SUCCEEDED, "Unknown", refusal.value.reason, message)
+    return ConditionUpdate(reasons.SUCCEEDED, "Unknown", refusal.value.reason, message)
 
 
 def _first_activity_lag(engine: TrialEngine) -> int | None:

@@ -16,7 +16,7 @@ from lcm_operator.domain.attempt_end import is_disrupted
 from lcm_operator.domain.checkpoint import AUTOMATIC, DISRUPTION, ended
 from lcm_operator.domain.release import with_release
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.verdict import Outcome
+from lcm_operator.domain.verdict import Verdict
 
 _FIRST_PAUSE = timedelta(seconds=10)
 _LONGEST_PAUSE = timedelta(minutes=5)
@@ -26,7 +26,7 @@ _POD_FAILED = (reasons.ENGINE_ENDED, reasons.ENGINE_SILENT, reasons.ENGINE_NOT_R
 
 
 def follows_itself(
-    snapshot: Snapshot, engine: TrialEngine, found: Outcome, now: datetime
+    snapshot: Snapshot, engine: TrialEngine, found: Verdict, now: datetime
 ) -> NextAttempt | None:
     """Return the attempt that follows a failed one without anybody asking; None if a person has to ask."""
     if found.succeeded:

@@ -15,8 +15,15 @@ from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time
 from lcm_operator.domain.removal import is_going
 from lcm_operator.domain.requests import trial_delete
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.start_time import last_moment, start_time_of
-from lcm_operator.domain.status import Set, cancelled, missed_status, outcome, scheduled_again, trial_status
+from lcm_operator.domain.start_time import latest_start, start_time_of
+from lcm_operator.domain.status import (
+    ConditionUpdate,
+    cancelled,
+    missed_status,
+    outcome,
+    scheduled_again,
+    trial_status,
+)
 
 Rank = tuple[bool, datetime, str]
 _FAR_PAST = datetime.min.replace(tzinfo=UTC)
@@ -73,7 +80,7 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
     start_time = start_time_of(trial, snapshot.reported)
     refused = _refusal(snapshot, trial, holder, start_time, now)
     reason, why = refused.reason, refused.message
-    if start_time is not None and now > last_moment(trial, start_time):
+    if start_time is not None and now > latest_start(trial, start_time):
         if asking := ask_first(snapshot, trial, now):
             return asking
         status = missed_status(trial, start_time, now, why, reason)
@@ -86,13 +93,13 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
         return act(WriteTrial(trial, status), event)
     if start_time is None and (asking := ask_for_the_first_time(snapshot, trial)):
         return asking
-    until = None if start_time is None else last_moment(trial, start_time) + timedelta(milliseconds=1)
+    until = None if start_time is None else latest_start(trial, start_time) + timedelta(milliseconds=1)
     return wait("another trial holds the ID", until)
 
 
 def _refusal(
     snapshot: Snapshot, trial: Trial, holder: Trial | None, start_time: datetime | None, now: datetime
-) -> Set:
+) -> ConditionUpdate:
     """Return why a trial does not have its ID: another one holds it, or it is about to be free.
 
     Whose start time has come while another one held the ID stays a duplicate: it must not start when that one
@@ -102,13 +109,13 @@ def _refusal(
     if not _is_leaving(snapshot, holder) or (was_duplicate and start_time is not None and start_time <= now):
         other = f"Trial {holder.metadata.name}" if holder else "a Trial whose TrialEngine is still there"
         why = f"trial ID {trial.trial_id!r} is held by {other}"
-        return Set(reasons.ACCEPTED, "False", reasons.DUPLICATE_TRIAL_ID, why)
+        return ConditionUpdate(reasons.ACCEPTED, "False", reasons.DUPLICATE_TRIAL_ID, why)
     of = f"Trial {holder.metadata.name}" if holder else "a Trial that was deleted"
     why = f"trial ID {trial.trial_id!r} is not free yet: TrialEngine {snapshot.name} of {of} is still ending"
     if start_time is not None:
-        latest = rfc3339(last_moment(trial, start_time))
+        latest = rfc3339(latest_start(trial, start_time))
         why = f"{why}; this trial starts once that is gone, at {latest} at the latest"
-    return Set(reasons.ACCEPTED, "False", reasons.TRIAL_ID_NOT_FREE, why)
+    return ConditionUpdate(reasons.ACCEPTED, "False", reasons.TRIAL_ID_NOT_FREE, why)
 
 
 def _is_leaving(snapshot: Snapshot, holder: Trial | None) -> bool:
@@ -136,6 +143,6 @@ def _leave(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     )
 
 
-def _told(trial: Trial, refused: Set) -> bool:
+def _told(trial: Trial, refused: ConditionUpdate) -> bool:
     known = conditions.find(trial.status.conditions, reasons.ACCEPTED)
     return known is not None and (known.reason, known.message) == (refused.reason, refused.message)

@@ -17,7 +17,7 @@ from lcm_operator.api.engine import FINALLY_TOO_LATE, ActivityStatus, TrialEngin
 from lcm_operator.api.plan import Plan
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import RecordEvent
-from lcm_operator.domain.status import NOTHING_TO_RELEASE, Set
+from lcm_operator.domain.status import NOTHING_TO_RELEASE, ConditionUpdate
 
 _LONGEST_NAMES = 400
 _LONGEST_REASON = 200
@@ -39,7 +39,7 @@ def has_begun(status: TrialEngineStatus) -> bool:
     return any(activity.may_have_acted for activity in status.activities)
 
 
-def release_of(engine: TrialEngine) -> Set | None:
+def release_of(engine: TrialEngine) -> ConditionUpdate | None:
     """Return the condition Released as the TrialEngine stands; None without `finally`."""
     return _release(engine, engine.status)
 
@@ -86,7 +86,7 @@ def with_release(engine: TrialEngine, status: TrialEngineStatus, now: datetime) 
     return msgspec.structs.replace(status, conditions=current)
 
 
-def judge_release(engine: TrialEngine) -> Set | None:
+def judge_release(engine: TrialEngine) -> ConditionUpdate | None:
     """Return what became of `finally` if no more of it will be run; None without it."""
     return _judge(engine, engine.status) if engine.spec.finally_ else None
 
@@ -121,7 +121,7 @@ def release_events(
     return tuple(events)
 
 
-def _release(engine: TrialEngine, status: TrialEngineStatus) -> Set | None:
+def _release(engine: TrialEngine, status: TrialEngineStatus) -> ConditionUpdate | None:
     if not engine.spec.finally_:
         return None
     outcome = conditions.decided(status.conditions, reasons.SUCCEEDED)
@@ -132,22 +132,22 @@ def _release(engine: TrialEngine, status: TrialEngineStatus) -> Set | None:
     if outcome is not None and not unreleased(engine, status):  # the attempt since was never granted
         return _judge(engine, status)
     if status.stop is not None:
-        return Set(reasons.RELEASED, "Unknown", reasons.RELEASING, f"{_all(engine)} are run now")
+        return ConditionUpdate(reasons.RELEASED, "Unknown", reasons.RELEASING, f"{_all(engine)} are run now")
     when = "the trial ends" if outcome is None else "the trial is deleted, or restored and ends"
-    return Set(reasons.RELEASED, "Unknown", reasons.OWED, f"{_all(engine)} are run when {when}")
+    return ConditionUpdate(reasons.RELEASED, "Unknown", reasons.OWED, f"{_all(engine)} are run when {when}")
 
 
-def _judge(engine: TrialEngine, status: TrialEngineStatus) -> Set:
+def _judge(engine: TrialEngine, status: TrialEngineStatus) -> ConditionUpdate:
     if not has_begun(status):
         return NOTHING_TO_RELEASE
     faults = unreleased(engine, status)
     if not faults:
-        return Set(reasons.RELEASED, "True", reasons.RELEASED, f"passed: {_names(engine)}")
+        return ConditionUpdate(reasons.RELEASED, "True", reasons.RELEASED, f"passed: {_names(engine)}")
     order = (reasons.FINALLY_FAILED, reasons.FINALLY_TIMED_OUT, reasons.FINALLY_NOT_RUN)
     reason = next(each for each in order if any(fault.reason == each for fault in faults))
     details = "; ".join(f"{fault.name}: {fault.why}" for fault in faults)
     message = f"not released: {_listed(fault.name for fault in faults)} ({details})"
-    return Set(reasons.RELEASED, "False", reason, message)
+    return ConditionUpdate(reasons.RELEASED, "False", reason, message)
 
 
 def _fault(activity: ActivityStatus) -> Unreleased | None:

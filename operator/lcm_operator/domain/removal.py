@@ -49,7 +49,7 @@ from lcm_operator.domain.requests import (
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.status import cancelled, outcome, trial_status
 from lcm_operator.domain.stop import decide_ending, end_pod, told_to_stop, was_granted
-from lcm_operator.domain.verdict import THROUGH, Outcome, plan_is_through
+from lcm_operator.domain.verdict import THROUGH, Verdict, plan_is_through
 
 _REMOVED = "the engine is being removed"
 
@@ -127,7 +127,7 @@ def _concluded(
         return with_release(engine, engine.status, now)
     deleted = owner is None or owner.metadata.deletion_timestamp is not None
     why = "the Trial was deleted, the engine was stopped" if deleted else "the engine was stopped"
-    stopped = Outcome(succeeded=False, reason=reasons.CANCELLED, message=why)
+    stopped = Verdict(succeeded=False, reason=reasons.CANCELLED, message=why)
     return finished(engine, THROUGH if plan_is_through(engine) else stopped, now)
 
 

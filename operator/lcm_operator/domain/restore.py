@@ -54,7 +54,7 @@ from lcm_operator.domain.restore_requests import (
 )
 from lcm_operator.domain.snapshot import Problem, Snapshot
 from lcm_operator.domain.stop import end_pod, read_last_checkpoint
-from lcm_operator.domain.verdict import Outcome, plan_is_through
+from lcm_operator.domain.verdict import Verdict, plan_is_through
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def begin_again(
     now: datetime,
     *,
     reason: str,
-    found: Outcome | None = None,
+    found: Verdict | None = None,
     course: Course | None = None,
 ) -> Decision:
     """Return the next step towards attempt n+1: the old pod's end, its last checkpoint, the write."""
@@ -208,7 +208,7 @@ def _call_off(trial: Trial, engine: TrialEngine, why: str, now: datetime) -> Dec
         first = next(each.name for each in activities if not state(each.name).is_passed(each))
         message = f"{message}; the checkpoint is as it was: a plain restore begins at {first!r}"
     reason = reasons.COMPLETED if through else reasons.RESTORE_REFUSED
-    over = finished(kept, Outcome(succeeded=through, reason=reason, message=message), now)
+    over = finished(kept, Verdict(succeeded=through, reason=reason, message=message), now)
     refusal = RecordEvent(trial, reasons.REFUSED, message, warning=True)
     return act(WriteEngine(engine, over), refusal, *release_events(trial, engine, over))
 

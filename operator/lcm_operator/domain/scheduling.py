@@ -1,6 +1,6 @@
-"""From an accepted Trial to the latch: scheduling, arming, start. Pure; called by `domain.decide`.
+"""From an accepted Trial to the latch: scheduling, arming, start. Pure.
 
-    Pending ──start time known──> Scheduled ──lead──> Armed ──T──> pod created ──latch──> (lifecycle)
+    Pending ──start time known──> Scheduled ──lead──> Armed ──T──> pod created ──latch──> (attempt)
        │                              │                 │              │
        └── suspend ──> Suspended      └── deadline passed ──> Missed   └── no longer due: pod and engine go
 
@@ -35,10 +35,10 @@ from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time
 from lcm_operator.domain.release import must_be_held, release_of
 from lcm_operator.domain.requests import handled, open_deletes, trial_delete
 from lcm_operator.domain.snapshot import Leftover, Pod, Problem, Snapshot, value_of
-from lcm_operator.domain.start_time import JUST_AFTER, last_moment, retry_at, start_time_of, was_refused
+from lcm_operator.domain.start_time import JUST_AFTER, latest_start, retry_at, start_time_of, was_refused
 from lcm_operator.domain.status import (
     ACCEPTED,
-    Set,
+    ConditionUpdate,
     cancelled,
     missed_status,
     outcome,
@@ -58,12 +58,12 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
         return _without_engine(snapshot, decide_over(snapshot, trial, now))
     if ended := _cancel(snapshot, trial, now):
         return ended
-    if start_time is not None and now > last_moment(trial, start_time):
+    if start_time is not None and now > latest_start(trial, start_time):
         return ask_first(snapshot, trial, now) or _miss(snapshot, trial, start_time, now)
     if trial.spec.suspend:
         return _suspend(snapshot, trial, start_time, now)
     if start_time is None:
-        awaiting = Set(reasons.SCHEDULED, "False", reasons.AWAITING_REGISTRY)
+        awaiting = ConditionUpdate(reasons.SCHEDULED, "False", reasons.AWAITING_REGISTRY)
         shown = _not_scheduled(trial, now, awaiting, None)
         asking = ask_for_the_first_time(snapshot, trial) if isinstance(shown, Wait) else None
         return _without_engine(snapshot, asking or shown)
@@ -72,7 +72,7 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     if snapshot.engine is not None and not _armed_for(snapshot.engine, trial, start_time):
         return _without_engine(snapshot, wait("waiting for the old TrialEngine to go"))
     if now < start_time - snapshot.settings.arm_lead:
-        ahead = Set(reasons.ARMED, "Unknown", reasons.WAITING)
+        ahead = ConditionUpdate(reasons.ARMED, "Unknown", reasons.WAITING)
         if writes := show_scheduled(trial, start_time, now, ahead):
             return act(*writes)
         return wait("the start time lies ahead", start_time - snapshot.settings.arm_lead)
@@ -121,14 +121,14 @@ def _plan(snapshot: Snapshot, trial: Trial) -> Plan:
 
 
 def _start(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime) -> Decision:
-    if asking := ask_first(snapshot, trial, now, last_moment(trial, start_time)):
+    if asking := ask_first(snapshot, trial, now, latest_start(trial, start_time)):
         return asking
     refusal = snapshot.refusal if was_refused(snapshot.refusal, start_time) else None
     again, urgency, retry = None, Urgency.START, timedelta(0)
     if refusal is not None:
         since = refusal.time if refusal.value.reason in _PASSING else start_time
         shortest, asked = snapshot.settings.retry_start, refusal.value.retry_after
-        again = retry_at(refusal.time, since, last_moment(trial, start_time), shortest, asked)
+        again = retry_at(refusal.time, since, latest_start(trial, start_time), shortest, asked)
         urgency, retry = Urgency.RETRY, again - refusal.time
         if again <= now and (showing := _show_first(trial, start_time, now, refusal.value)):
             return showing
@@ -140,7 +140,7 @@ def _start(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime
     if problem is not None:
         again = again or now + snapshot.settings.retry_arming
         return _cannot_start(
-            trial, start_time, now, problem, min(again, last_moment(trial, start_time) + JUST_AFTER)
+            trial, start_time, now, problem, min(again, latest_start(trial, start_time) + JUST_AFTER)
         )
     if snapshot.engine is not None and isinstance(pod, Pod):
         if must_be_held(snapshot.engine):
@@ -154,7 +154,7 @@ def _start(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime
     if snapshot.engine is None:
         return wait("there is no TrialEngine to start")
     if snapshot.leftovers:
-        again = min(now + snapshot.settings.retry_start, last_moment(trial, start_time) + JUST_AFTER)
+        again = min(now + snapshot.settings.retry_start, latest_start(trial, start_time) + JUST_AFTER)
         return _cannot_start(trial, start_time, now, _left(snapshot.leftovers), again)
     return act(CreatePod(snapshot.engine, manifest_of(snapshot, snapshot.engine)), urgency=urgency)
 
@@ -176,9 +176,11 @@ def _show_first(trial: Trial, start_time: datetime, now: datetime, why: Problem)
     shown = conditions.find(trial.status.conditions, reasons.ARMED)
     if shown is not None and (shown.status, shown.reason) == ("False", why.reason):
         return None
-    if why.reason in _PASSING or now > last_moment(trial, start_time) - _LAST_TRIES:
+    if why.reason in _PASSING or now > latest_start(trial, start_time) - _LAST_TRIES:
         return None
-    writes = show_scheduled(trial, start_time, now, Set(reasons.ARMED, "False", why.reason, why.message))
+    writes = show_scheduled(
+        trial, start_time, now, ConditionUpdate(reasons.ARMED, "False", why.reason, why.message)
+    )
     return act(*writes, urgency=Urgency.RETRY) if writes else None
 
 
@@ -186,7 +188,9 @@ def _cannot_start(
     trial: Trial, start_time: datetime, now: datetime, why: Problem, again: datetime
 ) -> Decision:
     """Show why the start was refused, and wait until it is tried `again`; showing it delays nothing."""
-    if writes := show_scheduled(trial, start_time, now, Set(reasons.ARMED, "False", why.reason, why.message)):
+    if writes := show_scheduled(
+        trial, start_time, now, ConditionUpdate(reasons.ARMED, "False", why.reason, why.message)
+    ):
         return Act(writes, wake_at=again, wake_urgency=Urgency.RETRY)
     return wait("the start is tried again", again, Urgency.RETRY)
 
@@ -198,10 +202,10 @@ def _latch(trial: Trial, engine: TrialEngine, pod: Pod, start_time: datetime, no
         trial,
         now,
         ACCEPTED,
-        Set(reasons.SCHEDULED, "True", reasons.START_TIME_KNOWN),
-        Set(reasons.ARMED, "True", reasons.ADMITTED),
-        Set(reasons.STARTED, "True", reasons.ENGINE_STARTED, f"pod {pod.name} was created"),
-        Set(reasons.SUCCEEDED, "Unknown", reasons.RUNNING),
+        ConditionUpdate(reasons.SCHEDULED, "True", reasons.START_TIME_KNOWN),
+        ConditionUpdate(reasons.ARMED, "True", reasons.ADMITTED),
+        ConditionUpdate(reasons.STARTED, "True", reasons.ENGINE_STARTED, f"pod {pod.name} was created"),
+        ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.RUNNING),
         *([release] if release is not None else []),
         start_time=start_time,
         started_time=now.astimezone(UTC),
@@ -214,27 +218,29 @@ def _latch(trial: Trial, engine: TrialEngine, pod: Pod, start_time: datetime, no
 
 
 def _suspend(snapshot: Snapshot, trial: Trial, start_time: datetime | None, now: datetime) -> Decision:
-    suspended = Set(reasons.SCHEDULED, "False", reasons.SUSPENDED, "spec.suspend is true")
+    suspended = ConditionUpdate(reasons.SCHEDULED, "False", reasons.SUSPENDED, "spec.suspend is true")
     return _without_engine(snapshot, _not_scheduled(trial, now, suspended, start_time))
 
 
-def _not_scheduled(trial: Trial, now: datetime, why: Set, start_time: datetime | None) -> Decision:
+def _not_scheduled(
+    trial: Trial, now: datetime, why: ConditionUpdate, start_time: datetime | None
+) -> Decision:
     """Return the write that shows why a trial is not scheduled, else the wait for its deadline."""
     status = trial_status(
         trial,
         now,
         ACCEPTED,
         why,
-        Set(reasons.ARMED, "Unknown", reasons.WAITING),
-        Set(reasons.STARTED, "Unknown", reasons.WAITING),
-        Set(reasons.SUCCEEDED, "Unknown", reasons.WAITING),
+        ConditionUpdate(reasons.ARMED, "Unknown", reasons.WAITING),
+        ConditionUpdate(reasons.STARTED, "Unknown", reasons.WAITING),
+        ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.WAITING),
         start_time=start_time,
     )
     if status != trial.status:
         return act(WriteTrial(trial, status))
     return wait(
         f"not scheduled: {why.reason}",
-        None if start_time is None else last_moment(trial, start_time) + JUST_AFTER,
+        None if start_time is None else latest_start(trial, start_time) + JUST_AFTER,
     )
 
 

@@ -58,7 +58,7 @@ def read_by_creator(trial: Trial) -> Observation[datetime] | None:
     return Observation(reported, min(read, made + _ROUNDED))
 
 
-def last_moment(trial: Trial, start_time: datetime) -> datetime:
+def latest_start(trial: Trial, start_time: datetime) -> datetime:
     """Return until when a start may still happen; with a deadline of 0, one second after the start time."""
     return later(start_time, _deadline(trial), _EXACT_START)
 
@@ -80,7 +80,7 @@ def keep_until(trial: Trial) -> datetime | None:
 
 def last_try(trial: Trial, start_time: datetime) -> datetime:
     """Return when a start is tried for the last time, whatever pause was asked for."""
-    return last_moment(trial, start_time) - _LAST_TRY
+    return latest_start(trial, start_time) - _LAST_TRY
 
 
 def _deadline(trial: Trial) -> timedelta:
@@ -126,7 +126,7 @@ def urgency_of(
 
 def is_near(trial: Trial, start_time: datetime, now: datetime) -> bool:
     """Return whether the start of a trial that is not latched is due within seconds, or still allowed."""
-    if trial.spec.suspend or start_time - now > DUE_SOON or now > last_moment(trial, start_time):
+    if trial.spec.suspend or start_time - now > DUE_SOON or now > latest_start(trial, start_time):
         return False
     return outcome(trial) is None or scheduled_again(trial)
 

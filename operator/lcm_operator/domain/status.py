@@ -15,7 +15,7 @@ _TYPES = (reasons.ACCEPTED, reasons.SCHEDULED, reasons.ARMED, reasons.STARTED, r
 _KEPT_MISSES = 5
 
 
-class Set(NamedTuple):
+class ConditionUpdate(NamedTuple):
     """A condition to be set."""
 
     type: str
@@ -24,17 +24,17 @@ class Set(NamedTuple):
     message: str = ""
 
 
-NOTHING_TO_RELEASE = Set(
+NOTHING_TO_RELEASE = ConditionUpdate(
     reasons.RELEASED,
     "True",
     reasons.NOTHING_TO_RELEASE,
     "the trial ended before any activity had begun",
 )
-ACCEPTED = Set(reasons.ACCEPTED, "True", reasons.ACCEPTED)
+ACCEPTED = ConditionUpdate(reasons.ACCEPTED, "True", reasons.ACCEPTED)
 
 
 def resolved_start_time(trial: Trial) -> datetime | None:
-    """Return the resolved start time in UTC; None as long as the registry has not told it."""
+    """Return the resolved start time in UTC; None until a registry has reported it."""
     if trial.spec.start_time is not None:
         return trial.spec.start_time.astimezone(UTC)
     return trial.status.start_time
@@ -61,9 +61,9 @@ def scheduled_again(trial: Trial) -> bool:
 def trial_status(
     trial: Trial,
     now: datetime,
-    *changes: Set,
+    *changes: ConditionUpdate,
     without_release: bool = False,
-    unfinished: Set | None = None,
+    unfinished: ConditionUpdate | None = None,
     **fields: Any,
 ) -> TrialStatus:
     """Return the status of `trial` with conditions and fields changed, and what follows from them.
@@ -78,7 +78,9 @@ def trial_status(
     generation = trial.metadata.generation
     current: Conditions = trial.status.conditions
     missing = [
-        Set(kind, "Unknown", reasons.WAITING) for kind in _TYPES if conditions.find(current, kind) is None
+        ConditionUpdate(kind, "Unknown", reasons.WAITING)
+        for kind in _TYPES
+        if conditions.find(current, kind) is None
     ]
     named = {change.type for change in changes}
     started = conditions.is_true(current, reasons.STARTED)
@@ -102,7 +104,7 @@ def trial_status(
     )
 
 
-def _with(current: Conditions, change: Set, generation: int, now: datetime) -> Conditions:
+def _with(current: Conditions, change: ConditionUpdate, generation: int, now: datetime) -> Conditions:
     return conditions.with_condition(
         current,
         change.type,
@@ -114,19 +116,19 @@ def _with(current: Conditions, change: Set, generation: int, now: datetime) -> C
     )
 
 
-def _finished(current: Conditions, unfinished: Set | None) -> Set:
+def _finished(current: Conditions, unfinished: ConditionUpdate | None) -> ConditionUpdate:
     """Return the condition Finished: True once nothing more happens by itself, with the outcome as reason."""
     found = conditions.find(current, reasons.SUCCEEDED)
     if found is None or found.status == "Unknown":
         reason = found.reason if found is not None else reasons.WAITING
-        return Set(reasons.FINISHED, "False", reason, found.message if found is not None else "")
+        return ConditionUpdate(reasons.FINISHED, "False", reason, found.message if found is not None else "")
     if unfinished is not None:
         return unfinished
     if found.status == "True":
-        return Set(reasons.FINISHED, "True", reasons.SUCCEEDED, found.message)
+        return ConditionUpdate(reasons.FINISHED, "True", reasons.SUCCEEDED, found.message)
     if found.reason in (reasons.MISSED, reasons.CANCELLED):
-        return Set(reasons.FINISHED, "True", found.reason, found.message)
-    return Set(reasons.FINISHED, "True", reasons.FAILED, found.message)
+        return ConditionUpdate(reasons.FINISHED, "True", found.reason, found.message)
+    return ConditionUpdate(reasons.FINISHED, "True", reasons.FAILED, found.message)
 
 
 def missed_status(
@@ -151,27 +153,27 @@ def missed_status(
     return trial_status(
         trial,
         now,
-        Set(reasons.STARTED, "False", reasons.MISSED, why),
-        Set(reasons.SUCCEEDED, "False", reasons.MISSED, why),
+        ConditionUpdate(reasons.STARTED, "False", reasons.MISSED, why),
+        ConditionUpdate(reasons.SUCCEEDED, "False", reasons.MISSED, why),
         *_nothing_released(plan or trial.spec),
         start_time=start_time,
         missed=(*trial.status.missed, miss)[-_KEPT_MISSES:],
     )
 
 
-def cancelled(why: str, trial: Trial, plan: Plan | None = None) -> tuple[Set, ...]:
+def cancelled(why: str, trial: Trial, plan: Plan | None = None) -> tuple[ConditionUpdate, ...]:
     """Return the conditions of a trial that was cancelled; one that was started stays started.
 
     `plan`: what it would have run, where that is not in the Trial itself.
     """
-    end = Set(reasons.SUCCEEDED, "False", reasons.CANCELLED, why)
+    end = ConditionUpdate(reasons.SUCCEEDED, "False", reasons.CANCELLED, why)
     if trial.status.started_time is not None:
         return (end,)
-    never = Set(reasons.STARTED, "False", reasons.CANCELLED, why)
+    never = ConditionUpdate(reasons.STARTED, "False", reasons.CANCELLED, why)
     return (never, end, *_nothing_released(plan or trial.spec))
 
 
-def _nothing_released(plan: Plan) -> tuple[Set, ...]:
+def _nothing_released(plan: Plan) -> tuple[ConditionUpdate, ...]:
     return (NOTHING_TO_RELEASE,) if plan.finally_ else ()
 
 

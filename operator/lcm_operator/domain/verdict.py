@@ -9,14 +9,14 @@ from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Activity
 from lcm_operator.domain.attempt_end import is_silent
 from lcm_operator.domain.snapshot import Absent, Snapshot, value_of
-from lcm_operator.domain.status import Set
+from lcm_operator.domain.status import ConditionUpdate
 
 _LEAST_TIME = timedelta(seconds=120)
 _LIFELESS = (reasons.ENGINE_NOT_READY, reasons.ENGINE_SILENT)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Verdict:
     """How an attempt ended."""
 
     succeeded: bool
@@ -24,7 +24,7 @@ class Outcome:
     message: str
 
 
-THROUGH = Outcome(succeeded=True, reason=reasons.COMPLETED, message="the plan has been worked through")
+THROUGH = Verdict(succeeded=True, reason=reasons.COMPLETED, message="the plan has been worked through")
 
 
 def grant_deadline(seconds: int) -> timedelta:
@@ -35,7 +35,7 @@ def grant_deadline(seconds: int) -> timedelta:
     return max(timedelta(seconds=seconds), _LEAST_TIME)
 
 
-def judge(snapshot: Snapshot, engine: TrialEngine) -> Outcome | None:
+def judge(snapshot: Snapshot, engine: TrialEngine) -> Verdict | None:
     """Return the outcome of the attempt by its checkpoint and its pod, or None while it may still act.
 
     A pod that has ended counts only once the TrialEngine was read after that: the last checkpoint may be
@@ -46,7 +46,7 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Outcome | None:
         if state.is_over and not state.is_passed(activity):
             why = state.message.removeprefix(f"{activity.name}: ")
             message = f"activity {activity.name} failed: {why}"
-            return Outcome(succeeded=False, reason=reasons.ACTIVITY_FAILED, message=message)
+            return Verdict(succeeded=False, reason=reasons.ACTIVITY_FAILED, message=message)
     if plan_is_through(engine) and is_over(engine, engine.spec.finally_):
         return THROUGH
     pod = value_of(snapshot.pod)
@@ -62,7 +62,7 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Outcome | None:
     return None
 
 
-def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: datetime) -> Outcome | None:
+def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: datetime) -> Verdict | None:
     """Return the outcome of an attempt that gives no sign of life; `deadline`: startingDeadlineSeconds."""
     granted, beat = engine.status.pod_ref, value_of(snapshot.beat)
     if granted is None or beat is None or beat.pod_uid != granted.uid:
@@ -73,12 +73,12 @@ def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: date
             return None
         seconds = limit.total_seconds()
         message = f"pod {granted.name} did not renew its Lease within {seconds:.0f} s of the grant"
-        return Outcome(succeeded=False, reason=reasons.ENGINE_NOT_READY, message=message)
+        return Verdict(succeeded=False, reason=reasons.ENGINE_NOT_READY, message=message)
     if not is_silent(snapshot, engine):
         return None
     seconds = max(beat.silent, beat.unheard).total_seconds()
     message = f"pod {granted.name} has not renewed its Lease for {seconds:.0f} s"
-    return Outcome(succeeded=False, reason=reasons.ENGINE_SILENT, message=message)
+    return Verdict(succeeded=False, reason=reasons.ENGINE_SILENT, message=message)
 
 
 def plan_is_through(engine: TrialEngine) -> bool:
@@ -91,7 +91,7 @@ def is_over(engine: TrialEngine, plan: Iterable[Activity]) -> bool:
     return all(engine.status.activity(activity.name).is_over for activity in plan)
 
 
-def unfinished(engine: TrialEngine) -> Set | None:
+def unfinished(engine: TrialEngine) -> ConditionUpdate | None:
     """Return what of an engine that has its outcome still acts, or may act again by itself; None: nothing.
 
     It is the condition Finished as long as it is False for that. Judged only by what is written: once nothing
@@ -113,8 +113,8 @@ def unfinished(engine: TrialEngine) -> Set | None:
     return None
 
 
-def _not_finished(reason: str, message: str) -> Set:
-    return Set(reasons.FINISHED, "False", reason, message)
+def _not_finished(reason: str, message: str) -> ConditionUpdate:
+    return ConditionUpdate(reasons.FINISHED, "False", reason, message)
 
 
 def may_still_matter(engine: TrialEngine) -> bool:
@@ -132,5 +132,5 @@ def _passed(engine: TrialEngine) -> int:
     return sum(engine.status.activity(each.name).is_passed(each) for each in engine.spec.activities)
 
 
-def _ended(message: str) -> Outcome:
-    return Outcome(succeeded=False, reason=reasons.ENGINE_ENDED, message=message)
+def _ended(message: str) -> Verdict:
+    return Verdict(succeeded=False, reason=reasons.ENGINE_ENDED, message=message)

@@ -6,7 +6,7 @@ from tests.unit.domain.builders import T, at, edited, ended, running, scheduled,
 from lcm_operator.api import conditions
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.domain.status import (
-    Set,
+    ConditionUpdate,
     has_outcome,
     outcome,
     phase,
@@ -24,7 +24,7 @@ def conditions_of(*pairs):
 
 
 def test_all_conditions_but_released_are_there_from_the_first_write_on():
-    status = trial_status(trial(), T, Set("Accepted", "True", "Accepted"))
+    status = trial_status(trial(), T, ConditionUpdate("Accepted", "True", "Accepted"))
     assert {(c.type, c.status) for c in status.conditions} == {
         ("Accepted", "True"),
         ("Scheduled", "Unknown"),
@@ -52,7 +52,7 @@ def test_what_is_not_named_stays():
 
 def test_writing_the_same_again_changes_nothing():
     before = scheduled()
-    again = trial_status(before, at(60), Set("Accepted", "True", "Accepted"))
+    again = trial_status(before, at(60), ConditionUpdate("Accepted", "True", "Accepted"))
     assert again == before.status
 
 
