@@ -48,6 +48,8 @@ class Lane:
         self._queues: defaultdict[str, list[Entry]] = defaultdict(list)
         self._heads: list[Entry] = []
         """Of each namespace that has room the first entry, and entries that were first before."""
+        self._offered: dict[str, Entry] = {}
+        """Which entry of a namespace was put among the heads last, unless it has been taken out since."""
         self._last_tags: dict[str, float] = {}
         self._reached = 0.0
         self._in_work: Counter[str] = Counter()
@@ -84,7 +86,7 @@ class Lane:
             first = self._first(namespace)
             if first is entry and self._has_room(namespace):
                 return entry
-            heapq.heappop(self._heads)
+            self._pop_head()
             if first is not entry:
                 self.offer(namespace)
         return None
@@ -95,7 +97,7 @@ class Lane:
         if entry is None:
             return None
         namespace = entry.key.namespace
-        heapq.heappop(self._heads)
+        self._pop_head()
         heapq.heappop(self._queues[namespace])
         self._reached = max(self._reached, entry.tag)
         self._in_work[namespace] += 1
@@ -112,16 +114,28 @@ class Lane:
         self.offer(namespace)
 
     def offer(self, namespace: str) -> None:
-        """Put a namespace among those to choose from, if it has something and room for it."""
+        """Put a namespace among those to choose from, if it has something and room for it.
+
+        It must not be there twice: each key that is done would leave one more behind,
+        and every pop would pass them all.
+        """
         first = self._first(namespace)
-        if first is not None and self._has_room(namespace):
-            heapq.heappush(self._heads, first)
+        if first is None or first is self._offered.get(namespace) or not self._has_room(namespace):
+            return
+        heapq.heappush(self._heads, first)
+        self._offered[namespace] = first
 
     def offer_all(self) -> None:
         """Choose anew among all namespaces, as their shares may have changed."""
         firsts = [self._first(namespace) for namespace in list(self._queues)]
         self._heads = [first for first in firsts if first and self._has_room(first.key.namespace)]
         heapq.heapify(self._heads)
+        self._offered = {first.key.namespace: first for first in self._heads}
+
+    def _pop_head(self) -> None:
+        entry = heapq.heappop(self._heads)
+        if self._offered.get(entry.key.namespace) is entry:
+            del self._offered[entry.key.namespace]
 
     def _has_room(self, namespace: str) -> bool:
         return self._in_work[namespace] < self._share(namespace)

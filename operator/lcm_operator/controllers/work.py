@@ -47,6 +47,8 @@ class WorkQueue:
         self._again: dict[Key, tuple[Urgency, float]] = {}
         self._windows: dict[str, int] = {}
         self._pace = Pace()
+        self._was_slow = False
+        """Whether a namespace was slow since all were offered last: it may have been passed over."""
         self._lanes = (
             self._lane(Urgency.START, most=_MOVING_AT_ONCE, share=lambda _: _SHARE_OF_ONE_NAMESPACE),
             self._lane(Urgency.FOLLOW, most=_MOVING_AT_ONCE, share=lambda _: _SHARE_OF_ONE_NAMESPACE),
@@ -160,16 +162,21 @@ class WorkQueue:
 
     def _time_has_passed(self) -> None:
         self._look_again = None
-        was_slow = self._pace.slow > 0
-        self._pace.look(self._clock.elapsed())
-        if was_slow or self._pace.slow:
+        self._look_at_pace(self._clock.elapsed())
+        if self._was_slow:
             for lane in self._lanes:
                 lane.offer_all()
+        self._was_slow = self._pace.slow > 0
         self._wake()
+
+    def _look_at_pace(self, now: float) -> None:
+        self._was_slow |= self._pace.slow > 0
+        self._pace.look(now)
+        self._was_slow |= self._pace.slow > 0
 
     def _pop(self) -> Entry | None:
         now = self._clock.elapsed()
-        self._pace.look(now)
+        self._look_at_pace(now)
         if self._pace.moving >= _MOVING_AT_ONCE or len(self._working) >= WORKERS:
             return None
         for rank, lane in self._order():

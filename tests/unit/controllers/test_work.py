@@ -433,6 +433,27 @@ def test_what_follows_waits_for_starts_that_have_no_share_left_and_not_too_long(
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("urgency", [START, FOLLOW, RETRY, ROUTINE])
+def test_each_key_of_thousands_costs_the_same_few_looks(urgency):
+    async def scenario():
+        queue, looks, lane = idle(), 0, int(urgency)
+        for key in keys("crowded", 2000):
+            queue.add(key, urgency)
+        is_current = queue._is_current
+
+        def counted(entry):
+            nonlocal looks
+            looks += 1
+            return is_current(entry)
+
+        queue._lanes[lane]._is_current = counted
+        for _ in range(2000):
+            await taken(queue)
+        assert looks < 2000 * 20
+
+    asyncio.run(scenario())
+
+
 def test_many_keys_beyond_the_share_of_their_namespace_are_passed_over_at_once():
     async def scenario():
         queue, checks = idle(), 0
@@ -555,5 +576,30 @@ def test_a_namespace_that_was_slow_is_like_the_others_after_minutes(clock):
             queue.done(key)
         clock.seconds += 130
         assert len(await all_taken(queue)) == len(keys("", 40)) * 2 - len(first) - len(then)
+
+    asyncio.run(scenario())
+
+
+def test_none_is_passed_over_when_all_slow_namespaces_recover_at_once(clock):
+    namespaces = [f"slow-{number}" for number in range(30)]
+
+    async def scenario():
+        queue = idle()
+        for namespace in namespaces:
+            queue.add(Key(namespace, "first"), START)
+        first = await all_taken(queue)
+        clock.seconds += 1
+        for key in first:
+            queue.done(key)
+        clock.seconds += 119.9
+        for namespace in namespaces:
+            queue.add(Key(namespace, "second"), START)
+        second = await all_taken(queue)
+        assert 0 < len(second) < len(namespaces)
+        clock.seconds += 0.2
+        for key in second:
+            queue.done(key)
+        while len(queue):
+            await taken(queue)
 
     asyncio.run(scenario())
