@@ -1,154 +1,132 @@
-"""The application: what happens to every request, in this order.
+"""The composition root: puts the sidecar's parts together and runs them until they are told to stop.
 
-1. the path and the method: 404, 405
-2. a host or origin that is not ours: 421, 403
-3. key or token: 401, 403 (`identity`)
-4. ID, query and body: 408, 413, 422, 400 (`bodies`)
-5. the route's handler: what it refuses, else its answer
-
-Put together by `__main__`; it knows no route by name.
+Called by `__main__`. Nothing else knows all the parts.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 from aiohttp import web
 
 from lcm_operator import logs
-from lcm_operator.api.storage import Malformed
-from lcm_operator.kube.clock import elapsed
-from lcm_operator.kube.errors import ApiError, Conflict
-from lcm_operator.rest import bodies, connections, identity, replies
+from lcm_operator.addresses import listening
+from lcm_operator.kube.access import from_settings
+from lcm_operator.kube.client import Client
+from lcm_operator.kube.clock import Clock, NodeClock
+from lcm_operator.kube.cluster_clock import ClusterClock
+from lcm_operator.kube.session import pooled
+from lcm_operator.rest import description, probes, routes
+from lcm_operator.rest.app import Application
+from lcm_operator.rest.connections import Server
+from lcm_operator.rest.engines import Engines
+from lcm_operator.rest.heartbeats import Heartbeats
 from lcm_operator.rest.hosts import Hosts
-from lcm_operator.rest.identity import Asks, Caller, Door, Doorkeeper
-from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.routing import Call, Match, Route, Table
+from lcm_operator.rest.identity import Doorkeeper, PodTokens
+from lcm_operator.rest.keys import ApiKeys, BadKeys
+from lcm_operator.rest.levels import LEVELS
+from lcm_operator.rest.notes import Notes
+from lcm_operator.rest.registry_access import RegistryAccess
+from lcm_operator.rest.routing import Table
+from lcm_operator.rest.scheduling import Scheduling
+from lcm_operator.rest.settings import ADDRESS, KEYS_FILE, Settings
+from lcm_operator.rest.signals import Signals
+from lcm_operator.rest.status_page import StatusPage
+from lcm_operator.rest.tokens import CallbackTokens
+from lcm_operator.rest.view import View
+from lcm_operator.rest.watching import Watching
+from lcm_operator.settings import SettingsError
 
-LARGEST_BODY = 64 * 1024
-_LONGEST_PATH = 512
-BODY_SECONDS = 10.0
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+SILENT_SECONDS = 180.0
+"""The API server sends a bookmark about every minute."""
+_LAST_SECONDS = 10.0
 log = logs.get(__name__)
 
 
-class Application:
-    """The handler of a `connections.Server`.
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the sidecar until `stop`. Raises SettingsError, or what ended one of its parts."""
+    keys, access = _keys(settings), from_settings(settings.kubeconfig, settings.context)
+    clock = ClusterClock(NodeClock())
+    async with pooled(access, clock=clock) as client:
+        namespace = settings.namespace or access.namespace
+        await Sidecar(settings, client, namespace, keys, clock).run(stop)
 
-    `ready`: the view is filled; before that nothing is answered from it. `observe` is told of each answer:
-    the path as the table has it (empty: none), method, status and seconds.
-    """
+
+class Sidecar:
+    """All parts of one sidecar, for one namespace."""
 
     def __init__(
-        self,
-        table: Table,
-        doorkeeper: Doorkeeper,
-        hosts: Hosts,
-        ready: Callable[[], bool],
-        observe: Callable[[str, str, int, float], None],
-        *,
-        body_seconds: float = BODY_SECONDS,
+        self, settings: Settings, client: Client, namespace: str, keys: ApiKeys | None, clock: Clock
     ) -> None:
-        self._table = table
-        self._doorkeeper = doorkeeper
-        self._hosts = hosts
-        self._ready = ready
-        self._observe = observe
-        self._body_seconds = body_seconds
-
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request, whatever happens."""
-        connections.begin(request)
-        began = elapsed()
-        path, _, query = request.raw_path.partition("#")[0].partition("?")
-        if not path.startswith("/"):  # absolute form, as proxies send it, or `*`
-            path = request.rel_url.raw_path
-        match = self._table.find(path)
-        route = match.methods.get(request.method) if match else None
-        visit = _Visit(request, query)
-        answer = await self._answer(visit, match, route)
-        seconds = elapsed() - began
-        self._observe(route.path if route else "", request.method if match else "", answer.status, seconds)
-        log.info(
-            "request",
-            client=request.remote,
-            method=request.method,
-            path=path[:_LONGEST_PATH],
-            status=answer.status,
-            seconds=round(seconds, 3),
-            caller=visit.caller.name,
+        self._settings = settings
+        self._now = clock.now
+        self._namespace = namespace
+        self._metrics = probes.Metrics()
+        self._view = View()
+        self._watching = Watching(client, self._view, namespace, settings.registry, clock)
+        self._notes = Notes(client, namespace)
+        self._tokens = CallbackTokens(client, namespace, self._notes, self._now)
+        authenticated = keys is not None
+        self._application = Application(
+            self._table(client, authenticated=authenticated),
+            Doorkeeper(keys, self._tokens, PodTokens(client, namespace, self._tokens)),
+            Hosts(settings.address, settings.allowed_hosts, authenticated=authenticated),
+            self._ready,
+            self._metrics.observe,
         )
-        return answer
 
-    async def _answer(self, visit: "_Visit", match: Match | None, route: Route | None) -> web.StreamResponse:
-        try:
-            if match is None:
-                return replies.detail(404, "Not Found")
-            if route is None:
-                return replies.detail(405, "Method Not Allowed", {"Allow": ", ".join(sorted(match.methods))})
-            return await route.handle(await self._admit(visit, route, match.trial_id))
-        except bodies.Invalid as invalid:
-            return replies.detail(422, invalid.faults)
-        except Refused as refused:
-            return self._refusal(refused)
-        except Conflict as error:
-            return replies.detail(503, replies.cut(error.message))
-        except (ApiError, Malformed) as error:
-            log.warning("API server did not do what a request needs", error=error)
-            return replies.detail(503, replies.cut(f"Kubernetes: {error}"))
-        except Exception:
-            log.exception("unexpected error while answering", route=route.path if route else None)
-            return replies.detail(500, "Internal Server Error")
+    async def run(self, stop: asyncio.Event) -> None:
+        """Answer until `stop`; then finish what is under way, in bounded time.
 
-    async def _admit(self, visit: "_Visit", route: Route, trial_id: str | None) -> Call:
-        """Return the call that a request is, once it is known to be allowed and well-formed."""
-        request = visit.request
-        if route.asks is not Asks.NOTHING:
-            self._hosts.check(request.method, request.headers.get("Host"), request.headers.get("Origin"))
-        door = Door(route.asks, request.method, trial_id)
-        visit.caller = await self._doorkeeper.admit(door, identity.presented(request))
-        if route.asks is not Asks.NOTHING and not self._ready():
-            raise Refused(503, "Not ready: what there is has not been read yet.")
-        found_id = bodies.from_path(trial_id) if route.has_id else ""
-        query = bodies.from_query(route.query, visit.query) if route.query else None
-        body = bodies.from_body(route.body, await self._body(request, LARGEST_BODY)) if route.body else None
-        if route.largest_ignored is not None:
-            await self._body(request, route.largest_ignored)
-        return Call(found_id, body, query, visit.caller.shown)
+        Raises SettingsError where it can't listen, or what ended the watches: nothing may go on without them.
+        """
+        server, address = Server(self._application), self._settings.address
+        runner = web.ServerRunner(server, shutdown_timeout=_LAST_SECONDS)
+        await runner.setup()
+        async with self._metrics.served(self._settings.metrics):
+            with listening(ADDRESS, address):
+                await web.TCPSite(runner, address.host, address.port).start()
+            log.info("serving", namespace=self._namespace, level=self._settings.version, address=address)
+            async with asyncio.TaskGroup() as tasks:
+                feeding = [tasks.create_task(work) for work in (self._watching.run(), self._notes.follow())]
+                try:
+                    await stop.wait()
+                    log.info("stopping")
+                finally:
+                    await runner.cleanup()
+                for task in feeding:
+                    task.cancel()
 
-    async def _body(self, request: web.BaseRequest, largest: int) -> bytes:
-        """Return the body. Raises Refused when it is too large, takes too long, or breaks off."""
-        if (request.content_length or 0) > largest:
-            raise Refused(413, "Request Entity Too Large")
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            await request.writer.write(_CONTINUE)
-            request.writer.output_size = 0
-        read = bytearray()
-        try:
-            async with asyncio.timeout(self._body_seconds):
-                while chunk := await request.content.readany():
-                    read += chunk
-                    if len(read) > largest:
-                        raise Refused(413, "Request Entity Too Large")
-        except TimeoutError as error:
-            raise Refused(408, "Request Timeout") from error
-        except (web.RequestPayloadError, ConnectionError) as error:
-            raise Refused(400, "There was an error parsing the body") from error
-        return bytes(read)
+    def _table(self, client: Client, *, authenticated: bool) -> Table:
+        settings, namespace, view = self._settings, self._namespace, self._view
+        level = LEVELS[settings.version]
+        registry = RegistryAccess(client, view, namespace, settings.registry)
+        services = routes.Services(
+            level=level,
+            page=StatusPage(view, level, settings.timezone),
+            scheduling=Scheduling(
+                client, view, registry, level, namespace=namespace, plan=settings.default_plan, now=self._now
+            ),
+            engines=Engines(client, view, namespace),
+            signals=Signals(client, view, namespace, self._now),
+            heartbeats=Heartbeats(self._notes),
+            tokens=self._tokens,
+        )
+        described = (*routes.rows(services), *probes.rows(self._ready, self._faults))
+        shown = description.routes(described, version=settings.version, authenticated=authenticated)
+        return Table((*described, *shown))
 
-    @staticmethod
-    def _refusal(refused: Refused) -> web.StreamResponse:
-        headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None  # noqa: PLR2004
-        answer = replies.detail(refused.status, refused.detail, headers)
-        if refused.status in (408, 413):
-            answer.force_close()  # the rest of the body is still to come, or never will
-        return answer
+    def _ready(self) -> bool:
+        return self._watching.filled.is_set() and self._notes.filled.is_set()
+
+    def _faults(self) -> list[str]:
+        silence = self._watching.silence
+        return [f"watch: no event for {silence:.0f} s"] if silence > SILENT_SECONDS else []
 
 
-class _Visit:
-    """A request, and what is found out about it for the log."""
-
-    def __init__(self, request: web.BaseRequest, query: str) -> None:
-        self.request: Any = request
-        self.query = query
-        self.caller = Caller("-")
+def _keys(settings: Settings) -> ApiKeys | None:
+    if settings.keys_file is None:
+        log.warning("no API keys: whoever reaches this process can schedule trials")
+        return None
+    try:
+        return ApiKeys(settings.keys_file)
+    except (OSError, BadKeys) as error:
+        raise SettingsError(f"{KEYS_FILE}: {error}") from error

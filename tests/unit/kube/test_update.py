@@ -83,6 +83,29 @@ def test_change_is_computed_anew_from_what_a_rival_has_written():
     assert server.writes == [("merge", "status")]
 
 
+def test_object_that_was_just_read_is_not_read_again(mocker):
+    server = Server("x")
+    known = asyncio.run(server.get())
+    read = mocker.spy(server, "get")
+    assert run(server, lambda _: {"data": "new"}, known=known)["data"] == "new"
+    assert read.await_count == 2  # both by the server itself, to check the version and to answer
+
+
+def test_object_that_a_rival_has_changed_since_it_was_read_is_read_again():
+    server = Server("x")
+    known = asyncio.run(server.get())
+    server.set("y")
+    assert run(server, known=known)["data"] == "ya"
+
+
+def test_object_that_was_deleted_since_it_was_read_is_reported():
+    server = Server("x")
+    known = asyncio.run(server.get())
+    server.set(None)
+    with pytest.raises(NotFound):
+        run(server, known=known)
+
+
 def test_json_patch_brings_its_own_guard():
     def change(raw):
         version = raw["metadata"]["resourceVersion"]

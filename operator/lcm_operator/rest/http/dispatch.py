@@ -1,0 +1,154 @@
+"""The application: what happens to every request, in this order.
+
+1. the path and the method: 404, 405
+2. a host or origin that is not ours: 421, 403
+3. key or token: 401, 403 (`identity`)
+4. ID, query and body: 408, 413, 422, 400 (`bodies`)
+5. the route's handler: what it refuses, else its answer
+
+Put together by `__main__`; it knows no route by name.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from lcm_operator import logs
+from lcm_operator.api.storage import Malformed
+from lcm_operator.kube.clock import elapsed
+from lcm_operator.kube.errors import ApiError, Conflict
+from lcm_operator.rest import bodies, connections, identity, replies
+from lcm_operator.rest.hosts import Hosts
+from lcm_operator.rest.identity import Asks, Caller, Door, Doorkeeper
+from lcm_operator.rest.refused import Refused
+from lcm_operator.rest.routing import Call, Match, Route, Table
+
+LARGEST_BODY = 64 * 1024
+_LONGEST_PATH = 512
+BODY_SECONDS = 10.0
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+log = logs.get(__name__)
+
+
+class Application:
+    """The handler of a `connections.Server`.
+
+    `ready`: the view is filled; before that nothing is answered from it. `observe` is told of each answer:
+    the path as the table has it (empty: none), method, status and seconds.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        doorkeeper: Doorkeeper,
+        hosts: Hosts,
+        ready: Callable[[], bool],
+        observe: Callable[[str, str, int, float], None],
+        *,
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
+        self._table = table
+        self._doorkeeper = doorkeeper
+        self._hosts = hosts
+        self._ready = ready
+        self._observe = observe
+        self._body_seconds = body_seconds
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request, whatever happens."""
+        connections.begin(request)
+        began = elapsed()
+        path, _, query = request.raw_path.partition("#")[0].partition("?")
+        if not path.startswith("/"):  # absolute form, as proxies send it, or `*`
+            path = request.rel_url.raw_path
+        match = self._table.find(path)
+        route = match.methods.get(request.method) if match else None
+        visit = _Visit(request, query)
+        answer = await self._answer(visit, match, route)
+        seconds = elapsed() - began
+        self._observe(route.path if route else "", request.method if match else "", answer.status, seconds)
+        log.info(
+            "request",
+            client=request.remote,
+            method=request.method,
+            path=path[:_LONGEST_PATH],
+            status=answer.status,
+            seconds=round(seconds, 3),
+            caller=visit.caller.name,
+        )
+        return answer
+
+    async def _answer(self, visit: "_Visit", match: Match | None, route: Route | None) -> web.StreamResponse:
+        try:
+            if match is None:
+                return replies.detail(404, "Not Found")
+            if route is None:
+                return replies.detail(405, "Method Not Allowed", {"Allow": ", ".join(sorted(match.methods))})
+            return await route.handle(await self._admit(visit, route, match.trial_id))
+        except bodies.Invalid as invalid:
+            return replies.detail(422, invalid.faults)
+        except Refused as refused:
+            return self._refusal(refused)
+        except Conflict as error:
+            return replies.detail(503, replies.cut(error.message))
+        except (ApiError, Malformed) as error:
+            log.warning("API server did not do what a request needs", error=error)
+            return replies.detail(503, replies.cut(f"Kubernetes: {error}"))
+        except Exception:
+            log.exception("unexpected error while answering", route=route.path if route else None)
+            return replies.detail(500, "Internal Server Error")
+
+    async def _admit(self, visit: "_Visit", route: Route, trial_id: str | None) -> Call:
+        """Return the call that a request is, once it is known to be allowed and well-formed."""
+        request = visit.request
+        if route.asks is not Asks.NOTHING:
+            self._hosts.check(request.method, request.headers.get("Host"), request.headers.get("Origin"))
+        door = Door(route.asks, request.method, trial_id)
+        visit.caller = await self._doorkeeper.admit(door, identity.presented(request))
+        if route.asks is not Asks.NOTHING and not self._ready():
+            raise Refused(503, "Not ready: what there is has not been read yet.")
+        found_id = bodies.from_path(trial_id) if route.has_id else ""
+        query = bodies.from_query(route.query, visit.query) if route.query else None
+        body = bodies.from_body(route.body, await self._body(request, LARGEST_BODY)) if route.body else None
+        if route.largest_ignored is not None:
+            await self._body(request, route.largest_ignored)
+        return Call(found_id, body, query, visit.caller.shown)
+
+    async def _body(self, request: web.BaseRequest, largest: int) -> bytes:
+        """Return the body. Raises Refused when it is too large, takes too long, or breaks off."""
+        if (request.content_length or 0) > largest:
+            raise Refused(413, "Request Entity Too Large")
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(_CONTINUE)
+            request.writer.output_size = 0
+        read = bytearray()
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                while chunk := await request.content.readany():
+                    read += chunk
+                    if len(read) > largest:
+                        raise Refused(413, "Request Entity Too Large")
+        except TimeoutError as error:
+            raise Refused(408, "Request Timeout") from error
+        except (web.RequestPayloadError, ConnectionError) as error:
+            raise Refused(400, "There was an error parsing the body") from error
+        return bytes(read)
+
+    @staticmethod
+    def _refusal(refused: Refused) -> web.StreamResponse:
+        headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None  # noqa: PLR2004
+        answer = replies.detail(refused.status, refused.detail, headers)
+        if refused.status in (408, 413):
+            answer.force_close()  # the rest of the body is still to come, or never will
+        return answer
+
+
+class _Visit:
+    """A request, and what is found out about it for the log."""
+
+    def __init__(self, request: web.BaseRequest, query: str) -> None:
+        self.request: Any = request
+        self.query = query
+        self.caller = Caller("-")
