@@ -15,7 +15,7 @@ from devcluster.cluster.certificates import make_certificates
 from devcluster.cluster.components import API_SERVER, CONTROLLER_MANAGER, NODE
 from devcluster.cluster.kubeconfig import certificate_user, copy_context, write_kubeconfig
 from devcluster.cluster.layout import LOOPBACK, Layout, State
-from lcm_operator.rest.keys import Scope, line_of
+from lcm_operator.rest.auth.keys import KeyScope, line_of
 
 
 def prepare(layout: Layout, context: str | None, wanted: Mapping[str, int], rest: Mapping[str, str]) -> None:
@@ -55,7 +55,7 @@ def _make_api_key(layout: Layout) -> None:
     """Make the key of the REST sidecar; without a line's end, which some would send along."""
     key = secrets.token_urlsafe(32)
     _write_private(layout.api_key, key)
-    _write_private(layout.rest_keys, line_of(key, Scope.OPERATE, "local") + "\n")
+    _write_private(layout.rest_keys, line_of(key, KeyScope.OPERATE, "local") + "\n")
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 PRODUCT = REPOSITORY / "operator" / "lcm_operator"
 DEVELOPMENT = ("benchmarks", "devcluster", "dummies", "tests", "tools")
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-USED_BY_NAME = {"mkdocs-swagger-ui-tag": ("rest/description.py", "mkdocs_swagger_ui_tag")}
+USED_BY_NAME = {"mkdocs-swagger-ui-tag": ("rest/http/openapi.py", "mkdocs_swagger_ui_tag")}
 """Whose files are read, not imported: the module that does, and the name that it must hold."""
 
 

@@ -1,7 +1,4 @@
-"""The composition root: puts the sidecar's parts together and runs them until they are told to stop.
-
-Called by `__main__`. Nothing else knows all the parts.
-"""
+"""The sidecar: puts its parts together and runs them until they are to stop. Nothing else knows all parts."""
 
 import asyncio
 
@@ -14,30 +11,31 @@ from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock, NodeClock
 from lcm_operator.kube.cluster_clock import ClusterClock
 from lcm_operator.kube.session import pooled
-from lcm_operator.rest import description, probes, routes
-from lcm_operator.rest.app import Application
-from lcm_operator.rest.connections import Server
-from lcm_operator.rest.engines import Engines
-from lcm_operator.rest.heartbeats import Heartbeats
-from lcm_operator.rest.hosts import Hosts
-from lcm_operator.rest.identity import Doorkeeper, PodTokens
-from lcm_operator.rest.keys import ApiKeys, BadKeys
-from lcm_operator.rest.levels import LEVELS
-from lcm_operator.rest.notes import Notes
-from lcm_operator.rest.registry_access import RegistryAccess
-from lcm_operator.rest.routing import Table
-from lcm_operator.rest.scheduling import Scheduling
+from lcm_operator.rest import probes, routes
+from lcm_operator.rest.auth.authenticator import Authenticator
+from lcm_operator.rest.auth.keys import ApiKeys, BadKeys
+from lcm_operator.rest.auth.pod_tokens import PodTokens
+from lcm_operator.rest.auth.tokens import CallbackTokens
+from lcm_operator.rest.cache.feed import Feed
+from lcm_operator.rest.cache.view import View
+from lcm_operator.rest.http import openapi
+from lcm_operator.rest.http.dispatch import Dispatcher
+from lcm_operator.rest.http.origin import OriginCheck
+from lcm_operator.rest.http.routing import RouteTable
+from lcm_operator.rest.http.server import Server
+from lcm_operator.rest.services.engines import Engines
+from lcm_operator.rest.services.registry import Registry
+from lcm_operator.rest.services.scheduling import Scheduler
+from lcm_operator.rest.services.signals import Signals
+from lcm_operator.rest.services.status_page import StatusPage
 from lcm_operator.rest.settings import ADDRESS, KEYS_FILE, Settings
-from lcm_operator.rest.signals import Signals
-from lcm_operator.rest.status_page import StatusPage
-from lcm_operator.rest.tokens import CallbackTokens
-from lcm_operator.rest.view import View
-from lcm_operator.rest.watching import Watching
+from lcm_operator.rest.state import Heartbeats, SidecarState
+from lcm_operator.rest.wording import LEVELS
 from lcm_operator.settings import SettingsError
 
 SILENT_SECONDS = 180.0
 """The API server sends a bookmark about every minute."""
-_LAST_SECONDS = 10.0
+_SHUTDOWN_SECONDS = 10.0
 log = logs.get(__name__)
 
 
@@ -61,14 +59,14 @@ class Sidecar:
         self._namespace = namespace
         self._metrics = probes.Metrics()
         self._view = View()
-        self._watching = Watching(client, self._view, namespace, settings.registry, clock)
-        self._notes = Notes(client, namespace)
-        self._tokens = CallbackTokens(client, namespace, self._notes, self._now)
+        self._feed = Feed(client, self._view, namespace, settings.registry, clock)
+        self._state = SidecarState(client, namespace)
+        self._tokens = CallbackTokens(client, namespace, self._state, self._now)
         authenticated = keys is not None
-        self._application = Application(
+        self._dispatcher = Dispatcher(
             self._table(client, authenticated=authenticated),
-            Doorkeeper(keys, self._tokens, PodTokens(client, namespace, self._tokens)),
-            Hosts(settings.address, settings.allowed_hosts, authenticated=authenticated),
+            Authenticator(keys, self._tokens, PodTokens(client, namespace)),
+            OriginCheck(settings.address, settings.allowed_hosts, authenticated=authenticated),
             self._ready,
             self._metrics.observe,
         )
@@ -76,17 +74,17 @@ class Sidecar:
     async def run(self, stop: asyncio.Event) -> None:
         """Answer until `stop`; then finish what is under way, in bounded time.
 
-        Raises SettingsError where it can't listen, or what ended the watches: nothing may go on without them.
+        Raises SettingsError where it can't listen, or what ended the watches: nothing may run without them.
         """
-        server, address = Server(self._application), self._settings.address
-        runner = web.ServerRunner(server, shutdown_timeout=_LAST_SECONDS)
+        server, address = Server(self._dispatcher), self._settings.address
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         async with self._metrics.served(self._settings.metrics):
             with listening(ADDRESS, address):
                 await web.TCPSite(runner, address.host, address.port).start()
             log.info("serving", namespace=self._namespace, level=self._settings.version, address=address)
             async with asyncio.TaskGroup() as tasks:
-                feeding = [tasks.create_task(work) for work in (self._watching.run(), self._notes.follow())]
+                feeding = [tasks.create_task(work) for work in (self._feed.run(), self._state.follow())]
                 try:
                     await stop.wait()
                     log.info("stopping")
@@ -95,30 +93,31 @@ class Sidecar:
                 for task in feeding:
                     task.cancel()
 
-    def _table(self, client: Client, *, authenticated: bool) -> Table:
+    def _table(self, client: Client, *, authenticated: bool) -> RouteTable:
         settings, namespace, view = self._settings, self._namespace, self._view
         level = LEVELS[settings.version]
-        registry = RegistryAccess(client, view, namespace, settings.registry)
+        registry = Registry(client, view, namespace, settings.registry)
         services = routes.Services(
             level=level,
             page=StatusPage(view, level, settings.timezone),
-            scheduling=Scheduling(
+            scheduler=Scheduler(
                 client, view, registry, level, namespace=namespace, plan=settings.default_plan, now=self._now
             ),
+            registry=registry,
             engines=Engines(client, view, namespace),
             signals=Signals(client, view, namespace, self._now),
-            heartbeats=Heartbeats(self._notes),
+            heartbeats=Heartbeats(self._state),
             tokens=self._tokens,
         )
         described = (*routes.rows(services), *probes.rows(self._ready, self._faults))
-        shown = description.routes(described, version=settings.version, authenticated=authenticated)
-        return Table((*described, *shown))
+        shown = openapi.routes(described, version=settings.version, authenticated=authenticated)
+        return RouteTable((*described, *shown))
 
     def _ready(self) -> bool:
-        return self._watching.filled.is_set() and self._notes.filled.is_set()
+        return self._feed.filled.is_set() and self._state.filled.is_set()
 
     def _faults(self) -> list[str]:
-        silence = self._watching.silence
+        silence = self._feed.silence
         return [f"watch: no event for {silence:.0f} s"] if silence > SILENT_SECONDS else []
 
 

@@ -1,6 +1,6 @@
-"""How the sidecar tells that it is well: /healthz and /readyz among the routes, /metrics on its own port.
+"""How the sidecar reports its health: /healthz and /readyz among the routes, /metrics on its own port.
 
-`__main__` puts it together. A probe is answered at once and without a key. No label names a trial.
+A probe is answered immediately and without a key. No label may name a trial.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -18,9 +18,9 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from lcm_operator.addresses import Address, listening
-from lcm_operator.rest import replies
-from lcm_operator.rest.identity import Asks
-from lcm_operator.rest.routing import Call, Route
+from lcm_operator.rest.http import replies
+from lcm_operator.rest.http.access import Requirement
+from lcm_operator.rest.http.routing import Call, Route
 from lcm_operator.rest.settings import METRICS_ADDRESS
 
 
@@ -37,7 +37,7 @@ def rows(ready: Callable[[], bool], faults: Callable[[], Sequence[str]]) -> tupl
         return replies.detail(503, "; ".join(found)) if found else replies.message("healthy")
 
     def row(path: str, probe: Callable[[Call], Awaitable[web.StreamResponse]], summary: str) -> Route:
-        return Route("GET", path, probe, asks=Asks.NOTHING, summary=summary, refusals=(503,))
+        return Route("GET", path, probe, requires=Requirement.NOTHING, summary=summary, refusals=(503,))
 
     return row("/healthz", healthz, "Whether it is well"), row("/readyz", readyz, "Whether it can answer")
 

@@ -1,7 +1,6 @@
-"""THE table: every route of both levels, what it asks for, what it does and how it answers.
+"""The table of routes: every route of both levels, what it requires, what it does and how it answers.
 
-The application and its description are both made from these rows, so they can't differ. A handler calls one
-service and words the success; refusals are the services' own. `__main__` calls `rows`.
+A handler calls one service and words the success; refusals are worded by the services.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,27 +11,29 @@ from typing import Any
 from aiohttp import web
 
 from lcm_operator.plan.signals import CALLBACKS
-from lcm_operator.rest import bodies, replies
-from lcm_operator.rest.engines import Engines
-from lcm_operator.rest.heartbeats import Heartbeats
-from lcm_operator.rest.identity import Asks
-from lcm_operator.rest.levels import Level
-from lcm_operator.rest.routing import Call, Route
-from lcm_operator.rest.scheduling import Scheduling
-from lcm_operator.rest.signals import LARGEST, Signals
-from lcm_operator.rest.status_page import StatusPage
-from lcm_operator.rest.tokens import CallbackTokens
+from lcm_operator.rest.auth.tokens import CallbackTokens
+from lcm_operator.rest.http import bodies, replies
+from lcm_operator.rest.http.access import Requirement
+from lcm_operator.rest.http.routing import Call, Route
+from lcm_operator.rest.services.engines import Engines
+from lcm_operator.rest.services.registry import Registry
+from lcm_operator.rest.services.scheduling import Scheduler
+from lcm_operator.rest.services.signals import LARGEST, Signals
+from lcm_operator.rest.services.status_page import StatusPage
+from lcm_operator.rest.state import Heartbeats
+from lcm_operator.rest.wording import Level
 
 _REGISTERED = "State change registered"
 
 
 @dataclass(frozen=True)
 class Services:
-    """Whom the handlers call."""
+    """The services that handlers call."""
 
     level: Level
     page: StatusPage
-    scheduling: Scheduling
+    scheduler: Scheduler
+    registry: Registry
     engines: Engines
     signals: Signals
     heartbeats: Heartbeats
@@ -52,9 +53,9 @@ def rows(services: Services) -> tuple[Route, ...]:
     schedule = {"body": bodies.Scheduling}
     restore = {"refusals": (404, 500)}
     remove = {"refusals": (400, 500)}
-    token = {"asks": Asks.TOKEN, "refusals": ()}
+    token = {"requires": Requirement.TOKEN, "refusals": ()}
     signal = {"largest_ignored": LARGEST}
-    callback = {"asks": Asks.TOKEN, **signal}
+    callback = {"requires": Requirement.TOKEN, **signal}
     return (
         row("GET", "/status", _status, "Show scheduled trials and engines", **status),
         row("POST", "/debug/trial/schedule-all", _schedule_all, "Schedule all future trials of the registry"),
@@ -73,7 +74,7 @@ def rows(services: Services) -> tuple[Route, ...]:
             row("POST", f"/trial/{{id}}/callback/{name}", _callback(name), f"Report {name}", **callback)
             for name in CALLBACKS
         ),
-        row("POST", "/debug/add-heartbeat", _add_heartbeat, "Add a heartbeat", query=bodies.Query),
+        row("POST", "/debug/add-heartbeat", _add_heartbeat, "Add a heartbeat", query=bodies.IdInQuery),
         row("DELETE", "/debug/heartbeat/{id}", _remove_heartbeat, "Remove a heartbeat"),
         row("POST", "/token/{id}", _issue_token, "Issue a callback token", answer="Token"),
         row("GET", "/token/{id}", _check_token, "Check a callback token", **token),
@@ -86,27 +87,27 @@ async def _status(to: Services, _: Call) -> web.StreamResponse:
 
 
 async def _schedule_all(to: Services, _: Call) -> web.StreamResponse:
-    return replies.message(to.level.scheduled_all(await to.scheduling.schedule_all()))
+    return replies.message(to.level.scheduled_all(await to.scheduler.schedule_all()))
 
 
 async def _schedule_from_registry(to: Services, call: Call) -> web.StreamResponse:
-    await to.scheduling.schedule_from_registry(call.trial_id)
+    await to.scheduler.schedule_from_registry(call.trial_id)
     return replies.message(f"Trial scheduled with trial ID: {call.trial_id}")
 
 
 async def _schedule(to: Services, call: Call) -> web.StreamResponse:
     wanted: bodies.Scheduling = call.body
-    await to.scheduling.schedule(wanted.trial_id, wanted.start_time)
+    await to.scheduler.schedule(wanted.trial_id, wanted.start_time)
     return replies.message(f"Trial scheduling added with trial ID: {wanted.trial_id}")
 
 
 async def _unschedule(to: Services, call: Call) -> web.StreamResponse:
-    await to.scheduling.unschedule(call.trial_id)
+    await to.scheduler.unschedule(call.trial_id)
     return replies.message(f"Trial scheduling removed with trial ID: {call.trial_id}")
 
 
 async def _toggle_automatic(to: Services, _: Call) -> web.StreamResponse:
-    return replies.message(f"Automatic scheduling: {await to.scheduling.toggle_automatic()}")
+    return replies.message(f"Automatic scheduling: {await to.registry.toggle_automatic()}")
 
 
 async def _restore(to: Services, call: Call) -> web.StreamResponse:
@@ -120,18 +121,18 @@ async def _remove(to: Services, call: Call) -> web.StreamResponse:
 
 
 async def _active(to: Services, call: Call) -> web.StreamResponse:
-    await to.signals.active(call.trial_id)
+    await to.signals.active(call.trial_id, call.caller.engine)
     return replies.message(_REGISTERED)
 
 
 async def _finish(to: Services, call: Call) -> web.StreamResponse:
-    await to.signals.finish(call.trial_id)
+    await to.signals.finish(call.trial_id, call.caller.engine)
     return replies.message(_REGISTERED)
 
 
 def _callback(name: str) -> _Handler:
     async def callback(to: Services, call: Call) -> web.StreamResponse:
-        await to.signals.callback(call.trial_id, name)
+        await to.signals.callback(call.trial_id, name, call.caller.engine)
         return replies.message(_REGISTERED)
 
     return callback
@@ -143,7 +144,7 @@ async def _trial_status(to: Services, call: Call) -> web.StreamResponse:
 
 
 async def _add_heartbeat(to: Services, call: Call) -> web.StreamResponse:
-    wanted: bodies.Query = call.query
+    wanted: bodies.IdInQuery = call.query
     await to.heartbeats.add(wanted.trial_id)
     return replies.message(f"Heartbeat added with trial ID: {wanted.trial_id}")
 
@@ -162,5 +163,5 @@ async def _check_token(_to: Services, _: Call) -> web.StreamResponse:
 
 
 async def _revoke_token(to: Services, call: Call) -> web.StreamResponse:
-    await to.tokens.revoke(call.trial_id, call.shown)
+    await to.tokens.revoke(call.trial_id, call.caller.token)
     return replies.message("Success")

@@ -1,29 +1,32 @@
 """The ConfigMap `lcm-rest`: heartbeats, and callback tokens of trial IDs without an engine.
 
-The only thing that the sidecar stores by itself. Any number of sidecars may write it: each write carries the
-resourceVersion that it was computed from. Called by `heartbeats` and `tokens`.
+The only object that the sidecar stores by itself. Any number of sidecars may write it: each write carries the
+resourceVersion that it was computed from.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from lcm_operator.api.storage import Malformed, Moment, Record
+from lcm_operator.kube import errors
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch
 from lcm_operator.kube.resources import CONFIG_MAPS
 from lcm_operator.kube.update import update
+from lcm_operator.rest.http.replies import HttpRefusal
 
 NAME = "lcm-rest"
 MOST = 1000
 """Heartbeats, and tokens: a ConfigMap holds 1 MiB."""
+_FULL = f"Too many heartbeats: at most {MOST} are kept. Remove some."
 _MISSING: Json = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}}
 
 
-class NotedToken(Record, frozen=True, kw_only=True):
+class StoredToken(Record, frozen=True, kw_only=True):
     """A callback token: `trial` is the sha256 of the trial ID, `hash` that of the token, both in hex."""
 
     trial: str
@@ -36,7 +39,7 @@ class Content:
     """What the ConfigMap holds. Heartbeats are trial IDs, in the order in which they were added."""
 
     heartbeats: tuple[str, ...] = ()
-    tokens: tuple[NotedToken, ...] = ()
+    tokens: tuple[StoredToken, ...] = ()
 
     @classmethod
     def parse(cls, raw: Json) -> "Content":
@@ -45,7 +48,7 @@ class Content:
         try:
             return cls(
                 heartbeats=msgspec.json.decode(data.get("heartbeats") or "[]", type=tuple[str, ...]),
-                tokens=msgspec.json.decode(data.get("tokens") or "[]", type=tuple[NotedToken, ...]),
+                tokens=msgspec.json.decode(data.get("tokens") or "[]", type=tuple[StoredToken, ...]),
             )
         except (ValueError, RecursionError) as error:
             raise Malformed(f"ConfigMap {NAME}: {error}") from error
@@ -58,7 +61,7 @@ class Content:
         }
 
 
-class Notes:
+class SidecarState:
     """The content of the ConfigMap of one namespace."""
 
     def __init__(self, client: Client, namespace: str) -> None:
@@ -86,14 +89,14 @@ class Notes:
                     self.filled.set()
 
     async def read(self) -> Content:
-        """Return what stands there now. Raises Malformed, ApiError."""
+        """Return the content as it is stored now. Raises Malformed, ApiError."""
         try:
             return Content.parse(await self._client.get(CONFIG_MAPS, self._namespace, NAME))
         except NotFound:
             return Content()
 
     async def change(self, change: Callable[[Content], Content]) -> None:
-        """Write what `change` makes of the content; it is asked again when somebody else was faster.
+        """Write what `change` makes of the content; it is called again when somebody else was faster.
 
         Raises what `change` raises, Conflict when others kept being faster, Malformed, ApiError.
         """
@@ -111,3 +114,46 @@ class Notes:
         """Remember what was seen, unless something newer was."""
         if int(version) > self._version:
             self._version, self.known = int(version), content
+
+
+class Heartbeats:
+    """Heartbeats that callers add by hand: a list of trial IDs that /status shows, and nothing else.
+
+    The Lease that an engine renews has nothing to do with them. Both methods raise ApiError.
+    """
+
+    def __init__(self, state: SidecarState) -> None:
+        self._state = state
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The trial IDs, each as often as it was added, as far as they are known here."""
+        return self._state.known.heartbeats
+
+    async def add(self, trial_id: str) -> None:
+        """Add one; repeats add another. Raises HttpRefusal when there is no room."""
+
+        def added(content: Content) -> Content:
+            if len(content.heartbeats) >= MOST:
+                raise HttpRefusal(400, _FULL)
+            return replace(content, heartbeats=(*content.heartbeats, trial_id))
+
+        try:
+            await self._state.change(added)
+        except errors.Refused as error:
+            if error.status != 422:  # noqa: PLR2004 - larger than a ConfigMap may be: IDs can be long
+                raise
+            raise HttpRefusal(400, _FULL) from error
+
+    async def remove(self, trial_id: str) -> None:
+        """Remove the one that was added last. Raises HttpRefusal when there is none."""
+
+        def removed(content: Content) -> Content:
+            rest = list(content.heartbeats)
+            for position in range(len(rest) - 1, -1, -1):
+                if rest[position] == trial_id:
+                    del rest[position]
+                    return replace(content, heartbeats=tuple(rest))
+            raise HttpRefusal(400, f"Heartbeat instance with trial ID: {trial_id} does not exist.")
+
+        await self._state.change(removed)

@@ -1,11 +1,23 @@
-"""What differs between the two levels of the legacy interface; all routes are always served."""
+"""The words of the legacy interface: what differs between its two levels, and how an engine's state is named.
 
-from collections.abc import Sequence
+All routes are served at both levels. Pure.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+from lcm_operator.api import conditions, reasons
+from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.plan import Activity
+
+TrialStatus = tuple[str, str]
+"""Status and state."""
+_WAITING = ("Waiting", "Waiting")
+_FINISHED = ("Stopped", "Finish")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ScheduleAllResult:
     """What schedule-all did with the registry's trials, as IDs in the registry's order."""
 
     added: Sequence[str] = ()
@@ -21,13 +33,13 @@ class Level:
     engine_status: dict[str, str] = field(default_factory=dict)
     """How /status writes an engine's status; what is not named is written as it is."""
     shows_automatic: bool = False
-    """Whether /status tells of automatic scheduling."""
+    """Whether /status shows automatic scheduling."""
     moves: bool = False
     """Whether schedule-all moves trials whose start time changed in the registry."""
     nothing_ahead: str = ""
     """Why schedule-all refuses when the registry has no trial of the future; empty: it doesn't."""
 
-    def scheduled_all(self, outcome: Outcome) -> str:
+    def scheduled_all(self, outcome: ScheduleAllResult) -> str:
         """Return what schedule-all answers."""
         added = list(outcome.added)
         if not self.shows_automatic:
@@ -50,3 +62,47 @@ LEVELS = {
         nothing_ahead="No future trials defined in repository. No need to schedule.",
     ),
 }
+
+
+def has_ended(engine: TrialEngine) -> bool:
+    """Return whether an engine has an outcome, even one that a restore may take back."""
+    return conditions.decided(engine.status.conditions, reasons.SUCCEEDED) is not None
+
+
+def has_finished(engine: TrialEngine) -> bool:
+    """Return whether an engine has succeeded."""
+    return conditions.is_true(engine.status.conditions, reasons.SUCCEEDED)
+
+
+def trial_status(engine: TrialEngine) -> TrialStatus:
+    """Return what GET /trial/{id}/status shows of an engine, in the words of 1.0.2.
+
+    An engine waits before it begins, and in a `wait`. One that has failed shows the activity that failed, or
+    the one that was under way.
+    """
+    if has_finished(engine):
+        return _FINISHED
+    spec = engine.spec
+    running = _first(engine, "Running", spec.all_activities)
+    failed = _first(engine, "Failed", (one for one in spec.activities if not one.continue_on_error))
+    if has_ended(engine):
+        stopped_in = failed or running
+        return "Stopped", _state_name(stopped_in) if stopped_in else "Waiting"
+    under_way = running or failed or _last_if_through(engine)
+    if under_way is None or (under_way is running and under_way.wait is not None):
+        return _WAITING
+    return "Running", _state_name(under_way)
+
+
+def _first(engine: TrialEngine, state: str, plan: Iterable[Activity]) -> Activity | None:
+    return next((one for one in plan if engine.status.activity(one.name).state == state), None)
+
+
+def _last_if_through(engine: TrialEngine) -> Activity | None:
+    """Return the plan's last activity if nothing is left to do but to report the outcome."""
+    plan = engine.spec.activities
+    return plan[-1] if plan and _first(engine, "Pending", plan) is None else None
+
+
+def _state_name(activity: Activity) -> str:
+    return activity.state_name or activity.name

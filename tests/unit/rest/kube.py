@@ -18,6 +18,7 @@ class Kube:
         self.reviews = {}
         self.reviewed = []
         self.before_write = []
+        self.reads = []
         self.writes = 0
         self.changes = asyncio.Queue()
         self._versions = itertools.count(1)
@@ -50,6 +51,7 @@ class Kube:
         return self.put("trialengines", name, metadata=metadata, spec=spec, status=status)
 
     async def get(self, resource, _namespace, name):
+        self.reads.append((resource.plural, name))
         if (resource.plural, name) not in self.objects:
             raise NotFound(404, "NotFound", name)
         return copy.deepcopy(self.objects[resource.plural, name])
@@ -75,7 +77,9 @@ class Kube:
 
     async def merge_patch(self, resource, _namespace, name, patch, *, subresource=""):
         self._rivals_first()
-        raw = await self.get(resource, _namespace, name)
+        raw = copy.deepcopy(self.objects.get((resource.plural, name)))
+        if raw is None:
+            raise NotFound(404, "NotFound", name)
         if patch["metadata"]["resourceVersion"] != raw["metadata"]["resourceVersion"]:
             raise Conflict(409, "Conflict", name)
         self.writes += 1

@@ -9,18 +9,21 @@ from aiohttp import web
 from aiohttp.test_utils import BaseTestServer
 
 from lcm_operator.addresses import Address
-from lcm_operator.rest import description, probes
-from lcm_operator.rest.app import Application
-from lcm_operator.rest.connections import Limits, Server
-from lcm_operator.rest.hosts import Hosts
-from lcm_operator.rest.identity import Doorkeeper
-from lcm_operator.rest.keys import ApiKeys, Scope, line_of
-from lcm_operator.rest.levels import LEVELS
+from lcm_operator.rest import probes
+from lcm_operator.rest.auth.authenticator import Authenticator
+from lcm_operator.rest.auth.keys import ApiKeys, KeyScope, line_of
+from lcm_operator.rest.http import openapi
+from lcm_operator.rest.http.access import Caller
+from lcm_operator.rest.http.dispatch import Dispatcher
+from lcm_operator.rest.http.origin import OriginCheck
+from lcm_operator.rest.http.routing import RouteTable
+from lcm_operator.rest.http.server import Limits, Server
 from lcm_operator.rest.routes import Services, rows
-from lcm_operator.rest.routing import Table
+from lcm_operator.rest.wording import LEVELS
 
 KEY, READ_KEY = "key-that-operates", "key-that-reads"
 TOKEN = "t" * 43
+ENGINE = {"metadata": {"name": "a"}}
 TIME = "2031-07-01T10:00:00+02:00"
 
 
@@ -50,8 +53,9 @@ class Tokens:
     def __init__(self):
         self.good = {("a", TOKEN)}
 
-    async def holds(self, trial_id, token):
-        return (trial_id, token) in self.good
+    async def partner(self, trial_id, credentials):
+        shown = [token for token in credentials if (trial_id, token) in self.good]
+        return Caller("partner", shown[0], ENGINE) if shown else None
 
     async def issue(self, _trial_id):
         return TOKEN
@@ -63,8 +67,9 @@ class Tokens:
 class Pods:
     """Tokens of engines' pods: one is good for the trial `a`."""
 
-    async def is_engine_of(self, trial_id, candidate):
-        return (trial_id, candidate) == ("a", "head.body.sign")
+    async def engine(self, trial_id, credentials):
+        shown = trial_id == "a" and "head.body.sign" in credentials
+        return Caller("engine", engine=ENGINE) if shown else None
 
 
 class Answer:
@@ -93,26 +98,27 @@ class Sidecar:
         if authenticated:
             file = folder / "keys"
             file.write_text(
-                f"{line_of(KEY, Scope.OPERATE, 'ops')}\n{line_of(READ_KEY, Scope.READ, 'grafana')}\n"
+                f"{line_of(KEY, KeyScope.OPERATE, 'ops')}\n{line_of(READ_KEY, KeyScope.READ, 'grafana')}\n"
             )
             keys = ApiKeys(file)
         self.padding = ""
         services = Services(
             level=LEVELS[level],
             page=SimpleNamespace(body=self.page),
-            scheduling=self.service,
+            scheduler=self.service,
+            registry=self.service,
             engines=self.service,
             signals=self.service,
             heartbeats=self.service,
             tokens=self.tokens,
         )
         described = (*rows(services), *probes.rows(lambda: self.health.ready, lambda: self.health.faults))
-        shown = description.routes(described, version=level, authenticated=authenticated)
-        self.table = Table((*described, *shown))
-        self.application = Application(
+        shown = openapi.routes(described, version=level, authenticated=authenticated)
+        self.table = RouteTable((*described, *shown))
+        self.dispatcher = Dispatcher(
             self.table,
-            Doorkeeper(keys, self.tokens, Pods()),
-            Hosts(Address("127.0.0.1", 5000), set(), authenticated=authenticated),
+            Authenticator(keys, self.tokens, Pods()),
+            OriginCheck(Address("127.0.0.1", 5000), set(), authenticated=authenticated),
             lambda: self.health.ready,
             lambda *seen: self.observed.append(seen),
             body_seconds=body_seconds,
@@ -128,7 +134,7 @@ class Sidecar:
     @asynccontextmanager
     async def listening(self):
         """Answer on self.port."""
-        self.server = Server(self.application, self._limits)
+        self.server = Server(self.dispatcher, self._limits)
         server = _Server(self.server)
         await server.start_server()
         self.port = server.port

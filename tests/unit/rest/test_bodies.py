@@ -4,8 +4,15 @@ import json
 
 import pytest
 
-from lcm_operator.rest.bodies import Invalid, Query, Scheduling, from_body, from_path, from_query
-from lcm_operator.rest.refused import Refused
+from lcm_operator.rest.http.bodies import (
+    IdInQuery,
+    InvalidFields,
+    Scheduling,
+    from_body,
+    from_path,
+    from_query,
+)
+from lcm_operator.rest.http.replies import HttpRefusal
 
 ID, TIME = ["body", "trial_id"], ["body", "start_time"]
 MISSING = ("field required", "value_error.missing")
@@ -17,7 +24,7 @@ TOO_LONG = ("ensure this value has at most 253 characters", "value_error.any_str
 
 
 def faults(ask):
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidFields) as refused:
         ask()
     assert all(list(fault) == ["loc", "msg", "type"] for fault in refused.value.faults)
     return [(fault["loc"], fault["msg"], fault["type"]) for fault in refused.value.faults]
@@ -97,7 +104,7 @@ def test_what_is_not_json_is_refused_with_its_offset(raw, offset):
     ],
 )
 def test_what_cannot_be_read_is_refused_as_a_whole(raw):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HttpRefusal) as refused:
         body(raw)
     assert (refused.value.status, refused.value.detail) == (400, "There was an error parsing the body")
 
@@ -149,7 +156,7 @@ def test_an_id_of_a_path_that_does_not_fit_is_refused(segment, kind):
     ],
 )
 def test_a_query_is_read(query, trial_id):
-    assert from_query(Query, query).trial_id == trial_id
+    assert from_query(IdInQuery, query).trial_id == trial_id
 
 
 @pytest.mark.parametrize(
@@ -162,6 +169,6 @@ def test_a_query_is_read(query, trial_id):
     ],
 )
 def test_a_query_that_does_not_fit_is_refused(query, kind):
-    (fault,) = faults(lambda: from_query(Query, query))
+    (fault,) = faults(lambda: from_query(IdInQuery, query))
 
     assert (fault[0], fault[2]) == (["query", "trial_id"], kind)

@@ -4,14 +4,14 @@ import json
 import logging
 
 import pytest
-from tests.unit.rest.stage import KEY, READ_KEY, TIME, TOKEN, Sidecar, run
+from tests.unit.rest.stage import ENGINE, KEY, READ_KEY, TIME, TOKEN, Sidecar, run
 
 from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.errors import Conflict, Unavailable
 from lcm_operator.plan.signals import CALLBACKS
-from lcm_operator.rest.levels import Outcome
-from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.signals import LARGEST
+from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.services.signals import LARGEST
+from lcm_operator.rest.wording import ScheduleAllResult
 
 BODY = json.dumps({"trial_id": "a", "start_time": TIME}).encode()
 MISSING = {"msg": "field required", "type": "value_error.missing"}
@@ -48,8 +48,8 @@ def asked(sidecar, *arguments, **headers):
         ("POST", "/debug/engine/a/restore", ("restore", "a"), "Engine instance restored for trial ID: a"),
         ("POST", "/debud/engine/a/restore", ("restore", "a"), "Engine instance restored for trial ID: a"),
         ("DELETE", "/debug/engine/a", ("remove", "a"), "Engine instance removed with trial ID: a"),
-        ("POST", "/trial/a/active", ("active", "a"), "State change registered"),
-        ("POST", "/trial/a/finish", ("finish", "a"), "State change registered"),
+        ("POST", "/trial/a/active", ("active", "a", None), "State change registered"),
+        ("POST", "/trial/a/finish", ("finish", "a", None), "State change registered"),
         ("POST", "/debug/add-heartbeat?trial_id=a", ("add", "a"), "Heartbeat added with trial ID: a"),
         ("DELETE", "/debug/heartbeat/a", ("remove", "a"), "Heartbeat instance removed with trial ID: a"),
     ],
@@ -70,7 +70,7 @@ def test_scheduling_takes_id_and_time_from_the_body_whatever_its_type_is_called(
 
 
 def test_schedule_all_is_worded_by_the_level(sidecar):
-    sidecar.service.answers["schedule_all"] = Outcome(added=("a", "it's"))
+    sidecar.service.answers["schedule_all"] = ScheduleAllResult(added=("a", "it's"))
 
     assert asked(sidecar, "POST", "/debug/trial/schedule-all").said == (
         200,
@@ -102,7 +102,7 @@ def test_a_callback_takes_the_token_of_its_trial_and_nothing_else(sidecar, name)
     assert asked(sidecar, "POST", f"/trial/b/callback/{name}", Authorization=TOKEN).status == 401
     assert sidecar.calls == []
     assert asked(sidecar, "POST", path, Authorization=TOKEN).said == (200, "State change registered")
-    assert sidecar.calls == [("callback", "a", name)]
+    assert sidecar.calls == [("callback", "a", name, ENGINE)]
 
 
 CHUNK = b"%x\r\n%s\r\n0\r\n\r\n"
@@ -183,7 +183,7 @@ def test_the_key_is_looked_at_before_the_body(sidecar):
 
 
 def test_the_body_is_looked_at_before_its_meaning(sidecar):
-    sidecar.service.answers["schedule"] = Refused(400, "no")
+    sidecar.service.answers["schedule"] = HttpRefusal(400, "no")
 
     assert asked(sidecar, "POST", "/debug/schedule-trial", b"{}").said == (
         422,
@@ -193,7 +193,7 @@ def test_the_body_is_looked_at_before_its_meaning(sidecar):
 
 
 def test_a_refusal_is_answered_as_the_service_words_it(sidecar):
-    sidecar.service.answers["restore"] = Refused(404, "Engine instance with trial ID: a does not exist.")
+    sidecar.service.answers["restore"] = HttpRefusal(404, "Engine instance with trial ID: a does not exist.")
 
     assert asked(sidecar, "POST", "/debug/engine/a/restore").said == (
         404,
@@ -393,7 +393,7 @@ def test_the_log_tells_who_did_what_but_neither_keys_nor_queries(sidecar, caplog
     asked(sidecar, "DELETE", "/debug/engine/a", Authorization="wrong-key")
     asked(sidecar, "GET", "/token/a", Authorization=TOKEN)
 
-    lines = [record.message for record in caplog.records if record.name == "lcm_operator.rest.app"]
+    lines = [record.message for record in caplog.records if record.name == "lcm_operator.rest.http.dispatch"]
     assert "method=DELETE path=/debug/engine/a%0a status=422" in lines[0]
     assert 'caller="key ops"' in lines[0]
     assert "method=DELETE path=/debug/engine/a status=401" in lines[1]

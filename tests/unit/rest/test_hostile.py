@@ -12,12 +12,12 @@ from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.client import Json
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.listing import Page
-from lcm_operator.rest import bodies
-from lcm_operator.rest.notes import Content
-from lcm_operator.rest.projections import engine_of, trial_of
-from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.view import View
-from lcm_operator.rest.watching import Watching
+from lcm_operator.rest.cache.feed import Feed
+from lcm_operator.rest.cache.records import engine_of, trial_of
+from lcm_operator.rest.cache.view import View
+from lcm_operator.rest.http import bodies
+from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.state import Content
 
 DEEP = msgspec.json.decode(b"[" * 900 + b"]" * 900)
 PLACES = ["spec", "status", "startTime", "trialID", "conditions", "engineRef", "startedTime"]
@@ -49,9 +49,9 @@ def test_config_map_of_any_content_is_read_or_malformed(key, text):
 @pytest.mark.parametrize("form", ["%s", '{"trial_id": %s, "start_time": "x"}', '{"start_time": %s}'])
 def test_body_of_any_depth_is_refused(form, levels):
     body = (form % ("[" * levels + "]" * levels)).encode()
-    with pytest.raises((Refused, bodies.Invalid)) as refused:
+    with pytest.raises((HttpRefusal, bodies.InvalidFields)) as refused:
         bodies.from_body(bodies.Scheduling, body)
-    if isinstance(refused.value, bodies.Invalid):
+    if isinstance(refused.value, bodies.InvalidFields):
         json.dumps(refused.value.faults)
 
 
@@ -79,7 +79,7 @@ def test_object_that_cannot_be_read_is_logged_once_and_harms_no_other(caplog):
 
     async def watched():
         client, view = Client([bad, good, bad]), View()
-        watching = Watching(client, view, "lab", "default", NodeClock())
+        watching = Feed(client, view, "lab", "default", NodeClock())
         task = asyncio.create_task(watching.run())
         async with asyncio.timeout(5):
             await client.seen.wait()

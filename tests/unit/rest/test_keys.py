@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from lcm_operator.rest.keys import ApiKeys, BadKeys, Scope, line_of
+from lcm_operator.rest.auth.keys import ApiKeys, BadKeys, KeyScope, line_of
 
 
 class Clock:
@@ -28,12 +28,12 @@ def file(tmp_path):
 
 
 def held(file, clock, *secrets):
-    file.write_text("".join(line_of(secret, Scope.OPERATE, f"of-{secret}") + "\n" for secret in secrets))
+    file.write_text("".join(line_of(secret, KeyScope.OPERATE, f"of-{secret}") + "\n" for secret in secrets))
     return ApiKeys(file, clock)
 
 
 def test_a_line_holds_scope_name_and_hash_but_not_the_key():
-    assert line_of("secret", Scope.READ, "grafana") == (
+    assert line_of("secret", KeyScope.READ, "grafana") == (
         f"read grafana sha256:{hashlib.sha256(b'secret').hexdigest()}"
     )
 
@@ -50,9 +50,9 @@ def test_each_of_several_keys_is_found_and_nothing_else(file, clock):
 
 
 def test_comments_and_empty_lines_do_not_count(file, clock):
-    file.write_text(f"# keys of the lab\n\n  {line_of('one', Scope.READ, 'lab')}  \n")
+    file.write_text(f"# keys of the lab\n\n  {line_of('one', KeyScope.READ, 'lab')}  \n")
 
-    assert ApiKeys(file, clock).find("one").scope is Scope.READ
+    assert ApiKeys(file, clock).find("one").scope is KeyScope.READ
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_file_that_is_missing_at_the_start_is_refused(file, clock):
 
 def test_a_file_that_has_changed_is_read_again_after_a_second(file, clock):
     keys = held(file, clock, "old")
-    file.write_text(line_of("new", Scope.OPERATE, "other"))
+    file.write_text(line_of("new", KeyScope.OPERATE, "other"))
 
     assert keys.find("new") is None
     clock.now += 1
@@ -126,7 +126,7 @@ def test_a_file_that_is_whole_again_is_read(file, clock):
     file.unlink()
     clock.now += 1
     assert keys.find("better") is None
-    file.write_text(line_of("better", Scope.OPERATE, "lab"))
+    file.write_text(line_of("better", KeyScope.OPERATE, "lab"))
     clock.now += 1
 
     assert keys.find("better")
@@ -139,7 +139,7 @@ def test_a_key_is_never_logged(file, clock, caplog):
     file.write_text("hunter2\n")
     clock.now += 1
     keys.find("hunter2")
-    file.write_text(line_of("good", Scope.READ, "lab"))
+    file.write_text(line_of("good", KeyScope.READ, "lab"))
     clock.now += 1
     keys.find("good")
 

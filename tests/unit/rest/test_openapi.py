@@ -9,9 +9,9 @@ import pytest
 from openapi_spec_validator import validate
 from tests.unit.rest.stage import KEY, Sidecar, run
 
-from lcm_operator.rest import description
-from lcm_operator.rest.identity import Asks
-from lcm_operator.rest.levels import Outcome
+from lcm_operator.rest.auth.authenticator import Requirement
+from lcm_operator.rest.http import openapi
+from lcm_operator.rest.wording import ScheduleAllResult
 
 HIDDEN = {
     "/",
@@ -53,7 +53,11 @@ def test_it_tells_of_every_route_but_its_own(sidecar):
 
 def test_it_tells_which_routes_ask_for_a_key_or_token(sidecar):
     document = json.loads(fetched(sidecar, "/openapi.json").body)
-    asking = {(route.method, route.path) for route in sidecar.table.routes if route.asks is not Asks.NOTHING}
+    asking = {
+        (route.method, route.path)
+        for route in sidecar.table.routes
+        if route.requires is not Requirement.NOTHING
+    }
 
     assert asking == {
         (method.upper(), path)
@@ -66,7 +70,7 @@ def test_it_tells_which_routes_ask_for_a_key_or_token(sidecar):
 def test_every_route_stays_within_it(sidecar, tmp_path):
     """A short run of what the tests of the whole sidecar do at length."""
     sidecar.service.answers |= {
-        "schedule_all": Outcome(),
+        "schedule_all": ScheduleAllResult(),
         "toggle_automatic": True,
         "trial_status": ("Waiting", "Waiting"),
     }
@@ -103,7 +107,7 @@ def test_the_page_loads_only_what_is_served_here(sidecar, path):
 
 
 def test_swagger_ui_comes_with_the_sidecar_and_can_show_openapi_3_1(sidecar):
-    style, program = description.assets()
+    style, program = openapi.assets()
 
     assert fetched(sidecar, "/docs/swagger-ui.css").body == style.read_bytes()
     script = fetched(sidecar, "/docs/swagger-ui-bundle.js")

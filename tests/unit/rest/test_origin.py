@@ -3,8 +3,8 @@
 import pytest
 
 from lcm_operator.addresses import Address
-from lcm_operator.rest.hosts import Hosts
-from lcm_operator.rest.refused import Refused
+from lcm_operator.rest.http.origin import OriginCheck
+from lcm_operator.rest.http.replies import HttpRefusal
 
 LOOPBACK = Address("127.0.0.1", 5000)
 ANYWHERE = Address("0.0.0.0", 5000)  # noqa: S104 - nothing is bound
@@ -13,7 +13,7 @@ ANYWHERE = Address("0.0.0.0", 5000)  # noqa: S104 - nothing is bound
 def status(hosts, method, host, origin=None):
     try:
         hosts.check(method, host, origin)
-    except Refused as refused:
+    except HttpRefusal as refused:
         return refused.status
     return None
 
@@ -32,7 +32,7 @@ def status(hosts, method, host, origin=None):
 )
 @pytest.mark.parametrize("authenticated", [True, False], ids=["with keys", "without keys"])
 def test_our_own_names_are_served(host, authenticated):
-    hosts = Hosts(LOOPBACK, {"lcm.example"}, authenticated=authenticated)
+    hosts = OriginCheck(LOOPBACK, {"lcm.example"}, authenticated=authenticated)
 
     assert [status(hosts, method, host) for method in ("GET", "POST", "DELETE")] == [None, None, None]
 
@@ -41,17 +41,17 @@ def test_our_own_names_are_served(host, authenticated):
     "host", ["evil.example", "evil.example:5000", "10.0.0.1", "127.0.0.1.evil.example", ""]
 )
 def test_under_a_foreign_name_nothing_is_changed(host):
-    hosts = Hosts(LOOPBACK, set(), authenticated=True)
+    hosts = OriginCheck(LOOPBACK, set(), authenticated=True)
 
     assert [status(hosts, method, host) for method in ("GET", "POST", "DELETE")] == [None, 421, 421]
 
 
 def test_without_keys_nothing_is_shown_under_a_foreign_name_either():
-    assert status(Hosts(LOOPBACK, set(), authenticated=False), "GET", "evil.example") == 421
+    assert status(OriginCheck(LOOPBACK, set(), authenticated=False), "GET", "evil.example") == 421
 
 
 def test_listening_anywhere_means_to_be_known_by_any_address_but_not_by_any_name():
-    hosts = Hosts(ANYWHERE, set(), authenticated=True)
+    hosts = OriginCheck(ANYWHERE, set(), authenticated=True)
 
     assert [status(hosts, "POST", host) for host in ("10.0.0.1:5000", "[fd00::1]:5000", "lcm-rest:5000")] == [
         None,
@@ -70,7 +70,7 @@ def test_listening_anywhere_means_to_be_known_by_any_address_but_not_by_any_name
     ],
 )
 def test_a_foreign_origin_changes_nothing(origin):
-    hosts = Hosts(LOOPBACK, set(), authenticated=True)
+    hosts = OriginCheck(LOOPBACK, set(), authenticated=True)
 
     assert [status(hosts, method, "127.0.0.1:5000", origin) for method in ("GET", "POST", "DELETE")] == [
         None,
@@ -80,7 +80,7 @@ def test_a_foreign_origin_changes_nothing(origin):
 
 
 def test_our_own_page_may_change_things():
-    hosts = Hosts(LOOPBACK, {"lcm.example"}, authenticated=True)
+    hosts = OriginCheck(LOOPBACK, {"lcm.example"}, authenticated=True)
 
     assert status(hosts, "POST", "127.0.0.1:5000", "http://127.0.0.1:5000") is None
     assert status(hosts, "POST", "lcm.example", "https://LCM.example") is None

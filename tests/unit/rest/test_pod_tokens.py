@@ -4,9 +4,7 @@ import pytest
 from tests.unit.rest.kube import Kube
 from tests.unit.rest.stage import run
 
-from lcm_operator.rest.identity import PodTokens
-from lcm_operator.rest.notes import Notes
-from lcm_operator.rest.tokens import CallbackTokens
+from lcm_operator.rest.auth.pod_tokens import PodTokens
 
 JWT = "eyJhbGciOi.eyJzdWIiOi.c2lnbmVk-_"
 UID = "authentication.kubernetes.io/pod-uid"
@@ -19,8 +17,7 @@ def review(**changes):
 
 
 def is_engine(kube, trial_id="a", token=JWT):
-    tokens = CallbackTokens(kube, "lab", Notes(kube, "lab"), lambda: None)
-    return run(PodTokens(kube, "lab", tokens).is_engine_of(trial_id, token))
+    return run(PodTokens(kube, "lab").engine(trial_id, (token,))) is not None
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lcm_operator.rest.projections import trial_of
+from lcm_operator.rest.cache.records import trial_of
 
 ANNOTATION = "lcm.5gdrones.eu/registry-start-time"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lcm_operator.rest.routing import Route, Table
+from lcm_operator.rest.http.routing import Route, RouteTable
 
 
 async def nothing(_):
@@ -13,7 +13,7 @@ def route(method, path):
     return Route(method, path, nothing)
 
 
-TABLE = Table(
+TABLE = RouteTable(
     [
         route("GET", "/"),
         route("GET", "/status"),
@@ -78,5 +78,5 @@ def test_other_paths_lead_nowhere(path):
 
 
 def test_a_route_stands_in_the_table_once():
-    with pytest.raises(ValueError, match="GET /status stands twice"):
-        Table([route("GET", "/status"), route("GET", "/status")])
+    with pytest.raises(ValueError, match="GET /status is in the table twice"):
+        RouteTable([route("GET", "/status"), route("GET", "/status")])

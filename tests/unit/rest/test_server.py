@@ -6,7 +6,7 @@ import logging
 import pytest
 from tests.unit.rest.stage import KEY, Sidecar, read, run
 
-from lcm_operator.rest.connections import Limits
+from lcm_operator.rest.http.server import Limits
 
 SOON = 0.3
 """Seconds; the limits that these tests wait for."""

@@ -9,10 +9,12 @@ from tests.unit.rest.stage import run
 
 from lcm_operator.kube.errors import Conflict
 from lcm_operator.plan.signals import CALLBACKS
-from lcm_operator.rest.projections import trial_of
-from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.signals import KEPT_CONSUMED, MOST_OPEN, Signals
-from lcm_operator.rest.view import View
+from lcm_operator.rest.auth.tokens import CallbackTokens
+from lcm_operator.rest.cache.records import trial_of
+from lcm_operator.rest.cache.view import View
+from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.services.signals import KEPT_CONSUMED, MOST_OPEN, Signals
+from lcm_operator.rest.state import SidecarState
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 UNKNOWN = (400, "Engine with requested ID does not exist")
@@ -73,7 +75,7 @@ class World:
         return self.kube.objects["trialengines", "a"]["status"].get("signals", [])
 
     def refusal(self, kind, *arguments):
-        with pytest.raises(Refused) as told:
+        with pytest.raises(HttpRefusal) as told:
             run(getattr(self.signals, kind)("a", *arguments))
         return told.value.status, told.value.detail
 
@@ -109,6 +111,47 @@ def test_a_signal_stands_on_the_engine_once_it_is_acknowledged(world, send, name
     assert (second["name"], second["receivedTime"]) == (name, "2026-11-24T10:00:00Z")
     assert len(second["id"]) == 36
     assert world.kube.objects["trialengines", "a"]["status"]["values"] == {"kpiLabel": "Idle"}
+
+
+def test_callback_reads_its_engine_once(world):
+    world.engine()
+    tokens = CallbackTokens(world.kube, "lab", SidecarState(world.kube, "lab"), lambda: NOW)
+    token = run(tokens.issue("a"))
+    world.kube.reads.clear()
+
+    partner = run(tokens.partner("a", (token,)))
+    run(world.signals.callback("a", "slice", partner.engine))
+
+    assert world.kube.reads == [("trialengines", "a")]
+    assert [signal["name"] for signal in world.stored] == ["slice"]
+
+
+def test_signal_is_appended_to_what_others_wrote_since_the_engine_was_read(world):
+    read = world.engine()
+    world.engine(signals=signals(["slice"]))
+
+    run(world.signals.callback("a", "monitoring", read))
+
+    assert [signal["name"] for signal in world.stored] == ["slice", "monitoring"]
+
+
+def test_engine_that_took_the_place_of_the_one_read_gets_no_signal(world):
+    read = world.engine()
+    world.kube.drop("trialengines", "a")
+    world.engine(trial_id="other")
+
+    assert world.refusal("callback", "slice", read) == UNKNOWN
+
+
+def test_callbacks_that_wait_for_another_read_the_engine_again(world):
+    read = world.engine()
+
+    async def scenario():
+        await asyncio.gather(*(world.signals.callback("a", name, read) for name in CALLBACKS))
+
+    run(scenario())
+    assert [signal["name"] for signal in world.stored] == list(CALLBACKS)
+    assert world.kube.reads == [("trialengines", "a")] * (len(CALLBACKS) - 1)
 
 
 def test_a_repeated_callback_is_another_signal(world):
@@ -240,7 +283,7 @@ def test_which_engine_takes_what(world, state, active, finish, callback):
     def answer(kind, *arguments):
         try:
             run(getattr(world.signals, kind)("a", *arguments))
-        except Refused as refused:
+        except HttpRefusal as refused:
             return refused.status, refused.detail
         return None
 

@@ -11,9 +11,8 @@ from tests.unit.rest.stage import run
 from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.errors import Conflict, Unavailable
 from lcm_operator.kube.errors import Refused as RefusedByApi
-from lcm_operator.rest.heartbeats import Heartbeats
-from lcm_operator.rest.notes import MOST, NAME, Content, Notes
-from lcm_operator.rest.refused import Refused
+from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.state import MOST, NAME, Content, Heartbeats, SidecarState
 
 TOO_LARGE = RefusedByApi(422, "Invalid", "Too long: must have at most 1048576 bytes")
 
@@ -23,7 +22,7 @@ def stored(kube):
 
 
 def refused(work):
-    with pytest.raises(Refused) as told:
+    with pytest.raises(HttpRefusal) as told:
         run(work)
     return told.value.status, told.value.detail
 
@@ -35,7 +34,7 @@ def kube():
 
 @pytest.fixture
 def heartbeats(kube):
-    return Heartbeats(Notes(kube, "lab"))
+    return Heartbeats(SidecarState(kube, "lab"))
 
 
 def test_the_config_map_is_made_when_it_is_needed_and_repeats_add_another(kube, heartbeats):
@@ -132,7 +131,7 @@ def test_what_people_have_spoilt_is_not_overwritten(kube, heartbeats, text):
 
 
 def test_what_others_write_becomes_known(kube):
-    notes = Notes(kube, "lab")
+    notes = SidecarState(kube, "lab")
 
     async def until(expected):
         async with asyncio.timeout(10):
@@ -157,7 +156,7 @@ def test_what_others_write_becomes_known(kube):
 
 
 def test_what_comes_late_does_not_hide_what_was_written_since(kube):
-    notes = Notes(kube, "lab")
+    notes = SidecarState(kube, "lab")
 
     async def scenario():
         old = kube.put("configmaps", NAME, data={"heartbeats": "[]"})
@@ -173,7 +172,7 @@ def test_following_goes_on_when_the_api_server_is_back(kube, mocker):
     mocker.patch.object(kube, "listed", wraps=kube.listed, side_effect=answers)
 
     async def scenario():
-        notes = Notes(kube, "lab")
+        notes = SidecarState(kube, "lab")
         following = asyncio.create_task(notes.follow())
         await asyncio.wait_for(notes.filled.wait(), 10)
         following.cancel()

@@ -9,9 +9,9 @@ from tests.unit.rest.kube import Kube
 from tests.unit.rest.stage import run
 
 from lcm_operator.kube.errors import Conflict
-from lcm_operator.rest.notes import MOST, NAME, Notes
-from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.tokens import LIFETIME, MOST_PER_TRIAL, CallbackTokens
+from lcm_operator.rest.auth.tokens import LIFETIME, MOST_PER_TRIAL, CallbackTokens
+from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.state import MOST, NAME, SidecarState
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ class World:
         self.tokens = self.sidecar()
 
     def sidecar(self):
-        return CallbackTokens(self.kube, "lab", Notes(self.kube, "lab"), lambda: self.now)
+        return CallbackTokens(self.kube, "lab", SidecarState(self.kube, "lab"), lambda: self.now)
 
     def issue(self, trial_id, times=1):
         async def scenario():
@@ -39,7 +39,8 @@ class World:
 
     def holds(self, trial_id, *tokens):
         async def scenario():
-            return [await self.sidecar().holds(trial_id, token) for token in tokens]
+            partners = [await self.sidecar().partner(trial_id, (token,)) for token in tokens]
+            return [partner is not None for partner in partners]
 
         return run(scenario())
 
@@ -164,7 +165,7 @@ def test_a_thousand_tokens_are_kept_and_then_the_next_is_refused_until_some_expi
         },
     )
 
-    with pytest.raises(Refused) as told:
+    with pytest.raises(HttpRefusal) as told:
         world.issue("a")
     assert (told.value.status, "Too many callback tokens" in told.value.detail) == (400, True)
     assert len(world.noted) == MOST

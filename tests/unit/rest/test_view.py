@@ -4,8 +4,8 @@ import pytest
 
 from lcm_operator.kube.follow import Changed, Deleted, Listed, Listing
 from lcm_operator.kube.listing import Head
-from lcm_operator.rest.projections import engine_of, trial_of
-from lcm_operator.rest.view import View
+from lcm_operator.rest.cache.records import engine_of, trial_of
+from lcm_operator.rest.cache.view import View
 
 TIME = "2031-01-01T08:00:00Z"
 

@@ -1,8 +1,8 @@
 """API keys: a file of hashes, read again when it changes.
 
-One key a line, `<scope> <name> sha256:<64 hex digits>`; empty lines and lines that begin with `#` don't
-count. The scope is `read` (GET only) or `operate` (everything); the name is for logs. Keys are random, 256
-bits or more, so a plain hash is enough. Called by `identity`. No key is ever logged, only its name.
+One key a line, `<scope> <name> sha256:<64 hex digits>`; empty lines and lines that begin with `#` are
+ignored. The scope is `read` (GET only) or `operate` (everything); the name is for logs. Keys are random, 256
+bits or more, so a plain hash is enough. No key is ever logged, only its name.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _LINE = re.compile(r"(?P<scope>read|operate)\s+(?P<name>[\w.@-]{1,63})\s+sha256:
 log = logs.get(__name__)
 
 
-class Scope(Enum):
+class KeyScope(Enum):
     """What a key is good for."""
 
     READ = "read"
@@ -33,13 +33,13 @@ class Scope(Enum):
 class ApiKey:
     """One key, as its sha256."""
 
-    scope: Scope
+    scope: KeyScope
     name: str
     digest: bytes
 
 
 class BadKeys(ValueError):
-    """A file that holds something else than keys; the text names the lines, never what stands there."""
+    """A file that holds something else than keys; the text names the lines, never their content."""
 
 
 class ApiKeys:
@@ -70,7 +70,7 @@ class ApiKeys:
         mark = _mark(self._path)
         if mark == self._seen:
             return
-        self._seen = mark  # a fault is told once, not every second
+        self._seen = mark  # a fault is reported once, not every second
         try:
             self._keys = parse(_text(self._path))
         except (OSError, BadKeys) as error:
@@ -90,13 +90,13 @@ def parse(text: str) -> tuple[ApiKey, ...]:
         if match is None:
             faults.append(number)
             continue
-        keys.append(ApiKey(Scope(match["scope"]), match["name"], bytes.fromhex(match["digest"])))
+        keys.append(ApiKey(KeyScope(match["scope"]), match["name"], bytes.fromhex(match["digest"])))
     if faults:
         raise BadKeys(f"line {', '.join(map(str, faults))}: not `read|operate <name> sha256:<64 hex digits>`")
     return tuple(keys)
 
 
-def line_of(secret: str, scope: Scope, name: str) -> str:
+def line_of(secret: str, scope: KeyScope, name: str) -> str:
     """Return the line that makes `secret` a key."""
     return f"{scope.value} {name} sha256:{_digest(secret).hex()}"
 

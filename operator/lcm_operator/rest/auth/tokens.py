@@ -1,9 +1,9 @@
 """Callback tokens: what a partner shows to report for one trial. 256 random bits, hashed, for 30 days.
 
-Once the engine of a trial was granted, its tokens stand in `TrialEngine.status.callbackTokens`, and go with
-it; before that, and for IDs without a trial, in the ConfigMap `lcm-rest`. Both are read from the API server
-each time: a token that another sidecar has just issued counts, and one that it has just revoked doesn't.
-Called by `identity` and `routes`. Tokens are never logged.
+Once the engine of a trial was granted, its tokens are stored in `TrialEngine.status.callbackTokens`, and
+deleted with it; before that, and for IDs without a trial, in the ConfigMap `lcm-rest`. Both are read from the
+API server each time: a token that another sidecar has just issued is valid, and one that it has just revoked
+is not. Tokens are never logged.
 """
 
 import hashlib
@@ -22,69 +22,67 @@ from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.resources import TRIAL_ENGINES
 from lcm_operator.kube.update import update
-from lcm_operator.rest.notes import MOST, Content, NotedToken, Notes
-from lcm_operator.rest.refused import Refused
+from lcm_operator.rest.engine_reads import read_engine
+from lcm_operator.rest.http.access import Caller
+from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.state import MOST, Content, SidecarState, StoredToken
 
 LIFETIME = timedelta(days=30)
 MOST_PER_TRIAL = 8
-T = TypeVar("T", CallbackToken, NotedToken)
+T = TypeVar("T", CallbackToken, StoredToken)
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class CallbackTokens:
     """The tokens of one namespace. Everything raises ApiError, and Malformed for what people have written."""
 
-    def __init__(self, client: Client, namespace: str, notes: Notes, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, client: Client, namespace: str, state: SidecarState, now: Callable[[], datetime]
+    ) -> None:
         self._client = client
         self._namespace = namespace
-        self._notes = notes
+        self._state = state
         self._now = now
 
     async def issue(self, trial_id: str) -> str:
-        """Return a new token. The ninth of a trial ends the oldest. Raises Refused when there is no room."""
+        """Return a new token. A ninth of a trial ends the oldest. Raises HttpRefusal if there is no room."""
         token = secrets.token_urlsafe(32)
         expires = self._now() + LIFETIME
         kept = await self._add_to_engine(trial_id, CallbackToken(hash=_hash(token), expiration_time=expires))
-        new = NotedToken(trial=_hash(trial_id), hash=_hash(token), expiration_time=expires)
+        new = StoredToken(trial=_hash(trial_id), hash=_hash(token), expiration_time=expires)
         if kept is None:
-            await self._notes.change(lambda content: self._noted(content, new))
+            await self._state.change(lambda content: self._noted(content, new))
         else:
             room = MOST_PER_TRIAL - kept
-            await self._notes.change(lambda content: self._cut(content, new.trial, room))
+            await self._state.change(lambda content: self._cut(content, new.trial, room))
         return token
 
-    async def holds(self, trial_id: str, token: str) -> bool:
-        """Return whether `token` was issued for this trial and is neither expired nor revoked."""
-        if not _SHAPE.fullmatch(token):
-            return False
-        engine = await self.engine(trial_id)
-        if engine is not None and _find(engine.status.callback_tokens, token, self._now()):
-            return True
-        trial = _hash(trial_id)
-        noted = [kept for kept in (await self._notes.read()).tokens if kept.trial == trial]
-        return _find(noted, token, self._now())
+    async def partner(self, trial_id: str, credentials: tuple[str, ...]) -> Caller | None:
+        """Return the partner that shows a token of this trial which is neither expired nor revoked."""
+        shown = [token for token in credentials if _SHAPE.fullmatch(token)]
+        if not shown:
+            return None
+        found = await read_engine(self._client, self._namespace, trial_id)
+        raw, stored = (found.raw, found.engine.status.callback_tokens) if found else (None, ())
+        token = _first_valid(shown, stored, self._now())
+        if token is None:
+            trial = _hash(trial_id)
+            noted = [kept for kept in (await self._state.read()).tokens if kept.trial == trial]
+            token = _first_valid(shown, noted, self._now())
+        return Caller("partner", token, raw) if token is not None else None
 
     async def revoke(self, trial_id: str, token: str) -> None:
-        """End a token, wherever it stands."""
+        """End a token, wherever it is stored."""
         gone, trial = _hash(token), _hash(trial_id)
         await self._change_engine(
             trial_id, lambda tokens: tuple(kept for kept in tokens if kept.hash != gone)
         )
-        await self._notes.change(
+        await self._state.change(
             lambda content: replace(
                 content,
                 tokens=tuple(kept for kept in content.tokens if (kept.trial, kept.hash) != (trial, gone)),
             )
         )
-
-    async def engine(self, trial_id: str) -> TrialEngine | None:
-        """Return the TrialEngine of this ID as the API server has it now; its name follows from the ID."""
-        try:
-            raw = await self._client.get(TRIAL_ENGINES, self._namespace, engine_name(trial_id))
-        except NotFound:
-            return None
-        engine = parse(raw, TrialEngine)
-        return engine if engine.spec.trial_id == trial_id else None
 
     async def _add_to_engine(self, trial_id: str, new: CallbackToken) -> int | None:
         """Return how many tokens the engine has now, or None if there is no engine that will stay."""
@@ -120,10 +118,10 @@ class CallbackTokens:
             return None
         return left
 
-    def _noted(self, content: Content, new: NotedToken) -> Content:
+    def _noted(self, content: Content, new: StoredToken) -> Content:
         kept = self._cut(content, new.trial, MOST_PER_TRIAL - 1).tokens
         if len(kept) >= MOST:
-            raise Refused(400, f"Too many callback tokens: {MOST} are live. Revoke some.")
+            raise HttpRefusal(400, f"Too many callback tokens: {MOST} are live. Revoke some.")
         return replace(content, tokens=(*kept, new))
 
     def _cut(self, content: Content, trial: str, room: int) -> Content:
@@ -139,9 +137,14 @@ def _live(tokens: Iterable[T], now: datetime) -> list[T]:
     return sorted((token for token in tokens if token.expiration_time > now), key=lambda t: t.expiration_time)
 
 
-def _find(tokens: Iterable[CallbackToken | NotedToken], token: str, now: datetime) -> bool:
-    digest = _hash(token)
-    return any(hmac.compare_digest(kept.hash, digest) for kept in tokens if kept.expiration_time > now)
+def _first_valid(
+    shown: Iterable[str], tokens: Iterable[CallbackToken | StoredToken], now: datetime
+) -> str | None:
+    """Return the first of what was shown that is one of `tokens` and has not expired."""
+    live = [kept.hash for kept in tokens if kept.expiration_time > now]
+    return next(
+        (token for token in shown if any(hmac.compare_digest(kept, _hash(token)) for kept in live)), None
+    )
 
 
 def _hash(text: str) -> str:

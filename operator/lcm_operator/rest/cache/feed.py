@@ -1,4 +1,4 @@
-"""Feeds the view from three watches, for as long as the sidecar runs.
+"""What feeds the view: three watches, for as long as the sidecar runs.
 
 Trials are listed before TrialEngines, so that a Trial that was started never seems to lack its engine.
 """
@@ -9,11 +9,11 @@ from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.follow import Listed, ListWatch
 from lcm_operator.kube.resources import TRIAL_ENGINES, TRIAL_REGISTRIES, TRIALS
-from lcm_operator.rest.projections import engine_of, trial_of
-from lcm_operator.rest.view import View
+from lcm_operator.rest.cache.records import engine_of, trial_of
+from lcm_operator.rest.cache.view import View
 
 
-class Watching:
+class Feed:
     """The watches of one namespace; `registry` is the name of the one TrialRegistry that is looked at."""
 
     def __init__(self, client: Client, view: View, namespace: str, registry: str, clock: Clock) -> None:
@@ -23,7 +23,7 @@ class Watching:
         self._registry = ListWatch(client, TRIAL_REGISTRIES, namespace, read=_is_automatic, name=registry)
         self._trials_listed = asyncio.Event()
         self.filled = asyncio.Event()
-        """Set once the view holds everything there was."""
+        """Set once the view holds everything that existed."""
 
     @property
     def silence(self) -> float:
@@ -31,7 +31,7 @@ class Watching:
         return max(self._trials.silence(), self._engines.silence())
 
     async def run(self) -> None:
-        """Keep the view what the API server has. Ends only when it is cancelled."""
+        """Keep the view as the API server has it. Ends only when it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_trials(), name="trials")
             tasks.create_task(self._follow_engines(), name="engines")

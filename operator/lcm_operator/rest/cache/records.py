@@ -1,31 +1,27 @@
-"""What the view keeps of each object: a few fields, so that ten thousand trials take little memory. Pure.
+"""What is kept of Trials and TrialEngines: few fields, so that ten thousand trials take little memory. Pure.
 
-Made from raw objects, as the watch tells them or the API server answers them; called by `view`.
+Only what is kept is read and checked; all else in an object may be anything.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from lcm_operator.api import names, reasons
-from lcm_operator.api.storage import Malformed
-from lcm_operator.api.times import parse_start_time
-
-Json = dict[str, Any]
-_MISFITS = (AttributeError, LookupError, TypeError, ValueError)
-_LONGEST_FAULT = 500
+from lcm_operator.api.storage import Moment, Record, parse
+from lcm_operator.api.times import parse_read_time, parse_start_time
 
 
-@dataclass(frozen=True, slots=True)
-class Handled:
-    """The answer to a request by annotation."""
+class RestoreAnswer(Record, frozen=True, kw_only=True):
+    """The answer to a request to restore by annotation."""
 
     id: str
     result: str
 
 
-@dataclass(frozen=True, slots=True)
-class ViewedTrial:
+class TrialRecord(msgspec.Struct, frozen=True, gc=False):
     """A Trial. `engine_uid` is empty until it is latched, `outcome` until it ended without success."""
 
     name: str
@@ -40,11 +36,10 @@ class ViewedTrial:
     started: datetime | None
     engine_uid: str
     outcome: str
-    restored: Handled | None
+    restored: RestoreAnswer | None
 
 
-@dataclass(frozen=True, slots=True)
-class ViewedEngine:
+class EngineRecord(msgspec.Struct, frozen=True, gc=False):
     """A TrialEngine. `granted`: it has acted, or may; `succeeded` is None as long as it has no outcome."""
 
     name: str
@@ -55,78 +50,121 @@ class ViewedEngine:
     start: datetime
     granted: bool
     succeeded: bool | None
-    restored: Handled | None
+    restored: RestoreAnswer | None
 
 
-def trial_of(raw: Json) -> ViewedTrial:
+def trial_of(raw: Mapping[str, Any]) -> TrialRecord:
     """Return what is kept of a Trial. Raises Malformed, whatever is in it."""
-    try:
-        return _trial(raw)
-    except _MISFITS as error:
-        raise Malformed(f"the Trial can't be read: {error!r}"[:_LONGEST_FAULT]) from error
+    trial = parse(raw, _Trial)
+    metadata, spec, status = trial.metadata, trial.spec, trial.status
+    reported = parse_start_time(metadata.annotations.registry_start_time)
+    accepted = _find(status.conditions, reasons.ACCEPTED)
+    succeeded = _find(status.conditions, reasons.SUCCEEDED)
+    return TrialRecord(
+        name=metadata.name,
+        uid=metadata.uid,
+        version=int(metadata.resource_version),
+        trial_id=metadata.name if spec.trial_id is None else spec.trial_id,
+        start=_time(spec.start_time or status.start_time) or reported,
+        from_registry=spec.registry_ref is not None,
+        suspended=spec.suspend,
+        refused=accepted is not None and accepted.status == "False",
+        deleting=metadata.deletion_timestamp is not None,
+        started=_time(status.started_time),
+        engine_uid=status.engine_ref.uid if status.engine_ref is not None else "",
+        outcome=succeeded.reason if succeeded is not None and succeeded.status == "False" else "",
+        restored=status.last_handled_restore,
+    )
 
 
-def engine_of(raw: Json) -> ViewedEngine:
+def engine_of(raw: Mapping[str, Any]) -> EngineRecord:
     """Return what is kept of a TrialEngine. Raises Malformed, whatever is in it."""
-    try:
-        return _engine(raw)
-    except _MISFITS as error:
-        raise Malformed(f"the TrialEngine can't be read: {error!r}"[:_LONGEST_FAULT]) from error
-
-
-def _trial(raw: Json) -> ViewedTrial:
-    metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
-    told = (metadata.get("annotations") or {}).get(names.ANNOTATION_REGISTRY_START_TIME, "")
-    start = spec.get("startTime") or status.get("startTime")
-    succeeded, why = _condition(status, reasons.SUCCEEDED)
-    return ViewedTrial(
-        name=metadata["name"],
-        uid=metadata["uid"],
-        version=int(metadata["resourceVersion"]),
-        trial_id=spec.get("trialID", metadata["name"]),
-        start=_moment(start) or parse_start_time(told),
-        from_registry="registryRef" in spec,
-        suspended=bool(spec.get("suspend")),
-        refused=_condition(status, reasons.ACCEPTED)[0] == "False",
-        deleting="deletionTimestamp" in metadata,
-        started=_moment(status.get("startedTime")),
-        engine_uid=(status.get("engineRef") or {}).get("uid", ""),
-        outcome=why if succeeded == "False" else "",
-        restored=_handled(status, "lastHandledRestore"),
+    engine = parse(raw, _Engine)
+    metadata, spec, status = engine.metadata, engine.spec, engine.status
+    succeeded = _find(status.conditions, reasons.SUCCEEDED)
+    return EngineRecord(
+        name=metadata.name,
+        uid=metadata.uid,
+        version=int(metadata.resource_version),
+        trial_id=spec.trial_id,
+        trial_uid=spec.trial_uid,
+        start=spec.start_time,
+        granted=status.pod_ref is not None or status.attempt > 1,
+        succeeded=_OUTCOMES.get(succeeded.status) if succeeded is not None else None,
+        restored=status.last_handled_restore,
     )
 
 
-def _engine(raw: Json) -> ViewedEngine:
-    metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
-    succeeded = _condition(status, reasons.SUCCEEDED)[0]
-    return ViewedEngine(
-        name=metadata["name"],
-        uid=metadata["uid"],
-        version=int(metadata["resourceVersion"]),
-        trial_id=spec["trialID"],
-        trial_uid=spec["trialUID"],
-        start=datetime.fromisoformat(spec["startTime"]),
-        granted="podRef" in status or status.get("attempt", 0) > 1,
-        succeeded=None if succeeded not in ("True", "False") else succeeded == "True",
-        restored=_handled(status, "lastHandledRestore"),
-    )
+class _Annotations(Record, frozen=True, kw_only=True):
+    registry_start_time: str = msgspec.field(name=names.ANNOTATION_REGISTRY_START_TIME, default="")
 
 
-def _condition(status: Json, kind: str) -> tuple[str, str]:
-    for found in status.get("conditions") or ():
-        if found["type"] == kind:
-            return found["status"], found["reason"]
-    return "", ""
+class _Metadata(Record, frozen=True, kw_only=True):
+    name: str
+    uid: str
+    resource_version: Annotated[str, msgspec.Meta(pattern="^[0-9]+$")]
+    deletion_timestamp: Any = None
+    annotations: _Annotations = msgspec.field(default_factory=_Annotations)
 
 
-def _handled(status: Json, field: str) -> Handled | None:
-    found = status.get(field)
-    return Handled(found["id"], found["result"]) if found else None
+class _Condition(Record, frozen=True, kw_only=True):
+    type: str
+    status: str
+    reason: str
 
 
-def _moment(text: str | None) -> datetime | None:
-    """Return a time as the API server keeps it; a status that was written by hand may hold what is none."""
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
+class _EngineRef(Record, frozen=True, kw_only=True):
+    uid: str = ""
+
+
+class _TrialSpec(Record, frozen=True, kw_only=True):
+    trial_id: str | None = msgspec.field(name="trialID", default=None)
+    start_time: str | None = None
+    registry_ref: Any = None
+    suspend: bool = False
+
+
+class _TrialStatus(Record, frozen=True, kw_only=True):
+    """A status can be written by hand: a time in it may be anything."""
+
+    start_time: str | None = None
+    started_time: str | None = None
+    engine_ref: _EngineRef | None = None
+    last_handled_restore: RestoreAnswer | None = None
+    conditions: tuple[_Condition, ...] = ()
+
+
+class _Trial(Record, frozen=True, kw_only=True):
+    metadata: _Metadata
+    spec: _TrialSpec = msgspec.field(default_factory=_TrialSpec)
+    status: _TrialStatus = msgspec.field(default_factory=_TrialStatus)
+
+
+class _EngineSpec(Record, frozen=True, kw_only=True):
+    trial_id: str = msgspec.field(name="trialID")
+    trial_uid: str = msgspec.field(name="trialUID")
+    start_time: Moment
+
+
+class _EngineStatus(Record, frozen=True, kw_only=True):
+    attempt: int = 0
+    pod_ref: Any = None
+    last_handled_restore: RestoreAnswer | None = None
+    conditions: tuple[_Condition, ...] = ()
+
+
+class _Engine(Record, frozen=True, kw_only=True):
+    metadata: _Metadata
+    spec: _EngineSpec
+    status: _EngineStatus = msgspec.field(default_factory=_EngineStatus)
+
+
+_OUTCOMES = {"True": True, "False": False}
+
+
+def _find(conditions: Iterable[_Condition], kind: str) -> _Condition | None:
+    return next((condition for condition in conditions if condition.type == kind), None)
+
+
+def _time(text: str | None) -> datetime | None:
+    return parse_read_time(text) if text else None

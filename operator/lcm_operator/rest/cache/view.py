@@ -1,8 +1,8 @@
 """The view: what the sidecar knows of one namespace, fed by watches and by the answers to its own writes.
 
-A cache only: `watching` fills it anew from the API server. Nobody waits for a list call: /status reads it as
-it is. What the contract calls a scheduling and an engine is decided here, both from the same objects, so that
-a trial that starts goes from one to the other with nothing between.
+A cache only: `feed` fills it from the API server. Nobody waits for a list call: /status reads it as it is.
+What callers know as a scheduling and as an engine is decided here, both from the same objects, so that
+a trial that starts is always exactly one of them.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from datetime import datetime
 from lcm_operator.api.names import engine_name
 from lcm_operator.kube.cache import Entry, ObjectCache
 from lcm_operator.kube.follow import Changed, Deleted, Event, Listed, Listing
-from lcm_operator.rest.projections import ViewedEngine, ViewedTrial
+from lcm_operator.rest.cache.records import EngineRecord, TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
 class ShownEngine:
-    """An engine as callers know it: from the latch of its Trial until its TrialEngine is gone."""
+    """An engine as callers know it: from the latch of its Trial until its TrialEngine is deleted."""
 
     trial_id: str
     uid: str
     name: str
-    trial: ViewedTrial | None
-    """The Trial that it was started for, if that is still there."""
+    trial: TrialRecord | None
+    """The Trial that it was started for, if that still exists."""
     started: datetime
     succeeded: bool | None
 
@@ -39,12 +39,12 @@ class View:
     """Trials and TrialEngines of one namespace."""
 
     def __init__(self) -> None:
-        self._trials: ObjectCache[str, ViewedTrial] = ObjectCache()
+        self._trials: ObjectCache[str, TrialRecord] = ObjectCache()
         self._names: defaultdict[str, set[str]] = defaultdict(set)
-        self._engines: ObjectCache[str, ViewedEngine] = ObjectCache()
-        self._trials_before_list: Mapping[str, Entry[ViewedTrial]] = {}
-        self._engines_before_list: Mapping[str, Entry[ViewedEngine]] = {}
-        self._latched_before_list: list[ViewedTrial] = []
+        self._engines: ObjectCache[str, EngineRecord] = ObjectCache()
+        self._trials_before_list: Mapping[str, Entry[TrialRecord]] = {}
+        self._engines_before_list: Mapping[str, Entry[EngineRecord]] = {}
+        self._latched_before_list: list[TrialRecord] = []
         self._gone: dict[str, str] = {}
         """Which TrialEngine a Trial has lost, both by UID."""
         self._waiting: set[asyncio.Future[None]] = set()
@@ -53,15 +53,15 @@ class View:
         self.version = 0
         """Grows with every change."""
 
-    # What is there
+    # What exists
 
-    def schedulings(self) -> Iterator[ViewedTrial]:
+    def schedulings(self) -> Iterator[TrialRecord]:
         """Go through the trials that wait for a start time that is known."""
         for trial in self._trials:
             if trial.start is not None and not trial.suspended and self._waits(trial) and self._counts(trial):
                 yield trial
 
-    def scheduling(self, trial_id: str) -> ViewedTrial | None:
+    def scheduling(self, trial_id: str) -> TrialRecord | None:
         """Return the scheduling of an ID: also one that is suspended, or waits for the registry."""
         waiting = [trial for trial in self._of(trial_id) if self._waits(trial)]
         return min(waiting, key=lambda trial: (trial.refused, trial.name), default=None)
@@ -89,21 +89,21 @@ class View:
         """Return the IDs of all Trials."""
         return frozenset(self._names)
 
-    def trial(self, name: str) -> ViewedTrial | None:
+    def trial(self, name: str) -> TrialRecord | None:
         """Return a Trial by the name of its object."""
         return self._trials.get(name)
 
-    def viewed_engine(self, name: str) -> ViewedEngine | None:
+    def engine_record(self, name: str) -> EngineRecord | None:
         """Return a TrialEngine by the name of its object, granted or not."""
         return self._engines.get(name)
 
-    def engines_of_trial(self, uid: str) -> list[ViewedEngine]:
+    def engines_of_trial(self, uid: str) -> list[EngineRecord]:
         """Return the TrialEngines that were made for a Trial, granted or not."""
         return [engine for engine in self._engines if engine.trial_uid == uid]
 
-    # What comes in
+    # What is fed in
 
-    def take_trial(self, event: Event[ViewedTrial]) -> None:
+    def take_trial(self, event: Event[TrialRecord]) -> None:
         """Take in what the watch of Trials yields."""
         match event:
             case Listing():
@@ -117,11 +117,11 @@ class View:
                     if known.uid not in event.uids:
                         self.drop_trial(name, known.uid)
 
-    def take_engine(self, event: Event[ViewedEngine]) -> None:
+    def take_engine(self, event: Event[EngineRecord]) -> None:
         """Take in what the watch of TrialEngines yields.
 
         The one that a latched Trial names was created before the latch: it can only be missing from a later
-        list if it is gone.
+        list if it was deleted.
         """
         match event:
             case Listing():
@@ -140,7 +140,7 @@ class View:
                         self._lose(trial.trial_id, trial.engine_uid)
                 self._changed()
 
-    def put_trial(self, trial: ViewedTrial) -> None:
+    def put_trial(self, trial: TrialRecord) -> None:
         """Take in a Trial."""
         known = self._trials.get(trial.name)
         if self._trials.put(trial.name, trial.uid, trial.version, trial):
@@ -149,7 +149,7 @@ class View:
             self._names[trial.trial_id].add(trial.name)
             self._changed()
 
-    def put_engine(self, engine: ViewedEngine) -> None:
+    def put_engine(self, engine: EngineRecord) -> None:
         """Take in a TrialEngine."""
         known = self._engines.get(engine.name)
         if self._engines.put(engine.name, engine.uid, engine.version, engine):
@@ -164,13 +164,13 @@ class View:
             self._changed()
 
     def drop_engine(self, name: str, uid: str) -> None:
-        """Forget a TrialEngine that is gone."""
+        """Forget a TrialEngine that was deleted."""
         if (known := self._engines.drop(name, uid)) is not None:
             self._lose(known.trial_id, uid)
             self._changed()
 
     def set_automatic(self, *, automatic: bool) -> None:
-        """Take in what the TrialRegistry says."""
+        """Take in whether the TrialRegistry imports by itself."""
         self.automatic = automatic
         self._changed()
 
@@ -189,15 +189,15 @@ class View:
             return holds()
         return True
 
-    def _of(self, trial_id: str) -> list[ViewedTrial]:
+    def _of(self, trial_id: str) -> list[TrialRecord]:
         found = (self._trials.get(name) for name in sorted(self._names.get(trial_id, ())))
         return [trial for trial in found if trial is not None]
 
     @staticmethod
-    def _waits(trial: ViewedTrial) -> bool:
+    def _waits(trial: TrialRecord) -> bool:
         return not (trial.started or trial.outcome or trial.deleting)
 
-    def _counts(self, trial: ViewedTrial) -> bool:
+    def _counts(self, trial: TrialRecord) -> bool:
         """Return whether a Trial is more than a duplicate; once its ID is free, the refusal is old."""
         if not trial.refused:
             return True
@@ -205,8 +205,8 @@ class View:
         rivals = any(not other.refused and self._waits(other) for other in others)
         return not rivals and self.engine(trial.trial_id) is None
 
-    def _started(self, trial: ViewedTrial) -> ShownEngine | None:
-        """Return the engine that a Trial was started with, as long as it is there."""
+    def _started(self, trial: TrialRecord) -> ShownEngine | None:
+        """Return the engine that a Trial was started with, as long as it exists."""
         if trial.started is None or self._gone.get(trial.uid) == trial.engine_uid:
             return None
         name = engine_name(trial.trial_id)
@@ -219,7 +219,7 @@ class View:
             if trial.engine_uid in ("", engine_uid):
                 self._gone[trial.uid] = engine_uid
 
-    def _forget(self, trial: ViewedTrial) -> None:
+    def _forget(self, trial: TrialRecord) -> None:
         self._gone.pop(trial.uid, None)
         self._names[trial.trial_id].discard(trial.name)
         if not self._names[trial.trial_id]:
@@ -233,6 +233,6 @@ class View:
                 change.set_result(None)
 
 
-def _alone(engine: ViewedEngine) -> ShownEngine:
-    """Return an engine whose Trial is gone."""
+def _alone(engine: EngineRecord) -> ShownEngine:
+    """Return an engine whose Trial was deleted."""
     return ShownEngine(engine.trial_id, engine.uid, engine.name, None, engine.start, engine.succeeded)

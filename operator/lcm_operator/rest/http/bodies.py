@@ -1,7 +1,7 @@
 """What callers send, checked: the models of body, path and query, and the 422 that lists every fault.
 
 The words are those of the service that partners wrote their scripts for (pydantic 1, which it was built on);
-pydantic 2 does the checking. Called by `app`; `description` makes the schemas from the same models.
+pydantic 2 does the checking. The schemas of the OpenAPI document are made from the same models.
 """
 
 import json
@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, StringConstraints, ValidationEr
 from pydantic_core import PydanticCustomError
 
 from lcm_operator.api.names import LONGEST_ID
-from lcm_operator.rest.refused import Refused
+from lcm_operator.rest.http.replies import HttpRefusal
 
 Json = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)
@@ -22,8 +22,8 @@ _NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"
 _UNPARSABLE = "There was an error parsing the body"
 
 
-class Invalid(Exception):
-    """Fields that do not fit: `faults` is the `detail` of the 422."""
+class InvalidFields(Exception):
+    """Fields failed validation: `faults` is the `detail` of the 422."""
 
     def __init__(self, faults: list[Json]) -> None:
         super().__init__(f"{len(faults)} faults")
@@ -31,7 +31,7 @@ class Invalid(Exception):
 
 
 def _as_text(value: object) -> object:
-    """Return numbers and booleans as their text, as callers rely on; refuse what is no text at all."""
+    """Return numbers and booleans as their text, as callers rely on; reject what is no text."""
     if value is None:
         raise PydanticCustomError("type_error.none.not_allowed", "none is not an allowed value")
     if isinstance(value, bool | int | float):
@@ -69,43 +69,45 @@ class Scheduling(BaseModel):
     start_time: Text
 
 
-class Path(BaseModel):
+class IdInPath(BaseModel):
     """The variable part of a path."""
 
     id: TrialId
 
 
-class Query(BaseModel):
+class IdInQuery(BaseModel):
     """The query of /debug/add-heartbeat."""
 
     trial_id: TrialId
 
 
 def from_body(model: type[M], raw: bytes) -> M:
-    """Return the body as a `model`. Raises Invalid, or Refused (400) if it can't even be read."""
+    """Return the body as a `model`. Raises InvalidFields, or HttpRefusal (400) if it can't even be read."""
     try:
         text = raw.decode("utf-8-sig")
         value = json.loads(text) if text else None
     except json.JSONDecodeError as error:
         where = ["body", error.pos]
-        raise Invalid([{"loc": where, "msg": str(error), "type": "value_error.jsondecode"}]) from error
+        raise InvalidFields([{"loc": where, "msg": str(error), "type": "value_error.jsondecode"}]) from error
     except (ValueError, RecursionError) as error:  # not UTF-8, a number of 5,000 digits, nested 1,000 deep
-        raise Refused(400, _UNPARSABLE) from error
+        raise HttpRefusal(400, _UNPARSABLE) from error
     if value is None:
-        raise Invalid([{"loc": ["body"], "msg": "field required", "type": "value_error.missing"}])
+        raise InvalidFields([{"loc": ["body"], "msg": "field required", "type": "value_error.missing"}])
     if not isinstance(value, dict):
-        raise Invalid([{"loc": ["body"], "msg": "value is not a valid dict", "type": "type_error.dict"}])
+        raise InvalidFields(
+            [{"loc": ["body"], "msg": "value is not a valid dict", "type": "type_error.dict"}]
+        )
     return _checked(model, value, "body")
 
 
 def from_path(segment: str | None) -> str:
-    """Return the ID of a path; None stands for one that is not UTF-8. Raises Invalid."""
-    # Half a surrogate pair stands for what is no text, and is refused as such.
-    return _checked(Path, {"id": "\udcff" if segment is None else segment}, "path").id
+    """Return the ID of a path; None for one that is not UTF-8. Raises InvalidFields."""
+    # Half a surrogate pair is no text, and is rejected as such.
+    return _checked(IdInPath, {"id": "\udcff" if segment is None else segment}, "path").id
 
 
 def from_query(model: type[M], raw: str) -> M:
-    """Return the query string as a `model`; of several values of one name the last counts. Raises Invalid."""
+    """Return the query string as a `model`; the last value of each name counts. Raises InvalidFields."""
     pairs = parse_qsl(raw, keep_blank_values=True, errors="surrogateescape")
     return _checked(model, dict(pairs), "query")
 
@@ -114,7 +116,7 @@ def _checked(model: type[M], members: Mapping[str, object], where: str) -> M:
     try:
         return model.model_validate(members)
     except ValidationError as error:
-        raise Invalid([_fault(found, where) for found in error.errors()]) from error
+        raise InvalidFields([_fault(found, where) for found in error.errors()]) from error
 
 
 def _fault(found: Mapping[str, Any], where: str) -> Json:

@@ -1,12 +1,12 @@
-"""The application: what happens to every request, in this order.
+"""What happens to every request, in this order.
 
 1. the path and the method: 404, 405
-2. a host or origin that is not ours: 421, 403
-3. key or token: 401, 403 (`identity`)
+2. a host or origin that is not ours: 421, 403 (`origin`)
+3. key or token: 401, 403 (`access`)
 4. ID, query and body: 408, 413, 422, 400 (`bodies`)
 5. the route's handler: what it refuses, else its answer
 
-Put together by `__main__`; it knows no route by name.
+It must not know any route by name.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from lcm_operator import logs
 from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.clock import elapsed
 from lcm_operator.kube.errors import ApiError, Conflict
-from lcm_operator.rest import bodies, connections, identity, replies
-from lcm_operator.rest.hosts import Hosts
-from lcm_operator.rest.identity import Asks, Caller, Door, Doorkeeper
-from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.routing import Call, Match, Route, Table
+from lcm_operator.rest.http import bodies, replies, server
+from lcm_operator.rest.http.access import Authenticates, Caller, Requirement, credentials
+from lcm_operator.rest.http.origin import OriginCheck
+from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.routing import Call, Route, RouteMatch, RouteTable
 
 LARGEST_BODY = 64 * 1024
 _LONGEST_PATH = 512
@@ -32,33 +32,33 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 log = logs.get(__name__)
 
 
-class Application:
-    """The handler of a `connections.Server`.
+class Dispatcher:
+    """The handler of a `server.Server`.
 
-    `ready`: the view is filled; before that nothing is answered from it. `observe` is told of each answer:
-    the path as the table has it (empty: none), method, status and seconds.
+    `ready`: whether the handlers can answer; until then they are not called. `observe` is called with each
+    answer: the path as the table has it (empty: none), method, status and seconds.
     """
 
     def __init__(
         self,
-        table: Table,
-        doorkeeper: Doorkeeper,
-        hosts: Hosts,
+        table: RouteTable,
+        authenticator: Authenticates,
+        origin: OriginCheck,
         ready: Callable[[], bool],
         observe: Callable[[str, str, int, float], None],
         *,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._table = table
-        self._doorkeeper = doorkeeper
-        self._hosts = hosts
+        self._authenticator = authenticator
+        self._origin = origin
         self._ready = ready
         self._observe = observe
         self._body_seconds = body_seconds
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever happens."""
-        connections.begin(request)
+        server.begin(request)
         began = elapsed()
         path, _, query = request.raw_path.partition("#")[0].partition("?")
         if not path.startswith("/"):  # absolute form, as proxies send it, or `*`
@@ -80,17 +80,19 @@ class Application:
         )
         return answer
 
-    async def _answer(self, visit: "_Visit", match: Match | None, route: Route | None) -> web.StreamResponse:
+    async def _answer(
+        self, visit: "_Visit", match: RouteMatch | None, route: Route | None
+    ) -> web.StreamResponse:
         try:
             if match is None:
                 return replies.detail(404, "Not Found")
             if route is None:
                 return replies.detail(405, "Method Not Allowed", {"Allow": ", ".join(sorted(match.methods))})
             return await route.handle(await self._admit(visit, route, match.trial_id))
-        except bodies.Invalid as invalid:
+        except bodies.InvalidFields as invalid:
             return replies.detail(422, invalid.faults)
-        except Refused as refused:
-            return self._refusal(refused)
+        except HttpRefusal as refusal:
+            return self._refusal(refusal)
         except Conflict as error:
             return replies.detail(503, replies.cut(error.message))
         except (ApiError, Malformed) as error:
@@ -101,25 +103,26 @@ class Application:
             return replies.detail(500, "Internal Server Error")
 
     async def _admit(self, visit: "_Visit", route: Route, trial_id: str | None) -> Call:
-        """Return the call that a request is, once it is known to be allowed and well-formed."""
+        """Return the call that a request makes, if it is allowed and well-formed."""
         request = visit.request
-        if route.asks is not Asks.NOTHING:
-            self._hosts.check(request.method, request.headers.get("Host"), request.headers.get("Origin"))
-        door = Door(route.asks, request.method, trial_id)
-        visit.caller = await self._doorkeeper.admit(door, identity.presented(request))
-        if route.asks is not Asks.NOTHING and not self._ready():
-            raise Refused(503, "Not ready: what there is has not been read yet.")
+        if route.requires is not Requirement.NOTHING:
+            self._origin.check(request.method, request.headers.get("Host"), request.headers.get("Origin"))
+        visit.caller = await self._authenticator.authenticate(
+            route.requires, request.method, trial_id, credentials(request)
+        )
+        if route.requires is not Requirement.NOTHING and not self._ready():
+            raise HttpRefusal(503, "Not ready: what there is has not been read yet.")
         found_id = bodies.from_path(trial_id) if route.has_id else ""
         query = bodies.from_query(route.query, visit.query) if route.query else None
         body = bodies.from_body(route.body, await self._body(request, LARGEST_BODY)) if route.body else None
         if route.largest_ignored is not None:
             await self._body(request, route.largest_ignored)
-        return Call(found_id, body, query, visit.caller.shown)
+        return Call(found_id, body, query, visit.caller)
 
     async def _body(self, request: web.BaseRequest, largest: int) -> bytes:
-        """Return the body. Raises Refused when it is too large, takes too long, or breaks off."""
+        """Return the body. Raises HttpRefusal when it is too large, takes too long, or breaks off."""
         if (request.content_length or 0) > largest:
-            raise Refused(413, "Request Entity Too Large")
+            raise HttpRefusal(413, "Request Entity Too Large")
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(_CONTINUE)
             request.writer.output_size = 0
@@ -129,18 +132,18 @@ class Application:
                 while chunk := await request.content.readany():
                     read += chunk
                     if len(read) > largest:
-                        raise Refused(413, "Request Entity Too Large")
+                        raise HttpRefusal(413, "Request Entity Too Large")
         except TimeoutError as error:
-            raise Refused(408, "Request Timeout") from error
+            raise HttpRefusal(408, "Request Timeout") from error
         except (web.RequestPayloadError, ConnectionError) as error:
-            raise Refused(400, "There was an error parsing the body") from error
+            raise HttpRefusal(400, "There was an error parsing the body") from error
         return bytes(read)
 
     @staticmethod
-    def _refusal(refused: Refused) -> web.StreamResponse:
-        headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None  # noqa: PLR2004
-        answer = replies.detail(refused.status, refused.detail, headers)
-        if refused.status in (408, 413):
+    def _refusal(refusal: HttpRefusal) -> web.StreamResponse:
+        headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None  # noqa: PLR2004
+        answer = replies.detail(refusal.status, refusal.detail, headers)
+        if refusal.status in (408, 413):
             answer.force_close()  # the rest of the body is still to come, or never will
         return answer
 

@@ -1,7 +1,7 @@
-"""The description: an OpenAPI 3.1 document made from the table of routes, and Swagger UI to read and try it.
+"""An OpenAPI 3.1 document made from the table of routes, and Swagger UI to read and try it.
 
-Swagger UI comes from a package, with everything that it needs: the page makes no request to the outside.
-Called by `app`; it must not know any route by name.
+Swagger UI comes from a package, with everything that it needs: the page makes no request to the outside. This
+module must not know any route by name.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -12,15 +12,14 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from lcm_operator.rest import bodies, replies
-from lcm_operator.rest.identity import Asks
-from lcm_operator.rest.routing import Call, Route
+from lcm_operator.rest.http import bodies, replies
+from lcm_operator.rest.http.access import Requirement
+from lcm_operator.rest.http.routing import Call, Route
 
 Json = dict[str, Any]
 
 _PACKAGE = "mkdocs_swagger_ui_tag"
 _FOLDER = "swagger-ui"
-_MODELS = (bodies.Scheduling,)
 _ID = {"name": "id", "in": "path", "required": True, "description": "The trial ID; `%2F` is a slash in it."}
 
 _TEXT: Json = {"type": "string"}
@@ -119,13 +118,15 @@ _POLICY = (
 
 
 def document(routes: Iterable[Route], *, version: str, authenticated: bool) -> Json:
-    """Return the OpenAPI document of the routes that have a summary. `authenticated`: keys are asked for."""
+    """Return the OpenAPI document of the routes that have a summary. `authenticated`: keys are required."""
     paths: dict[str, Json] = {}
+    models: dict[str, Json] = {}
     for route in routes:
         if route.summary is not None:
             operation = _operation(route, authenticated=authenticated)
             paths.setdefault(route.path, {})[route.method.lower()] = operation
-    models = {model.__name__: model.model_json_schema() for model in _MODELS}
+            if route.body is not None:
+                models[route.body.__name__] = route.body.model_json_schema()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -147,7 +148,7 @@ def _operation(route: Route, *, authenticated: bool) -> Json:
     }
     if route.deprecated:
         operation["deprecated"] = True
-    parameters = [_ID | {"schema": _schema_of(bodies.Path, "id")}] if route.has_id else []
+    parameters = [_ID | {"schema": _schema_of(bodies.IdInPath, "id")}] if route.has_id else []
     if route.query is not None:
         parameters += [
             {"name": name, "in": "query", "required": True, "schema": _schema_of(route.query, name)}
@@ -157,14 +158,14 @@ def _operation(route: Route, *, authenticated: bool) -> Json:
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": _json(route.body.__name__)}
-    if route.asks is Asks.TOKEN or (route.asks is Asks.KEY and authenticated):
+    if route.requires is Requirement.TOKEN or (route.requires is Requirement.KEY and authenticated):
         operation["security"] = [{name: []} for name in _SCHEMES]
     return operation
 
 
 def _responses(route: Route) -> Json:
     statuses = set(route.refusals)
-    if route.asks is not Asks.NOTHING:
+    if route.requires is not Requirement.NOTHING:
         statuses |= {401, 403, 421, 503}
     if route.has_id:
         statuses |= {404, 405, 422}  # a client that normalises `..` asks for another path
@@ -204,8 +205,11 @@ def routes(described: Sequence[Route], *, version: str, authenticated: bool) -> 
         "/openapi.json": (text, "application/json"),
     }
     return (
-        *(Route("GET", path, _shows(*page), asks=Asks.NOTHING) for path, page in pages.items()),
-        *(Route("GET", f"/docs/{file.name}", _sends(file), asks=Asks.NOTHING) for file in assets()),
+        *(Route("GET", path, _shows(*page), requires=Requirement.NOTHING) for path, page in pages.items()),
+        *(
+            Route("GET", f"/docs/{file.name}", _sends(file), requires=Requirement.NOTHING)
+            for file in assets()
+        ),
     )
 
 

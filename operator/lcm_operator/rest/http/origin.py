@@ -1,22 +1,21 @@
 """Requests that a browser was led to make: those of another origin, or under a name that is not ours.
 
 A page of some other origin can send a POST along with our cookie, and a name that its owner lets point to
-127.0.0.1 can reach a sidecar that asks for no key. So such requests change nothing; reading goes on, as long
-as a key is asked for. Programs send no Origin, and their Host is that of the address they know. Called by
-`app`.
+127.0.0.1 can reach a sidecar that requires no key. So such requests change nothing; reading is allowed, as
+long as a key is required. Programs send no Origin, and their Host is that of the address they know.
 """
 
 import ipaddress
 from collections.abc import Set as AbstractSet
 
 from lcm_operator.addresses import Address
-from lcm_operator.rest.refused import Refused
+from lcm_operator.rest.http.replies import HttpRefusal
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
-class Hosts:
-    """The names under which callers may know the sidecar. `authenticated`: whether keys are asked for."""
+class OriginCheck:
+    """The names under which callers may know the sidecar. `authenticated`: whether keys are required."""
 
     def __init__(self, address: Address, allowed: AbstractSet[str], *, authenticated: bool) -> None:
         self._names = {"localhost", address.host.lower(), *allowed}
@@ -24,12 +23,12 @@ class Hosts:
         self._any_address = not address.is_loopback
 
     def check(self, method: str, host: str | None, origin: str | None) -> None:
-        """Raise Refused (421, 403) where a request of this Host and Origin must have no effect."""
+        """Raise HttpRefusal (421, 403) where a request of this Host and Origin must have no effect."""
         harmless = method in _SAFE
         if host is not None and not self._is_ours(host) and not (harmless and self._authenticated):
-            raise Refused(421, "Misdirected Request")
+            raise HttpRefusal(421, "Misdirected Request")
         if origin is not None and not harmless and origin.lower().partition("://")[2] != (host or "").lower():
-            raise Refused(403, "Forbidden")
+            raise HttpRefusal(403, "Forbidden")
 
     def _is_ours(self, host: str) -> bool:
         name = _name_of(host)

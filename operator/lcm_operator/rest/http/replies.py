@@ -1,7 +1,4 @@
-"""Answers as they go on the wire: compact JSON in UTF-8, keys in their order.
-
-Used by `routes`, `app`, `connections` and `probes`.
-"""
+"""Answers as they are sent: compact JSON in UTF-8, keys in their order; and the exception for a refusal."""
 
 import json
 from typing import Any
@@ -10,6 +7,15 @@ from aiohttp import web
 
 _LONGEST_ECHO = 512
 _HEADERS = {"Cache-Control": "no-store", "Server": "lcm-rest", "X-Content-Type-Options": "nosniff"}
+
+
+class HttpRefusal(Exception):
+    """The request is answered with this HTTP status and `{"detail": detail}`."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(f"{status}: {detail}")
+        self.status = status
+        self.detail = detail
 
 
 def encoded(value: object) -> bytes:

@@ -1,8 +1,8 @@
 """What a route is, and how a path finds its route.
 
 Paths are matched as they came, segment by segment, and only then percent-decoded: `%2F` is part of an ID, and
-so are `..` and `.`. A trailing slash works like none. `routes` holds the rows; `app` asks the table;
-`description` makes the OpenAPI document from the same rows.
+so are `..` and `.`. A trailing slash is ignored. Requests are answered and the OpenAPI document is made from
+the same table, so they can't differ.
 """
 
 from collections import defaultdict
@@ -14,19 +14,19 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 from pydantic import BaseModel
 
-from lcm_operator.rest.identity import Asks
+from lcm_operator.rest.http.access import Caller, Requirement
 
 ID = "{id}"
 
 
 @dataclass(frozen=True)
 class Call:
-    """What a handler gets: the ID of the path (or ''), query, body, and the token that was shown."""
+    """What a handler gets: the ID of the path (or ''), body, query, and who calls."""
 
     trial_id: str
     body: Any
     query: Any
-    shown: str
+    caller: Caller
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Route:
     method: str
     path: str
     handle: Callable[[Call], Awaitable[web.StreamResponse]]
-    asks: Asks = Asks.KEY
+    requires: Requirement = Requirement.KEY
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     largest_ignored: int | None = None  # A body means nothing, but may be no larger than this.
@@ -53,14 +53,14 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Match:
+class RouteMatch:
     """The routes of one path by method, and its ID: None if it is not UTF-8, or if there is none."""
 
     methods: dict[str, Route]
     trial_id: str | None
 
 
-class Table:
+class RouteTable:
     """All routes."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
@@ -69,18 +69,18 @@ class Table:
         for route in self.routes:
             methods = self._paths[tuple(route.path.split("/"))]
             if route.method in methods:
-                raise ValueError(f"{route.method} {route.path} stands twice in the table")
+                raise ValueError(f"{route.method} {route.path} is in the table twice")
             methods[route.method] = route
 
-    def find(self, raw_path: str) -> Match | None:
-        """Return what answers a path as it stands in the request line, without query; None: nothing does."""
+    def find(self, raw_path: str) -> RouteMatch | None:
+        """Return the routes of a path as it is in the request line, without query; None if there are none."""
         path = raw_path.removesuffix("/") or "/"
         given = [_decoded(segment) for segment in path.split("/")]
         for pattern, methods in self._paths.items():
             if len(pattern) == len(given) and all(
                 wanted in (ID, found) for wanted, found in zip(pattern, given, strict=True)
             ):
-                return Match(methods, given[pattern.index(ID)] if ID in pattern else None)
+                return RouteMatch(methods, given[pattern.index(ID)] if ID in pattern else None)
         return None
 
 

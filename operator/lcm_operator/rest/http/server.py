@@ -1,7 +1,7 @@
-"""Connections: what one client may cost in time, headers and number, so that a slow one harms nobody.
+"""The server: what one client may cost in time, headers and connections, so that a slow one harms nobody.
 
 aiohttp bounds the size of headers, but not the time that a client takes for them, nor for reading its answer,
-nor how many clients there are. Made by `app`, run by aiohttp. It knows nothing of routes.
+nor how many clients there are. It must not know any route.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from lcm_operator import logs
-from lcm_operator.rest import replies
+from lcm_operator.rest.http import replies
 
 _LONGEST_LINE = 8190
 _MOST_HEADERS = 64
@@ -35,7 +35,7 @@ class Limits:
 
 
 class Server(web.Server):
-    """aiohttp's server, with connections of ours. Use it with `web.ServerRunner`."""
+    """aiohttp's server with bounded connections. Use it with `web.ServerRunner`."""
 
     def __init__(
         self,
@@ -44,8 +44,8 @@ class Server(web.Server):
     ) -> None:
         super().__init__(
             handler,
-            access_log=None,  # `app` writes its own: without query and headers
-            auto_decompress=False,  # a bomb stays as small as it came
+            access_log=None,  # `dispatch` writes its own: without query and headers
+            auto_decompress=False,  # a compressed body must not grow beyond its limit
             keepalive_timeout=2 * limits.idle_seconds,  # ours comes first
             lingering_time=limits.head_seconds / 2,
             max_line_size=_LONGEST_LINE,
@@ -53,12 +53,12 @@ class Server(web.Server):
             max_headers=_MOST_HEADERS,
         )
         self.limits = limits
-        # Those that wait for their client, in the order in which they began to. Used as an ordered set.
-        self.waiting: dict[Connection, None] = {}
+        # Those that wait for their client, in the order in which they began to wait. Used as an ordered set.
+        self.waiting: dict[ClientConnection, None] = {}
 
-    def __call__(self) -> "Connection":
+    def __call__(self) -> "ClientConnection":
         """Return the protocol of a new connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return ClientConnection(self, loop=self._loop, **self._kwargs)
 
     def make_room(self) -> None:
         """Close one connection if there are too many: the one that has waited longest for its client."""
@@ -66,7 +66,7 @@ class Server(web.Server):
             next(iter(self.waiting)).abort()
 
 
-class Connection(web.RequestHandler):
+class ClientConnection(web.RequestHandler):
     """One client. Its one timer is for what we wait for: headers, taking the answer, the next request."""
 
     __slots__ = ("_idle", "_server", "_timer")
@@ -117,7 +117,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - it repeats what the client sent, keys included
     ) -> web.StreamResponse:
-        """Answer what is no HTTP. What came is neither told nor logged: it may hold a key."""
+        """Answer what is no HTTP. What was sent is neither repeated nor logged: it may hold a key."""
         log.info("malformed request", client=request.remote, error=type(exc).__name__)
         if isinstance(exc, LineTooLong):
             answer = replies.detail(431, "Request Header Fields Too Large")
@@ -159,4 +159,4 @@ class Connection(web.RequestHandler):
 
 def begin(request: web.BaseRequest) -> None:
     """Tell a connection of ours that its request is being handled."""
-    cast("Connection", request.protocol).begin()
+    cast("ClientConnection", request.protocol).begin()

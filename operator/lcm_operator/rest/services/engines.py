@@ -1,7 +1,7 @@
 """Restoring and removing engines for legacy callers: an annotation, and the wait for its answer.
 
-The operator does it all; the request is written on the Trial, or on its TrialEngine where the Trial is gone.
-Called by `routes`.
+The operator does it all; the request is written on the Trial, or on its TrialEngine if the Trial no longer
+exists.
 """
 
 import uuid
@@ -10,16 +10,16 @@ from lcm_operator.api import names
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import Conflict, NotFound
 from lcm_operator.kube.resources import TRIAL_ENGINES, TRIALS
-from lcm_operator.rest.projections import Handled
-from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.view import ShownEngine, View
+from lcm_operator.rest.cache.records import RestoreAnswer
+from lcm_operator.rest.cache.view import ShownEngine, View
+from lcm_operator.rest.http.replies import HttpRefusal
 
 _PATIENCE_SECONDS = 60.0
 _MET = ("Done", "Merged")
 
 
 class Engines:
-    """The engines as callers know them. Both raise Refused and ApiError."""
+    """The engines as callers know them. Both methods raise HttpRefusal and ApiError."""
 
     def __init__(self, client: Client, view: View, namespace: str) -> None:
         self._client = client
@@ -28,33 +28,33 @@ class Engines:
 
     async def restore(self, trial_id: str) -> None:
         """Restore an engine from its latest checkpoint, whatever its state."""
-        unknown = Refused(404, f"Engine instance with trial ID: {trial_id} does not exist.")
+        unknown = HttpRefusal(404, f"Engine instance with trial ID: {trial_id} does not exist.")
         engine = self._view.engine(trial_id)
         if engine is None:
             raise unknown
-        request = await self._ask(engine, names.ANNOTATION_RESTORE, unknown)
+        request = await self._request(engine, names.ANNOTATION_RESTORE, unknown)
 
         def is_answered() -> bool:
             answer = self._restored(engine)
-            return (answer is not None and answer.id == request) or not self._is_there(engine)
+            return (answer is not None and answer.id == request) or not self._exists(engine)
 
         await self._view.until(is_answered, _PATIENCE_SECONDS)
         answer = self._restored(engine)
         if answer is None or answer.id != request or answer.result not in _MET:
-            raise Refused(500, f"Failed to restore the Engine instance with ID: {trial_id}")
+            raise HttpRefusal(500, f"Failed to restore the Engine instance with ID: {trial_id}")
 
     async def remove(self, trial_id: str) -> None:
-        """Stop an engine, and return when it is gone."""
-        unknown = Refused(400, f"Engine instance with trial ID: {trial_id} does not exist.")
+        """Stop an engine, and return when it no longer exists."""
+        unknown = HttpRefusal(400, f"Engine instance with trial ID: {trial_id} does not exist.")
         engine = self._view.engine(trial_id)
         if engine is None:
             raise unknown
-        await self._ask(engine, names.ANNOTATION_DELETE, unknown)
-        if not await self._view.until(lambda: not self._is_there(engine), _PATIENCE_SECONDS):
-            raise Refused(500, f"Failed to remove the Engine instance with ID: {trial_id}")
+        await self._request(engine, names.ANNOTATION_DELETE, unknown)
+        if not await self._view.until(lambda: not self._exists(engine), _PATIENCE_SECONDS):
+            raise HttpRefusal(500, f"Failed to remove the Engine instance with ID: {trial_id}")
 
-    async def _ask(self, engine: ShownEngine, annotation: str, unknown: Refused) -> str:
-        """Write a request and return its ID. Raises `unknown` if what it is for has just gone."""
+    async def _request(self, engine: ShownEngine, annotation: str, unknown: HttpRefusal) -> str:
+        """Write a request and return its ID. Raises `unknown` if its object was just deleted."""
         request = str(uuid.uuid4())
         resource, name, uid = TRIAL_ENGINES, engine.name, engine.uid
         if engine.trial is not None:
@@ -67,15 +67,15 @@ class Engines:
             raise unknown from None
         return request
 
-    def _restored(self, engine: ShownEngine) -> Handled | None:
+    def _restored(self, engine: ShownEngine) -> RestoreAnswer | None:
         """Return the last answer to a request of the kind that was written."""
         if engine.trial is None:
-            found = self._view.viewed_engine(engine.name)
+            found = self._view.engine_record(engine.name)
             return found.restored if found is not None and found.uid == engine.uid else None
         trial = self._view.trial(engine.trial.name)
         return trial.restored if trial is not None and trial.uid == engine.trial.uid else None
 
-    def _is_there(self, engine: ShownEngine) -> bool:
-        """Return whether this very engine is still there."""
+    def _exists(self, engine: ShownEngine) -> bool:
+        """Return whether this very engine still exists."""
         now = self._view.engine(engine.trial_id)
         return now is not None and now.uid == engine.uid

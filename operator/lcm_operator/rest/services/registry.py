@@ -1,4 +1,4 @@
-"""The one TrialRegistry that the sidecar asks, and how it is reached. Called by `scheduling` and `routes`."""
+"""The one TrialRegistry that the sidecar asks, and how it is reached."""
 
 import asyncio
 import uuid
@@ -11,7 +11,7 @@ from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import parse
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import NotFound
-from lcm_operator.kube.resources import SECRETS, TRIAL_REGISTRIES
+from lcm_operator.kube.resources import SECRETS, TRIAL_REGISTRIES, Resource
 from lcm_operator.kube.update import update
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import connection_of
@@ -19,8 +19,8 @@ from lcm_operator.registry.errors import BadConnection, BadReply
 from lcm_operator.registry.listing import Listing, Selection
 from lcm_operator.registry.replies import Entry
 from lcm_operator.registry.request_queue import in_thread
-from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.view import View
+from lcm_operator.rest.cache.view import View
+from lcm_operator.rest.http.replies import HttpRefusal
 
 _MOST_AHEAD = 20_000
 """Each costs some 2 KiB while it is scheduled: what several callers read fits into the sidecar's memory."""
@@ -30,7 +30,7 @@ _JUST_NOW = timedelta(seconds=2)
 T = TypeVar("T")
 
 
-class RegistryAccess:
+class Registry:
     """The TrialRegistry `name` of a namespace. Everything raises ApiError."""
 
     def __init__(self, client: Client, view: View, namespace: str, name: str) -> None:
@@ -63,18 +63,21 @@ class RegistryAccess:
             return await in_thread(lambda: request(client))
 
     async def _client_of_now(self) -> RegistryClient:
-        raw = await self._get()
+        raw = await self._get(TRIAL_REGISTRIES, self.name)
         if raw is None:
             raise BadConnection(f"TrialRegistry {self.name} does not exist")
         registry = parse(raw, TrialRegistry)
-        return RegistryClient(connection_of(registry, await self._secret(registry)))
+        auth = registry.spec.auth
+        secret = await self._get(SECRETS, auth.secret_ref.name) if auth is not None else None
+        return RegistryClient(connection_of(registry, secret))
 
     async def request_pull(self) -> None:
         """Have the operator ask the registry now."""
-        await self._patch({"metadata": {"annotations": {names.ANNOTATION_SYNC: str(uuid.uuid4())}}})
+        patch = {"metadata": {"annotations": {names.ANNOTATION_SYNC: str(uuid.uuid4())}}}
+        await self._client.merge_patch(TRIAL_REGISTRIES, self._namespace, self.name, patch)
 
     async def toggle_automatic(self) -> bool:
-        """Let the registry's trials be imported, or no more; return whether they are now. Raises Refused."""
+        """Turn the import of the registry's trials on or off; return whether it is on. Raises HttpRefusal."""
 
         def change(raw: Json) -> Json:
             return {"spec": {"import": "None" if raw["spec"].get("import") == "All" else "All"}}
@@ -82,24 +85,13 @@ class RegistryAccess:
         try:
             raw = await update(self._client, TRIAL_REGISTRIES, self._namespace, self.name, change)
         except NotFound:
-            raise Refused(400, f"TrialRegistry {self.name} does not exist") from None
+            raise HttpRefusal(400, f"TrialRegistry {self.name} does not exist") from None
         automatic = bool(raw["spec"].get("import") == "All")
         self._view.set_automatic(automatic=automatic)
         return automatic
 
-    async def _get(self) -> Json | None:
+    async def _get(self, resource: Resource, name: str) -> Json | None:
         try:
-            return await self._client.get(TRIAL_REGISTRIES, self._namespace, self.name)
-        except NotFound:
-            return None
-
-    async def _patch(self, patch: Json) -> None:
-        await self._client.merge_patch(TRIAL_REGISTRIES, self._namespace, self.name, patch)
-
-    async def _secret(self, registry: TrialRegistry) -> Json | None:
-        if registry.spec.auth is None:
-            return None
-        try:
-            return await self._client.get(SECRETS, self._namespace, registry.spec.auth.secret_ref.name)
+            return await self._client.get(resource, self._namespace, name)
         except NotFound:
             return None

@@ -1,12 +1,13 @@
-"""Scheduling for legacy callers: Trials made and removed. Called by `routes`.
+"""Scheduling for legacy callers: Trials made and removed.
 
 No state but the view and one lock per trial ID. Names follow from the ID, so of two callers who schedule one
-ID, here or in another sidecar, the API server lets one through; the other one finds what is there.
+ID, here or in another sidecar, the API server accepts one; the other one finds what exists.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
@@ -15,16 +16,14 @@ from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound
 from lcm_operator.kube.errors import Refused as RefusedByApi
 from lcm_operator.kube.resources import TRIALS
-from lcm_operator.kube.update import again_on_conflict
+from lcm_operator.kube.update import Locks, again_on_conflict
 from lcm_operator.registry.errors import RegistryError
+from lcm_operator.registry.listing import Listing
 from lcm_operator.registry.replies import Entry
-from lcm_operator.rest.levels import Level, Outcome
-from lcm_operator.rest.locks import Locks
-from lcm_operator.rest.projections import ViewedTrial, trial_of
-from lcm_operator.rest.refused import Refused
-from lcm_operator.rest.registry_access import RegistryAccess
-from lcm_operator.rest.replies import cut
-from lcm_operator.rest.view import View
+from lcm_operator.rest.cache.records import TrialRecord, trial_of
+from lcm_operator.rest.cache.view import View
+from lcm_operator.rest.http.replies import HttpRefusal, cut
+from lcm_operator.rest.wording import Level, ScheduleAllResult
 
 _JUST_NOW = timedelta(seconds=1)
 _AT_ONCE = 16
@@ -33,14 +32,29 @@ _MOVE_SECONDS = 10.0
 _PAST = "Trial start time in the past. Skipping scheduling."
 
 
-class Scheduling:
-    """The scheduler as callers know it. Every method raises Refused and ApiError."""
+class TrialSource(Protocol):
+    """The registry whose trials are scheduled."""
+
+    name: str
+
+    async def trial(self, trial_id: str) -> Entry:
+        """Return one trial. Raises RegistryError, Malformed, ApiError."""
+
+    async def trials_ahead(self, now: datetime, scheduled: Collection[str]) -> Listing:
+        """Return the trials that lie ahead. Raises RegistryError, Malformed, ApiError."""
+
+    async def request_pull(self) -> None:
+        """Have the operator ask the registry now. Raises ApiError."""
+
+
+class Scheduler:
+    """The scheduler as callers know it. Every method raises HttpRefusal and ApiError."""
 
     def __init__(
         self,
         client: Client,
         view: View,
-        registry: RegistryAccess,
+        registry: TrialSource,
         level: Level,
         *,
         namespace: str,
@@ -60,40 +74,40 @@ class Scheduling:
         """Schedule a trial at a time."""
         start = parse_start_time(start_time)
         if start is None:
-            raise Refused(
+            raise HttpRefusal(
                 400,
                 f"Invalid start time: {cut(start_time)}. Start time must be provided in UTC format: "
                 "yyyy-mm-ddThh:mm:ss+zz:00. Example: 2021-02-09T15:12:20+02:00",
             )
         async with self._locks.of(trial_id):
             if self._view.engine(trial_id) is not None:
-                raise Refused(400, f"Executor Engine with ID: {trial_id} already exists.")
+                raise HttpRefusal(400, f"Executor Engine with ID: {trial_id} already exists.")
             self._refuse_scheduled(trial_id)
             if self._is_past(start):
-                raise Refused(400, _PAST)
+                raise HttpRefusal(400, _PAST)
             await self._create(trial_id, {"startTime": _text(start)})
 
     async def schedule_from_registry(self, trial_id: str) -> None:
-        """Schedule a trial at the time that the registry tells."""
+        """Schedule a trial at the time that the registry reports."""
         try:
             async with self._locks.of(trial_id):
                 await self._schedule_from_registry(trial_id)
-        except (RegistryError, Refused) as error:
-            why = error.detail if isinstance(error, Refused) else str(error)
-            raise Refused(400, f"Failed to retrieve trial start time: {why}") from error
+        except (RegistryError, HttpRefusal) as error:
+            why = error.detail if isinstance(error, HttpRefusal) else str(error)
+            raise HttpRefusal(400, f"Failed to retrieve trial start time: {why}") from error
 
-    async def schedule_all(self) -> Outcome:
+    async def schedule_all(self) -> ScheduleAllResult:
         """Schedule what the registry has and what is neither scheduled nor executing."""
         try:
             read = self._now()
             listing = await self._registry.trials_ahead(read, self._view.trial_ids())
         except RegistryError as error:
-            raise Refused(400, f"Failed to retrieve trials: {error}") from error
+            raise HttpRefusal(400, f"Failed to retrieve trials: {error}") from error
         ahead = [entry for entry in listing.entries if not self._is_past(entry.start_time)]
         if not ahead and self._level.nothing_ahead:
-            raise Refused(400, f"Failed to retrieve trials: {self._level.nothing_ahead}")
+            raise HttpRefusal(400, f"Failed to retrieve trials: {self._level.nothing_ahead}")
         executing = {entry.id for entry in ahead if self._view.engine(entry.id) is not None}
-        moved = [entry for entry in ahead if entry.id not in executing and self._has_moved(entry)]
+        moved = [entry for entry in ahead if entry.id not in executing and self._is_moved(entry)]
         added = {entry.id for entry in moved}
         await self._move(moved)
         few = asyncio.Semaphore(_AT_ONCE)
@@ -106,17 +120,17 @@ class Scheduling:
 
         await _all(add(entry) for entry in ahead if entry.id not in executing | added)
         others = [entry.id for entry in ahead if entry.id not in added]
-        return Outcome(
+        return ScheduleAllResult(
             added=[entry.id for entry in ahead if entry.id in added],
             scheduled=[trial_id for trial_id in others if trial_id not in executing],
             executing=[trial_id for trial_id in others if trial_id in executing],
         )
 
     async def unschedule(self, trial_id: str) -> None:
-        """Remove a scheduling that has not started; the answer comes when the ID is free."""
-        unknown = Refused(400, f"Trial scheduling with ID: {trial_id} does not exist.")
+        """Remove a scheduling that has not started; return once the ID is free."""
+        unknown = HttpRefusal(400, f"Trial scheduling with ID: {trial_id} does not exist.")
 
-        async def attempt() -> ViewedTrial:
+        async def attempt() -> TrialRecord:
             trial = self._view.scheduling(trial_id)
             if trial is None:
                 raise unknown
@@ -138,20 +152,16 @@ class Scheduling:
                 trial = await again_on_conflict(attempt)
             except Conflict:
                 text = f"Trial scheduling with ID: {trial_id} is changing too often. Try again."
-                raise Refused(503, text) from None
-            await self._gone(trial.name, trial.uid)
-
-    async def toggle_automatic(self) -> bool:
-        """Let the registry's trials be scheduled by themselves, or no more; return whether they are now."""
-        return await self._registry.toggle_automatic()
+                raise HttpRefusal(503, text) from None
+            await self._wait_until_gone(trial.name, trial.uid)
 
     async def _schedule_from_registry(self, trial_id: str) -> None:
         if self._view.engine(trial_id) is not None:
-            raise Refused(400, f"Engine instance with trial ID: {trial_id} already exists.")
+            raise HttpRefusal(400, f"Engine instance with trial ID: {trial_id} already exists.")
         read = self._now()
         entry = await self._registry.trial(trial_id)
         if self._is_past(entry.start_time):
-            raise Refused(400, _PAST)
+            raise HttpRefusal(400, _PAST)
         self._refuse_scheduled(trial_id)
         await self._create_from_registry(entry, read)
 
@@ -161,7 +171,7 @@ class Scheduling:
 
     def _refuse_scheduled(self, trial_id: str) -> None:
         if self._view.scheduling(trial_id) is not None:
-            raise Refused(400, f"Trial scheduling with ID: {trial_id} already exists.")
+            raise HttpRefusal(400, f"Trial scheduling with ID: {trial_id} already exists.")
 
     async def _create_from_registry(self, entry: Entry, read: datetime) -> None:
         annotations = {
@@ -186,10 +196,10 @@ class Scheduling:
             except AlreadyExists:
                 await self._read(name)
                 if self._view.engine(trial_id) is not None:
-                    raise Refused(400, f"Executor Engine with ID: {trial_id} already exists.") from None
+                    raise HttpRefusal(400, f"Executor Engine with ID: {trial_id} already exists.") from None
                 self._refuse_scheduled(trial_id)
             except RefusedByApi as error:
-                raise Refused(400, cut(f"The trial was refused: {error.message}")) from error
+                raise HttpRefusal(400, cut(f"The trial was refused: {error.message}")) from error
             else:
                 return
 
@@ -205,8 +215,8 @@ class Scheduling:
     def _take(self, raw: Json) -> None:
         self._view.put_trial(trial_of(raw))
 
-    async def _gone(self, name: str, uid: str) -> None:
-        """Wait until a Trial and what was armed for it are gone, so that its ID can be scheduled at once.
+    async def _wait_until_gone(self, name: str, uid: str) -> None:
+        """Wait until a Trial and its armed TrialEngine no longer exist, so that its ID is free.
 
         In bounded time: without the operator an armed TrialEngine stays.
         """
@@ -218,7 +228,7 @@ class Scheduling:
         if not await self._view.until(is_gone, _REMOVAL_SECONDS):
             await self._read(name)
 
-    def _has_moved(self, entry: Entry) -> bool:
+    def _is_moved(self, entry: Entry) -> bool:
         """Return whether the registry has another time than the trial that was scheduled by it."""
         trial = self._view.scheduling(entry.id)
         known = trial is not None and trial.from_registry and not trial.deleting
@@ -228,11 +238,11 @@ class Scheduling:
         """Have the operator ask the registry now, and wait until it has moved these trials."""
         if moved:
             await self._registry.request_pull()
-            await self._view.until(lambda: not any(map(self._has_moved, moved)), _MOVE_SECONDS)
+            await self._view.until(lambda: not any(map(self._is_moved, moved)), _MOVE_SECONDS)
 
 
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _text(start_time: datetime) -> str:
+    return start_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def _all(work: Iterable[Awaitable[None]]) -> None:

@@ -1,7 +1,7 @@
 """GET /status: five keys (six at 1.0.2), of which three are lists in Python's notation, as callers read them.
 
-With ten thousand trials it is asked for as often as with ten: each trial's text is made once, and the page as
-often as the view changes. Called by `routes`.
+With ten thousand trials it is requested as often as with ten: each trial's text is made once, and the page
+as often as the view changes.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from lcm_operator.rest.levels import Level
-from lcm_operator.rest.view import View
+from lcm_operator.rest.cache.view import View
+from lcm_operator.rest.wording import Level
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 

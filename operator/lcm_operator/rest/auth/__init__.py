@@ -1,0 +1,1 @@
+"""Who calls: API keys, callback tokens, and the tokens of engine pods."""

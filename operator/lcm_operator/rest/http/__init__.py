@@ -1,0 +1,1 @@
+"""HTTP: connections, routes, what requests hold and what is answered. It knows no service."""
