@@ -148,7 +148,7 @@ class Store:
         if slot is None:
             return Urgency.ROUTINE, None
         chosen = self.holder(key)
-        start_time = self.start_time(key)
+        start_time = self.start_time_of(chosen) if chosen is not None else None
         return urgency_of(chosen, slot.engine, start_time, slot.refusal, now), start_time
 
     def was_refused(self, key: Key) -> bool:

@@ -45,8 +45,8 @@ def decide_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | N
     """Decide about a trial that failed and waits for a person, but whose TrialEngine went; else None."""
     found = outcome(trial)
     waited = found is not None and found.status == "False" and found.reason not in _OVER
-    told = conditions.reason(trial.status.conditions, reasons.RELEASED) == reasons.ENGINE_LOST
-    if not waited or trial.status.engine_ref is None or snapshot.engine is not None or told:
+    recorded = conditions.reason(trial.status.conditions, reasons.RELEASED) == reasons.ENGINE_LOST
+    if not waited or trial.status.engine_ref is None or snapshot.engine is not None or recorded:
         return None
     return judge_loss(snapshot, trial, now)
 
@@ -116,7 +116,7 @@ def _last_seen(snapshot: Snapshot, trial: Trial) -> TrialEngine | None:
 def _lost_release(name: str, last: TrialEngine | None) -> ConditionUpdate:
     """Return the condition Released of a trial whose TrialEngine was taken away before `finally` was over.
 
-    What was seen last is told, but decides nothing: another process may not have seen it.
+    What was seen last is shown, but decides nothing: another process may not have seen it.
     """
     known = judge_release(last) if last is not None else None
     seen = f", when it was seen last: {known.message}" if known is not None else ""

@@ -87,7 +87,7 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
         return act(WriteTrial(trial, status), RecordEvent(trial, reasons.MISSED, why, warning=True))
     status = trial_status(trial, now, refused)
     if status != trial.status:
-        if _told(trial, refused):
+        if _is_shown(trial, refused):
             return act(WriteTrial(trial, status))
         event = RecordEvent(trial, reason, why, warning=reason == reasons.DUPLICATE_TRIAL_ID)
         return act(WriteTrial(trial, status), event)
@@ -143,6 +143,6 @@ def _leave(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     )
 
 
-def _told(trial: Trial, refused: ConditionUpdate) -> bool:
+def _is_shown(trial: Trial, refused: ConditionUpdate) -> bool:
     known = conditions.find(trial.status.conditions, reasons.ACCEPTED)
     return known is not None and (known.reason, known.message) == (refused.reason, refused.message)

@@ -63,7 +63,7 @@ def begin_removal(engine: TrialEngine, owner: Trial, now: datetime) -> Decision:
     """Return the first step where a Trial is being deleted, and nobody has deleted its TrialEngine yet."""
     if _is_started(engine, owner):
         return act(WriteEngine(engine, told_to_stop(engine, engine.status, "Cancel", now)))
-    return _tell_deleted(engine, owner, now) or act(DeleteEngine(engine))
+    return _show_cancelled(engine, owner, now) or act(DeleteEngine(engine))
 
 
 def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Decision:
@@ -77,8 +77,8 @@ def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None,
             events = release_events(owner or engine, engine, concluded)
             write = WriteEngine(engine, concluded)
             return act(*events, write) if owner is None else act(write, *events)
-    if owner is not None and (told := _tell(snapshot, engine, owner, now)):
-        return told
+    if owner is not None and (shown := _show_outcome(snapshot, engine, owner, now)):
+        return shown
     return _let_go(engine, owner)
 
 
@@ -138,10 +138,10 @@ def _show(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: dat
     return mirror(snapshot, owner, engine, now)
 
 
-def _tell(snapshot: Snapshot, engine: TrialEngine, trial: Trial, now: datetime) -> Act | None:
+def _show_outcome(snapshot: Snapshot, engine: TrialEngine, trial: Trial, now: datetime) -> Act | None:
     """Return the write of the Trial's outcome; None if it has it, or is to be armed anew."""
     if not _is_started(engine, trial):
-        return _tell_deleted(engine, trial, now)
+        return _show_cancelled(engine, trial, now)
     restore = trial_restore(trial, engine)
     refused = handled(restore, "Refused", _REMOVED, now) if restore else echo("Restore", trial, engine)
     answers = {"last_handled_restore": refused, "last_handled_delete": _last_word(trial, engine)}
@@ -151,7 +151,7 @@ def _tell(snapshot: Snapshot, engine: TrialEngine, trial: Trial, now: datetime) 
     return act(*mirrored.actions, RecordEvent(trial, reasons.REFUSED, _REMOVED, warning=True))
 
 
-def _tell_deleted(engine: TrialEngine, trial: Trial, now: datetime) -> Act | None:
+def _show_cancelled(engine: TrialEngine, trial: Trial, now: datetime) -> Act | None:
     """Return the outcome of a Trial that is being deleted before its start, until it shows it."""
     if trial.metadata.deletion_timestamp is None or outcome(trial) is not None:
         return None
@@ -172,7 +172,7 @@ def _last_word(trial: Trial, engine: TrialEngine) -> Handled | None:
 
 
 def _let_go(engine: TrialEngine, owner: Trial | None) -> Decision:
-    """Return the last step; where the Trial is gone, an Event tells of the end, as the checkpoint has it."""
+    """Return the last step; where the Trial is gone, an Event records the end, as the checkpoint has it."""
     if is_held(engine):
         if owner is not None:
             return act(UnholdEngine(engine))

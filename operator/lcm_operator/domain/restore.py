@@ -111,8 +111,8 @@ def begin_again(
         note = change_note(snapshot, trial, engine)
         message = f"{begins}; {note}" if note else begins
     status, events = done(trial, status, restores, message, now)
-    told = begins if found is None else f"{begins}: {found.message}"
-    return act(WriteEngine(engine, status), RecordEvent(trial, reasons.RESTORED, told), *events)
+    why = begins if found is None else f"{begins}: {found.message}"
+    return act(WriteEngine(engine, status), RecordEvent(trial, reasons.RESTORED, why), *events)
 
 
 def decide_grant(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
