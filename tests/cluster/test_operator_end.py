@@ -237,9 +237,13 @@ def test_a_held_engine_says_how_to_free_it(stage: Stage, partner: Partner):
 def test_an_engine_deleted_with_nothing_to_release_cancels_its_trial(stage: Stage):
     trial = stage.trial("example", start=in_seconds(1), activities=[nap("long", 300)])
     stage.wait(lambda: states(stage).get("long") == "Running")
+    [pod] = stage.pods()
+    os.kill(process_of(pod), signal.SIGSTOP)  # it does not obey, so it lives as long as its grace period
     stage.engine("example").delete()
     stage.until_condition(trial, "Succeeded", "False", "Cancelled")
-    assert condition(trial, "Finished") == ("True", "Cancelled")
+    assert condition(trial, "Finished") == ("False", "Ending")
+    os.kill(process_of(pod), signal.SIGKILL)
+    stage.until_condition(trial, "Finished", "True", "Cancelled")
 
 
 def test_conditions_carry_the_generation_after_the_start_too(stage: Stage):
