@@ -98,7 +98,7 @@ REFUSED = {
         ("rest.cache.view", "lcm_operator.rest.cache.feed"),
         ("rest.cache.records", "lcm_operator.rest.cache.view"),
         ("rest.http.routing", "lcm_operator.rest.http.dispatch"),
-        ("rest.http.replies", "lcm_operator.rest.http.access"),
+        ("rest.http.replies", "lcm_operator.rest.http.callers"),
     ],
     "engine": [
         ("engine.checkpoint", "lcm_operator.engine.checkpoint_store"),

@@ -15,7 +15,7 @@ _GRACE_SECONDS = 15.0
 
 
 def main() -> int:
-    """Do what the command line says; return the exit status."""
+    """Carry out the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m lcm_operator.rest", description="The REST sidecar.")
     commands = parser.add_subparsers(dest="command")
     hash_key = commands.add_parser("hash-key", help="read a key from standard input, print its line")

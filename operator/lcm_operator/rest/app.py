@@ -65,7 +65,7 @@ class Sidecar:
         authenticated = keys is not None
         self._dispatcher = Dispatcher(
             self._table(client, authenticated=authenticated),
-            Authenticator(keys, self._tokens, PodTokens(client, namespace)),
+            Authenticator(keys, self._tokens, PodTokens(client, namespace)).authenticate,
             OriginCheck(settings.address, settings.allowed_hosts, authenticated=authenticated),
             self._ready,
             self._metrics.observe,

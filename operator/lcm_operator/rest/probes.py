@@ -19,7 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from lcm_operator.addresses import Address, listening
 from lcm_operator.rest.http import replies
-from lcm_operator.rest.http.access import Requirement
+from lcm_operator.rest.http.callers import Requirement
 from lcm_operator.rest.http.routing import Call, Route
 from lcm_operator.rest.settings import METRICS_ADDRESS
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from lcm_operator.plan.signals import CALLBACKS
 from lcm_operator.rest.auth.tokens import CallbackTokens
 from lcm_operator.rest.http import bodies, replies
-from lcm_operator.rest.http.access import Requirement
+from lcm_operator.rest.http.callers import Requirement
 from lcm_operator.rest.http.routing import Call, Route
 from lcm_operator.rest.services.engines import Engines
 from lcm_operator.rest.services.registry import Registry

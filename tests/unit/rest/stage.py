@@ -13,7 +13,7 @@ from lcm_operator.rest import probes
 from lcm_operator.rest.auth.authenticator import Authenticator
 from lcm_operator.rest.auth.keys import ApiKeys, KeyScope, line_of
 from lcm_operator.rest.http import openapi
-from lcm_operator.rest.http.access import Caller
+from lcm_operator.rest.http.callers import Caller
 from lcm_operator.rest.http.dispatch import Dispatcher
 from lcm_operator.rest.http.origin import OriginCheck
 from lcm_operator.rest.http.routing import RouteTable
@@ -117,7 +117,7 @@ class Sidecar:
         self.table = RouteTable((*described, *shown))
         self.dispatcher = Dispatcher(
             self.table,
-            Authenticator(keys, self.tokens, Pods()),
+            Authenticator(keys, self.tokens, Pods()).authenticate,
             OriginCheck(Address("127.0.0.1", 5000), set(), authenticated=authenticated),
             lambda: self.health.ready,
             lambda *seen: self.observed.append(seen),

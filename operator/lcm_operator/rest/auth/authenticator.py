@@ -6,7 +6,7 @@ What was shown is never logged.
 from lcm_operator.rest.auth.keys import ApiKeys, KeyScope
 from lcm_operator.rest.auth.pod_tokens import PodTokens
 from lcm_operator.rest.auth.tokens import CallbackTokens
-from lcm_operator.rest.http.access import Caller, Requirement
+from lcm_operator.rest.http.callers import Caller, Requirement
 from lcm_operator.rest.http.replies import HttpRefusal
 
 

@@ -7,7 +7,7 @@ from lcm_operator.api.names import ENGINE_SERVICE_ACCOUNT, REST_AUDIENCE
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.resources import TOKEN_REVIEWS
 from lcm_operator.rest.engine_reads import read_engine
-from lcm_operator.rest.http.access import Caller
+from lcm_operator.rest.http.callers import Caller
 
 _POD_UID = "authentication.kubernetes.io/pod-uid"
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)

@@ -23,7 +23,7 @@ from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.resources import TRIAL_ENGINES
 from lcm_operator.kube.update import update
 from lcm_operator.rest.engine_reads import read_engine
-from lcm_operator.rest.http.access import Caller
+from lcm_operator.rest.http.callers import Caller
 from lcm_operator.rest.http.replies import HttpRefusal
 from lcm_operator.rest.state import MOST, Content, SidecarState, StoredToken
 
@@ -73,14 +73,14 @@ class CallbackTokens:
 
     async def revoke(self, trial_id: str, token: str) -> None:
         """End a token, wherever it is stored."""
-        gone, trial = _hash(token), _hash(trial_id)
+        revoked, trial = _hash(token), _hash(trial_id)
         await self._change_engine(
-            trial_id, lambda tokens: tuple(kept for kept in tokens if kept.hash != gone)
+            trial_id, lambda tokens: tuple(kept for kept in tokens if kept.hash != revoked)
         )
         await self._state.change(
             lambda content: replace(
                 content,
-                tokens=tuple(kept for kept in content.tokens if (kept.trial, kept.hash) != (trial, gone)),
+                tokens=tuple(kept for kept in content.tokens if (kept.trial, kept.hash) != (trial, revoked)),
             )
         )
 

@@ -158,7 +158,7 @@ class View:
             self._changed()
 
     def drop_trial(self, name: str, uid: str) -> None:
-        """Forget a Trial that is gone."""
+        """Forget a Trial that was deleted."""
         if (known := self._trials.drop(name, uid)) is not None:
             self._forget(known)
             self._changed()

@@ -2,7 +2,7 @@
 
 1. the path and the method: 404, 405
 2. a host or origin that is not ours: 421, 403 (`origin`)
-3. key or token: 401, 403 (`access`)
+3. key or token: 401, 403 (`callers`)
 4. ID, query and body: 408, 413, 422, 400 (`bodies`)
 5. the route's handler: what it refuses, else its answer
 
@@ -20,7 +20,7 @@ from lcm_operator.api.storage import Malformed
 from lcm_operator.kube.clock import elapsed
 from lcm_operator.kube.errors import ApiError, Conflict
 from lcm_operator.rest.http import bodies, replies, server
-from lcm_operator.rest.http.access import Authenticates, Caller, Requirement, credentials
+from lcm_operator.rest.http.callers import Authenticate, Caller, Requirement, credentials
 from lcm_operator.rest.http.origin import OriginCheck
 from lcm_operator.rest.http.replies import HttpRefusal
 from lcm_operator.rest.http.routing import Call, Route, RouteMatch, RouteTable
@@ -42,7 +42,7 @@ class Dispatcher:
     def __init__(
         self,
         table: RouteTable,
-        authenticator: Authenticates,
+        authenticate: Authenticate,
         origin: OriginCheck,
         ready: Callable[[], bool],
         observe: Callable[[str, str, int, float], None],
@@ -50,7 +50,7 @@ class Dispatcher:
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._table = table
-        self._authenticator = authenticator
+        self._authenticate = authenticate
         self._origin = origin
         self._ready = ready
         self._observe = observe
@@ -107,7 +107,7 @@ class Dispatcher:
         request = visit.request
         if route.requires is not Requirement.NOTHING:
             self._origin.check(request.method, request.headers.get("Host"), request.headers.get("Origin"))
-        visit.caller = await self._authenticator.authenticate(
+        visit.caller = await self._authenticate(
             route.requires, request.method, trial_id, credentials(request)
         )
         if route.requires is not Requirement.NOTHING and not self._ready():

@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from lcm_operator.rest.http import bodies, replies
-from lcm_operator.rest.http.access import Requirement
+from lcm_operator.rest.http.callers import Requirement
 from lcm_operator.rest.http.routing import Call, Route
 
 Json = dict[str, Any]

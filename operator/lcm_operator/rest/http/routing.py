@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 from pydantic import BaseModel
 
-from lcm_operator.rest.http.access import Caller, Requirement
+from lcm_operator.rest.http.callers import Caller, Requirement
 
 ID = "{id}"
 
@@ -40,7 +40,7 @@ class Route:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     largest_ignored: int | None = None  # A body means nothing, but may be no larger than this.
-    # What the description says about it; None: it isn't described.
+    # What the OpenAPI document says about it; None: it is not part of it.
     summary: str | None = None
     answer: str = "Message"
     refusals: tuple[int, ...] = ()

@@ -46,7 +46,7 @@ class Server(web.Server):
             handler,
             access_log=None,  # `dispatch` writes its own: without query and headers
             auto_decompress=False,  # a compressed body must not grow beyond its limit
-            keepalive_timeout=2 * limits.idle_seconds,  # ours comes first
+            keepalive_timeout=2 * limits.idle_seconds,  # our own time-out is shorter
             lingering_time=limits.head_seconds / 2,
             max_line_size=_LONGEST_LINE,
             max_field_size=_LONGEST_LINE,
@@ -158,5 +158,5 @@ class ClientConnection(web.RequestHandler):
 
 
 def begin(request: web.BaseRequest) -> None:
-    """Tell a connection of ours that its request is being handled."""
+    """Note on its connection that a request is being handled."""
     cast("ClientConnection", request.protocol).begin()

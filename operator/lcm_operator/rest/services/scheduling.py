@@ -107,7 +107,7 @@ class Scheduler:
         if not ahead and self._level.nothing_ahead:
             raise HttpRefusal(400, f"Failed to retrieve trials: {self._level.nothing_ahead}")
         executing = {entry.id for entry in ahead if self._view.engine(entry.id) is not None}
-        moved = [entry for entry in ahead if entry.id not in executing and self._is_moved(entry)]
+        moved = [entry for entry in ahead if entry.id not in executing and self._has_moved(entry)]
         added = {entry.id for entry in moved}
         await self._move(moved)
         few = asyncio.Semaphore(_AT_ONCE)
@@ -228,7 +228,7 @@ class Scheduler:
         if not await self._view.until(is_gone, _REMOVAL_SECONDS):
             await self._read(name)
 
-    def _is_moved(self, entry: Entry) -> bool:
+    def _has_moved(self, entry: Entry) -> bool:
         """Return whether the registry has another time than the trial that was scheduled by it."""
         trial = self._view.scheduling(entry.id)
         known = trial is not None and trial.from_registry and not trial.deleting
@@ -238,7 +238,7 @@ class Scheduler:
         """Have the operator ask the registry now, and wait until it has moved these trials."""
         if moved:
             await self._registry.request_pull()
-            await self._view.until(lambda: not any(map(self._is_moved, moved)), _MOVE_SECONDS)
+            await self._view.until(lambda: not any(map(self._has_moved, moved)), _MOVE_SECONDS)
 
 
 def _text(start_time: datetime) -> str:

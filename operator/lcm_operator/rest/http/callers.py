@@ -4,9 +4,10 @@ A key or token is sent in the header `Authorization`, bare or as `Bearer`, or in
 suffices, even if the other is wrong. What was sent must not be logged.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
@@ -31,13 +32,8 @@ class Caller:
     """The TrialEngine that was read to check a token, so that the handler need not read it once more."""
 
 
-class Authenticates(Protocol):
-    """What decides who calls, and whether this one may."""
-
-    async def authenticate(
-        self, requirement: Requirement, method: str, trial_id: str | None, credentials: tuple[str, ...]
-    ) -> Caller:
-        """Return the caller. Raises HttpRefusal (401, 403)."""
+Authenticate = Callable[[Requirement, str, str | None, tuple[str, ...]], Awaitable[Caller]]
+"""Returns who calls, by the method, the trial ID of the path and the credentials. Raises HttpRefusal."""
 
 
 def credentials(request: web.BaseRequest) -> tuple[str, ...]:
