@@ -14,8 +14,8 @@ def test_a_list_of_metadata_holds_nothing_else(cluster: Cluster, namespace: str)
         async with pooled(from_kubeconfig(cluster.kubeconfig)) as client:
             manifest = {"metadata": {"name": "big", "labels": {"a": "b"}}, "data": {"text": "x" * 1000}}
             await client.create(CONFIG_MAPS, namespace, manifest)
-            pages = client.pages(CONFIG_MAPS, namespace, label_selector="a=b", metadata_only=True)
-            return [item async for page, _ in pages for item in page]
+            pages = client.listed(CONFIG_MAPS, namespace, label_selector="a=b", metadata_only=True)
+            return [await item.read() async for page in pages for item in page]
 
     (found,) = asyncio.run(listed())
     assert (found["metadata"]["name"], "data" in found) == ("big", False)

@@ -4,18 +4,18 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from tests.harness.api_server import ApiServer
+from tests.harness.client import AWAY, Connection
 
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.election import Elector, Terms
-from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
-from lcm_operator.kube.listing import Page
+from lcm_operator.kube.errors import ApiError, Refused
 
 LEASE_NAME = "the-lease"
 QUICK = Terms(lease=1, renew_every=0.02, act_within=0.3, request=0.2, retry=0.01)
 STEADY = Terms(lease=10, renew_every=0.02, act_within=8, request=1, retry=0.01)
 SLOW = Terms(lease=20, renew_every=0.02, act_within=1, request=0.5, retry=0.01)
 NO_END = Terms(lease=3600, renew_every=0.02, act_within=3000, request=0.2, retry=0.01)
-AWAY = Unavailable(0, "Unreachable", "no route")
 FORBIDDEN = Refused(403, "Forbidden", "leases is forbidden")
 
 
@@ -29,77 +29,45 @@ class MovableClock(NodeClock):
 
 
 class Server:
-    """The one Lease of an API server, with its guards and its watch."""
+    """An API server with one Lease. `trouble` answers all requests; `interfere` is called before the next."""
 
     def __init__(self):
-        self.lease = None
-        self.version = 0
+        self.api = ApiServer(namespace="lcm")
+        self.connection = Connection(self.api, self._before, self._after)
         self.trouble = None
         self.lose_answers = False
-        self.changed = asyncio.Event()
+        self.refuse_watches = False
+        self.interfere = {}
 
-    def put(self, lease, kind="MODIFIED"):
-        self.version += 1
-        if lease is not None:
-            lease["metadata"] |= {"resourceVersion": str(self.version), "namespace": "lcm", "uid": "1"}
-        self.lease, self.last = lease, (kind, lease)
-        self.changed.set()
-        self.changed = asyncio.Event()
-        if self.lose_answers:
+    def _before(self, request):
+        self.interfere.pop(request.verb, lambda: None)()
+        if self.refuse_watches and request.verb == "watch":
+            raise FORBIDDEN
+        if self.trouble:
+            raise self.trouble
+
+    def _after(self, request):
+        if self.lose_answers and request.writes:
             raise AWAY
-        return lease
+
+    def put(self, lease):
+        self.api.put("leases", lease)
+
+    def delete(self):
+        self.api.remove("leases", LEASE_NAME)
+
+    @property
+    def lease(self):
+        return self.api.find("leases", LEASE_NAME)
+
+    @property
+    def version(self):
+        return self.api.version
 
     @property
     def holder(self):
         holder = (self.lease or {"spec": {}})["spec"].get("holderIdentity")
         return holder and holder.removesuffix("_0000abcd")
-
-    async def get(self, *_):
-        await asyncio.sleep(0)
-        if self.trouble:
-            raise self.trouble
-        if self.lease is None:
-            raise NotFound(404, "NotFound", "no lease")
-        return self.lease
-
-    async def create(self, _resource, _namespace, body):
-        await asyncio.sleep(0)
-        if self.trouble:
-            raise self.trouble
-        if self.lease is not None:
-            raise AlreadyExists(409, "AlreadyExists", "lease")
-        return self.put({"metadata": dict(body["metadata"]), "spec": dict(body["spec"])}, "ADDED")
-
-    async def merge_patch(self, _resource, _namespace, _name, patch):
-        lease = await self.get()
-        if patch["metadata"]["resourceVersion"] != lease["metadata"]["resourceVersion"]:
-            raise Conflict(409, "Conflict", "the object has been modified")
-        return self.put({"metadata": dict(lease["metadata"]), "spec": (lease["spec"] or {}) | patch["spec"]})
-
-    async def listed(self, *_, field_selector):
-        assert field_selector == f"metadata.name={LEASE_NAME}"
-        if self.trouble:
-            raise self.trouble
-        yield Page([self.lease] if self.lease else [], str(self.version), "")
-
-    async def watch(self, _resource, _namespace, **asked):
-        assert asked["field_selector"] == f"metadata.name={LEASE_NAME}"
-        seen = int(asked["resource_version"])
-        while True:
-            if self.trouble:
-                raise self.trouble
-            if seen == self.version:
-                yield "BOOKMARK", {"metadata": {"resourceVersion": str(seen)}}
-                await self.changed.wait()
-            seen = self.version
-            kind, lease = self.last
-            yield (
-                kind,
-                lease
-                or {
-                    "metadata": {"name": LEASE_NAME, "namespace": "lcm", "resourceVersion": str(self.version)}
-                },
-            )
 
 
 def identity(name):
@@ -114,7 +82,13 @@ class Candidate:
         self.name = identity(name)
         self.clock = MovableClock()
         self.elector = Elector(
-            server, "lcm", LEASE_NAME, self.name, clock=self.clock, place=place, terms=terms
+            server.connection.client(),
+            "lcm",
+            LEASE_NAME,
+            self.name,
+            clock=self.clock,
+            place=place,
+            terms=terms,
         )
         self.doing = []
 
@@ -207,19 +181,15 @@ def test_who_stops_gives_the_lease_back_so_that_nobody_has_to_wait():
 
 @pytest.mark.parametrize("deleted", [False, True])
 def test_free_lease_is_noticed_though_no_watch_can_be_opened(deleted):
-    async def refused(*_, **__):
-        raise FORBIDDEN
-        yield
-
     async def scenario(server, candidate):
         one = candidate("one", NO_END)
         await until(one.leads)
-        server.watch = refused
+        server.refuse_watches = True
         other = candidate("other", NO_END)
         await until(lambda: other.elector._seen is not None)
         await one.stop()
         if deleted:
-            server.put(None, "DELETED")
+            server.delete()
         await until(other.leads)
 
     run(scenario)
@@ -318,17 +288,11 @@ def test_a_leader_that_was_frozen_knows_it_before_anything_else_has_run():
     run(scenario)
 
 
-def test_an_answer_that_comes_too_late_does_not_make_a_leader_go_on(mocker):
+def test_an_answer_that_comes_too_late_does_not_make_a_leader_go_on():
     async def scenario(server, candidate):
         one = candidate("one", NO_END)
         await until(one.leads)
-
-        async def frozen_meanwhile(*arguments):
-            one.clock.later = NO_END.act_within + 1
-            mocker.stop(patched)
-            return await server.merge_patch(*arguments)
-
-        patched = mocker.patch.object(server, "merge_patch", side_effect=frozen_meanwhile)
+        server.interfere["merge"] = lambda: setattr(one.clock, "later", NO_END.act_within + 1)
         await until(lambda: one.doing == ["follow", "lead", "ended", "follow", "lead"])
 
     run(scenario)
@@ -361,7 +325,7 @@ def test_a_lease_that_people_deleted_is_made_again():
     async def scenario(server, candidate):
         one = candidate("one")
         await until(one.leads)
-        server.put(None, "DELETED")
+        server.delete()
         await until(lambda: one.doing == ["follow", "lead", "ended", "follow", "lead"])
         assert server.holder == "one"
 

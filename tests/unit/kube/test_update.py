@@ -3,66 +3,59 @@
 import asyncio
 
 import pytest
+from tests.harness.api_server import ApiServer
+from tests.harness.client import Connection
 
 from lcm_operator.kube import update as module
-from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound, Refused
-from lcm_operator.kube.resources import CONFIG_MAPS
+from lcm_operator.kube.errors import Conflict, NotFound, Refused
+from lcm_operator.kube.resources import CONFIG_MAPS, TRIALS
 from lcm_operator.kube.update import again_on_conflict, update
 
 BLANK = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
 
 
 class Server:
-    """One object. `rivals` are called before the next writes, one each."""
+    """One ConfigMap. `rivals` are called before the next writes, one each."""
 
-    def __init__(self, data=None):
-        self.version = 5
-        self.data = data
+    def __init__(self, text=None):
+        self.api = ApiServer()
+        self.connection = Connection(self.api, self._rival, self._note)
         self.rivals = []
-        self.writes = []
+        self.done = []
+        if text is not None:
+            self.set(text)
 
-    def set(self, data):
-        self.version += 1
-        self.data = data
+    @property
+    def writes(self):
+        """What was written, but for what met a Conflict: the verb and the subresource."""
+        return [(request.verb, request.subresource) for request in self.done]
 
-    async def get(self, *_):
-        if self.data is None:
-            raise NotFound(404, "NotFound", "x")
-        return {"metadata": {"name": "x", "resourceVersion": str(self.version)}, "data": self.data}
+    def set(self, text):
+        self.api.put("configmaps", BLANK | {"data": {"text": text}})
 
-    async def create(self, _resource, _namespace, body):
-        self._rival()
-        if self.data is not None:
-            raise AlreadyExists(409, "AlreadyExists", "x")
-        self.writes.append(("create", body))
-        self.set(body["data"])
-        return await self.get()
+    def delete(self):
+        self.api.remove("configmaps", "x")
 
-    async def merge_patch(self, _resource, _namespace, _name, patch, *, subresource=""):
-        return await self._write("merge", patch["metadata"]["resourceVersion"], patch["data"], subresource)
-
-    async def json_patch(self, _resource, _namespace, _name, operations, *, subresource=""):
-        return await self._write("json", operations[0]["value"], operations[1]["value"], subresource)
-
-    async def _write(self, kind, version, data, subresource):
-        self._rival()
-        if (await self.get())["metadata"]["resourceVersion"] != version:
-            raise Conflict(409, "Conflict", "x")
-        self.writes.append((kind, subresource))
-        self.set(data)
-        return await self.get()
-
-    def _rival(self):
-        if self.rivals:
+    def _rival(self, request):
+        if request.writes and self.rivals:
             self.rivals.pop(0)()
+
+    def _note(self, request):
+        if request.writes:
+            self.done.append(request)
 
 
 def add(raw):
-    return {"data": raw.get("data", "") + "a"}
+    return {"data": {"text": raw.get("data", {}).get("text", "") + "a"}}
 
 
 def run(server, change=add, **options):
-    return asyncio.run(update(server, CONFIG_MAPS, "lab", "x", change, **options))
+    client = server.connection.client()
+    return asyncio.run(update(client, CONFIG_MAPS, "lab", "x", change, **options))
+
+
+def text_of(raw):
+    return raw["data"]["text"]
 
 
 @pytest.fixture(autouse=True)
@@ -72,14 +65,30 @@ def _impatient(monkeypatch):
 
 def test_object_is_changed_and_returned_as_it_is_then():
     server = Server("x")
-    assert run(server)["data"] == "xa"
+    assert text_of(run(server)) == "xa"
     assert server.writes == [("merge", "")]
 
 
 def test_change_is_computed_anew_from_what_a_rival_has_written():
     server = Server("x")
     server.rivals = [lambda: server.set("y"), lambda: server.set("z")]
-    assert run(server, subresource="status")["data"] == "za"
+    assert text_of(run(server)) == "za"
+    assert server.writes == [("merge", "")]
+
+
+def test_change_of_a_status_is_computed_anew_too():
+    def write(phase):
+        server.api.put("trials", {"metadata": {"name": "x"}, "status": {"phase": phase}})
+
+    def change(raw):
+        return {"status": {"phase": raw["status"]["phase"] + "a"}}
+
+    server = Server()
+    write("x")
+    server.rivals = [lambda: write("y"), lambda: write("z")]
+    client = server.connection.client()
+    written = asyncio.run(update(client, TRIALS, "lab", "x", change, subresource="status"))
+    assert written["status"] == {"phase": "za"}
     assert server.writes == [("merge", "status")]
 
 
@@ -110,17 +119,17 @@ def test_json_patch_brings_its_own_guard():
     def change(raw):
         version = raw["metadata"]["resourceVersion"]
         guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": version}
-        return [guard, {"op": "add", "path": "/data", "value": raw["data"] + "b"}]
+        return [guard, {"op": "add", "path": "/data/text", "value": text_of(raw) + "b"}]
 
     server = Server("x")
     server.rivals = [lambda: server.set("y")]
-    assert run(server, change)["data"] == "yb"
+    assert text_of(run(server, change)) == "yb"
     assert server.writes == [("json", "")]
 
 
 def test_nothing_is_written_where_nothing_changes():
     server = Server("x")
-    assert run(server, lambda _: None)["data"] == "x"
+    assert text_of(run(server, lambda _: None)) == "x"
     assert server.writes == []
 
 
@@ -131,15 +140,16 @@ def test_missing_object_is_reported():
 
 def test_object_that_is_deleted_before_the_write_is_reported():
     server = Server("x")
-    server.rivals = [lambda: server.set(None)]
+    server.rivals = [server.delete]
     with pytest.raises(NotFound):
         run(server)
 
 
 def test_missing_object_is_created_where_that_is_wanted():
     server = Server()
-    assert run(server, missing=BLANK)["data"] == "a"
-    assert server.writes == [("create", BLANK | {"data": "a"})]
+    assert text_of(run(server, missing=BLANK)) == "a"
+    assert server.writes == [("create", "")]
+    assert server.done[0].body == BLANK | {"data": {"text": "a"}}
 
 
 def test_missing_object_is_not_created_for_nothing():
@@ -151,13 +161,13 @@ def test_missing_object_is_not_created_for_nothing():
 def test_object_that_a_rival_creates_first_is_changed():
     server = Server()
     server.rivals = [lambda: server.set("x")]
-    assert run(server, missing=BLANK)["data"] == "xa"
+    assert text_of(run(server, missing=BLANK)) == "xa"
 
 
 def test_object_that_a_rival_deletes_is_created_again():
     server = Server("x")
-    server.rivals = [lambda: server.set(None)]
-    assert run(server, missing=BLANK)["data"] == "a"
+    server.rivals = [server.delete]
+    assert text_of(run(server, missing=BLANK)) == "a"
 
 
 def test_gives_up_when_others_keep_being_faster():
@@ -192,6 +202,7 @@ def test_pauses_grow_and_have_a_bound(monkeypatch, mocker):
     monkeypatch.setattr(module, "_FIRST_SECONDS", 0.01)
     sleep = mocker.patch("lcm_operator.kube.backoff.asyncio.sleep")
     server = Server("x")
+    server.connection.immediate = True
     server.rivals = [lambda: server.set("y")] * 14
     run(server)
     pauses = [call.args[0] for call in sleep.await_args_list]
