@@ -192,7 +192,7 @@ def test_the_engines_account_is_in_every_namespace_for_trials(helm: Helm):
     assert places == ["lab-a", "lab-b", NAMESPACE]
 
 
-def test_engines_can_not_write_the_lease_of_the_election_if_trials_have_namespaces_of_their_own(helm: Helm):
+def test_engines_cannot_write_the_election_lease_with_separate_namespaces(helm: Helm):
     objects = helm.objects({"trialNamespace": "lab-a", "watchNamespaces": ["lab-b"]})
     places = [
         found["metadata"]["namespace"]

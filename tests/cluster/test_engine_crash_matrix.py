@@ -229,9 +229,7 @@ def points_of(writes: list[Write], calls: int) -> list[Point]:
     ]
 
 
-def test_an_engine_killed_at_any_write_or_call_repeats_only_what_was_in_flight(
-    cluster, namespace, tmp_path, proxy
-):
+def test_kill_at_any_write_or_call_repeats_only_what_was_in_flight(cluster, namespace, tmp_path, proxy):
     with acting(cluster, namespace, tmp_path, "clean") as stage:
         clean = Life(stage, proxy)
         clean.lead_undisturbed()

@@ -47,7 +47,7 @@ def working(stage, *before, **lists):
     return running
 
 
-def test_an_engine_whose_trial_engine_is_deleted_leaves_its_plan_and_releases(stage):
+def test_engine_whose_trialengine_is_deleted_leaves_its_plan_and_releases(stage):
     running = working(stage, http("one"), onFailure=[http("tell")])
 
     with held(stage):
@@ -79,7 +79,7 @@ def test_an_engine_that_is_told_to_stop_leaves_its_plan_at_once_and_releases(sta
     assert came[0] - told < 3
 
 
-def test_a_stop_that_is_there_before_the_next_activity_begins_comes_before_it(stage):
+def test_stop_that_is_seen_before_the_next_activity_begins_precedes_it(stage):
     stage.create(http("one"), http("two"), **{"finally": [FREE]})
     stage.partner.answer["/one"] = lambda _: stage.write(stop=CANCEL) or 200
 
@@ -89,7 +89,7 @@ def test_a_stop_that_is_there_before_the_next_activity_begins_comes_before_it(st
     assert stage.partner.lines == ["POST /one", "POST /free"]
 
 
-def test_an_attempt_for_finally_alone_does_what_is_left_of_it_while_the_engine_is_being_deleted(stage):
+def test_attempt_for_finally_alone_completes_it_during_the_deletion(stage):
     stage.create(http("one"), http("two"), **{"finally": [FREE, CLEAN]})
     stage.partner.answer["/two"] = 503
     assert stage.run().exit_code() == 1

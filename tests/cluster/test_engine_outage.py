@@ -36,7 +36,7 @@ def program(name: str, command: str) -> dict[str, object]:
 
 
 @pytest.mark.timeout(2 * PATIENCE + 3 * OUTAGE_SECONDS)
-def test_forty_engines_outlive_an_outage_of_the_api_server_and_repeat_nothing(stage, tmp_path):
+def test_forty_engines_survive_an_api_server_outage_and_repeat_nothing(stage, tmp_path):
     logs = {f"trial-{number}": tmp_path / f"trial-{number}" for number in range(MANY)}
     away = tmp_path / "away"
 

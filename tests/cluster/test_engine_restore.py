@@ -48,7 +48,7 @@ def test_an_engine_acts_only_from_the_time_of_its_grant_on(stage):
     assert (came[0] - not_before).total_seconds() < 1
 
 
-def test_a_failed_engine_is_restored_from_its_checkpoint_and_repeats_nothing_that_succeeded(stage):
+def test_restore_of_a_failed_engine_repeats_nothing_that_succeeded(stage):
     stage.create(*FIVE)
     stage.partner.answer["/three"] = 503
 
@@ -85,7 +85,7 @@ ODD = {
 }
 
 
-def test_outputs_values_and_parameters_are_the_same_before_and_after_a_restore(stage):
+def test_outputs_values_and_parameters_are_the_same_after_a_restore(stage):
     stage.partner.body["/one"] = ODD
     look = {
         "outputs": "{{ outputs.one }}",
@@ -116,7 +116,7 @@ def test_outputs_values_and_parameters_are_the_same_before_and_after_a_restore(s
     assert before.json["trial"] == f"example example {stage.namespace} 2026-11-24T08:00:00.123456Z"
 
 
-def test_sigterm_ends_an_engine_at_once_and_its_activity_is_repeated_after_a_restore(stage):
+def test_sigterm_ends_an_engine_at_once_and_a_restore_repeats_its_activity(stage):
     stage.create(http("one"), {"name": "long", "sleep": {"seconds": 600}}, http("two"))
     running = stage.run()
     running.until(lambda: stage.states.get("long") == "Running")
@@ -162,7 +162,7 @@ def lives(pid):
 
 
 @pytest.mark.parametrize("victim", ["one", "two", "three", "four", "five"])
-def test_killed_in_the_middle_of_an_activity_only_that_one_is_repeated_with_its_key(stage, victim):
+def test_kill_during_an_activity_repeats_only_that_one_with_its_key(stage, victim):
     stage.create(*FIVE)
     first = stage.start()
 

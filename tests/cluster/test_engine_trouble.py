@@ -49,7 +49,7 @@ def test_an_engine_that_starts_while_the_api_server_is_away_waits_for_it(cluster
     assert stage.partner.lines == ["POST /one"]
 
 
-def test_when_others_write_meanwhile_an_engine_reads_again_and_keeps_what_they_wrote(stage):
+def test_engine_reads_again_after_writes_of_others_and_keeps_them(stage):
     stage.create(http("one"), http("two"))
 
     def write(_request):
@@ -135,7 +135,7 @@ def test_an_engine_whose_trial_engine_is_deleted_before_the_grant_ends(stage):
     assert running.exit_code() == 3, running.log
 
 
-def test_a_plan_with_a_part_that_this_engine_cannot_run_is_refused_as_a_whole(stage):
+def test_plan_with_a_part_that_this_engine_cannot_run_is_refused(stage):
     stage.create(http("one"), http("two", http={"headers": {"Content-Length": "5"}}))
 
     running = stage.run()

@@ -32,7 +32,7 @@ def wait_for_end(pods, name):
     return pods.wait(name, lambda pod: pod["metadata"].get("deletionGracePeriodSeconds") == 0)
 
 
-def test_a_deleted_pod_is_told_by_sigterm_and_its_end_is_reported_before_it_is_removed(node, pods, begin):
+def test_deleted_pod_gets_sigterm_and_its_end_is_reported_before_removal(node, pods, begin):
     begin("polite", POLITE)
     pods.delete("polite")
     pod = wait_for_end(pods, "polite")

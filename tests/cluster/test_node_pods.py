@@ -264,7 +264,7 @@ def test_an_empty_dir_is_shared_by_the_pods_containers_and_gone_after_it(node, p
     assert wait_until(lambda: not (node.root / "pods" / uid).exists(), seconds=10)
 
 
-def test_a_pod_talks_to_the_api_server_as_its_service_account_by_a_token_bound_to_it(node, pods):
+def test_pod_reaches_the_api_server_as_its_service_account_by_a_bound_token(node, pods):
     source = f"""
 import asyncio, base64, json
 from pathlib import Path

@@ -70,9 +70,7 @@ def test_a_pod_goes_on_without_the_node_and_its_exit_code_is_reported(node, pods
     assert node.log_of(pods.namespace, "steady") == "begun\nended\n"
 
 
-def test_a_pod_whose_processes_are_gone_when_the_node_comes_back_is_failed_and_not_run_again(
-    node, pods, away
-):
+def test_pod_whose_processes_ended_while_the_node_was_away_has_failed(node, pods, away):
     files = begin(node, pods, "lost")
     away()
     with Supervisor.of(files.container("engine")) as supervisor:
@@ -85,7 +83,7 @@ def test_a_pod_whose_processes_are_gone_when_the_node_comes_back_is_failed_and_n
     assert node.log_of(pods.namespace, "lost") == "begun\n"
 
 
-def test_a_pod_that_had_begun_before_all_its_files_were_lost_is_not_run_again(node, pods, away):
+def test_pod_that_had_begun_before_its_files_were_lost_is_not_run_again(node, pods, away):
     files = begin(node, pods, "forgotten")
     away()
     reap(node.root, 0)
@@ -104,7 +102,7 @@ def test_pods_created_while_the_node_was_away_run_when_it_is_back(pods, away):
     pods.wait_phase("patient", "Succeeded")
 
 
-def test_a_pod_that_was_noted_but_not_judged_when_the_node_was_killed_is_judged_again(node, pods, away):
+def test_pod_that_was_noted_but_not_judged_before_a_kill_is_judged_again(node, pods, away):
     away()
     pod = pods.create("refused", "true", hostPID=True, nodeName=NAME)
     files_of(node, pod).note({"startedAt": 1.0})
@@ -130,7 +128,7 @@ def test_a_pod_deleted_while_the_node_was_away_is_ended_when_it_is_back(node, po
     assert terminated(pod)["exitCode"] == 6
 
 
-def test_a_pod_removed_by_force_while_the_node_was_away_is_killed_when_it_is_back(node, pods, away):
+def test_pod_removed_by_force_while_the_node_was_away_is_killed_later(node, pods, away):
     files = begin(node, pods, "orphan", "trap '' TERM; echo begun; while :; do sleep 600; done")
     with Supervisor.of(files.container("engine")) as supervisor:
         away()
@@ -141,7 +139,7 @@ def test_a_pod_removed_by_force_while_the_node_was_away_is_killed_when_it_is_bac
     assert wait_until(lambda: not files.directory.exists(), seconds=10)
 
 
-def test_a_pod_that_is_being_ended_when_the_node_is_killed_is_ended_by_the_next_one(node, pods, away):
+def test_pod_that_was_ending_when_the_node_was_killed_is_ended_by_the_next(node, pods, away):
     begin(node, pods, "deaf", "trap 'echo told' TERM; echo begun; while :; do sleep 600 & wait; done")
     pods.delete("deaf", grace=3)
     assert wait_until(lambda: "told" in node.log_of(pods.namespace, "deaf"), seconds=30)
@@ -176,7 +174,7 @@ def test_a_hundred_pods_and_a_node_killed_in_their_midst_each_begins_once(node, 
     assert set(logs.values()) == {"begun\n"}
 
 
-def test_pods_run_on_while_the_api_server_is_away_and_are_reported_when_it_is_back(node, pods, cluster):
+def test_pods_run_on_without_an_api_server_and_are_reported_later(node, pods, cluster):
     files = begin(node, pods, "steady")
     cluster.stop(API_SERVER, signal.SIGKILL)
     try:

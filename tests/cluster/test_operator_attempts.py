@@ -278,7 +278,7 @@ def test_an_attempt_that_follows_by_itself_waits_and_says_until_when(stage: Stag
     assert pauses[1] >= 20
 
 
-def test_a_running_engine_costs_no_request_of_its_own_and_no_finalizer_of_kopf(stage: Stage):
+def test_running_engine_costs_no_request_of_its_own_and_no_kopf_finalizer(stage: Stage):
     at_work(stage, nap("long", 40))
     finalizers = stage.engine("example").obj["metadata"].get("finalizers", [])
     assert "lcm.5gdrones.eu/timer" not in finalizers

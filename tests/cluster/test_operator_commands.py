@@ -93,7 +93,7 @@ def test_a_request_id_that_is_too_long_is_refused_and_holds_up_nothing(stage: St
     assert status["lastHandledRestore"]["result"] == "Refused"
 
 
-def test_a_suspended_trial_is_not_started_and_missed_once_its_deadline_has_passed(stage: Stage):
+def test_suspended_trial_is_not_started_but_missed_after_its_deadline(stage: Stage):
     trial = stage.trial("held", start=in_seconds(40))
     stage.until_condition(trial, "Armed", "True", "Admitted")
     trial.patch({"spec": {"suspend": True}})
@@ -136,7 +136,7 @@ def test_a_finished_trial_is_removed_after_its_time_with_everything_of_it(stage:
     stage.wait(lambda: not stage.trials() and nothing_left(stage))
 
 
-def test_a_trial_deleted_in_the_foreground_while_its_engine_runs_leaves_nothing(stage: Stage):
+def test_foreground_deletion_of_a_trial_with_a_running_engine_leaves_nothing(stage: Stage):
     running(stage)
     arguments = ("busy", f"--namespace={stage.namespace}", "--cascade=foreground", "--wait=false")
     stage.cluster.kubectl("delete", "trial", *arguments)
@@ -160,7 +160,7 @@ def test_a_trial_deleted_alone_takes_its_orphaned_engine_with_it(stage: Stage):
     stage.wait(lambda: not stage.trials() and nothing_left(stage))
 
 
-def test_a_trial_re_created_under_the_same_name_at_once_starts_after_the_old_engine_has_gone(stage: Stage):
+def test_trial_recreated_at_once_starts_after_the_old_engine_was_deleted(stage: Stage):
     old = running(stage)
     old.delete()
     new = stage.trial("busy", start=in_seconds(12))
@@ -168,7 +168,7 @@ def test_a_trial_re_created_under_the_same_name_at_once_starts_after_the_old_eng
     assert stage.engine("busy").obj["spec"]["trialUID"] == new.obj["metadata"]["uid"]
 
 
-def test_a_trial_deleted_while_the_operator_is_away_leaves_nothing_once_it_is_back(stage: Stage):
+def test_trial_deleted_without_an_operator_leaves_nothing_once_one_is_back(stage: Stage):
     trial = running(stage)
     stage.cluster.stop(OPERATOR)
     trial.delete()

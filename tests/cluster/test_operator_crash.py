@@ -52,7 +52,7 @@ def test_an_operator_killed_around_the_start_starts_each_trial_once(unstaffed: S
     unstaffed.each_was_started_once(OTHERS)
 
 
-def test_an_operator_killed_again_and_again_during_a_burst_starts_each_trial_once(unstaffed: Stage):
+def test_operator_killed_repeatedly_during_a_burst_starts_each_trial_once(unstaffed: Stage):
     apply_many(unstaffed, OTHERS, 4)
     unstaffed.wait(lambda: len(unstaffed.engines()) == OTHERS)
     kills = 0

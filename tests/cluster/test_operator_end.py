@@ -123,9 +123,7 @@ def test_a_release_that_fails_is_a_condition_and_an_event(stage: Stage, partner:
     stage.wait(lambda: stage.events("FinallyFailed"))
 
 
-def test_an_engine_killed_while_it_releases_after_success_is_followed_by_one_that_releases(
-    stage: Stage, partner: Partner
-):
+def test_kill_during_the_release_after_success_is_followed_by_a_release(stage: Stage, partner: Partner):
     once(partner, "/free", lambda: kill_engine(stage))
     trial = begin(stage, partner, http("one"))
     stage.until_condition(trial, "Succeeded", "True", "Completed")
@@ -171,7 +169,7 @@ def test_a_trial_cancelled_before_anything_acted_has_nothing_to_release(stage: S
 
 
 @pytest.mark.parametrize("way", ["annotation", "engine", "deadline"])
-def test_a_plan_that_is_through_has_succeeded_whatever_comes_while_the_operator_is_away(
+def test_completed_plan_has_succeeded_whatever_comes_without_an_operator(
     stage: Stage, partner: Partner, way: str
 ):
     once(partner, "/one", lambda: stage.cluster.stop(OPERATOR))
@@ -257,7 +255,7 @@ def test_conditions_carry_the_generation_after_the_start_too(stage: Stage):
     assert seen == {trial.obj["metadata"]["generation"]}
 
 
-def test_a_trial_made_again_while_its_first_engine_releases_starts_after_that(stage: Stage, tmp_path: Path):
+def test_trial_recreated_while_its_first_engine_releases_starts_after_that(stage: Stage, tmp_path: Path):
     """Its start time passes meanwhile; its deadline does not."""
     journal, release = tmp_path / "journal", tmp_path / "release"
     journal.touch()

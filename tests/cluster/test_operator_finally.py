@@ -154,9 +154,7 @@ def test_a_restore_after_success_releases_again_as_a_run_of_its_own(stage: Stage
     assert len(set(partner.keys("POST /two"))) == 2
 
 
-def test_an_engine_killed_while_it_stops_is_followed_by_one_attempt_that_only_releases(
-    stage: Stage, partner: Partner
-):
+def test_kill_of_a_stopping_engine_is_followed_by_one_attempt_to_release(stage: Stage, partner: Partner):
     def kill(_request):
         del partner.answer["/free"]
         force_delete(stage, "example-1")

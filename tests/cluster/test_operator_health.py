@@ -79,7 +79,7 @@ def patient(operated: Cluster, programs: Path) -> Iterator[Patient]:
         assert patient.pid() == before
 
 
-def test_an_api_server_that_does_not_answer_is_a_dead_watch_and_a_stale_lease(patient: Patient):
+def test_unresponsive_api_server_is_a_dead_watch_and_a_stale_lease(patient: Patient):
     with patient.frozen(API_SERVER):
         patient.wait(lambda: patient.faults() == {"watch", "lease"})
         assert patient.metric("lcm_leader") == 0
@@ -91,7 +91,7 @@ def test_an_operator_that_was_frozen_says_that_its_loop_was_late(patient: Patien
     patient.wait(lambda: "loop" in patient.faults())
 
 
-def test_a_permission_that_is_missing_is_a_stale_lease_and_given_again_the_operator_leads_again(
+def test_missing_permission_is_a_stale_lease_until_it_is_granted_again(
     patient: Patient,
 ):
     kubectl = patient.cluster.kubectl

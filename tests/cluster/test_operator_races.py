@@ -248,7 +248,7 @@ def test_a_start_that_is_refused_until_the_deadline_is_missed_and_says_why(
 
 
 @pytest.mark.parametrize(("status", "retry_after", "reason"), REFUSALS)
-def test_a_start_that_is_refused_for_a_while_takes_place_when_it_is_not_any_more(
+def test_start_that_is_refused_for_a_while_takes_place_afterwards(
     proxied: ProxiedStage, status: int, retry_after: int | None, reason: str
 ):
     with proxied.proxy.refuse(creates_pod, status, retry_after=retry_after):

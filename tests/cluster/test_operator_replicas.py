@@ -119,7 +119,7 @@ def stopped(pair: Pair, leader: str) -> None:
         pytest.param(MANY, id="when all pods are there"),
     ],
 )
-def test_when_the_leader_ends_around_a_start_the_standby_starts_what_is_left_and_nothing_twice(
+def test_standby_starts_what_an_ending_leader_left_and_nothing_twice(
     pair: Pair, end: Callable[[Pair, str], None], pods_there: int
 ):
     leader, standby = pair.leader(), pair.standby()
@@ -130,7 +130,7 @@ def test_when_the_leader_ends_around_a_start_the_standby_starts_what_is_left_and
     assert pair.leads(standby)
 
 
-def test_a_leader_that_was_frozen_at_the_start_does_nothing_more_when_it_goes_on(pair: Pair):
+def test_leader_that_was_frozen_at_a_start_does_nothing_when_it_goes_on(pair: Pair):
     leader, standby = pair.leader(), pair.standby()
     pair.many(due_in=7)
     pair.wait(pair.pods_created)
@@ -144,7 +144,7 @@ def test_a_leader_that_was_frozen_at_the_start_does_nothing_more_when_it_goes_on
     assert "Traceback" not in pair.cluster.layout.process(leader).log_file.read_text()
 
 
-def test_a_replica_that_is_asked_to_stop_gives_the_lease_back_and_the_other_has_it_at_once(pair: Pair):
+def test_replica_that_is_asked_to_stop_hands_the_lease_over_at_once(pair: Pair):
     leader, standby = pair.leader(), pair.standby()
     before = pair.lease()["leaseTransitions"]
     asked = datetime.now(UTC)

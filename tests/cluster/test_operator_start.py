@@ -37,7 +37,7 @@ def test_a_trial_beyond_its_deadline_is_missed_and_says_how_late_it_was(stage: S
     assert stage.pods() == []
 
 
-def test_a_missing_plan_is_told_before_the_start_and_the_trial_is_armed_once_it_appears(stage: Stage):
+def test_missing_plan_is_reported_and_the_trial_armed_once_it_appears(stage: Stage):
     trial = stage.trial("planned", start=in_seconds(50), planRef={"name": "later"})
     stage.until_condition(trial, "Armed", "False", "PlanNotFound")
     stage.wait(lambda: stage.events("PlanNotFound"))
@@ -45,7 +45,7 @@ def test_a_missing_plan_is_told_before_the_start_and_the_trial_is_armed_once_it_
     stage.until_condition(trial, "Armed", "True", "Admitted")
 
 
-def test_a_trial_whose_start_time_moves_after_arming_is_armed_for_the_new_one(stage: Stage):
+def test_armed_trial_whose_start_time_moves_is_armed_for_the_new_one(stage: Stage):
     trial = stage.trial("moved", start=in_seconds(40))
     stage.until_condition(trial, "Armed", "True", "Admitted")
     before = stage.engine("moved").obj["metadata"]["uid"]
@@ -55,7 +55,7 @@ def test_a_trial_whose_start_time_moves_after_arming_is_armed_for_the_new_one(st
     assert stage.pods_created() == {"moved-1": 1}
 
 
-def test_of_two_trials_with_one_id_the_older_one_runs_and_the_other_says_why_not(stage: Stage):
+def test_older_of_two_trials_with_one_id_runs_and_the_other_reports_why_not(stage: Stage):
     first = stage.trial("first", start=in_seconds(3), trialID="Flight 7")
     stage.until_condition(first, "Armed", "True", "Admitted")
     second = stage.trial("second", start=in_seconds(3), trialID="Flight 7")

@@ -66,7 +66,7 @@ def test_a_missed_trial_that_gets_a_new_time_is_scheduled_again(field: Field):
     field.until_start(trial, FAR)
 
 
-def test_a_time_that_was_read_when_the_trial_was_made_counts_while_the_registry_is_away(field: Field):
+def test_reported_time_counts_while_the_registry_does_not_answer(field: Field):
     field.registry.answer["/trial/"] = (500, b"away")
     registry = field.serve()
     trial = Trial(
@@ -144,7 +144,7 @@ def written(field: Field) -> int:
     )
 
 
-def test_an_imported_trial_that_is_removed_is_ignored_until_somebody_schedules_it(field: Field):
+def test_removed_import_is_ignored_until_somebody_schedules_it(field: Field):
     field.tells(survey=FAR, other=FAR)
     registry = field.serve(**{"import": "All"})
     field.stage.wait(lambda: field.names() == {"survey", "other"})

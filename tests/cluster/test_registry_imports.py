@@ -81,7 +81,7 @@ def test_a_namespace_goes_without_an_operator(field: Field):
     stage.wait(lambda: not stage.cluster.kubectl.get("namespace", stage.namespace))
 
 
-def test_an_operator_that_is_killed_while_it_imports_loses_and_doubles_nothing(field: Field):
+def test_operator_killed_while_it_imports_loses_and_doubles_nothing(field: Field):
     stage = field.stage
     field.tells(**{f"trial-{number}": FAR for number in range(MANY)})
     registry = field.serve(**{"import": "All"})

@@ -236,7 +236,7 @@ def test_heartbeats_are_counted(caller: Caller):
     assert call("DELETE", f"/debug/heartbeat/{name}").said == gone
 
 
-def test_a_trial_that_is_due_goes_from_one_list_to_the_other_with_nothing_between(caller: Caller):
+def test_due_trial_moves_from_one_list_to_the_other_without_a_gap(caller: Caller):
     name = caller.fresh_id("passes")
     caller.trial(name, start=in_seconds(2), activities=[nap("long", 5)])
     caller.wait(lambda: repr(name) in caller.scheduled())

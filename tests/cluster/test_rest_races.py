@@ -62,7 +62,7 @@ def at_once(*calls: Callable[[], Said]) -> list[Said]:
 @pytest.mark.parametrize(
     "doors", [pytest.param(1, id="at one sidecar"), pytest.param(2, id="at two sidecars")]
 )
-def test_one_of_eight_who_schedule_one_id_at_once_wins_and_the_rest_are_told_that_it_exists(
+def test_one_of_eight_schedulers_of_one_id_wins_and_the_rest_get_a_conflict(
     crowd: Crowd, doors: int, name: str
 ):
     for number in range(ROUNDS):
@@ -83,7 +83,7 @@ def test_one_of_eight_who_schedule_one_id_at_once_wins_and_the_rest_are_told_tha
             crowd.wait(lambda rest=rest, shown=shown: shown in rest.status()["scheduled_trials"])
 
 
-def test_a_removal_around_the_start_removes_the_trial_or_says_that_it_is_none_any_more(crowd: Crowd):
+def test_removal_around_the_start_removes_the_trial_or_finds_it_started(crowd: Crowd):
     rest, step, start = crowd.sidecars[0], timedelta(milliseconds=100), in_seconds(4)
     names = [f"due-{number}" for number in range(12)]
     assert {rest.schedule(name, start).status for name in names} == {200}
@@ -113,7 +113,7 @@ def test_a_removal_around_the_start_removes_the_trial_or_says_that_it_is_none_an
 
 @pytest.mark.parametrize("doors", [(0, 0), (0, 1)], ids=["at one sidecar", "at two sidecars"])
 @pytest.mark.parametrize("number", range(2), ids=["once", "once more"])
-def test_a_restore_and_a_finish_at_once_are_both_taken_and_the_trial_succeeds(
+def test_restore_and_finish_at_once_are_both_accepted_and_it_succeeds(
     crowd: Crowd, doors: tuple[int, int], number: int
 ):
     name = f"ends-{sum(doors)}-{number}"

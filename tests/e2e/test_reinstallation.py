@@ -51,7 +51,7 @@ def test_those_of_the_first_release_that_were_armed_start(release: Release):
     assert release.starts("old-armed") == Counter({"old-armed": 1})
 
 
-def test_those_of_the_first_release_that_had_failed_are_restored_from_their_checkpoint(release: Release):
+def test_failed_trials_of_the_first_release_are_restored_from_checkpoints(release: Release):
     before = release.get("trialengine", "old-failed")["status"]
 
     release.annotate("old-failed", restore="by-the-next-release")
@@ -64,7 +64,7 @@ def test_those_of_the_first_release_that_had_failed_are_restored_from_their_chec
     assert after["activities"][0] == before["activities"][0]
 
 
-def test_those_of_the_first_release_that_were_pending_can_be_given_another_time(release: Release):
+def test_pending_trials_of_the_first_release_can_be_rescheduled(release: Release):
     patch = json.dumps({"spec": {"startTime": in_seconds(5)}})
     release.kubectl("patch", "trial", "old-pending", f"--namespace={TRIALS}", "--type=merge", f"-p={patch}")
 

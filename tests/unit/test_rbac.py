@@ -36,11 +36,11 @@ def test_nobody_gives_rights_away(file):
 @pytest.mark.parametrize(
     ("file", "verbs"), [("operator.yaml", [["get"]]), ("rest.yaml", [["get"]]), ("engine.yaml", [])]
 )
-def test_secrets_are_got_one_by_one_by_those_who_ask_registries_and_never_listed(file, verbs):
+def test_secrets_are_read_by_name_by_registry_clients_and_never_listed(file, verbs):
     assert [rule["verbs"] for rule in rules(file) if "secrets" in rule["resources"]] == verbs
 
 
-def test_the_sidecar_has_rights_in_its_namespace_only_but_for_reviewing_tokens():
+def test_sidecar_has_rights_in_its_namespace_only_but_for_token_reviews():
     assert objects("rest.yaml")["ClusterRole"]["rules"] == [
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}
     ]

@@ -86,7 +86,7 @@ def test_the_hash_is_that_of_the_bytes_of_the_id():
 @pytest.mark.parametrize(
     "trial_id", [pytest.param("x" * 50, id="plain"), pytest.param("y" * 253, id="hashed")]
 )
-def test_the_pod_of_a_thousandth_attempt_still_has_a_name_that_is_a_dns_label(trial_id):
+def test_pod_name_of_a_thousandth_attempt_is_a_dns_label(trial_id):
     name = pod_name(engine_name(trial_id), 1000)
     assert name.endswith("-1000")
     assert len(name) <= 63

@@ -36,7 +36,7 @@ VALUES = [0, False, "", "text", None, [], [1, {"a": None}], [{"a": 2}], {}, {"a"
 OBJECTS = [{}, *({"x": value} for value in VALUES), *({"x": value, "y": 1} for value in VALUES)]
 
 
-def test_applying_the_patch_makes_the_old_status_into_the_new_whatever_they_are():
+def test_patch_makes_any_old_status_into_any_new_one():
     for old, new in itertools.product(OBJECTS, OBJECTS):
         assert applied(old, status_patch("7", old, new)) == new, (old, new)
 

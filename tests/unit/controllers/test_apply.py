@@ -255,7 +255,7 @@ def test_a_pod_of_somebody_else_is_as_good_as_absent(stage):
     assert stage.does(LookUpPod("example-1")).pod.value == Absent("example-1")
 
 
-def test_a_pod_in_the_place_of_the_granted_one_is_deleted_and_counts_as_absent(stage):
+def test_pod_that_replaced_the_granted_one_is_deleted_and_counts_as_absent(stage):
     engine = stage.with_engine()
     granted = {"attempt": 1, "podRef": {"name": "example-1", "uid": "gone", "notBefore": rfc3339(T)}}
     stage.api.set_status("trialengines", "example", **granted)
@@ -273,7 +273,7 @@ def without_node(stage):
     return engine, pod["metadata"]["uid"]
 
 
-def test_a_pod_that_no_node_had_is_known_to_have_never_run_once_it_is_deleted(stage):
+def test_deleted_pod_that_was_never_bound_to_a_node_has_never_run(stage):
     engine, uid = without_node(stage)
     granted = {"attempt": 1, "podRef": {"name": "example-1", "uid": uid, "notBefore": rfc3339(T)}}
     stage.api.set_status("trialengines", "example", **granted)
@@ -302,7 +302,7 @@ def test_an_engine_that_is_gone_is_known_to_be(stage):
     assert seen.engine_gone
 
 
-def test_an_engine_counts_as_read_after_the_end_only_if_its_pod_had_ended_before(stage):
+def test_engine_is_read_after_the_end_only_if_its_pod_had_ended_before(stage):
     stage.with_pod()
     assert not stage.does(LookUpEngine()).engine_read_after_end
     stage.api.set_status("pods", "example-1", phase="Succeeded")
@@ -310,7 +310,7 @@ def test_an_engine_counts_as_read_after_the_end_only_if_its_pod_had_ended_before
     assert stage.does(LookUpEngine()).engine_read_after_end
 
 
-def test_an_engine_read_while_its_pod_ended_does_not_count_as_read_after_the_end(stage):
+def test_engine_read_while_its_pod_ended_is_not_read_after_the_end(stage):
     stage.with_pod()
     read = stage.client.get
 
@@ -385,7 +385,7 @@ def test_a_trial_whose_engine_was_restored_unseen_is_not_deleted(stage):
     assert seen.metadata.annotations == {"lcm.5gdrones.eu/restore": "r1"}
 
 
-def test_a_trial_whose_engine_went_unseen_is_not_deleted_before_it_is_decided_again(stage):
+def test_trial_is_decided_again_before_its_delete_if_its_engine_went_unseen(stage):
     stage.with_engine()
     trial = stage.store.snapshot(KEY).trials[0]
     stage.api.remove("trialengines", "example")

@@ -63,11 +63,11 @@ def test_killed_at_any_point_it_comes_to_the_same_outcome_as_undisturbed(life):
 
 
 @lives_with_late_watches
-def test_killed_at_any_point_with_watches_that_lag_it_comes_to_the_same_outcome(life):
+def test_kill_at_any_point_with_lagging_watches_changes_no_outcome(life):
     comes_to_the_same(life, False, killed)
 
 
-def test_killed_at_any_two_points_it_comes_to_the_same_outcome_as_undisturbed():
+def test_kills_at_any_two_points_change_no_outcome():
     short = {"activities": ("one",)}
     expected = straight(**short).run()
     for points in combinations(range(1, expected.points + 3), 2):
@@ -89,12 +89,12 @@ def test_without_an_answer_at_any_point_it_comes_to_the_same_outcome(life):
 
 
 @every_life
-def test_frozen_at_any_point_while_another_leads_it_spoils_nothing_when_it_goes_on(life):
+def test_freeze_at_any_point_while_another_leads_spoils_nothing(life):
     comes_to_the_same(life, True, frozen)
 
 
 @lives_with_late_watches
-def test_frozen_at_any_point_with_watches_that_lag_it_spoils_nothing_when_it_goes_on(life):
+def test_freeze_at_any_point_with_lagging_watches_spoils_nothing(life):
     comes_to_the_same(life, False, frozen)
 
 
@@ -107,7 +107,7 @@ def test_frozen_at_any_point_it_restores_an_engine_that_could_not_report():
 
 
 @every_watch
-def test_killed_while_a_working_engine_is_restored_it_begins_one_attempt_and_loses_no_activity(prompt):
+def test_kill_during_a_restore_begins_one_attempt_and_loses_no_activity(prompt):
     undisturbed = stopped(prompt=prompt).run()
     assert [attempt for attempt, _ in undisturbed.grants] == [1, 2]
     for point in range(1, undisturbed.points + 1):

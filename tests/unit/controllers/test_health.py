@@ -122,7 +122,7 @@ def test_several_faults_are_all_told(replica):
     assert [fault.split(":")[0] for fault in replica.health.faults()] == ["watch", "loop", "lease"]
 
 
-def test_a_loop_that_was_blocked_tells_so_after_it_goes_on_and_forgets_it_later(monkeypatch):
+def test_blocked_loop_is_reported_once_it_runs_again_and_forgotten_later(monkeypatch):
     monkeypatch.setattr(heartbeat, "_TICK_SECONDS", 0.01)
     monkeypatch.setattr(heartbeat, "_REMEMBER_SECONDS", 0.5)
 

@@ -363,7 +363,7 @@ FINISHED = [
 ]
 
 
-def test_the_lease_of_an_engine_that_is_over_is_followed_only_if_its_pod_is_gone():
+def test_lease_of_a_finished_engine_is_monitored_only_if_its_pod_is_missing():
     api = Leases()
     api.store.put_engine(raw_engine(version=2, podRef=GRANT, conditions=FINISHED))
     assert api.read() is None

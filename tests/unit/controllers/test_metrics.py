@@ -55,7 +55,7 @@ def test_a_latched_start_is_observed_with_its_lag():
     assert found["lcm_trial_start_lag_seconds_bucket", "2.5"] == 1
 
 
-def test_a_miss_is_counted_once_however_often_the_status_is_written_afterwards():
+def test_miss_is_counted_once_however_often_the_status_is_written():
     registry = metrics.new_registry()
     observer = Observer(registry)
     missed = with_status(trial(), missed=(MISSED,))

@@ -46,7 +46,7 @@ def test_a_pod_that_is_being_deleted_says_so():
     assert not seen_pod(raw()).deleting
 
 
-def test_the_exit_code_and_the_last_words_are_those_of_the_engine_s_container():
+def test_exit_code_and_termination_message_are_of_the_engine_container():
     pod = seen_pod(raw("Failed", {"exitCode": 3, "message": " no token\n"}))
     assert (pod.exit_code, pod.message) == (3, "no token")
 
@@ -60,7 +60,7 @@ def test_a_pod_without_an_engine_container_has_no_exit_code():
     assert seen_pod(raw("Failed", {"exitCode": 1}, container="other")).exit_code is None
 
 
-def test_a_pod_was_created_when_its_create_was_acknowledged_else_when_the_api_server_says():
+def test_pod_creation_time_is_that_of_the_answer_or_else_of_its_metadata():
     told = datetime(2026, 11, 24, 10, 0, 0, 250_000, tzinfo=UTC)
     assert seen_pod(raw(), created=told).created == told
     assert seen_pod(raw()).created == datetime(2026, 11, 24, 10, tzinfo=UTC)

@@ -50,7 +50,7 @@ def both(outcomes):
 
 
 @pytest.mark.parametrize("prompt", PROMPT)
-def test_a_trial_that_is_rescheduled_starts_once_either_at_the_old_time_or_at_the_new_one(prompt):
+def test_rescheduled_trial_starts_once_at_the_old_or_the_new_start_time(prompt):
     outcomes = []
     for point, world, taken in lives(
         lambda api: api.edit("trials", "example", startTime=rfc3339(LATER)), prompt
@@ -98,7 +98,7 @@ def test_of_a_trial_that_is_deleted_nothing_is_left(prompt):
         pytest.param(lambda api: api.delete("trialengines", "example"), id="engine"),
     ],
 )
-def test_what_was_begun_is_released_once_whenever_the_end_of_it_comes_by_deletion_of_the(delete, prompt):
+def test_begun_plan_is_released_once_whenever_its_end_comes_by_deleting_the(delete, prompt):
     for point, world, _ in lives(delete, prompt, finally_=("free",)):
         acts = [activity for activity, _, _ in world.acts]
         assert acts.count("free") == (1 if world.begun else 0), point
@@ -149,7 +149,7 @@ def test_a_pod_that_is_deleted_is_never_replaced_without_being_asked(prompt):
 
 
 @pytest.mark.parametrize("prompt", PROMPT)
-def test_an_engine_that_is_deleted_is_never_started_a_second_time_once_it_was(prompt):
+def test_deleted_engine_that_was_started_is_never_started_again(prompt):
     for point, world, taken in lives(lambda api: api.delete("trialengines", "example"), prompt):
         phase = world.outcome()["phase"]
         if not taken:
@@ -169,7 +169,7 @@ def replace_engine(api):
 
 
 @pytest.mark.parametrize("prompt", PROMPT)
-def test_an_engine_that_is_replaced_is_never_started_in_place_of_the_one_that_was(prompt):
+def test_replaced_engine_is_never_started_after_its_forerunner_was(prompt):
     for point, world, taken in lives(replace_engine, prompt):
         phase = world.outcome()["phase"]
         assert phase in (("Succeeded", "Failed", "Cancelled") if taken else ("Succeeded",)), point

@@ -115,7 +115,7 @@ def writes(client, verb, plural, field=None):
     ]
 
 
-def test_the_pods_of_an_instant_are_created_before_any_of_their_trials_is_latched(client):
+def test_pods_of_one_start_time_are_created_before_any_trial_is_latched(client):
     start = datetime.now(UTC) + timedelta(seconds=2)
     for number in range(100):
         client.put("trials", raw_trial(f"flight-{number}", start))
@@ -126,7 +126,7 @@ def test_the_pods_of_an_instant_are_created_before_any_of_their_trials_is_latche
     assert max(creates) < min(latches)
 
 
-def test_a_trial_that_is_made_just_before_its_start_does_not_wait_for_a_quiet_moment(client):
+def test_trial_created_just_before_its_start_waits_for_no_quiet_moment(client):
     """Something else starts every 0.2 s, so that routine work is held back."""
     now = datetime.now(UTC)
     for number in range(40):

@@ -408,7 +408,7 @@ def test_a_removal_is_noted_while_the_registry_is_away(field, status):
     assert list(field.status["ignored"]) == ["a"]
 
 
-def test_a_trial_that_was_missed_and_kept_for_its_time_is_not_taken_for_deleted(field):
+def test_missed_trial_that_is_kept_for_its_time_is_not_taken_for_deleted(field):
     field.times = {"a": FAR}
     asyncio.run(field.tick())
     field.api.objects["trialregistries", "default"]["status"]["imports"] = []  # as it is taken out before
@@ -513,7 +513,7 @@ def test_a_registry_that_nobody_may_read_is_not_asked_every_second(field):
     assert field.asked.count("/") == 1
 
 
-def test_a_registry_is_asked_at_once_when_a_trial_wants_to_know_and_the_trial_is_decided_about(field):
+def test_registry_is_asked_at_once_for_a_trial_which_is_then_decided(field):
     field.trial("a")
     (key,) = field.store.all_keys()
 

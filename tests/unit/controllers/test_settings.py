@@ -55,7 +55,7 @@ def test_all_namespaces_are_watched_unless_some_are_named():
     assert read({}).namespaces("lcm") == ()
 
 
-def test_the_namespace_of_the_lease_is_always_watched_with_those_that_are_named():
+def test_namespace_of_the_lease_is_watched_besides_those_that_are_named():
     found = read({"LCM_WATCH_NAMESPACES": "trials-b,trials-a,trials-b"})
 
     assert found.namespaces("lcm") == ("lcm", "trials-a", "trials-b")

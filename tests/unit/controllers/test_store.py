@@ -63,7 +63,7 @@ def test_a_trial_that_is_gone_before_it_was_seen_stays_gone():
     assert known.put_trial(raw_trial()) == []
 
 
-def test_the_end_of_an_earlier_trial_of_the_same_name_is_not_the_end_of_this_one():
+def test_end_of_an_earlier_trial_of_that_name_does_not_end_this_one():
     known = store(raw_trial(uid="trial-2", version=7))
     assert known.drop_trial("lab", "example", "trial-1") is None
     assert len(known.snapshot(KEY).trials) == 1

@@ -54,7 +54,7 @@ def owing(status="False", *, held=True):
     return found
 
 
-def test_a_failed_engine_that_owes_its_releases_is_named_without_keeping_the_operator():
+def test_failed_engine_that_owes_releases_is_named_but_blocks_no_uninstall():
     assert "lab/example" in notice([owing()])
     assert refusal([owing()]) == ""
 

@@ -72,7 +72,7 @@ def test_a_start_comes_before_what_follows_a_start_and_both_before_routine():
     asyncio.run(scenario())
 
 
-def test_what_follows_a_start_comes_before_later_starts_after_most_of_a_second(clock):
+def test_work_after_a_start_precedes_later_starts_after_most_of_a_second(clock):
     async def scenario():
         queue = idle()
         queue.add(A, FOLLOW)
@@ -148,7 +148,7 @@ def test_every_key_is_taken_however_its_urgency_changes(clock, seed):
     asyncio.run(scenario())
 
 
-def test_routine_work_waits_while_something_is_due_soon_and_at_most_five_seconds(clock):
+def test_routine_work_waits_while_a_start_is_near_but_at_most_five_seconds(clock):
     async def scenario():
         queue = due_soon()
         queue.add(A, ROUTINE)
@@ -223,7 +223,7 @@ def test_a_key_is_worked_on_by_one_worker_at_a_time():
     asyncio.run(scenario())
 
 
-def test_what_comes_while_a_key_is_worked_on_is_one_more_look_with_the_highest_urgency():
+def test_key_added_during_its_work_is_worked_on_once_more_at_top_urgency():
     async def scenario():
         queue = due_soon()
         queue.add(A, START)
@@ -347,7 +347,7 @@ def test_a_start_that_was_seconds_away_comes_first_once_it_is_due():
 # --- refused starts
 
 
-def test_starts_that_were_refused_come_after_all_others_but_are_not_held_back():
+def test_refused_starts_come_after_all_others_but_are_not_held_back():
     async def scenario():
         queue = due_soon()
         for key, urgency in ((A, RETRY), (B, FOLLOW), (C, START), (D, ROUTINE)):
@@ -419,7 +419,7 @@ def test_a_worker_that_is_cancelled_as_it_is_woken_passes_that_on():
     asyncio.run(scenario())
 
 
-def test_what_follows_waits_for_starts_that_have_no_share_left_and_not_too_long(clock):
+def test_work_after_starts_waits_for_starts_without_a_share_but_not_long(clock):
     async def scenario():
         queue = idle()
         for key in keys("crowded", 40):
@@ -454,7 +454,7 @@ def test_each_key_of_thousands_costs_the_same_few_looks(urgency):
     asyncio.run(scenario())
 
 
-def test_many_keys_beyond_the_share_of_their_namespace_are_passed_over_at_once():
+def test_keys_beyond_the_share_of_their_namespace_are_passed_over_at_once():
     async def scenario():
         queue, checks = idle(), 0
         for key in keys("crowded", 5000):

@@ -12,7 +12,7 @@ def layout(folder: Path, **ports: int) -> Layout:
     return made
 
 
-def test_each_service_is_found_where_it_is_even_if_that_is_where_another_one_usually_is(tmp_path: Path):
+def test_service_is_found_even_at_the_usual_port_of_another_one(tmp_path: Path):
     moved = layout(tmp_path, rest=5001, registry=5003, partners=5000)
 
     manifest = addressed(moved, "http://127.0.0.1:5000 http://127.0.0.1:5001/ http://127.0.0.1:5003/trial")

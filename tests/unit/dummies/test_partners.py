@@ -75,7 +75,7 @@ def played(scenario: Callable[[Asked], Awaitable[None]], *answers: int, **settin
     asyncio.run(play())
 
 
-def test_a_slice_is_made_and_closed_and_both_are_reported_with_the_token_that_came():
+def test_slice_is_made_and_closed_and_both_are_reported_with_its_token():
     async def scenario(asked: Asked) -> None:
         made = await asked("POST", "/sliceDeployment?callback_url=CALLBACK", SLICE)
         assert (made[0], made[1]["Slice"]["id"]) == (201, "slice-a")
@@ -101,7 +101,7 @@ def test_network_functions_are_reported_too(path: str):
     played(scenario)
 
 
-def test_a_report_that_nobody_takes_is_made_again_and_one_that_is_refused_is_not():
+def test_report_without_an_answer_is_repeated_and_a_refused_one_is_not():
     async def scenario(asked: Asked) -> None:
         await asked("POST", "/sliceDeployment?callback_url=CALLBACK", SLICE)
         await asked.lcm.until(2)
@@ -192,7 +192,7 @@ def test_a_request_that_comes_again_is_answered_alike_and_acts_once():
     played(scenario)
 
 
-def test_the_journal_has_every_request_and_its_answer_in_order_but_not_those_to_itself():
+def test_journal_has_each_request_and_answer_in_order_but_its_own():
     async def scenario(asked: Asked) -> None:
         await asked("PUT", "/_faults", {"kind": "status", "status": 503, "path": "/markKPIData", "count": 1})
         await asked("PUT", "/trial/a/", {"status": "IDLE"}, key="one")

@@ -40,7 +40,7 @@ def test_every_field_survives_storage():
     assert read(checkpoint.for_storage()) == checkpoint
 
 
-def test_a_status_without_a_checkpoint_is_all_pending_with_the_runs_that_the_operator_set():
+def test_status_without_checkpoint_is_pending_with_the_runs_that_were_set():
     fresh = read({"activities": [{"name": "two", "state": "Pending", "run": 2}]})
 
     assert [(a.name, a.state, a.run) for a in fresh.activities] == [

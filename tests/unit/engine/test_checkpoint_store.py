@@ -84,7 +84,7 @@ def save(server):
     return observed
 
 
-def test_a_save_writes_the_engines_own_fields_with_the_version_they_were_computed_from():
+def test_save_writes_the_engines_own_fields_guarded_by_their_version():
     server = ApiServer()
 
     save(server)
@@ -98,7 +98,7 @@ def test_a_save_writes_the_engines_own_fields_with_the_version_they_were_compute
     }  # fmt: skip
 
 
-def test_after_a_conflict_it_reads_again_and_saves_the_same_with_the_new_version():
+def test_save_after_a_conflict_is_repeated_with_the_new_version():
     server = ApiServer()
     server.change(phase="Running")
 
@@ -131,7 +131,7 @@ def test_a_write_whose_answer_was_lost_is_recognised_and_not_written_twice():
     assert server.status["checkpoint"]["sequence"] == 1
 
 
-def test_a_write_whose_answer_was_lost_is_recognised_after_others_have_written_too():
+def test_write_whose_answer_was_lost_is_recognised_after_writes_of_others():
     server = ApiServer()
 
     def applied_but_unanswered(operations):
@@ -145,7 +145,7 @@ def test_a_write_whose_answer_was_lost_is_recognised_after_others_have_written_t
     assert len(server.patches) == 1
 
 
-def test_a_write_that_arrives_late_is_recognised_when_its_repetition_conflicts():
+def test_write_that_arrives_late_is_recognised_as_its_repetition_conflicts():
     server, late = ApiServer(), []
 
     def delayed(operations):

@@ -36,7 +36,7 @@ def test_a_program_gets_its_environment_rendered_but_not_its_command(tmp_path):
     assert said.read_text() == "T {{ trial.id }}\n"
 
 
-def test_a_program_that_ends_with_another_code_fails_with_the_end_of_its_stderr(capfd):
+def test_program_with_another_exit_code_fails_with_the_end_of_its_stderr(capfd):
     with pytest.raises(ActivityFailedError) as error:
         program("sh", "-c", "echo one >&2; echo two >&2; exit 3")
 
@@ -53,7 +53,7 @@ def test_of_a_long_stderr_only_the_end_is_kept():
     assert len(str(error.value)) < 1200
 
 
-def test_what_a_program_wrote_last_is_in_the_message_even_if_nobody_looked_in_time(mocker):
+def test_last_output_of_a_program_is_in_the_message_even_if_read_late(mocker):
     async def scenario():
         mocker.patch.object(asyncio.get_running_loop(), "add_reader")
         await perform({"name": "run", "exec": {"command": ["sh", "-c", "echo last >&2; exit 1"]}})

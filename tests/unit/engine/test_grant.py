@@ -58,7 +58,7 @@ def test_after_the_grant(found, may_go_on, why_stop):
     assert stop_reason(found) == why_stop
 
 
-def test_what_is_wished_is_taken_up_from_each_version_and_the_grant_comes_first():
+def test_requests_are_taken_from_each_version_and_the_grant_comes_first():
     interrupts = Interrupts(POD)
     interrupts.observe(granted())
     assert (interrupts.stop.report, interrupts.end.report) == (None, None)

@@ -122,7 +122,7 @@ def test_the_status_decides(http, status, message):
     assert len(seen) == 1
 
 
-def test_a_message_shows_at_most_512_characters_of_the_reply_and_nothing_secret_of_the_request():
+def test_message_shows_512_characters_of_the_reply_and_no_secret():
     result, _ = ask(
         lambda _: web.Response(status=500, text="x" * 9999),
         query={"key": "secret"},

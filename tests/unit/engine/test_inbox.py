@@ -52,7 +52,7 @@ def states(store):
     return {activity.name: activity.state for activity in store.status().activities}
 
 
-def test_a_wait_succeeds_with_the_signal_that_its_request_causes_and_one_write_says_so():
+def test_wait_succeeds_with_the_signal_of_its_request_in_one_write():
     store = Memory()
     perform = Stub(deploy=receiving(store, "slice"))
 
@@ -104,7 +104,7 @@ def test_clocks_do_not_matter_between_the_request_and_its_callback():
     assert store.consumed == {"slice-0": "ready", "slice-1": "ready"}
 
 
-def test_a_callback_that_comes_twice_is_one_for_the_first_wait_and_none_for_the_second():
+def test_repeated_callback_counts_for_the_first_wait_and_not_for_the_second():
     store = Memory()
     perform = Stub(deploy=receiving(store, "slice", "slice"), delete=receiving(store, "slice"))
 
@@ -155,7 +155,7 @@ async def forever(_scope):
     await asyncio.Event().wait()
 
 
-def test_the_nearest_request_before_a_wait_is_what_it_counts_since_unless_that_was_skipped():
+def test_wait_counts_since_the_nearest_earlier_request_that_was_not_skipped():
     store = Memory()
     the_plan = plan(ask("deploy"), ask("unused", when="false"), wait("ready", "slice"))
     perform = Stub(deploy=receiving(store, "slice"))
@@ -190,7 +190,7 @@ def test_what_came_before_the_first_grant_alone_does_not_end_such_a_wait():
     assert report == Report(Ending.ACTIVITY_FAILED, "told: expected the signal go within 0.01 s, none came")
 
 
-def test_a_wait_that_has_timed_out_takes_nothing_and_takes_a_late_one_when_restored():
+def test_timed_out_wait_takes_nothing_and_when_restored_a_late_signal():
     store = Memory()
     the_plan = plan(ask("deploy"), wait("ready", "slice", timeoutSeconds=0.01))
     assert run(the_plan, store, Stub()).ending is Ending.ACTIVITY_FAILED
@@ -254,7 +254,7 @@ def test_a_stop_lets_go_of_a_wait_at_once():
     assert asyncio.run(scenario()).ending is Ending.STOPPED
 
 
-def test_what_was_consumed_is_remembered_only_as_long_as_the_signal_is_stored():
+def test_consumed_signal_is_remembered_only_as_long_as_it_is_stored():
     store = Memory()
     perform = Stub(deploy=receiving(store, "slice"), use=dropping(store))
 

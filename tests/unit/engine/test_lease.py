@@ -115,7 +115,7 @@ def test_it_beats(monkeypatch, timeout, interval):
         pytest.param(ANOTHER_S, id="the Lease is a leftover of another pod"),
     ],
 )
-def test_nothing_may_be_done_before_the_first_beat_is_acknowledged_which_is_tried_until_it_is(trouble):
+def test_nothing_may_be_done_before_the_lease_was_renewed_for_the_first_time(trouble):
     lease, done = Lease(troubles=[trouble] * 5), []
 
     async def scenario(renewer):
@@ -127,7 +127,7 @@ def test_nothing_may_be_done_before_the_first_beat_is_acknowledged_which_is_trie
     assert done == [1]
 
 
-def test_without_a_beat_for_half_the_time_out_nothing_may_be_done_until_there_is_one(time):
+def test_nothing_may_be_done_after_half_a_time_out_without_a_renewal(time):
     lease, asked = Lease(), []
 
     async def confirm():

@@ -21,7 +21,7 @@ def statuses(store):
     return {activity.name: activity for activity in store.status().activities}
 
 
-def test_one_write_ends_an_activity_and_begins_the_next_and_nothing_begins_before_it():
+def test_one_write_ends_an_activity_and_begins_the_next_but_not_before():
     store, began = Memory(), []
 
     class Watching(Stub):
@@ -58,7 +58,7 @@ def test_a_failure_that_nobody_reset_is_not_tried_again():
     assert again.calls == []
 
 
-def test_with_continue_on_error_the_plan_goes_on_and_a_restore_does_not_repeat_it():
+def test_continue_on_error_continues_the_plan_and_a_restore_repeats_nothing():
     store = Memory()
     the_plan = plan(nap("one", continueOnError=True), nap("two"))
     first = Stub(one=ActivityFailedError("why"), two=ActivityFailedError("too"))
@@ -100,7 +100,7 @@ def test_skipped_activities_cost_no_write_of_their_own():
     assert store.states == [["Skipped", "Skipped", "Running"], ["Skipped", "Skipped", "Succeeded"]]
 
 
-def test_a_condition_that_cannot_be_evaluated_fails_its_activity_and_names_both():
+def test_condition_that_cannot_be_evaluated_fails_its_activity_by_name():
     store, perform = Memory(), Stub()
 
     report = run(plan(nap("one", when="{{ parameters.nope }}")), store, perform)
@@ -159,7 +159,7 @@ def test_a_retried_activity_that_then_works_has_succeeded():
     assert statuses(store)["one"].output == {"a": 1}
 
 
-def test_set_puts_rendered_texts_into_the_values_and_later_activities_see_them():
+def test_set_renders_texts_into_the_values_that_later_activities_see():
     seen = []
 
     async def look(scope):
@@ -182,7 +182,7 @@ def test_a_value_that_cannot_be_rendered_fails_the_activity():
     assert report == Report(Ending.ACTIVITY_FAILED, "one: 'nope' is undefined in `{{ nope }}`")
 
 
-def test_an_output_that_is_too_large_fails_the_activity_and_is_not_tried_again():
+def test_output_that_is_too_large_fails_the_activity_without_a_retry():
     store, perform = Memory(), Stub(one=Performed({"text": "x" * 9000}))
 
     report = run(plan(nap("one", retry={"limit": 3, "backoffSeconds": 0})), store, perform)
@@ -209,7 +209,7 @@ async def halted_at(store, the_plan, results, tell_when):
     return await asyncio.wait_for(running, 10)
 
 
-def test_told_to_end_it_lets_go_of_what_runs_and_leaves_it_running_in_the_checkpoint():
+def test_terminated_engine_leaves_its_activity_running_in_the_checkpoint():
     store, cleaned = Memory(), []
 
     async def long(_scope):
@@ -264,7 +264,7 @@ def test_told_to_end_as_an_activity_ends_it_saves_that_and_begins_nothing():
     assert store.states[-1] == ["Succeeded", "Pending"]
 
 
-def test_told_to_end_while_a_save_that_nothing_depends_on_hangs_it_does_not_wait_for_it():
+def test_terminated_engine_waits_for_no_save_that_nothing_depends_on():
     class Away(Memory):
         async def save(self, _checkpoint):
             self.trying = True
@@ -278,7 +278,7 @@ def test_told_to_end_while_a_save_that_nothing_depends_on_hangs_it_does_not_wait
     assert perform.calls == []
 
 
-def test_told_to_end_while_a_finished_activity_is_being_saved_it_waits_for_that():
+def test_terminated_engine_waits_for_the_save_of_a_finished_activity():
     class Slow(Memory):
         async def save(self, checkpoint):
             if checkpoint.mark.sequence == 2:
@@ -306,7 +306,7 @@ def test_told_to_end_while_a_finished_activity_is_being_saved_it_waits_for_that(
     assert store.states[-1][0] == "Succeeded"
 
 
-def test_a_store_that_may_not_save_any_more_ends_the_engine_before_anything_else_happens():
+def test_engine_ends_at_once_when_its_checkpoints_may_not_be_saved_any_more():
     store, perform = Memory(), Stub()
 
     def withdrawn(checkpoint):

@@ -66,7 +66,7 @@ def test_a_killed_before_a_save_nothing_of_the_activity_has_happened():
     assert second.names == ["one", "two", "three"]
 
 
-def test_b_killed_after_the_save_before_the_outside_call_it_is_running_and_begins_again_with_its_run():
+def test_b_kill_between_save_and_outside_call_repeats_it_with_the_same_run():
     store, first, second = Memory(), Stub(), Stub()
     store.after = on_save(2, kill)
     run_killed(store, first)
@@ -78,7 +78,7 @@ def test_b_killed_after_the_save_before_the_outside_call_it_is_running_and_begin
     assert second.calls == [("two", 1), ("three", 1)]
 
 
-def test_b_killed_during_the_outside_call_only_that_activity_is_repeated_with_the_same_run():
+def test_b_kill_during_the_outside_call_repeats_only_it_with_the_same_run():
     store, first, second = Memory(), Stub(two=kill_outside), Stub()
     run_killed(store, first)
 
@@ -88,7 +88,7 @@ def test_b_killed_during_the_outside_call_only_that_activity_is_repeated_with_th
     assert second.calls == [("two", 1), ("three", 1)]
 
 
-def test_c_killed_after_the_outside_call_before_its_save_it_is_repeated_with_the_same_run():
+def test_c_kill_between_outside_call_and_save_repeats_it_with_the_same_run():
     store, first, second = Memory(), Stub(), Stub()
     store.before = on_save(3, kill)
     run_killed(store, first)
@@ -99,7 +99,7 @@ def test_c_killed_after_the_outside_call_before_its_save_it_is_repeated_with_the
     assert second.calls == [("two", 1), ("three", 1)]
 
 
-def test_d_killed_after_the_save_the_activity_is_over_for_good_and_the_next_untouched():
+def test_d_kill_after_the_save_leaves_it_over_and_the_next_one_untouched():
     store, first, second = Memory(), Stub(), Stub()
     store.after = on_save(3, kill)
     run_killed(store, first)
@@ -110,7 +110,7 @@ def test_d_killed_after_the_save_the_activity_is_over_for_good_and_the_next_unto
     assert second.names == ["three"]
 
 
-def test_e_killed_after_the_last_save_a_restore_finds_all_done_and_writes_nothing():
+def test_e_kill_after_the_last_save_leaves_a_restore_nothing_to_write():
     store, first, second = Memory(), Stub(), Stub()
     store.after = on_save(4, kill)
     run_killed(store, first)
@@ -223,9 +223,7 @@ LIVES = {
         for strike in range(1, life.points() + 1)
     ],
 )
-def test_at_most_the_activity_in_flight_is_repeated_with_the_same_run_and_the_outcome_is_the_same(
-    life, strike
-):
+def test_only_the_activity_in_flight_is_repeated_and_the_outcome_is_the_same(life, strike):
     store = Memory()
     first = Recorder(store, life.perform(), strike)
     with pytest.raises(Killed):
@@ -243,7 +241,7 @@ def test_at_most_the_activity_in_flight_is_repeated_with_the_same_run_and_the_ou
     assert {run_number for _, run_number in first.done + second.done} <= {1}
 
 
-def test_the_sequence_of_checkpoints_grows_by_one_with_each_write_over_all_attempts():
+def test_checkpoint_sequence_grows_by_one_with_each_write_of_all_attempts():
     store = Memory()
     store.after = on_save(2, kill)
     run_killed(store, Stub())

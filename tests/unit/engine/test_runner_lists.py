@@ -133,7 +133,7 @@ def test_a_failed_activity_is_recorded_and_the_rest_goes_on_in(broken, ending, d
     assert message(store, first) in ("tell: nobody there", "free: not mine")
 
 
-def test_finally_sees_what_succeeded_and_what_is_undefined_fails_that_activity_only():
+def test_finally_sees_outputs_and_an_undefined_one_fails_its_activity_only():
     seen = []
 
     async def look(scope):
@@ -201,7 +201,7 @@ def test_a_stop_between_two_tries_does_not_wait_for_the_next():
     assert perform.names == ["one", "free", "clean"]
 
 
-def test_a_stop_as_an_activity_ends_keeps_its_outcome_and_begins_nothing_more_of_the_plan():
+def test_stop_as_an_activity_ends_keeps_its_outcome_and_ends_the_plan():
     store, interrupts = Memory(), Interrupts(POD)
 
     async def last_act(_scope):
@@ -214,7 +214,7 @@ def test_a_stop_as_an_activity_ends_keeps_its_outcome_and_begins_nothing_more_of
     assert (states(store)["one"], states(store)["two"]) == ("Succeeded", "Pending")
 
 
-def test_a_stop_seen_by_the_write_that_begins_an_activity_comes_before_its_act():
+def test_stop_seen_by_the_write_that_begins_an_activity_precedes_its_act():
     store, interrupts, perform = Memory(), Interrupts(POD), Stub()
     store.after = lambda _: stop(interrupts)
 
@@ -222,7 +222,7 @@ def test_a_stop_seen_by_the_write_that_begins_an_activity_comes_before_its_act()
     assert perform.names == ["free", "clean"]
 
 
-def test_a_stop_while_the_begin_of_an_activity_is_being_saved_waits_for_that_write():
+def test_stop_while_the_begin_of_an_activity_is_saved_waits_for_the_write():
     """Given up, it might be taken all the same, and the next one refused as somebody else's."""
 
     class Slow(Memory):
@@ -376,7 +376,7 @@ def test_the_time_out_of_finally_ends_the_pauses_between_tries_too():
     assert message(store, "free") == f"free: {TOO_LATE}"
 
 
-def test_an_attempt_that_begins_after_the_time_out_of_finally_does_nothing_outside():
+def test_attempt_after_the_time_out_of_finally_does_nothing_outside():
     clock = nearly_over()
     clock.time += timedelta(seconds=60)
     store, perform = stored(one=True, free=True), Stub()
@@ -386,7 +386,7 @@ def test_an_attempt_that_begins_after_the_time_out_of_finally_does_nothing_outsi
     assert (states(store)["free"], states(store)["clean"]) == ("Failed", "Skipped")
 
 
-def test_the_time_out_of_finally_does_not_end_a_save_but_what_it_would_have_begun():
+def test_time_out_of_finally_ends_no_save_but_what_it_would_have_begun():
     class Slow(Memory):
         async def save(self, checkpoint):
             if checkpoint.activity("clean").state == "Running":

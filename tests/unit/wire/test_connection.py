@@ -143,7 +143,7 @@ def test_a_connection_can_be_used_again_after(answer, reusable):
 
 
 @pytest.mark.parametrize("words", [b"", b"HTTP/1.1 408 Request Timeout\r\n\r\n"], ids=["silently", "loudly"])
-def test_a_connection_that_the_server_closes_between_two_requests_is_seen_to_be_closed(words):
+def test_connection_that_the_server_closes_between_requests_is_seen_closed(words):
     go = asyncio.Event()
 
     async def script(reader, writer):
@@ -187,7 +187,7 @@ def test_a_request_is_never_repeated_on_a_connection_that_closes_meanwhile():
 # --- time
 
 
-def test_silence_within_a_reply_is_noticed_and_what_comes_in_time_is_not_lost():
+def test_silence_within_a_reply_is_noticed_and_nothing_in_time_is_lost():
     async def script(reader, writer):
         await heard(reader)
         writer.write(OK[:-2])

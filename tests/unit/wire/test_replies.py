@@ -41,7 +41,7 @@ def test_a_reply_is_whole(content, keeps_alive, cut):
     assert reply.keeps_alive is keeps_alive
 
 
-def test_headers_are_known_by_any_case_and_joined_and_those_of_interim_replies_and_trailers_are_not():
+def test_headers_are_joined_in_any_case_without_interim_ones_and_trailers():
     reply = fed(INTERIM + LENGTH)
     assert (reply.headers["X-A"], reply.headers.get("x-A"), "X-a" in reply.headers) == ("1, ü", "1, ü", True)
     assert "link" not in reply.headers
@@ -54,7 +54,7 @@ def test_some_statuses_have_no_body(status):
     assert fed(b"HTTP/1.1 " + status + b"\r\n\r\n").complete
 
 
-def test_a_reply_to_head_has_no_body_whatever_it_says_and_is_the_last_of_its_connection():
+def test_reply_to_head_has_no_body_and_is_the_last_of_its_connection():
     reply = fed(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", method="HEAD")
     assert (reply.status, reply.take(), reply.complete, reply.keeps_alive) == (200, b"", True, False)
 

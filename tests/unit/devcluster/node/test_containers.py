@@ -117,7 +117,7 @@ def test_a_container_is_begun_once_however_often_and_by_whom_it_is_asked_for(sta
     assert stage.log.read_text() == "once\n"
 
 
-def test_what_is_left_of_a_container_ends_with_its_first_process_also_in_other_sessions(stage):
+def test_processes_of_a_container_in_any_session_end_with_its_first_one(stage):
     source = """
 import subprocess, sys
 for session in (False, True):
@@ -139,7 +139,7 @@ for session in (False, True):
     assert not [pid for pid in stage.numbers() if lives(pid)]
 
 
-def test_orphans_that_end_before_their_container_are_reaped_and_not_taken_for_it(stage):
+def test_orphans_that_end_before_their_container_are_reaped(stage):
     source = """
 import os, subprocess
 for _ in range(50):
@@ -174,7 +174,7 @@ def test_supervisors_outlive_launcher_and_node_and_still_record_the_end(stage):
     assert os.waitstatus_to_exitcode(end.wait_status) == 5
 
 
-def test_a_supervisor_that_is_killed_takes_its_container_with_it_and_that_is_lost(stage):
+def test_killed_supervisor_takes_its_container_with_it_which_is_lost(stage):
     async def begin():
         async with Launcher() as launcher:
             return await stage.python(launcher, "import os, time; print(os.getpid()); time.sleep(600)")

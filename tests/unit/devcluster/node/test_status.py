@@ -71,7 +71,7 @@ def test_a_signal_is_told_beside_the_exit_code():
     assert (terminated["exitCode"], terminated["signal"], terminated["reason"]) == (143, 15, "Error")
 
 
-def test_a_pod_that_was_refused_tells_of_no_containers_so_that_people_see_the_reason():
+def test_refused_pod_reports_no_containers_so_that_its_reason_is_seen():
     refused = standing(over=True, a=WAITING, verdict=Verdict("LocalNodeCannotRun", "no images"))
     status = pod_status(pod("a"), refused, NOW)
 
