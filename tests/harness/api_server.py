@@ -48,6 +48,9 @@ class Change(Struct, frozen=True):
 class ApiServer:
     """The objects by place. A version of an object is never changed: each write puts a new one."""
 
+    counts_deletion = True
+    """Whether a new deletionTimestamp of a custom object is a new generation, as on a real server."""
+
     def __init__(self, *rules: Rule, namespace: str = "lab") -> None:
         """`namespace`: the one that is meant where a method is given none."""
         self.version = 0
@@ -105,7 +108,7 @@ class ApiServer:
         self, plural: str, name: str, patch: Json, namespace: str | None = None, *, subresource: str = ""
     ) -> Json:
         """Apply a JSON merge patch; a resourceVersion or UID in it is a precondition."""
-        return self._change(self._place(plural, name, namespace), lambda raw: merged(raw, patch), subresource)
+        return self.change(plural, name, lambda raw: merged(raw, patch), namespace, subresource=subresource)
 
     def json_patch(
         self,
@@ -117,11 +120,41 @@ class ApiServer:
         subresource: str = "",
     ) -> Json:
         """Apply a JSON patch; a resourceVersion or UID that it writes is a precondition."""
-        place = self._place(plural, name, namespace)
         try:
-            return self._change(place, lambda raw: patched(raw, operations), subresource)
+            return self.change(
+                plural, name, lambda raw: patched(raw, operations), namespace, subresource=subresource
+            )
         except PatchError as error:
             raise errors.Refused(422, "Invalid", str(error)) from error
+
+    def change(
+        self,
+        plural: str,
+        name: str,
+        change: Callable[[Json], Json],
+        namespace: str | None = None,
+        *,
+        subresource: str = "",
+    ) -> Json:
+        """Store what `change` makes of an object, which it must not change in place."""
+        place = self._place(plural, name, namespace)
+        before = self.get(plural, name, namespace)
+        after = change(before)
+        version = after["metadata"].get("resourceVersion")
+        _expect(before, {"resourceVersion": version} if version else {})
+        if after["metadata"].get("uid") != before["metadata"]["uid"]:
+            raise errors.Refused(422, "Invalid", "metadata.uid: Invalid value: field is immutable")
+        _expect_no_new_finalizers(before["metadata"], after["metadata"])
+        if subresource:
+            after = before | {subresource: after.get(subresource, {})}
+        elif place.plural in _WITH_STATUS:
+            after = {key: value for key, value in after.items() if key != "status"}
+            after |= {"status": before["status"]} if "status" in before else {}
+        self._admit(place.plural, before, after)
+        if place.plural in _CUSTOM and _without_metadata(after) != _without_metadata(before):
+            generation = before["metadata"]["generation"] + 1
+            after |= {"metadata": after["metadata"] | {"generation": generation}}
+        return self._store(place, after)
 
     def delete(
         self,
@@ -151,7 +184,7 @@ class ApiServer:
                 "deletionTimestamp": CREATED,
                 "deletionGracePeriodSeconds": 30 if graceful else 0,
             }
-            if plural in _CUSTOM:
+            if plural in _CUSTOM and self.counts_deletion:
                 metadata["generation"] += 1
         return self._store(place, raw | {"metadata": metadata}, keep=True)
 
@@ -215,7 +248,7 @@ class ApiServer:
         wanted = [p for p in found if p.plural == plural and namespace in (None, p.namespace)]
         return [found[place] for place in sorted(wanted, key=lambda p: (p.namespace, p.name))]
 
-    async def change(self, seen: int) -> None:
+    async def newer(self, seen: int) -> None:
         """Wait until there is a version after `seen`."""
         event = asyncio.Event()
         self._watchers.add(event)
@@ -237,25 +270,6 @@ class ApiServer:
     def _admit(self, plural: str, before: Json | None, after: Json) -> None:
         for rule in self._rules:
             rule(plural, before, after)
-
-    def _change(self, place: Place, change: Callable[[Json], Json], subresource: str) -> Json:
-        before = self.get(place.plural, place.name, place.namespace)
-        after = change(before)
-        version = after["metadata"].get("resourceVersion")
-        _expect(before, {"resourceVersion": version} if version else {})
-        if after["metadata"].get("uid") != before["metadata"]["uid"]:
-            raise errors.Refused(422, "Invalid", "metadata.uid: Invalid value: field is immutable")
-        _expect_no_new_finalizers(before["metadata"], after["metadata"])
-        if subresource:
-            after = before | {subresource: after.get(subresource, {})}
-        elif place.plural in _WITH_STATUS:
-            after = {key: value for key, value in after.items() if key != "status"}
-            after |= {"status": before["status"]} if "status" in before else {}
-        self._admit(place.plural, before, after)
-        if place.plural in _CUSTOM and _without_metadata(after) != _without_metadata(before):
-            generation = before["metadata"]["generation"] + 1
-            after |= {"metadata": after["metadata"] | {"generation": generation}}
-        return self._store(place, after)
 
     def _store(self, place: Place, raw: Json, *, keep: bool = False) -> Json:
         """Store a new version; to write what exists already is no change.

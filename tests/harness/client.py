@@ -59,6 +59,8 @@ class Connection:
         """Whether requests are answered without a turn of the event loop, or without one at all."""
         self.seconds_of_a_watch = 1.0
         """How long one second of a watch's time-out takes."""
+        self.show: Callable[[Json], Json] = lambda raw: raw
+        """What a list shows of an object."""
         self.reviews: dict[str, Json] = {}
         """What TokenReviews find, by token."""
 
@@ -147,7 +149,7 @@ class Connection:
         ]
         end = int(shown) + int(request.query.get("limit", len(found) or 1))
         more = {"continue": f"{version}-{end}"} if end < len(found) else {}
-        items = found[int(shown) : end]
+        items = [self.show(raw) for raw in found[int(shown) : end]]
         if request.metadata_only:
             items = [{"metadata": raw["metadata"]} for raw in items]
         return {"metadata": {"resourceVersion": version} | more, "items": items}
@@ -206,7 +208,7 @@ class _Watch:
             if self._marked != self._seen:
                 self._marked = self._seen
                 return _line("BOOKMARK", {"metadata": {"resourceVersion": str(self._seen)}})
-            await self._server.change(self._seen)
+            await self._server.newer(self._seen)
             self._break_off()
 
     def _break_off(self) -> None:

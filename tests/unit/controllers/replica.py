@@ -1,10 +1,12 @@
 """One process of the operator, without an event loop: Store, Apply and decide, driven step by step."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any
 
-from tests.unit.controllers.api_server import ApiServer, Raw, uid_of
+from tests.harness.api_server import Json as Raw
+from tests.harness.client import Connection, Request
+from tests.harness.cluster import Cluster, uid_of
 
 from lcm_operator.controllers.apply import Apply, StepRefused
 from lcm_operator.controllers.key import Key
@@ -17,11 +19,8 @@ from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError, Unavailable
-from lcm_operator.kube.listing import Page
-from lcm_operator.kube.resources import Resource
 
 KEY = Key("lab", "example")
-_ENDED = ("Succeeded", "Failed")
 _WATCHED = ("trials", "trialengines", "trialplans")
 _ENDED = ("Succeeded", "Failed")
 
@@ -30,70 +29,22 @@ class KilledError(BaseException):
     """SIGKILL: nothing of the operator's code sees it."""
 
 
-class Client:
-    """The operator's way to the API server; `point` is called before and after each write."""
+def connect(
+    cluster: Cluster, point: Callable[[], None], renewed: Callable[[Raw], Raw] = lambda lease: lease
+) -> Connection:
+    """Return the operator's way to the API server; `point` is called before and after each write.
 
-    def __init__(
-        self, api: ApiServer, point: Callable[[], None], renewed: Callable[[Raw], Raw] = lambda lease: lease
-    ) -> None:
-        self._api = api
-        self._point = point
-        self._renewed = renewed
+    `renewed`: how the engine of a Lease has left it.
+    """
 
-    async def get(self, resource: Resource, _namespace: str, name: str) -> Raw:
-        if resource.plural in ("serviceaccounts", "rolebindings"):
-            return {}
-        return self._api.get(resource.plural, name)
+    def at_a_write(request: Request) -> None:
+        if request.writes and not request.query.get("dryRun"):
+            point()
 
-    async def create(self, resource: Resource, _namespace: str, body: Raw, *, dry_run: bool = False) -> Raw:
-        if dry_run:
-            return self._api.create(resource.plural, body, dry_run=True)
-        return self._write(lambda: self._api.create(resource.plural, body))
-
-    async def json_patch(
-        self, resource: Resource, _namespace: str, name: str, operations: list[Raw], *, subresource: str = ""
-    ) -> Raw:
-        if not subresource:
-            return self._write(lambda: self._api.replace_spec(resource.plural, name, operations))
-        return self._write(lambda: self._api.patch_status(resource.plural, name, operations))
-
-    async def merge_patch(self, resource: Resource, _namespace: str, name: str, patch: Raw) -> Raw:
-        assert patch.keys() == {"metadata"}
-        return self._write(lambda: self._api.patch_finalizers(resource.plural, name, patch["metadata"]))
-
-    async def delete(
-        self,
-        resource: Resource,
-        _namespace: str,
-        name: str,
-        *,
-        uid: str,
-        resource_version: str | None = None,
-    ) -> Raw:
-        deleted: Raw = self._write(lambda: self._api.delete(resource.plural, name, uid, resource_version))
-        return deleted
-
-    async def listed(self, resource: Resource, **_: Any) -> AsyncGenerator[Page, None]:
-        """Yield the pods that have not ended."""
-        assert resource.plural == "pods"
-        left = [raw for raw in self._api.all("pods") if raw.get("status", {}).get("phase") not in _ENDED]
-        yield Page(left, str(self._api.version), "")
-
-    async def list(
-        self, resource: Resource, _namespace: str | None = None, *, label_selector: str
-    ) -> tuple[Sequence[Raw], str]:
-        """Return objects by their label; Leases as their engines have renewed them."""
-        label, _, value = label_selector.partition("=")
-        labels = ((raw, raw["metadata"].get("labels", {})) for raw in self._api.all(resource.plural))
-        found = [raw for raw, own in labels if label in own and value in ("", own[label])]
-        leases = resource.plural == "leases"
-        return [self._renewed(raw) if leases else raw for raw in found], str(self._api.version)
-
-    def _write(self, write: Callable[[], Any]) -> Any:
-        self._point()
-        done = write()
-        self._point()
-        return done
+    connection = Connection(cluster, at_a_write, at_a_write)
+    connection.immediate = True
+    connection.show = lambda raw: renewed(raw) if "leaseDurationSeconds" in raw.get("spec", {}) else raw
+    return connection
 
 
 class Replica:
@@ -101,12 +52,12 @@ class Replica:
 
     def __init__(
         self,
-        api: ApiServer,
+        api: Cluster,
         point: Callable[[], None],
         clock: Clock,
         renewed: Callable[[Raw], Raw] = lambda lease: lease,
     ) -> None:
-        client: Any = Client(api, point, renewed)
+        client = connect(api, point, renewed).client()
         self.api = api
         self.store = Store(Settings(), clock)
         self._told: dict[str, Raw] = {}

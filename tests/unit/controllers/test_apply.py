@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.unit.controllers.api_server import ApiServer
+from tests.harness.cluster import Cluster
 from tests.unit.controllers.clock import HandClock
-from tests.unit.controllers.replica import KEY, Client, finish
+from tests.unit.controllers.replica import KEY, connect, finish
 from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api import names
@@ -41,33 +41,22 @@ class Stage:
     """An operator's hands at an API server that refuses what it is told to."""
 
     def __init__(self):
-        self.api = ApiServer()
+        self.api = Cluster()
         self.refuses = {}
         self.clock = HandClock()
-        client = Client(self.api, lambda: None)
-        client.create = self._create(client.create)
-        client.get = self._get(client.get)
-        self.client = client
+        self.connection = connect(self.api, lambda: None)
+        self.connection.before = self._refuse
+        self.client = client = self.connection.client()
         self.store = Store(Settings(), self.clock)
         self.apply = Apply(
             client, self.store, Recorder(client, hold=lambda: False, clock=self.clock), self.clock
         )
 
-    def _create(self, create):
-        async def creating(resource, namespace, body, *, dry_run=False):
-            if resource.plural in self.refuses:
-                raise self.refuses[resource.plural]
-            return await create(resource, namespace, body, dry_run=dry_run)
-
-        return creating
-
-    def _get(self, get):
-        async def getting(resource, namespace, name):
-            if f"get {resource.plural}" in self.refuses:
-                raise self.refuses[f"get {resource.plural}"]
-            return await get(resource, namespace, name)
-
-        return getting
+    def _refuse(self, request):
+        """Refuse what is created of a kind, or what is got of it as `get pods`."""
+        asked = {"create": request.plural, "get": f"get {request.plural}"}.get(request.verb)
+        if asked in self.refuses:
+            raise self.refuses[asked]
 
     def does(self, action):
         finish(self.apply(KEY, action))
@@ -419,12 +408,12 @@ def test_what_becomes_of_an_import_is_noted_before_it_is_removed(stage, reason, 
     (entry,) = noted({}, [("example", T)])
     spec = {"url": "http://registry", "import": "All"}
     registry = {"metadata": {"name": "default"}, "spec": spec, "status": {"imports": [entry]}}
-    stage.api.create("trialregistries", registry)
+    stage.api.put("trialregistries", registry)
     since = {"message": "", "lastTransitionTime": rfc3339(T)}
     over = {"type": "Succeeded", "status": "False", "reason": reason} | since
     metadata = {"name": "example", "annotations": {"lcm.5gdrones.eu/imported-by": "default"}}
     spec = {"registryRef": {"name": "default"}, "activities": [nap("one")]}
-    stage.api.create("trials", {"metadata": metadata, "spec": spec, "status": {"conditions": [over]}})
+    stage.api.put("trials", {"metadata": metadata, "spec": spec, "status": {"conditions": [over]}})
     stage.store.put_trial(stage.api.get("trials", "example"))
 
     stage.does(DeleteTrial(stage.store.snapshot(KEY).trials[0]))
@@ -513,7 +502,7 @@ def test_what_refuses_a_lease_is_known_and_the_grant_is_not_given(stage, error):
 
 def test_an_engine_is_held_and_let_go_and_what_others_hold_it_by_stays(stage):
     engine = stage.with_engine()
-    stage.api.patch_finalizers("trialengines", "example", {"finalizers": ["example.com/hold"]})
+    stage.api.set_finalizers("trialengines", "example", "example.com/hold")
     engine = parse(stage.api.get("trialengines", "example"), TrialEngine)
     held = stage.does(HoldEngine(engine)).engine
     assert held is not None

@@ -3,75 +3,54 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import pytest
+from tests.harness.client import Connection
+from tests.harness.cluster import Cluster
+from tests.unit.controllers.clock import HandClock
 
-from lcm_operator.controllers import metrics
+from lcm_operator.controllers import metrics, time_slice
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.clock import NodeClock
-from lcm_operator.kube.errors import NotFound, Refused
-from lcm_operator.kube.listing import Page
-
-BUILT_IN = ("serviceaccounts", "rolebindings")
+from lcm_operator.kube.errors import Refused
 
 
-class Client:
-    """Keeps objects, and a list of what was written in which order: (verb, plural, name, status fields)."""
+class Server:
+    """A namespace, and what was written in which order: (verb, plural, name, status fields)."""
 
     def __init__(self):
-        self.objects = {}
-        self.version = 0
+        self.cluster = Cluster()
+        self.connection = Connection(self.cluster, self._refuse, self._note)
         self.writes = []
         self.refused = set()
 
     def put(self, plural, raw):
-        self.version += 1
-        metadata = {"namespace": "lab", "uid": f"{plural}-{raw['metadata']['name']}", "generation": 1}
-        metadata |= {"creationTimestamp": datetime.now(UTC).isoformat()} | raw["metadata"]
-        kept = raw | {"metadata": metadata | {"resourceVersion": str(self.version)}}
-        self.objects[plural, metadata["name"]] = kept
-        return msgspec.json.decode(msgspec.json.encode(kept))
+        created = {"creationTimestamp": datetime.now(UTC).isoformat()}
+        return self.cluster.put(plural, raw | {"metadata": created | raw["metadata"]})
 
-    async def get(self, resource, _namespace, name):
-        await asyncio.sleep(0)
-        if resource.plural in BUILT_IN:
-            return {}
-        try:
-            return self.objects[resource.plural, name]
-        except KeyError:
-            raise NotFound(404, "NotFound", name) from None
+    def status(self, name):
+        return (self.cluster.find("trials", name) or {}).get("status", {})
 
-    async def create(self, resource, _namespace, body, *, dry_run=False):
-        await asyncio.sleep(0)
-        name = body["metadata"].get("name", "")
-        if dry_run:
-            return body
-        if resource.plural == "pods" and name in self.refused:
-            raise Refused(403, "Forbidden", "exceeded quota")
-        self.writes.append(("create", resource.plural, name, ()))
-        return self.put(resource.plural, body)
+    def _refuse(self, request):
+        if request.verb == "create" and not request.query.get("dryRun"):
+            name = request.body["metadata"].get("name", "")
+            if request.plural == "pods" and name in self.refused:
+                raise Refused(403, "Forbidden", "exceeded quota")
 
-    async def json_patch(self, resource, _namespace, name, operations, *, subresource):
-        await asyncio.sleep(0)
-        assert subresource == "status"
-        raw = self.objects[resource.plural, name]
-        fields = {op["path"].split("/")[2]: op["value"] for op in operations[1:] if op["path"] != "/status"}
-        self.writes.append(("patch", resource.plural, name, tuple(fields)))
-        return self.put(resource.plural, raw | {"status": raw.get("status", {}) | fields})
-
-    async def list(self, *_, **__):
-        return [], "1"
-
-    async def listed(self, *_, **__):
-        yield Page((), "1", "")
+    def _note(self, request):
+        if request.verb == "create" and not request.query.get("dryRun"):
+            self.writes.append(("create", request.plural, request.body["metadata"].get("name", ""), ()))
+        if request.verb == "json":
+            assert request.subresource == "status"
+            fields = [op["path"].split("/")[2] for op in request.body[1:] if op["path"] != "/status"]
+            self.writes.append(("patch", request.plural, request.name, tuple(fields)))
 
 
 @pytest.fixture
-def client():
-    return Client()
+def server():
+    return Server()
 
 
 def raw_trial(name, start, **spec):
@@ -79,23 +58,22 @@ def raw_trial(name, start, **spec):
     return {"metadata": {"name": name}, "spec": {"startTime": start.isoformat()} | plan | spec}
 
 
-def led_until(client, holds, act=None):
-    """Lead over what the client has until something holds; `act` is done once the loop runs."""
+def led_until(server, holds, act=None, clock=None):
+    """Lead over what the server has until something holds; `act` is done once the loop runs."""
+    clock = clock or NodeClock()
 
     async def scenario():
-        clock = NodeClock()
         this = Reconciler(
-            client,
+            server.connection.client(),
             Store(Settings(), clock),
             may_act=lambda: True,
             observer=Observer(metrics.new_registry()),
             clock=clock,
         )
-        for (plural, _), raw in list(client.objects.items()):
-            assert plural == "trials"
+        for raw in server.cluster.all("trials"):
             this.take_trial(raw)
         leading = asyncio.create_task(this.lead())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             if act is not None:
                 await act(this)
             while not holds():
@@ -107,51 +85,60 @@ def led_until(client, holds, act=None):
     asyncio.run(scenario())
 
 
-def writes(client, verb, plural, field=None):
+def writes(server, verb, plural, field=None):
     return [
         number
-        for number, write in enumerate(client.writes)
+        for number, write in enumerate(server.writes)
         if write[:2] == (verb, plural) and (field is None or field in write[3])
     ]
 
 
-def test_pods_of_one_start_time_are_created_before_any_trial_is_latched(client):
-    start = datetime.now(UTC) + timedelta(seconds=2)
+def test_pods_of_one_start_time_are_created_before_any_trial_is_latched(server, monkeypatch):
+    """No time passes between arming and the last write, so that a busy machine changes no order."""
+    monkeypatch.setattr(time_slice, "SLICE_SECONDS", 60.0)  # the alarm rings for all without a pause
+    clock = HandClock(datetime.now(UTC))
     for number in range(100):
-        client.put("trials", raw_trial(f"flight-{number}", start))
-    led_until(client, lambda: len(writes(client, "patch", "trials", "startedTime")) == 100)
-    latches = writes(client, "patch", "trials", "startedTime")
-    creates = writes(client, "create", "pods")
+        server.put("trials", raw_trial(f"flight-{number}", clock.now() + timedelta(seconds=30)))
+
+    async def act(_):
+        while any(server.status(f"flight-{number}").get("phase") != "Armed" for number in range(100)):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert writes(server, "create", "pods") == []
+        clock.advance(30)
+
+    led_until(server, lambda: len(writes(server, "patch", "trials", "startedTime")) == 100, act, clock)
+    latches = writes(server, "patch", "trials", "startedTime")
+    creates = writes(server, "create", "pods")
     assert len(creates) == 100
     assert max(creates) < min(latches)
 
 
-def test_trial_created_just_before_its_start_waits_for_no_quiet_moment(client):
+def test_trial_created_just_before_its_start_waits_for_no_quiet_moment(server):
     """Something else starts every 0.2 s, so that routine work is held back."""
     now = datetime.now(UTC)
     for number in range(40):
-        client.put("trials", raw_trial(f"steady-{number}", now + timedelta(seconds=1 + 0.2 * number)))
+        server.put("trials", raw_trial(f"steady-{number}", now + timedelta(seconds=1 + 0.2 * number)))
 
     async def act(this):
         await asyncio.sleep(1.5)
         made = raw_trial("made", datetime.now(UTC) + timedelta(seconds=0.5), startingDeadlineSeconds=2)
-        this.take_trial(client.put("trials", made))
+        this.take_trial(server.put("trials", made))
 
     def is_over():
-        status = client.objects.get(("trials", "made"), {}).get("status", {})
+        status = server.status("made")
         return "startedTime" in status or status.get("missed")
 
-    led_until(client, is_over, act)
-    assert "startedTime" in client.objects["trials", "made"]["status"]
+    led_until(server, is_over, act)
+    assert "startedTime" in server.status("made")
 
 
-def test_a_start_that_was_refused_is_tried_until_it_succeeds(client):
-    client.put("trials", raw_trial("flight", datetime.now(UTC)))
-    client.refused.add("flight-1")
+def test_a_start_that_was_refused_is_tried_until_it_succeeds(server):
+    server.put("trials", raw_trial("flight", datetime.now(UTC)))
+    server.refused.add("flight-1")
 
     async def act(_):
-        while "AdmissionRefused" not in str(client.objects["trials", "flight"].get("status")):  # noqa: ASYNC110
+        while "AdmissionRefused" not in str(server.status("flight")):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        client.refused.clear()
+        server.refused.clear()
 
-    led_until(client, lambda: writes(client, "patch", "trials", "startedTime"), act)
+    led_until(server, lambda: writes(server, "patch", "trials", "startedTime"), act)

@@ -1,15 +1,16 @@
 """When registries are asked, and what a pull writes: nothing beyond its term, and one error for itself."""
 
 import asyncio
-import itertools
 from collections.abc import Callable  # noqa: TC003 - annotated at run time
-from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import kopf
 import pytest
 from pytest_mock import MockerFixture
+from tests.harness.api_server import ApiServer
+from tests.harness.api_server import Json as Raw
+from tests.harness.client import Connection, Request
 
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.controllers import handlers, metrics
@@ -20,82 +21,29 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.cache import ObjectCache
 from lcm_operator.kube.clock import NodeClock
-from lcm_operator.kube.errors import AlreadyExists, NotFound, Refused
+from lcm_operator.kube.errors import Refused
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.errors import BadStatus, Unreachable
 from lcm_operator.registry.listing import Listing, Selection
 from lcm_operator.registry.replies import Entry
 
 FAR = datetime(2031, 7, 1, tzinfo=UTC)
-Raw = dict[str, Any]
-
-
-class Api:
-    """What an API server keeps of Trials and one TrialRegistry; `before` is called with each write."""
-
-    def __init__(self) -> None:
-        self.objects: dict[tuple[str, str], Raw] = {}
-        self.writes: list[str] = []
-        self.before: Callable[[str], None] = lambda _: None
-        self._numbers = itertools.count(1)
-
-    async def get(self, resource, _namespace, name) -> Raw:
-        if (resource.plural, name) not in self.objects:
-            raise NotFound(404, "NotFound", name)
-        return deepcopy(self.objects[resource.plural, name])
-
-    async def create(self, resource, namespace, body) -> Raw:
-        name = body["metadata"]["name"]
-        self._write(f"create {name}")
-        if (resource.plural, name) in self.objects:
-            raise AlreadyExists(409, "AlreadyExists", name)
-        metadata = body["metadata"] | {"namespace": namespace, "uid": name, "generation": 1}
-        return self._put(resource.plural, body | {"metadata": metadata})
-
-    async def merge_patch(self, resource, _namespace, name, patch) -> Raw:
-        self._write(f"patch {name}")
-        found = deepcopy(self.objects[resource.plural, name])
-        found["spec"] |= patch.get("spec", {})
-        found["metadata"].setdefault("annotations", {}).update(patch["metadata"].get("annotations", {}))
-        return self._put(resource.plural, found)
-
-    async def json_patch(self, resource, _namespace, name, operations, *, subresource) -> Raw:
-        self._write(subresource)
-        found = deepcopy(self.objects[resource.plural, name])
-        for operation in operations:
-            key = operation["path"].removeprefix("/status").removeprefix("/")
-            if operation["path"] == "/status":
-                found["status"] = {}
-            elif operation["op"] == "remove":
-                del found["status"][key]
-            elif operation["path"].startswith("/status/"):
-                found["status"][key] = operation["value"]
-        return self._put(resource.plural, found)
-
-    def add(self, plural: str, raw: Raw) -> Raw:
-        return self._put(plural, raw)
-
-    def _put(self, plural: str, raw: Raw) -> Raw:
-        raw["metadata"]["resourceVersion"] = str(next(self._numbers))
-        self.objects[plural, raw["metadata"]["name"]] = deepcopy(raw)
-        return raw
-
-    def _write(self, what: str) -> None:
-        self.before(what)
-        self.writes.append(what)
 
 
 class Field:
     """A leader, a TrialRegistry, and what the registry answers."""
 
     def __init__(self, mocker: MockerFixture, **spec: Any) -> None:
-        self.api, self.leads = Api(), True
+        self.api, self.leads = ApiServer(), True
+        self.writes: list[str] = []
+        self.before: Callable[[str], None] = lambda _: None
+        """Is called with each write."""
         self.times: dict[str, datetime] = {}
         self.asked: list[str] = []
         self.on_list: Callable[[], None] = lambda: None
         self.store = Store(Settings(), NodeClock())
         self.store.begin_term()
-        client: Any = self.api
+        client = Connection(self.api, self._note).client()
         observer = Observer(metrics.new_registry())
         self.reconciler = Reconciler(
             client, self.store, may_act=lambda: self.leads, observer=observer, clock=NodeClock()
@@ -105,7 +53,7 @@ class Field:
         mocker.patch.object(self.registries._access.status, "_tell", self._tell)
         metadata = {"name": "default", "namespace": "lab", "uid": "registry", "generation": 1}
         wanted = {"url": "http://registry", "intervalSeconds": 3600} | spec
-        self.api.add("trialregistries", {"metadata": metadata, "spec": wanted})
+        self.api.put("trialregistries", {"metadata": metadata, "spec": wanted})
         mocker.patch.object(RegistryClient, "list_trials", autospec=True, side_effect=self._list)
         mocker.patch.object(RegistryClient, "trial", autospec=True, side_effect=self._one)
 
@@ -113,6 +61,35 @@ class Field:
     def told(self) -> list[str]:
         """The reasons of the events about the registry."""
         return [call.args[2] for call in self._tell.call_args_list]
+
+    def _note(self, request: Request) -> None:
+        if request.writes:
+            what = f"patch {request.name}"
+            if request.verb == "create":
+                what = f"create {request.body['metadata']['name']}"
+            self.before(request.subresource or what)
+            self.writes.append(request.subresource or what)
+
+    def configure(self, **spec: Any) -> None:
+        """Change the TrialRegistry."""
+        self.api.merge_patch("trialregistries", "default", {"spec": spec})
+
+    def set_status(self, **status: Any) -> None:
+        """Write into the status of the TrialRegistry."""
+        self.api.merge_patch("trialregistries", "default", {"status": status}, subresource="status")
+
+    def unsee(self, name: str) -> None:
+        """Let the store forget a Trial."""
+        self.store.drop_trial("lab", name, self.api.get("trials", name)["metadata"]["uid"])
+
+    @property
+    def registry(self) -> Raw:
+        return self.api.get("trialregistries", "default")
+
+    @property
+    def trials(self) -> set[str]:
+        """The names of all Trials."""
+        return {raw["metadata"]["name"] for raw in self.api.all("trials")}
 
     def _list(self, _: RegistryClient, selection: Selection) -> Listing:
         self.asked.append("/")
@@ -129,14 +106,14 @@ class Field:
         metadata = {"name": name, "namespace": "lab", "uid": name, "generation": 1}
         spec = {"registryRef": {"name": "default"}}
         raw = {"metadata": metadata | {"annotations": annotations}, "spec": spec}
-        self.store.put_trial(self.api.add("trials", raw))
+        self.store.put_trial(self.api.put("trials", raw))
 
     def imported(self, name: str, **annotations: str) -> None:
         self.trial(name, **{"lcm.5gdrones.eu/imported-by": "default"} | annotations)
 
     async def tick(self) -> None:
         """Tick, and wait until all that this has begun has come to its end."""
-        self.registries.tick(self.api.objects["trialregistries", "default"])
+        self.registries.tick(self.registry)
         course = self.registries._courses.get("registry")
         for task in ("pulling", "looking"):
             if course is not None and (running := getattr(course, task)) is not None:
@@ -144,7 +121,7 @@ class Field:
 
     @property
     def status(self) -> Raw:
-        found: Raw = self.api.objects["trialregistries", "default"].get("status", {})
+        found: Raw = self.registry.get("status", {})
         return found
 
     def shown(self) -> dict[str, tuple[str, str]]:
@@ -174,7 +151,7 @@ def test_a_leader_whose_term_ended_during_a_pull_writes_nothing(field, change):
 
     asyncio.run(field.tick())
 
-    assert field.api.writes == []
+    assert field.writes == []
     assert all(
         look.answered is None for look in field.store.registries.looks(field.store.trials_in("lab")).values()
     )
@@ -185,14 +162,14 @@ def test_a_leader_whose_term_ends_between_two_writes_stops_there(field, change):
     field.times = {f"t{number}": FAR for number in range(100)}
 
     def before(_: str) -> None:
-        if len(field.api.writes) == 10:
+        if len(field.writes) == 10:
             change(field)
 
-    field.api.before = before
+    field.before = before
     asyncio.run(field.tick())
 
-    assert 11 <= len(field.api.writes) <= 11 + 8
-    assert "status" not in field.api.writes
+    assert 11 <= len(field.writes) <= 11 + 8
+    assert "status" not in field.writes
 
 
 def test_a_refused_create_stops_no_other_and_is_shown(field):
@@ -202,10 +179,10 @@ def test_a_refused_create_stops_no_other_and_is_shown(field):
         if what == "create b":
             raise Refused(403, "Forbidden", "exceeded quota")
 
-    field.api.before = refuse
+    field.before = refuse
     asyncio.run(field.tick())
 
-    assert {name for kind, name in field.api.objects if kind == "trials"} == {"a", "c"}
+    assert field.trials == {"a", "c"}
     assert field.shown() == {"Synced": ("True", "Synced"), "Imported": ("False", "ImportFailed")}
     assert (field.status["imported"], field.status["notImported"], field.status["failed"]) == (2, 1, 1)
     assert "WritesFailed" in field.told or "ImportFailed" in field.told
@@ -220,7 +197,7 @@ def test_a_quota_that_is_used_up_is_not_tried_for_each(field):
             tried.append(what)
             raise Refused(403, "Forbidden", "exceeded quota")
 
-    field.api.before = refuse
+    field.before = refuse
     asyncio.run(field.tick())
 
     assert len(tried) == 50
@@ -235,19 +212,19 @@ def refuse_bad(what: str) -> None:
 def test_entries_that_are_refused_keep_no_later_ones_from_being_imported(field):
     field.times = {f"bad{number}": FAR for number in range(55)}
     field.times |= {f"good{number}": FAR + timedelta(days=1) for number in range(3)}
-    field.api.before = refuse_bad
+    field.before = refuse_bad
 
     asyncio.run(field.tick())
 
-    assert {name for kind, name in field.api.objects if kind == "trials"} == {"good0", "good1", "good2"}
+    assert field.trials == {"good0", "good1", "good2"}
     assert (field.status["imported"], field.status["notImported"], field.status["failed"]) == (3, 55, 55)
 
 
 def test_the_next_pull_begins_behind_what_was_refused(field):
-    field.api.objects["trialregistries", "default"]["spec"]["importLimit"] = 10
+    field.configure(importLimit=10)
     field.times = {f"bad{number}": FAR for number in range(15)}
     field.times |= {f"good{number}": FAR + timedelta(days=1) for number in range(3)}
-    field.api.before = refuse_bad
+    field.before = refuse_bad
 
     async def scenario() -> None:
         for _ in range(2):
@@ -257,12 +234,12 @@ def test_the_next_pull_begins_behind_what_was_refused(field):
 
     asyncio.run(scenario())
 
-    assert {name for kind, name in field.api.objects if kind == "trials"} == {"good0", "good1", "good2"}
+    assert field.trials == {"good0", "good1", "good2"}
 
 
 def test_a_pull_tries_only_so_many_that_are_refused(field):
     field.times = {f"bad{number}": FAR for number in range(1000)}
-    field.api.before = refuse_bad
+    field.before = refuse_bad
 
     asyncio.run(field.tick())
 
@@ -276,19 +253,19 @@ def unreadable(name: str) -> Raw:
 
 def test_an_unreadable_trial_of_a_listed_id_stops_neither_import_nor_status(field):
     field.times = {"a": FAR, "b": FAR, "c": FAR}
-    field.api.add("trials", unreadable("b"))
+    field.api.put("trials", unreadable("b"))
 
     asyncio.run(field.tick())
 
-    assert {name for kind, name in field.api.objects if kind == "trials"} == {"a", "b", "c"}
+    assert field.trials == {"a", "b", "c"}
     assert field.shown() == {"Synced": ("True", "Synced"), "Imported": ("False", "ImportFailed")}
 
 
 def test_an_import_that_can_not_be_read_any_more_is_not_taken_for_removed(field):
     field.times = {"a": FAR, "b": FAR}
     asyncio.run(field.tick())
-    field.store.drop_trial("lab", "a", "a")
-    field.api.add("trials", unreadable("a"))
+    field.unsee("a")
+    field.api.put("trials", unreadable("a"))
     before = field.status["lastSyncTime"]
     field.registries._courses.clear()
 
@@ -321,7 +298,7 @@ def test_a_new_leader_knows_which_registries_have_answered(field, status, answer
         return request()
 
     field.registries._access.lists.ask = ask
-    field.api.objects["trialregistries", "default"]["status"] = status
+    field.api.put("trialregistries", field.registry | {"status": status})
 
     asyncio.run(field.tick())
 
@@ -373,22 +350,22 @@ def test_what_counts_is_when_the_request_went_out(field):
 def test_imports_are_remembered_batch_by_batch_and_their_removal_is_noticed(field):
     field.times = {f"t{number}": FAR for number in range(120)}
     asyncio.run(field.tick())
-    assert field.api.writes.count("status") == 4
+    assert field.writes.count("status") == 4
     assert len(field.status["imports"]) == 120
 
-    del field.api.objects["trials", "t5"]
-    field.store.drop_trial("lab", "t5", "t5")
+    gone(field, "t5")
     field.registries._courses.clear()
     asyncio.run(field.tick())
 
     assert list(field.status["ignored"]) == ["t5"]
-    assert ("trials", "t5") not in field.api.objects
+    assert field.api.find("trials", "t5") is None
 
 
 def gone(field: Field, name: str, **status: Any) -> Raw:
     """Delete a Trial and return what the watch tells of it."""
-    raw = field.api.objects.pop(("trials", name)) | {"status": status}
-    field.store.drop_trial("lab", name, raw["metadata"]["uid"])
+    raw = field.api.get("trials", name) | {"status": status}
+    field.unsee(name)
+    field.api.remove("trials", name)
     return raw
 
 
@@ -411,7 +388,7 @@ def test_a_removal_is_noted_while_the_registry_is_away(field, status):
 def test_missed_trial_that_is_kept_for_its_time_is_not_taken_for_deleted(field):
     field.times = {"a": FAR}
     asyncio.run(field.tick())
-    field.api.objects["trialregistries", "default"]["status"]["imports"] = []  # as it is taken out before
+    field.set_status(imports=[])  # as it is taken out before
 
     asyncio.run(field.registries.trial_removed(gone(field, "a", **ended("Missed"))))
 
@@ -424,19 +401,19 @@ def test_one_that_was_deleted_unseen_is_not_imported_when_it_is_moved(field):
     asyncio.run(field.tick())
     gone(field, "a")
     (known,) = field.status["imports"]
-    field.status["imports"] = [f"{known.partition('/')[0]}/1000"]
+    field.set_status(imports=[f"{known.partition('/')[0]}/1000"])
     field.registries._courses.clear()
 
     asyncio.run(field.tick())
 
     assert list(field.status["ignored"]) == ["a"]
-    assert ("trials", "a") not in field.api.objects
+    assert field.api.find("trials", "a") is None
 
 
 def test_an_import_that_the_watch_has_not_shown_yet_is_not_taken_for_removed(field):
     field.times = {"a": FAR}
     asyncio.run(field.tick())
-    field.store.drop_trial("lab", "a", "a")
+    field.unsee("a")
     field.store.known_trials = ObjectCache()
     field.registries._courses.clear()
 
@@ -458,7 +435,7 @@ def test_every_trial_that_has_vanished_is_suspended_in_its_turn(field):
 
     asyncio.run(scenario())
 
-    assert sum(raw["spec"].get("suspend", False) for raw in field.api.objects.values()) == 120
+    assert sum(raw["spec"].get("suspend", False) for raw in field.api.all("trials")) == 120
 
 
 def test_a_registry_that_fails_is_asked_again_after_a_growing_pause(field):
@@ -476,7 +453,7 @@ def test_a_registry_that_fails_is_asked_again_after_a_growing_pause(field):
             await field.tick()
             pauses.append(field.registries._courses["registry"].due - before)
 
-    field.api.objects["trialregistries", "default"]["spec"]["intervalSeconds"] = 2
+    field.configure(intervalSeconds=2)
     asyncio.run(scenario())
 
     assert [round(pause / 2) for pause in pauses] in (
@@ -490,7 +467,7 @@ def test_a_registry_is_not_asked_again_before_it_wants_it(field):
         raise BadStatus(503, b"later", 25.0)
 
     field.on_list = busy
-    field.api.objects["trialregistries", "default"]["spec"]["intervalSeconds"] = 2
+    field.configure(intervalSeconds=2)
     before = NodeClock().elapsed()
     asyncio.run(field.tick())
 
@@ -502,7 +479,7 @@ def test_a_registry_that_nobody_may_read_is_not_asked_every_second(field):
         if what == "status":
             raise Refused(403, "Forbidden", "no")
 
-    field.api.before = refuse
+    field.before = refuse
 
     async def scenario() -> None:
         for _ in range(5):
@@ -559,8 +536,8 @@ def test_sync_whose_id_comes_again_after_another_is_met_again(field):
     async def scenario() -> list[tuple[str, int]]:
         met = []
         for request in ("a", "b", "a"):
-            raw = field.api.objects["trialregistries", "default"]
-            raw["metadata"]["annotations"] = {"lcm.5gdrones.eu/sync": request}
+            annotations = {"lcm.5gdrones.eu/sync": request}
+            field.api.merge_patch("trialregistries", "default", {"metadata": {"annotations": annotations}})
             await field.tick()
             met.append((field.status["lastHandledSync"]["id"], len(field.asked)))
         return met

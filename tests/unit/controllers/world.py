@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.unit.controllers.api_server import ApiServer, Raw, uid_of
+from tests.harness.api_server import Json as Raw
+from tests.harness.cluster import Cluster, uid_of
 from tests.unit.controllers.clock import ClockOf
 from tests.unit.controllers.replica import KEY, KilledError, Replica
 from tests.unit.domain.builders import T, at, nap
@@ -46,16 +47,14 @@ class World:
 
     kills: frozenset[int] = frozenset()
     outages: frozenset[int] = frozenset()
-    interfere: tuple[int, Callable[[ApiServer], None]] | None = None
+    interfere: tuple[int, Callable[[Cluster], None]] | None = None
     freezes: int | None = None
     prompt: bool = True
     fails: frozenset[tuple[str, int]] = frozenset()
     """Activities that fail, each with the attempt in which it does."""
     hangs: frozenset[tuple[str, int]] = frozenset()
     """Activities that do not come to an end, each with the attempt in which it does not."""
-    people: list[tuple[Callable[[ApiServer], bool], Callable[[ApiServer], None]]] = field(
-        default_factory=list
-    )
+    people: list[tuple[Callable[[Cluster], bool], Callable[[Cluster], None]]] = field(default_factory=list)
     """What people do, in this order, each once they see that."""
     away: datetime | None = None
     """When a killed operator comes back; None: at once. Nodes and engines go on meanwhile."""
@@ -68,7 +67,7 @@ class World:
     """The TrialPlan that the Trial uses; None: its plan is inline."""
 
     def __post_init__(self) -> None:
-        self.api = ApiServer()
+        self.api = Cluster()
         self.now = at(-120)
         self._clock = ClockOf(lambda: self.now)
         self.points = 0
@@ -331,28 +330,28 @@ def _was_begun(activity: Raw) -> bool:
     return activity["state"] != "Pending" or "startTime" in activity or activity["run"] > 1
 
 
-def phase_is(phase: str) -> Callable[[ApiServer], bool]:
+def phase_is(phase: str) -> Callable[[Cluster], bool]:
     """See that the Trial shows this phase."""
     return lambda api: (api.find("trials", "example") or {}).get("status", {}).get("phase") == phase
 
 
-def has_ended(api: ApiServer) -> bool:
+def has_ended(api: Cluster) -> bool:
     """See that the Trial shows a failure, and that nothing runs any more."""
     running = [raw for raw in api.all("pods") if raw.get("status", {}).get("phase") == "Running"]
     return phase_is("Failed")(api) and not running
 
 
-def works_on(activity: str) -> Callable[[ApiServer], bool]:
+def works_on(activity: str) -> Callable[[Cluster], bool]:
     """See that the engine works on an activity."""
 
-    def seen(api: ApiServer) -> bool:
+    def seen(api: Cluster) -> bool:
         saved = (api.find("trialengines", "example") or {}).get("status", {}).get("activities", [])
         return any((each["name"], each["state"]) == (activity, "Running") for each in saved)
 
     return seen
 
 
-def annotate(spec: Raw | None = None, **annotations: str) -> Callable[[ApiServer], None]:
+def annotate(spec: Raw | None = None, **annotations: str) -> Callable[[Cluster], None]:
     """Return what a person does who annotates the Trial, and changes its spec with the same write."""
     asked = {f"{names.GROUP}/{key.replace('_', '-')}": value for key, value in annotations.items()}
     return lambda api: api.edit("trials", "example", annotations=asked, **(spec or {}))

@@ -1,9 +1,10 @@
 """Saving against an API server that conflicts, goes away, loses answers or refuses."""
 
 import asyncio
-from dataclasses import dataclass, field
 
 import pytest
+from tests.harness.api_server import ApiServer
+from tests.harness.client import AWAY, Connection
 from tests.unit.engine.builders import NOW, POD, engine, nap
 
 from lcm_operator.api.storage import parse, serialise
@@ -12,10 +13,9 @@ from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.checkpoint_store import CheckpointStore
 from lcm_operator.engine.outcome import Ending, EngineEndedError
 from lcm_operator.kube import backoff
-from lcm_operator.kube.errors import Conflict, NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import Conflict, Refused
 
 GRANT = {"name": "example-1", "uid": POD, "notBefore": "2026-11-24T10:00:00Z"}
-AWAY = Unavailable(0, "Unreachable", "connection refused")
 
 
 @pytest.fixture(autouse=True)
@@ -23,49 +23,53 @@ def _no_pauses(monkeypatch):
     monkeypatch.setattr(backoff, "_FIRST_SECONDS", 0.0)
 
 
-@dataclass
-class ApiServer:
-    """One TrialEngine with its resourceVersion; each patch does the next of `troubles`, then works."""
+class Server:
+    """An API server with one TrialEngine; each patch meets the next of `troubles`, then works."""
 
-    troubles: list = field(default_factory=list)
-    patches: list = field(default_factory=list)
-    version: int = 1
-    status: dict = field(default_factory=lambda: {"podRef": GRANT})
-    uid: str = "u"
-    reads: int = 0
+    def __init__(self, *troubles):
+        self.api = ApiServer()
+        self.connection = Connection(self.api, self._meet)
+        self.troubles = list(troubles)
+        self.patches = []
+        self.create()
 
-    def object(self):
-        raw = serialise(engine(nap("one"), nap("two"), uid=self.uid, resourceVersion=str(self.version)))
-        return raw | {"status": dict(self.status)}
+    def create(self, uid="u"):
+        raw = serialise(engine(nap("one"), nap("two"), uid=uid))
+        self.api.put("trialengines", raw | {"status": {"podRef": GRANT}})
 
-    async def get(self, *_):
-        self.reads += 1
-        return self.object()
-
-    async def json_patch(self, _resource, _namespace, _name, operations, *, subresource):
-        assert subresource == "status"
-        self.patches.append(operations)
-        trouble = self.troubles.pop(0) if self.troubles else None
-        if callable(trouble):
-            trouble = trouble(operations)
-        if trouble is not None:
-            raise trouble
-        self.apply(operations)
-        return self.object()
+    def _meet(self, request):
+        if request.verb == "json":
+            assert request.subresource == "status"
+            self.patches.append(request.body)
+            trouble = self.troubles.pop(0) if self.troubles else None
+            if callable(trouble):
+                trouble = trouble(request.body)
+            if trouble is not None:
+                raise trouble
 
     def apply(self, operations):
-        guard, *fields = operations
-        if guard["value"] != str(self.version):
-            raise Conflict(409, "Conflict", "modified")
-        self.status |= {
-            operation["path"].removeprefix("/status/"): operation["value"] for operation in fields
-        }
-        self.version += 1
+        self.api.json_patch("trialengines", "example", operations, subresource="status")
 
     def change(self, **status):
-        """Let somebody else write the status."""
-        self.status |= status
-        self.version += 1
+        """Let somebody else write the status, or if there is nothing to write an annotation."""
+        if status:
+            self.api.merge_patch("trialengines", "example", {"status": status}, subresource="status")
+        else:
+            self.annotate(seen="by me")
+
+    def annotate(self, **annotations):
+        self.api.merge_patch("trialengines", "example", {"metadata": {"annotations": annotations}})
+
+    def remove(self):
+        self.api.remove("trialengines", "example")
+
+    @property
+    def raw(self):
+        return self.api.get("trialengines", "example")
+
+    @property
+    def status(self):
+        return self.raw["status"]
 
 
 def save(server):
@@ -76,16 +80,17 @@ def save(server):
     observed = []
 
     async def scenario():
-        granted = parse(ApiServer().object(), type(engine()))
+        granted = parse(Server().raw, type(engine()))
         checkpoint = Checkpoint.from_storage(granted.status, ["one", "two"]).began("one", NOW).stamped(NOW)
-        await CheckpointStore(server, granted, POD, observed.append).save(checkpoint)
+        client = server.connection.client()
+        await CheckpointStore(client, granted, POD, observed.append).save(checkpoint)
 
     asyncio.run(scenario())
     return observed
 
 
 def test_save_writes_the_engines_own_fields_guarded_by_their_version():
-    server = ApiServer()
+    server = Server()
 
     save(server)
 
@@ -99,7 +104,7 @@ def test_save_writes_the_engines_own_fields_guarded_by_their_version():
 
 
 def test_save_after_a_conflict_is_repeated_with_the_new_version():
-    server = ApiServer()
+    server = Server()
     server.change(phase="Running")
 
     save(server)
@@ -110,7 +115,7 @@ def test_save_after_a_conflict_is_repeated_with_the_new_version():
 
 
 def test_while_the_api_server_is_away_it_tries_again():
-    server = ApiServer(troubles=[AWAY] * 20)
+    server = Server(*[AWAY] * 20)
 
     save(server)
 
@@ -118,7 +123,7 @@ def test_while_the_api_server_is_away_it_tries_again():
 
 
 def test_a_write_whose_answer_was_lost_is_recognised_and_not_written_twice():
-    server = ApiServer()
+    server = Server()
 
     def applied_but_unanswered(operations):
         server.apply(operations)
@@ -132,7 +137,7 @@ def test_a_write_whose_answer_was_lost_is_recognised_and_not_written_twice():
 
 
 def test_write_whose_answer_was_lost_is_recognised_after_writes_of_others():
-    server = ApiServer()
+    server = Server()
 
     def applied_but_unanswered(operations):
         server.apply(operations)
@@ -146,7 +151,7 @@ def test_write_whose_answer_was_lost_is_recognised_after_writes_of_others():
 
 
 def test_write_that_arrives_late_is_recognised_as_its_repetition_conflicts():
-    server, late = ApiServer(), []
+    server, late = Server(), []
 
     def delayed(operations):
         late.append(operations)
@@ -163,11 +168,14 @@ def test_write_that_arrives_late_is_recognised_as_its_repetition_conflicts():
     assert server.status["checkpoint"]["sequence"] == 1
 
 
-def gone(server):
-    async def not_found(*_):
-        raise NotFound(404, "NotFound", "gone")
+def remade(server):
+    server.remove()
+    server.create(uid="another")
 
-    server.get = not_found
+
+def gone_after_a_conflict(server):
+    server.troubles = [Conflict(409, "Conflict", "modified")]
+    server.remove()
 
 
 @pytest.mark.parametrize(
@@ -190,16 +198,13 @@ def gone(server):
             "somebody else has written the checkpoint",
             id="somebody else wrote a checkpoint",
         ),
-        pytest.param(
-            lambda server: (server.change(), setattr(server, "uid", "another")),
-            "another TrialEngine has its name",
-            id="the TrialEngine was made anew",
-        ),
-        pytest.param(lambda server: (server.change(), gone(server)), "gone", id="the TrialEngine is gone"),
+        pytest.param(remade, "another TrialEngine has its name", id="the TrialEngine was made anew"),
+        pytest.param(Server.remove, "gone", id="the TrialEngine is gone"),
+        pytest.param(gone_after_a_conflict, "gone", id="the TrialEngine is gone after a conflict"),
     ],
 )
 def test_a_save_ends_the_engine_when(meanwhile, why):
-    server = ApiServer()
+    server = Server()
     meanwhile(server)
 
     with pytest.raises(EngineEndedError, match=why) as ended:
@@ -209,13 +214,10 @@ def test_a_save_ends_the_engine_when(meanwhile, why):
     assert len(server.patches) == 1
 
 
-def test_a_deletion_does_not_keep_it_from_saving_what_is_over_but_is_told_of(mocker):
-    server = ApiServer()
-    server.change()
-    whole = server.object()
-    whole["metadata"]["deletionTimestamp"] = "2026-11-24T10:00:00Z"
-    mocker.patch.object(server, "object", return_value=whole)
-    mocker.patch.object(server, "get", return_value=whole)
+def test_a_deletion_does_not_keep_it_from_saving_what_is_over_but_is_told_of():
+    server = Server()
+    server.api.merge_patch("trialengines", "example", {"metadata": {"finalizers": ["example.com/hold"]}})
+    server.api.delete("trialengines", "example")
     observed = save(server)
 
     assert len(server.patches) == 2
@@ -224,7 +226,7 @@ def test_a_deletion_does_not_keep_it_from_saving_what_is_over_but_is_told_of(moc
 
 
 def test_a_refusal_that_passes_is_waited_for():
-    server = ApiServer(troubles=[Refused(403, "Forbidden", "no")] * 3)
+    server = Server(*[Refused(403, "Forbidden", "no")] * 3)
 
     save(server)
 
@@ -233,7 +235,7 @@ def test_a_refusal_that_passes_is_waited_for():
 
 def test_a_refusal_that_does_not_pass_ends_the_engine(monkeypatch):
     monkeypatch.setattr(checkpoint_store, "_REFUSED_SECONDS", 0.0)
-    server = ApiServer(troubles=[Refused(422, "Invalid", "status.activities: Too many")])
+    server = Server(Refused(422, "Invalid", "status.activities: Too many"))
 
     with pytest.raises(EngineEndedError, match="Too many") as ended:
         save(server)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil
 
-from tests.unit.controllers.api_server import Raw
+from tests.harness.api_server import Json as Raw
 from tests.unit.states.events import Event
 from tests.unit.states.stage import Stage
 from tests.unit.states.states import State

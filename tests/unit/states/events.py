@@ -149,13 +149,13 @@ def trial_deleted(stage: Stage) -> Impossible:
 
 
 def trial_deleted_in_foreground(stage: Stage) -> Impossible:
-    stage.api.patch_finalizers("trials", NAME, {"finalizers": ["foregroundDeletion"]})
+    stage.api.set_finalizers("trials", NAME, "foregroundDeletion")
     stage.api.delete("trials", NAME)
     return None
 
 
 def trial_deleted_and_held(stage: Stage) -> Impossible:
-    stage.api.patch_finalizers("trials", NAME, {"finalizers": [HOLD]})
+    stage.api.set_finalizers("trials", NAME, HOLD)
     stage.api.delete("trials", NAME)
     return None
 

@@ -9,7 +9,8 @@ is killed after each step.
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.unit.controllers.api_server import ApiServer, Raw
+from tests.harness.api_server import Json as Raw
+from tests.harness.cluster import Cluster
 from tests.unit.controllers.clock import ClockOf
 from tests.unit.controllers.replica import KEY, Replica, finish
 from tests.unit.domain.builders import T, at, nap
@@ -36,27 +37,25 @@ _LOOKS = (act.LookUpPod, act.LookUpEngine, act.LookUpPlan, act.RecordEvent)
 _FOREGROUND = "foregroundDeletion"
 
 
-class Moody(ApiServer):
-    """An API server that can be told to refuse what a start creates, or to give no answer."""
+class Moody(Cluster):
+    """A cluster that can be told to refuse what a start creates, or to give no answer."""
 
     refuses: ApiError | None = None
     away: bool = False
 
-    def get(self, plural: str, name: str) -> Raw:
+    def get(self, plural: str, name: str, namespace: str | None = None) -> Raw:
         self._answer()
-        return super().get(plural, name)
+        return super().get(plural, name, namespace)
 
-    def create(self, plural: str, body: Raw, *, dry_run: bool = False) -> Raw:
+    def create(self, plural: str, body: Raw, namespace: str | None = None, *, dry_run: bool = False) -> Raw:
         self._answer()
         if self.refuses and plural in ("pods", "trialengines", "leases"):
             raise self.refuses
-        return super().create(plural, body, dry_run=dry_run)
+        return super().create(plural, body, namespace, dry_run=dry_run)
 
     def orphan(self, plural: str, name: str) -> None:
         """Take the owner off an object, as the garbage collector does for `--cascade=orphan`."""
-        raw = self._copy(plural, name)
-        raw["metadata"]["ownerReferences"] = []
-        self._store((plural, name), raw)
+        self.merge_patch(plural, name, {"metadata": {"ownerReferences": []}})
 
     def _answer(self) -> None:
         if self.away:
@@ -335,7 +334,7 @@ class Stage:
             if _FOREGROUND in trial["metadata"].get("finalizers", []):
                 engine = self.engine
                 if engine is None:
-                    self.api.patch_finalizers("trials", trial["metadata"]["name"], {"finalizers": []})
+                    self.api.set_finalizers("trials", trial["metadata"]["name"])
                     return True
                 if "deletionTimestamp" not in engine["metadata"]:
                     self.api.delete("trialengines", NAME)
