@@ -154,9 +154,7 @@ def test_a_trial_that_shows_all_there_is_is_not_written_again():
         ),
     ],
 )
-def test_an_outcome_is_recorded_on_the_engine_as_soon_as_the_checkpoint_tells_it(
-    states, status, reason, word
-):
+def test_outcome_is_recorded_on_the_engine_as_soon_as_the_checkpoint_has_it(states, status, reason, word):
     decision = decide(running(**states), at(9))
     (action,) = decision.actions
     assert isinstance(action, WriteEngine)
@@ -264,7 +262,7 @@ def test_a_refusal_from_before_says_nothing_about_an_outcome():
 # --- lost
 
 
-def test_a_latched_trial_whose_engine_is_not_known_is_not_given_up_before_the_engine_was_looked_up():
+def test_latched_trial_without_a_known_engine_waits_for_the_look_up():
     before = replace(running(), engine=None)
     assert decide(before, at(60)).actions == (LookUpEngine(),)
 
@@ -286,7 +284,7 @@ def test_a_latched_trial_whose_engine_was_taken_away_by_force_has_failed(state):
 @pytest.mark.parametrize(
     "granted", [pytest.param(False, id="granted or not"), pytest.param(True, id="running")]
 )
-def test_a_latched_trial_whose_engine_was_deleted_with_nothing_to_release_is_cancelled(granted):
+def test_latched_trial_of_a_deleted_engine_without_releases_is_cancelled(granted):
     before = replace(running() if granted else latched(), engine=None, engine_gone=True, pod=None)
     decision = decide(before, at(60))
     assert shown(decision, "Succeeded") == ("False", "Cancelled")
@@ -310,7 +308,7 @@ def test_a_failed_trial_whose_engine_was_deleted_is_cancelled():
     assert shown(decision, "Succeeded") == ("False", "Cancelled")
 
 
-def test_a_failed_trial_whose_engine_was_taken_away_by_force_says_what_was_not_released():
+def test_failed_trial_of_a_force_deleted_engine_reports_missing_releases():
     before = ended(RELEASING, one="Failed")
     lost = replace(before, engine=None, engine_gone=True, pod=None, departed=before.engine)
     decision = decide(lost, at(60))

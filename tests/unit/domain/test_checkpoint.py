@@ -62,7 +62,7 @@ def test_a_pod_whose_end_was_noted_need_not_be_looked_up():
 @pytest.mark.parametrize(
     "over", [pytest.param(pod(ended=True), id="ended"), pytest.param(absent(), id="gone")]
 )
-def test_a_restore_begins_only_after_the_last_checkpoint_was_read_once_the_old_pod_was(over):
+def test_restore_begins_only_once_the_last_checkpoint_was_read_after_the_pod(over):
     before = replace(failed_and_asked(restore="r1"), pod=over, engine_read_after_end=False)
     assert decide(before, at(20)).actions == (LookUpEngine(),)
     assert "WriteEngine" in steps(decide(replace(before, engine_read_after_end=True), at(20)))
@@ -88,7 +88,7 @@ def test_a_restore_begins_the_next_attempt_in_one_write_with_its_answer():
     assert told(decision) == [("Restored", False)]
 
 
-def test_the_lineage_tells_how_the_old_attempt_ended_and_where_the_new_one_begins():
+def test_lineage_shows_how_the_old_attempt_ended_and_the_new_one_begins():
     (action, _) = decide(failed_and_asked(restore="r1"), at(20)).actions
     assert isinstance(action, WriteEngine)
     first, second = action.status.attempts
@@ -181,7 +181,7 @@ def test_restores_on_both_are_met_by_one_attempt():
 # --- from an activity
 
 
-def test_restore_from_begins_again_before_that_activity_with_a_new_run_for_what_had_succeeded():
+def test_restore_from_an_activity_gives_those_that_had_succeeded_a_new_run():
     before = asking(
         ended(one="Succeeded", two="Succeeded", three="Failed"), restore="r1", restore_from="r1/two"
     )
@@ -212,7 +212,7 @@ def test_a_restore_from_of_another_request_is_not_of_this_one():
     assert action.status.activity("one").state == "Succeeded"
 
 
-def test_a_restore_from_an_activity_that_the_plan_does_not_have_is_refused_and_told():
+def test_restore_from_an_unknown_activity_is_refused_and_reported():
     before = failed_and_asked(restore="r1", restore_from="r1/four")
     decision = decide(before, at(20))
     (action, _) = decision.actions
@@ -313,7 +313,7 @@ def test_only_the_last_twenty_attempts_are_kept_and_all_are_counted():
     assert this.status.attempt == 31
 
 
-def test_a_hundred_restores_in_a_row_never_give_the_failed_activity_a_new_run():
+def test_hundred_restores_in_a_row_give_the_failed_activity_no_new_run():
     before = ended(**HALF)
     runs = set()
     for number in range(2, 102):

@@ -92,7 +92,7 @@ def test_the_keys_of_an_inline_plan_s_trial_are_its_parameters():
     )
 
 
-def test_parameters_of_a_plan_are_given_or_by_default_or_where_a_secret_tells_them():
+def test_parameters_of_a_plan_are_given_or_default_or_from_a_secret():
     spec = resolved(trial(**BY_PLAN, parameters={"slice": "true"}), plan(**DECLARED)).spec
     assert spec.parameters == (
         Parameter(name="url", value="http://lab"),

@@ -180,13 +180,13 @@ def test_an_answer_to_a_request_does_not_finish_a_trial():
     assert finished(answered) == ("False", "Ending")
 
 
-def test_a_trial_that_is_kept_for_no_time_is_not_removed_before_it_is_finished():
+def test_trial_that_is_kept_for_no_time_is_removed_only_once_finished():
     before = engine_deleted(ttlSecondsAfterFinished=0)
     assert steps(decide(before, at(9000))) == []
     assert steps(decide(settle(replace(before, leftovers=()), at(9000)), at(9000))) == ["DeleteTrial"]
 
 
-def test_a_deleted_trial_that_another_holds_is_finished_once_its_pod_has_ended():
+def test_deleted_trial_with_a_foreign_finalizer_finishes_with_its_pod():
     before = engine_deleted()
     (owner,) = before.trials
     metadata = msgspec.structs.replace(owner.metadata, deletion_timestamp=at(61), finalizers=("other/hold",))

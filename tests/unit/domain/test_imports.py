@@ -115,7 +115,7 @@ def test_look_ups_take_turns_and_what_starts_soon_comes_first():
 # --- which of them are imported
 
 
-def test_what_lies_ahead_and_is_neither_known_nor_ignored_is_imported_the_soonest_first():
+def test_new_entries_that_are_not_ignored_are_imported_soonest_first():
     times = {"late": LATER, "past": at(-7200), "known": SOON, "ignored": SOON, "soon": SOON}
 
     changes = compare(registry(ignored=("ignored",)), times, known("known"))
@@ -181,7 +181,7 @@ def remember(of: TrialRegistry, *trials: Trial, made=(), times=None, complete=Tr
     return set(imports.remember(of, trials, made, times or {}, NOW, complete=complete))
 
 
-def test_imports_are_remembered_until_their_start_and_until_the_list_lacks_them():
+def test_imports_are_remembered_until_their_start_and_the_list_lacks_them():
     before = registry(imports=(entry("gone", LATER), entry("passed", at(-7200))))
 
     after = remember(before, imported("there"), known("by-hand"), made=[("new", LATER)])
@@ -286,7 +286,7 @@ def test_what_people_write_into_the_memory_is_passed_over(written):
 # --- earlier versions
 
 
-def test_a_finalizer_of_earlier_versions_is_taken_off_and_the_mark_of_an_import_stays():
+def test_finalizer_of_earlier_versions_is_removed_and_the_import_mark_stays():
     held = known("a")
     finalizers = ("lcm.5gdrones.eu/import", "other")
     held = msgspec.structs.replace(

@@ -184,7 +184,7 @@ def test_an_activity_that_failed_before_the_drain_has_failed():
     assert shown(decide(drained, at(9)), "Succeeded") == ("False", "ActivityFailed")
 
 
-def test_a_silent_pod_that_can_not_be_seen_to_end_is_given_up_after_its_longest_request():
+def test_silent_pod_without_a_seen_end_is_given_up_after_its_longest_request():
     plan = [nap("one"), {"name": "two", "http": {"url": "http://x", "timeoutSeconds": 40}}]
     silent = replace(
         running(trial(activities=plan, engine={"maxRestores": 1}), one="Running"),

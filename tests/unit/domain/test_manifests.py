@@ -125,7 +125,7 @@ def test_a_pod_belongs_to_its_engine():
     )
 
 
-def test_a_pod_is_never_restarted_and_runs_as_the_engines_account_with_a_token_of_its_own():
+def test_pod_never_restarts_and_runs_as_the_engine_account_with_own_token():
     spec = pod_of()["spec"]
     assert spec["restartPolicy"] == "Never"
     assert spec["serviceAccountName"] == "lcm-engine"
@@ -139,7 +139,7 @@ def test_a_pod_is_never_restarted_and_runs_as_the_engines_account_with_a_token_o
     assert token["path"] == "token"
 
 
-def test_only_a_pod_whose_plan_shows_it_has_a_token_for_the_rest_sidecar_and_knows_where_it_is():
+def test_only_a_pod_whose_plan_needs_it_gets_a_token_for_the_sidecar():
     ask = {"name": "ask", "http": {"url": "http://lcm", "podToken": True}}
     pod = pod_of(activities=[ask])
     own = container(pod)

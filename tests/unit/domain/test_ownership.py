@@ -130,7 +130,7 @@ def gone_before(now, **spec):
 @pytest.mark.parametrize(
     "told_at", [pytest.param(-5, id="before"), pytest.param(3, id="after its start time")]
 )
-def test_a_trial_that_was_created_again_starts_late_when_the_first_one_has_ended(told_at):
+def test_recreated_trial_starts_late_when_the_first_one_has_ended(told_at):
     decision = decide(slot(gone_before(told_at)), at(40))
     assert steps(decision) == ["CreateEngine"]
 
@@ -189,7 +189,7 @@ def test_a_waiting_trial_is_missed_if_the_id_is_freed_when_its_start_time(late):
     assert action.status.missed[0].reason == "DuplicateTrialID"
 
 
-def test_a_trial_that_waits_past_its_deadline_is_missed_though_the_id_is_held():
+def test_trial_that_waits_for_its_id_past_its_deadline_is_missed():
     before = slot(waiting(), engine=deleting(engine(trial(uid="gone")), "other"), pod=absent())
     rests = decide(settle(before, at(60)), at(60))
     assert rests.wake_at is not None

@@ -126,7 +126,7 @@ def test_a_plan_fits_if_all_that_has_succeeded_comes_first(states, new, why):
     assert why in found if why else found == ""
 
 
-def test_a_failure_that_was_passed_by_remains_to_be_done_once_the_plan_no_longer_passes_it_by():
+def test_tolerated_failure_is_repeated_once_the_plan_tolerates_it_no_more():
     tolerant = trial(activities=[nap("one", continueOnError=True), nap("two"), nap("three")])
     this = with_activities(running(tolerant), one="Failed", two="Succeeded", three="Failed").engine
     assert this is not None
@@ -376,7 +376,7 @@ def test_what_was_reset_stays_so_once_the_plan_is_taken():
     assert put_back(before.engine) is before.engine
 
 
-def test_a_plan_that_is_changed_again_between_the_writes_is_taken_as_it_is_then():
+def test_plan_that_changes_between_the_writes_is_taken_in_its_last_version():
     before = taken_over()
     changed = edited(
         before.trials[0], annotations=before.trials[0].metadata.annotations, activities=[nap("one")]
@@ -473,7 +473,7 @@ def test_a_request_is_done_with_the_spec_though_the_engine_goes(removed):
     assert "WriteEngine" in steps(decide(after, at(22))), "it is told to stop"
 
 
-def test_a_request_for_a_plan_that_was_not_taken_is_refused_when_the_engine_is_removed():
+def test_request_for_a_plan_not_taken_is_refused_as_the_engine_is_removed():
     this = taken_over()
     assert this.engine is not None
     (write, event) = decide(replace(this, engine=deleting(this.engine)), at(22)).actions
@@ -630,6 +630,6 @@ def test_a_restore_that_happens_by_itself_takes_the_snapshot():
     assert after.engine.status.pending_plan is None
 
 
-def test_an_activity_that_is_gone_from_the_plan_is_reset_until_the_plan_is_taken():
+def test_activity_removed_from_the_plan_is_reset_until_the_plan_is_taken():
     status = taken_over().engine.status
     assert status.activity("two") == ActivityStatus(name="two", state="Pending", run=1, start_time=at(0.5))

@@ -96,7 +96,7 @@ def test_of_two_reads_of_a_registry_the_later_counts(read, counts):
     assert status.start_time == {"list": at(600), "note": LATER}[counts]
 
 
-def test_a_list_that_is_older_than_what_the_trial_was_made_from_moves_nothing():
+def test_list_older_than_the_one_a_trial_was_made_from_moves_nothing():
     made = noted(LATER, at(-599), created=-598)
     made = msgspec.structs.replace(made, status=msgspec.structs.replace(made.status, start_time=LATER))
 

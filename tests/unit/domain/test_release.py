@@ -178,7 +178,7 @@ def test_that_it_had_begun_is_read_after_its_end():
     assert action.status.attempts[-1].reason == "Finally"
 
 
-def test_a_plan_that_is_through_is_released_by_one_more_attempt_if_its_pod_ended_too_early():
+def test_completed_plan_whose_pod_ended_early_is_released_by_another_attempt():
     before = running(RELEASING, one="Succeeded", free="Running")
     died = replace(before, pod=pod(ended=True, exit_code=137), engine_read_after_end=True)
     stop = decide(died, at(9))
@@ -223,7 +223,7 @@ def test_a_plan_that_is_through_when_its_deletion_comes_has_succeeded():
     assert steps(decide(settled, at(21))) == ["UnholdEngine"]
 
 
-def test_a_plan_that_is_through_when_it_is_stopped_at_its_deadline_has_succeeded():
+def test_completed_plan_that_is_stopped_at_its_deadline_has_succeeded():
     limited = trial(activities=[nap("one")], engine={"activeDeadlineSeconds": 5})
     late = running(limited, one="Running")
     stopped = written(late, decide(late, at(9)))
@@ -309,7 +309,7 @@ def test_a_lease_that_is_refused_is_shown_and_tried_again():
     assert steps(decide(written(before, decision), at(6))) == ["CreateLease", "GrantEngine"]
 
 
-def test_a_trial_that_has_succeeded_stays_so_when_its_next_attempt_gets_no_pod():
+def test_succeeded_trial_stays_so_when_its_next_attempt_gets_no_pod():
     through = {"one": "Succeeded", "two": "Succeeded", "three": "Succeeded", "free": "Succeeded"}
     done = ended(trial(**{"finally": [nap("free")]}), **through)
     before = asking(replace(done, engine=held(done.engine)), restore="r1")

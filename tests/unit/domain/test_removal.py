@@ -135,13 +135,13 @@ def test_an_engine_that_others_still_hold_is_left_to_them():
         pytest.param({"parameters": {"a": "b"}}, id="edited"),
     ],
 )
-def test_an_engine_that_goes_because_its_trial_was_changes_nothing_of_the_trial(change):
+def test_engine_deleted_because_its_trial_was_changes_nothing_of_the_trial(change):
     before = armed()
     changed = going(replace(before, trials=(edited(before.trials[0], **change),)), pod=absent())
     assert steps(decide(changed, at(-20))) == ["UnholdEngine"]
 
 
-def test_an_engine_that_goes_because_the_registry_moved_the_start_changes_nothing_of_the_trial():
+def test_engine_deleted_because_the_start_time_moved_changes_no_trial():
     waiting = trial(startTime=None, registryRef={"name": "default"})
     known = msgspec.structs.replace(waiting, status=msgspec.structs.replace(waiting.status, start_time=T))
     before = going(armed(known), pod=absent())
@@ -185,7 +185,7 @@ def test_an_engine_whose_trial_is_gone_tells_that_it_was_cancelled():
     assert told(decision) == [("Cancelled", False)]
 
 
-def test_an_engine_that_is_not_the_one_of_the_start_goes_without_a_word_on_the_trial():
+def test_engine_that_is_not_the_started_one_is_deleted_without_a_report():
     lost = settle(replace(ended(one="Failed"), engine=None, pod=None, engine_gone=True), at(20))
     stray = replace(lost, engine=engine(lost.trials[0], uid="engine-2"))
     assert steps(decide(stray, at(21))) == ["DeleteEngine"]
@@ -195,7 +195,7 @@ def test_an_engine_that_is_not_the_one_of_the_start_goes_without_a_word_on_the_t
     assert steps(decide(waiting, at(22))) == []
 
 
-def test_a_latched_trial_whose_engine_is_deleted_before_the_grant_is_cancelled_and_never_granted():
+def test_latched_trial_without_its_engine_before_the_grant_is_cancelled():
     before = going(latched())
     assert steps(decide(before, at(1))) == ["DeletePod"]
     decision = decide(replace(before, pod=pod(ended=True)), at(2))
@@ -320,7 +320,7 @@ def test_a_restore_that_was_overtaken_by_a_deletion_begins_no_attempt():
 @pytest.mark.parametrize(
     "seen", [pytest.param(pod(ended=True), id="has ended"), pytest.param(absent(), id="is gone")]
 )
-def test_the_last_checkpoint_is_read_before_one_more_attempt_releases_for_a_pod_that(seen):
+def test_last_checkpoint_is_read_before_another_attempt_releases_for_a_pod(seen):
     before = stopping(with_finally(ended(one="Failed")), now=20)
     over = replace(before, pod=seen, engine_read_after_end=False)
     assert steps(decide(over, at(21))) == ["LookUpEngine"]
@@ -333,7 +333,7 @@ def test_the_last_checkpoint_is_read_before_one_more_attempt_releases_for_a_pod_
         pytest.param(400, id="has passed"),
     ],
 )
-def test_the_alarm_for_a_pod_that_does_not_end_lies_ahead_though_the_time_for_finally(late):
+def test_alarm_for_a_pod_that_does_not_end_lies_ahead_though_the_time(late):
     now = at(late + 0.5)
     stuck = settle(replace(stopping(running()), pod=pod(deleting=True, seen=late)), now)
     decision = decide(stuck, now)
@@ -346,7 +346,7 @@ def test_the_alarm_for_a_pod_that_does_not_end_lies_ahead_though_the_time_for_fi
 
 
 @pytest.mark.parametrize("on", [pytest.param("trial", id="Trial"), pytest.param("engine", id="TrialEngine")])
-def test_a_delete_request_deletes_the_engine_and_is_answered_in_the_course_of_it_on_the(on):
+def test_delete_request_deletes_the_engine_and_is_answered_meanwhile_on_the(on):
     asked = asking(running(one="Running"), on=on, delete="d1")
     (action,) = decide(asked, at(5)).actions
     assert isinstance(action, WriteEngine)
@@ -408,7 +408,7 @@ def test_a_delete_request_before_the_start_cancels_a_trial_that_is(before):
     assert after.trials[0].status.last_handled_delete is not None
 
 
-def test_a_malformed_delete_request_before_the_start_is_refused_and_the_trial_goes_on():
+def test_malformed_delete_request_before_the_start_is_refused():
     before = asking(armed(), delete="x" * 300)
     decision = decide(before, at(-20))
     assert told(decision) == [("RequestRefused", True)]

@@ -80,7 +80,7 @@ def test_a_trial_does_not_expire_that(over):
     assert expire(over, at(100_000)) is None
 
 
-def test_a_trial_that_failed_long_ago_is_kept_for_its_time_after_it_was_cancelled():
+def test_trial_that_failed_long_ago_is_kept_for_its_time_after_its_cancel():
     failed = replace(ended(KEPT, one="Failed"), engine=None, pod=None, engine_gone=True)
     cancelled = settle(asking(failed, delete="d1"), at(5000))
     assert cancelled.trials[0].status.phase == "Cancelled"

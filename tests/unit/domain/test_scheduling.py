@@ -47,7 +47,7 @@ NO_PLAN = Problem("PlanNotFound", "TrialPlan default does not exist")
 # --- scheduling
 
 
-def test_a_trial_seen_for_the_first_time_is_accepted_and_scheduled_and_said_to_be():
+def test_new_trial_is_accepted_and_scheduled_and_that_is_reported():
     decision = decide(slot(trial()), at(-3000))
     assert steps(decision) == ["WriteTrial", "RecordEvent"]
     assert shown(decision, "Accepted") == ("True", "Accepted")
@@ -108,13 +108,13 @@ def test_a_start_time_told_by_the_registry_counts():
 
 
 @pytest.mark.parametrize("written", ["soon", "2031-01-01T08:00:00", "9999-12-31T23:59:59-12:00"])
-def test_what_people_write_for_the_registrys_time_and_is_none_counts_for_nothing(written: str):
+def test_unparsable_registry_time_is_ignored(written: str):
     annotations = {"lcm.5gdrones.eu/registry-start-time": written}
     waiting = trial(startTime=None, registryRef={"name": "default"}, annotations=annotations)
     assert shown(decide(slot(waiting), at(-3000)), "Scheduled") == ("False", "AwaitingRegistry")
 
 
-def test_an_armed_trial_whose_registry_tells_another_start_time_gives_up_its_engine():
+def test_armed_trial_with_another_reported_time_gives_up_its_engine():
     waiting = trial(startTime=None, registryRef={"name": "default"})
     known = msgspec.structs.replace(waiting, status=msgspec.structs.replace(waiting.status, start_time=T))
     before = armed(known)
@@ -136,7 +136,7 @@ def test_a_suspended_trial_says_so_and_waits_until_its_deadline():
 
 
 @pytest.mark.parametrize("now", [pytest.param(-30, id="before"), pytest.param(30, id="after")])
-def test_an_armed_trial_that_is_suspended_gives_up_its_engine_around_the_start_time(now):
+def test_armed_trial_suspended_around_its_start_time_gives_up_its_engine(now):
     before = armed()
     asked = settle(replace(before, trials=(edited(before.trials[0], suspend=True),)), at(now))
     assert asked.engine is not None
@@ -205,7 +205,7 @@ def test_an_armed_trial_waits_for_its_start_time_with_the_highest_urgency():
         ),
     ],
 )
-def test_a_trial_that_can_not_be_armed_says_why_before_its_start_time_and_tries_again_when(seen, reason):
+def test_trial_that_cannot_be_armed_reports_why_and_is_tried_again_when(seen, reason):
     before = slot(scheduled(), **seen)
     decision = decide(before, at(-30))
     assert shown(decision, "Armed") == ("False", reason)
@@ -256,7 +256,7 @@ def test_an_armed_trial_whose_spec_changes_gives_up_its_engine(change):
     assert "DeleteEngine" in steps(decide(changed, at(-30)))
 
 
-def test_a_trial_whose_spec_has_changed_gets_a_new_engine_once_the_old_one_is_gone():
+def test_trial_with_a_changed_spec_gets_a_new_engine_after_the_old_one():
     before = armed()
     after = replace(before, trials=(edited(before.trials[0], parameters={"slice": "true"}),), engine=None)
     assert steps(decide(after, at(-30))) == ["CreateEngine"]
@@ -364,7 +364,7 @@ def test_a_start_is_not_tried_again_before_the_api_server_wants_it():
     assert steps(decide(before, at(24))) == ["CreatePod"]
 
 
-def test_a_start_is_tried_once_more_before_its_deadline_whatever_the_api_server_wants():
+def test_start_is_retried_before_its_deadline_whatever_retry_after_demands():
     short = scheduled(trial(startingDeadlineSeconds=15))
     before = settle(slot(short, engine=engine(short), refusal=busy(4, 20)), at(4))
     again = decide(before, at(4)).wake_at
@@ -416,7 +416,7 @@ def test_a_missed_trial_says_how_late_it_would_have_been():
     assert told(decision) == [("Missed", True)]
 
 
-def test_a_trial_whose_start_was_refused_until_the_deadline_is_missed_with_that_reason():
+def test_trial_refused_until_its_deadline_is_missed_with_that_reason():
     made = engine()
     decision = decide(slot(scheduled(), engine=made, refusal=refused(119.9)), at(120.5))
     (action, _) = decision.actions

@@ -115,7 +115,7 @@ def test_the_first_status_of_a_trial_answers_a_restore_that_came_with_it():
     assert (answered.id, answered.result) == ("r1", "Ignored")
 
 
-def test_a_missed_trial_is_scheduled_again_by_another_start_time_than_the_last_that_it_missed():
+def test_missed_trial_is_rescheduled_by_a_start_time_that_it_has_not_missed():
     missed = settle(slot(trial()), at(121)).trials[0]
     assert not scheduled_again(missed)
     moved = edited(missed, startTime=rfc3339(at(600)))

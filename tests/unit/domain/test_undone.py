@@ -83,7 +83,7 @@ def test_a_wait_since_the_first_grant_gets_its_signal_back():
     assert consumed(restore(this, "one")) == {}
 
 
-def test_a_wait_after_an_activity_that_it_names_gets_its_signal_back_unless_that_begins_again():
+def test_wait_gets_its_signal_back_unless_the_activity_it_names_is_repeated():
     this = made(
         ask("first"),
         ask("second"),
@@ -96,7 +96,7 @@ def test_a_wait_after_an_activity_that_it_names_gets_its_signal_back_unless_that
     assert consumed(restore(this, "first")) == {"job-1": "done"}
 
 
-def test_a_wait_of_finally_that_begins_again_gets_back_what_the_plan_had_caused():
+def test_repeated_wait_of_finally_gets_back_the_signals_of_the_plan():
     this = made(
         ask("delete"),
         states={"delete": "Succeeded", "gone": "Succeeded"},
@@ -149,7 +149,7 @@ def test_a_finish_that_a_wait_had_taken(chosen, left):
     assert consumed(restore(this, chosen)) == left
 
 
-def test_a_finish_after_the_jump_that_nothing_has_taken_yet_does_not_jump_either():
+def test_finish_after_the_jump_that_is_not_consumed_does_not_jump_again():
     this = finished("stopping", signals=("finish-2",))
 
     assert consumed(restore(this, "deploy")) == {"finish-1": "stopping", "finish-2": "stopping"}
@@ -179,7 +179,7 @@ def test_a_finish_that_came_to_a_stopping_engine(stopped, taken):
     assert consumed(restore(replace(this, status=replace(this.status, stop=stop)))) == taken
 
 
-def test_the_same_run_keeps_when_it_began_and_what_came_before_a_new_one_does_not():
+def test_same_run_keeps_its_start_time_and_outputs_and_a_new_one_does_not():
     this = deployed(states={"deploy": "Succeeded", "ready": "Running"}, consumed={})
 
     same, new = restore(this).activity("ready"), restore(this, "deploy").activity("deploy")
@@ -187,7 +187,7 @@ def test_the_same_run_keeps_when_it_began_and_what_came_before_a_new_one_does_no
     assert (new.state, new.run, new.start_time, new.earlier_signals) == ("Pending", 2, None, ())
 
 
-def test_a_release_that_was_begun_by_an_attempt_before_the_last_gets_a_new_run_all_the_same():
+def test_release_begun_by_an_attempt_before_the_last_gets_a_new_run():
     this = made(nap("one"), states={"one": "Failed", "free": "Running"}, **{"finally": [nap("free")]})
     again = replace(this, status=released(this, at(10)))
     assert (again.status.activity("free").run, again.status.activity("free").start_time) == (1, at(1))
@@ -213,7 +213,7 @@ def test_values_are_again_as_they_were_at(chosen, values):
     assert restore(this, chosen).values == values
 
 
-def test_a_value_that_an_expression_had_set_before_is_known_no_more_and_others_stay():
+def test_value_set_by_an_earlier_expression_is_forgotten_and_others_stay():
     this = made(
         nap("one", set={"slice": "{{ outputs.x.id }}", "other": "{{ outputs.x.id }}"}),
         nap("two", set={"slice": "second"}),

@@ -75,7 +75,7 @@ def test_a_failure_that_may_be_passed_by_does_not_prevent_success():
 @pytest.mark.parametrize(
     "over", [pytest.param(pod(ended=True), id="ended"), pytest.param(absent(), id="gone")]
 )
-def test_a_pod_that_is_over_decides_nothing_before_the_checkpoint_was_read_after_it_was(over):
+def test_ended_pod_decides_nothing_before_its_last_checkpoint_was_read(over):
     before = replace(running(one="Succeeded"), pod=over)
     assert judged(before) is None
     outcome = judged(replace(before, engine_read_after_end=True))

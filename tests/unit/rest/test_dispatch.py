@@ -62,7 +62,7 @@ def test_a_route_calls_its_service_and_words_the_success(sidecar, method, path, 
 
 
 @pytest.mark.parametrize("path", ["/debug/schedule-trial", "/debug/trial/schedule"])
-def test_scheduling_takes_id_and_time_from_the_body_whatever_its_type_is_called(sidecar, path):
+def test_scheduling_reads_id_and_time_from_a_body_of_any_content_type(sidecar, path):
     answer = asked(sidecar, "POST", path, BODY, **{"Content-Type": "application/x-www-form-urlencoded"})
 
     assert answer.said == (200, "Trial scheduling added with trial ID: a")

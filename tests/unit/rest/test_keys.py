@@ -66,7 +66,7 @@ def test_comments_and_empty_lines_do_not_count(file, clock):
         pytest.param(f"read lab sha256:{'0' * 64} more", id="something behind it"),
     ],
 )
-def test_a_file_that_holds_something_else_is_refused_by_line_without_showing_it(file, clock, line):
+def test_key_file_with_other_content_is_rejected_by_line_without_showing_it(file, clock, line):
     file.write_text(f"# first\n{line}\n")
 
     with pytest.raises(BadKeys) as told:
@@ -90,7 +90,7 @@ def test_a_file_that_has_changed_is_read_again_after_a_second(file, clock):
     assert keys.find("old") is None
 
 
-def test_a_file_that_was_replaced_is_read_again_even_at_the_same_length_and_time(file, clock, tmp_path):
+def test_replaced_key_file_is_read_again_even_at_the_same_length_and_time(file, clock, tmp_path):
     keys = held(file, clock, "old")
     times = file.stat()
     replacement = tmp_path / "replacement"

@@ -50,7 +50,7 @@ def test_without_keys_nothing_is_shown_under_a_foreign_name_either():
     assert status(OriginCheck(LOOPBACK, set(), authenticated=False), "GET", "evil.example") == 421
 
 
-def test_listening_anywhere_means_to_be_known_by_any_address_but_not_by_any_name():
+def test_listening_anywhere_accepts_any_address_but_not_any_name():
     hosts = OriginCheck(ANYWHERE, set(), authenticated=True)
 
     assert [status(hosts, "POST", host) for host in ("10.0.0.1:5000", "[fd00::1]:5000", "lcm-rest:5000")] == [

@@ -85,7 +85,7 @@ def test_the_second_request_of_a_connection_has_its_own_time(tmp_path):
     run(scenario())
 
 
-def test_a_connection_that_waits_for_nothing_is_kept_for_a_while_and_then_ended(tmp_path):
+def test_idle_connection_is_kept_for_a_while_and_then_closed(tmp_path):
     sidecar = Sidecar(tmp_path, limits=Limits(head_seconds=LONG, idle_seconds=SOON))
 
     async def scenario():

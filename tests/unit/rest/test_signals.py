@@ -307,7 +307,7 @@ def test_sixty_four_signals_may_wait_and_no_more_until_one_is_taken(world):
     assert world.stored[-1]["name"] == "finish"
 
 
-def test_of_consumed_signals_the_last_ones_stay_so_that_a_restore_can_give_them_back(world):
+def test_last_consumed_signals_stay_so_that_a_restore_can_give_them_back(world):
     taken = signals(["slice"] * (KEPT_CONSUMED + 3), "taken")
     still = signals(["finish"] * 2, "open")
     world.engine(signals=[*still[:1], *taken, *still[1:]], consumedSignals=consumed(taken))

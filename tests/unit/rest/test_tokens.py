@@ -118,7 +118,7 @@ def test_a_revoked_token_ends_and_no_other_one(either):
     assert either.holds("a", first, second) == [False, True]
 
 
-def test_a_token_that_was_issued_before_the_engine_was_there_stays_good_and_can_be_revoked(world):
+def test_token_issued_before_its_engine_exists_stays_valid_and_revocable(world):
     early, other = world.issue("a", times=2)
     world.kube.engine("a")
     (late,) = world.issue("a")
@@ -153,7 +153,7 @@ def test_expired_tokens_do_not_count_and_go(either):
     assert len(either.noted) + len(either.on_engine("a") if either.noted == [] else []) == 2
 
 
-def test_a_thousand_tokens_are_kept_and_then_the_next_is_refused_until_some_expire(world):
+def test_thousand_tokens_are_kept_and_the_next_is_refused_until_some_expire(world):
     stands = (NOW + timedelta(days=1)).isoformat()
     world.kube.put(
         "configmaps",

@@ -103,7 +103,7 @@ def test_a_restore_with_another_plan(state, plan):
     assert stage.events.count("Restored") == 1
 
 
-def test_a_restore_with_the_plan_that_the_engine_has_is_a_restore_and_says_so():
+def test_restore_with_the_plan_of_the_engine_is_a_plain_restore():
     (failed,) = (state for state in STATES if state.name == "Failed")
     stage = failed.reach()
     stage.annotate("trials", restore="r1", restore_plan="r1")
@@ -116,7 +116,7 @@ def test_a_restore_with_the_plan_that_the_engine_has_is_a_restore_and_says_so():
     assert stage.engine["metadata"]["generation"] == 1
 
 
-def test_a_plain_restore_takes_the_snapshot_and_says_that_the_plan_has_changed():
+def test_plain_restore_takes_the_snapshot_and_reports_the_changed_plan():
     (failed,) = (state for state in STATES if state.name == "Failed")
     stage = failed.reach()
     stage.api.edit("trials", NAME, annotations={f"{names.GROUP}/restore": "r1"}, **PLANS["repaired"])

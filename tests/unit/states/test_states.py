@@ -114,7 +114,7 @@ def test_an_engine_that_a_person_deletes_before_the_start_is_made_anew(state):
 @pytest.mark.parametrize(
     ("state", "event"), named([each for each in of(*DELETES) if not before_its_start(*each)])
 )
-def test_who_is_deleted_ends_cancelled_or_keeps_its_outcome_and_leaves_nothing(state, event):
+def test_deleted_trial_is_cancelled_or_keeps_its_outcome_and_leaves_nothing(state, event):
     kept = state.reach().outcome if state.name in ("Succeeded", "Missed") else None
     stage = after(state, event).finish()
 
@@ -171,7 +171,7 @@ def test_of_a_trial_that_is_deleted_nothing_is_left(state, event):
 
 
 @pytest.mark.parametrize(("state", "event"), named(of("Trial deleted, held by a foreign finalizer")))
-def test_a_deleted_trial_that_is_still_there_shows_its_outcome_and_has_no_engine(state, event):
+def test_deleted_trial_that_still_exists_shows_its_outcome_without_an_engine(state, event):
     stage = after(state, event).finish()
 
     before = state.reach().outcome
@@ -180,7 +180,7 @@ def test_a_deleted_trial_that_is_still_there_shows_its_outcome_and_has_no_engine
 
 
 @pytest.mark.parametrize(("state", "event"), named(POSSIBLE))
-def test_every_trial_ends_in_an_outcome_unless_it_has_no_start_time_or_can_not_be_read(state, event):
+def test_every_readable_trial_with_a_start_time_ends_in_an_outcome(state, event):
     stage = after(state, event).finish()
     trial = stage.trial
 
