@@ -57,7 +57,7 @@ class ApiServer:
         self.changes: list[Change] = []
         self.compacted = 0
         """The last version from which no watch can go on any more."""
-        self._objects: dict[Place, Json] = {}
+        self.objects: dict[Place, Json] = {}
         self._numbers = itertools.count(1)
         self._rules = rules
         self._namespace = namespace
@@ -67,13 +67,13 @@ class ApiServer:
         """Return the objects of a kind, of all namespaces if None."""
         return [
             raw
-            for place, raw in self._objects.items()
+            for place, raw in self.objects.items()
             if place.plural == plural and namespace in (None, place.namespace)
         ]
 
     def find(self, plural: str, name: str, namespace: str | None = None) -> Json | None:
         """Return an object, None if it does not exist."""
-        return self._objects.get(self._place(plural, name, namespace))
+        return self.objects.get(self._place(plural, name, namespace))
 
     def get(self, plural: str, name: str, namespace: str | None = None) -> Json:
         """Return an object. Raises NotFound."""
@@ -88,7 +88,7 @@ class ApiServer:
         if not metadata.get("name"):
             metadata["name"] = f"{metadata['generateName']}{next(self._numbers):05}"
         place = self._place(plural, metadata["name"], namespace)
-        if place in self._objects:
+        if place in self.objects:
             raise errors.AlreadyExists(409, "AlreadyExists", f'{plural} "{place.name}" already exists')
         metadata |= {
             "namespace": place.namespace,
@@ -192,7 +192,7 @@ class ApiServer:
         """Store an object with all its parts as it is, past rules and preconditions."""
         metadata = raw["metadata"]
         place = self._place(plural, metadata["name"], metadata.get("namespace") or namespace)
-        before = self._objects.get(place, {"metadata": {"uid": f"{plural}-{next(self._numbers)}"}})
+        before = self.objects.get(place, {"metadata": {"uid": f"{plural}-{next(self._numbers)}"}})
         kept = {"namespace": place.namespace, "uid": before["metadata"]["uid"], "generation": 1}
         return self._store(place, raw | {"metadata": kept | metadata}, keep=True)
 
@@ -203,8 +203,8 @@ class ApiServer:
 
     def collect_garbage(self) -> bool:
         """Delete one object whose owners no longer exist; return whether there was one."""
-        known = {raw["metadata"]["uid"] for raw in self._objects.values()}
-        for place, raw in self._objects.items():
+        known = {raw["metadata"]["uid"] for raw in self.objects.values()}
+        for place, raw in self.objects.items():
             owners = {owner["uid"] for owner in raw["metadata"].get("ownerReferences", [])}
             if owners and not owners & known and "deletionTimestamp" not in raw["metadata"]:
                 self.delete(place.plural, place.name, place.namespace)
@@ -237,7 +237,7 @@ class ApiServer:
 
     def at(self, version: int, plural: str, namespace: str | None) -> list[Json]:
         """Return the objects of a kind as they were at a version, by namespace and name."""
-        found = dict(self._objects)
+        found = dict(self.objects)
         for change in reversed(self.changes):
             if change.version <= version:
                 break
@@ -276,22 +276,22 @@ class ApiServer:
 
         `keep`: also where nothing keeps a deleted object any more.
         """
-        before = self._objects.get(place)
+        before = self.objects.get(place)
         if before is not None and before == raw:
             return before
         self.version += 1
         raw = raw | {"metadata": raw["metadata"] | {"resourceVersion": str(self.version)}}
         deleted = "deletionTimestamp" in raw["metadata"] and place.plural != "pods"
         if deleted and not keep and not raw["metadata"].get("finalizers"):
-            del self._objects[place]
+            del self.objects[place]
             self._happened("DELETED", place, raw, before)
         else:
-            self._objects[place] = raw
+            self.objects[place] = raw
             self._happened("MODIFIED" if before else "ADDED", place, raw, before)
         return raw
 
     def _remove(self, place: Place) -> None:
-        before = self._objects.pop(place)
+        before = self.objects.pop(place)
         self.version += 1
         metadata = before["metadata"] | {"resourceVersion": str(self.version)}
         self._happened("DELETED", place, before | {"metadata": metadata}, before)

@@ -1,13 +1,15 @@
 """Killed before or after any write of an import, the operator that comes next brings it to the same end."""
 
 import asyncio
-import itertools
-from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pytest_mock import MockerFixture
-from tests.unit.controllers.test_registries import FAR, Field, Raw
+from tests.harness.client import Request
+from tests.unit.controllers.test_registries import FAR, Field
+
+if TYPE_CHECKING:
+    from tests.harness.api_server import ApiServer
 
 ALL = ("a", "b", "c")
 
@@ -27,43 +29,37 @@ class Life:
         self._kill, self._after = kill, after
         self.points = 0
         self.killed = False
-        self._objects: dict[tuple[str, str], Raw] = {}
-        self._versions = itertools.count(100)
+        self._api: ApiServer | None = None
         self.times = dict.fromkeys(ALL, FAR)
         self.field = self._field()
 
     def _field(self) -> Field:
         """Start an operator: it lists what there is."""
         self._mocker.stopall()  # the operator before it is gone
-        field = Field(self._mocker, **{"import": "All", "onVanished": "Suspend"})
-        field.api.objects.update(self._objects)
-        self._objects, field.api._numbers = field.api.objects, self._versions
-        for (plural, _), raw in self._objects.items():
-            if plural == "trials":
-                field.store.put_trial(deepcopy(raw))
+        field = Field(self._mocker, self._api, **{"import": "All", "onVanished": "Suspend"})
+        self._api = field.api
+        for raw in field.api.all("trials"):
+            field.store.put_trial(raw)
         dead = False
-        put, write = field.api._put, field.api._write
 
-        def writes(what: str) -> None:
+        def before(request: Request) -> None:
             nonlocal dead
+            if not request.writes:
+                return
             if dead:
                 raise KilledError
             self.points += 1
             if self.points == self._kill and not self._after:
                 self.killed = dead = True
                 raise KilledError
-            write(what)
 
-        def puts(plural: str, raw: Raw) -> Raw:
+        def after(request: Request) -> None:
             nonlocal dead
-            stored = put(plural, raw)
-            if self.points == self._kill and self._after and not self.killed:
+            if request.writes and self.points == self._kill and self._after and not self.killed:
                 self.killed = dead = True
                 raise KilledError
-            return stored
 
-        self._mocker.patch.object(field.api, "_write", side_effect=writes)
-        self._mocker.patch.object(field.api, "_put", side_effect=puts)
+        field.connection.before, field.connection.after = before, after
         field.times = self.times
         return field
 
@@ -91,16 +87,17 @@ class Life:
 
     def _deleted(self, name: str) -> None:
         """Delete a Trial as a person does; an operator that is killed has missed that."""
-        raw = self._objects.pop(("trials", name))
-        self.field.store.drop_trial("lab", name, raw["metadata"]["uid"])
+        raw = self.field.api.get("trials", name)
+        self.field.unsee(name)
+        self.field.api.remove("trials", name)
         try:
             asyncio.run(self.field.registries.trial_removed(raw))
         except KilledError:
             self.field = self._field()
 
     def outcome(self) -> dict[str, Any]:
-        trials = {name: raw for (plural, name), raw in self._objects.items() if plural == "trials"}
-        status = self._objects["trialregistries", "default"]["status"]
+        trials = {raw["metadata"]["name"]: raw for raw in self.field.api.all("trials")}
+        status = self.field.registry["status"]
         return {
             "suspended": {name: raw["spec"].get("suspend", False) for name, raw in trials.items()},
             "vanished": [

@@ -33,8 +33,8 @@ FAR = datetime(2031, 7, 1, tzinfo=UTC)
 class Field:
     """A leader, a TrialRegistry, and what the registry answers."""
 
-    def __init__(self, mocker: MockerFixture, **spec: Any) -> None:
-        self.api, self.leads = ApiServer(), True
+    def __init__(self, mocker: MockerFixture, api: ApiServer | None = None, **spec: Any) -> None:
+        self.api, self.leads = api or ApiServer(), True
         self.writes: list[str] = []
         self.before: Callable[[str], None] = lambda _: None
         """Is called with each write."""
@@ -43,7 +43,8 @@ class Field:
         self.on_list: Callable[[], None] = lambda: None
         self.store = Store(Settings(), NodeClock())
         self.store.begin_term()
-        client = Connection(self.api, self._note).client()
+        self.connection = Connection(self.api, self._note)
+        client = self.connection.client()
         observer = Observer(metrics.new_registry())
         self.reconciler = Reconciler(
             client, self.store, may_act=lambda: self.leads, observer=observer, clock=NodeClock()
@@ -53,7 +54,8 @@ class Field:
         mocker.patch.object(self.registries._access.status, "_tell", self._tell)
         metadata = {"name": "default", "namespace": "lab", "uid": "registry", "generation": 1}
         wanted = {"url": "http://registry", "intervalSeconds": 3600} | spec
-        self.api.put("trialregistries", {"metadata": metadata, "spec": wanted})
+        if api is None:
+            self.api.put("trialregistries", {"metadata": metadata, "spec": wanted})
         mocker.patch.object(RegistryClient, "list_trials", autospec=True, side_effect=self._list)
         mocker.patch.object(RegistryClient, "trial", autospec=True, side_effect=self._one)
 
