@@ -155,6 +155,16 @@ def test_every_module_that_the_architecture_names_exists():
     assert [path for path in named if not (PACKAGE / path).exists()] == []
 
 
+def test_the_architecture_names_every_module_of_the_domain():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    table = text.partition("| in `domain/` | decides |")[2].partition("\n\n")[0]
+    named = [name for row in table.splitlines()[2:] for name in told(row.split("|")[1])]
+
+    assert sorted(named) == sorted(
+        module.stem for module in (PACKAGE / "domain").glob("*.py") if module.stem != "__init__"
+    )
+
+
 def test_the_index_names_every_page():
     index = (DOCS / "README.md").read_text(encoding="utf-8")
     pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md") if page != DOCS / "README.md"]
