@@ -7,9 +7,10 @@ exists.
 import uuid
 
 from lcm_operator.api import names
-from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import Conflict, NotFound
+from lcm_operator.kube.client import Client, Json
+from lcm_operator.kube.errors import NotFound
 from lcm_operator.kube.resources import TRIAL_ENGINES, TRIALS
+from lcm_operator.kube.update import update
 from lcm_operator.rest.cache.records import RestoreAnswer
 from lcm_operator.rest.cache.view import ShownEngine, View
 from lcm_operator.rest.http.replies import HttpRefusal
@@ -59,11 +60,15 @@ class Engines:
         resource, name, uid = TRIAL_ENGINES, engine.name, engine.uid
         if engine.trial is not None:
             resource, name, uid = TRIALS, engine.trial.name, engine.trial.uid
-        # Without the UID the request could meet another object of that name.
-        patch = {"metadata": {"uid": uid, "annotations": {annotation: request}}}
+
+        def annotated(raw: Json) -> Json:
+            if raw["metadata"]["uid"] != uid:  # another object of that name
+                raise unknown
+            return {"metadata": {"annotations": {annotation: request}}}
+
         try:
-            await self._client.merge_patch(resource, self._namespace, name, patch)
-        except (NotFound, Conflict):
+            await update(self._client, resource, self._namespace, name, annotated)
+        except NotFound:
             raise unknown from None
         return request
 
