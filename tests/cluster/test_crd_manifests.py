@@ -30,5 +30,5 @@ def test_kubectl_explains_a_field(cluster):
     explained = " ".join(cluster.kubectl("explain", "trial.spec.startingDeadlineSeconds").stdout.split())
 
     assert (
-        "startingDeadlineSeconds is how late a start may still happen, in seconds; default 120." in explained
+        "startingDeadlineSeconds is how late a trial may still start, in seconds; default 120." in explained
     )
