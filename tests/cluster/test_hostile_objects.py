@@ -72,9 +72,9 @@ class Hostile(Stage):
             status = raw.pop("status", None)
             self.send("POST", plural, raw, levels)
             if status:
-                patch = json.loads(json.dumps({"status": status}))
-                patch["status"]["activities"][0]["output"] = {"x": "DEEP"}
-                self.send("PATCH", f"{plural}/{name}/status", patch, levels, "merge-patch+json")
+                patch = json.dumps({"status": status}).replace('"output": "DEEP"', '"output": {"x": "DEEP"}')
+                assert "DEEP" in patch
+                self.send("PATCH", f"{plural}/{name}/status", json.loads(patch), levels, "merge-patch+json")
             made.append((KINDS[plural], name))
         return made
 
