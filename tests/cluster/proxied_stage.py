@@ -144,10 +144,15 @@ class ProxiedStage(Stage):
             self.patch_status(pod, {"phase": phase})
 
     def renew(self, pod: str) -> None:
-        """Renew a pod's Lease, as its engine does."""
+        """Renew a pod's Lease, as its engine does; it may be deleted at any time."""
         lease = Lease.objects(self.api, namespace=self.namespace).get_or_none(name=pod)
-        if lease is not None:
+        if lease is None:
+            return
+        try:
             lease.patch({"spec": {"renewTime": datetime.now(UTC).isoformat(timespec="microseconds")}})
+        except pykube.exceptions.HTTPError as error:
+            if error.code != 404:
+                raise
 
     def get(self, kind: type[NamespacedAPIObject], name: str) -> Any:
         return kind.objects(self.api, namespace=self.namespace).get_by_name(name)

@@ -135,8 +135,10 @@ def is_restored(stage: ProxiedStage, name: str) -> bool:
 
 
 def is_cancelled(stage: ProxiedStage, name: str) -> bool:
-    answered = "lastHandledDelete" in stage.get(Trial, name).obj.get("status", {})
-    return answered and leaves_nothing_to_run(stage, name)
+    trial = stage.get(Trial, name)
+    answered = "lastHandledDelete" in trial.obj.get("status", {})
+    finished = condition(trial, "Finished")[0] == "True"
+    return answered and finished and leaves_nothing_to_run(stage, name)
 
 
 def leaves_nothing_to_run(stage: ProxiedStage, name: str) -> bool:
