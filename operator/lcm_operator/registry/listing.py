@@ -8,7 +8,7 @@ import codecs
 import heapq
 import json
 from array import array
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,14 +50,6 @@ class Listing:
     faults: tuple[str, ...] = ()
     left_out: int = 0
     """How many of the others start after the selection's time, but were too many to be kept."""
-
-
-def read_list(chunks: Iterable[bytes], selection: Selection | None = None) -> Listing:
-    """Return what a reply to `/trial/` reports. Raises BadReply if it is no list."""
-    reader = ListReader(selection or Selection())
-    for chunk in chunks:
-        reader.feed(chunk)
-    return reader.finish()
 
 
 class ListReader:

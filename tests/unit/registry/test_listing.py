@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.unit.registry.lists import read_list
 
 from lcm_operator.registry.errors import BadReply
-from lcm_operator.registry.listing import LONGEST_ENTRY, Selection, read_list
+from lcm_operator.registry.listing import LONGEST_ENTRY, Selection
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
 

@@ -5,9 +5,9 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from tests.unit.registry.lists import read_list
 
 from lcm_operator.registry.errors import BadReply
-from lcm_operator.registry.listing import read_list
 from lcm_operator.registry.replies import parse_trial
 
 WHEN = "2031-01-01T09:00:00Z"
