@@ -23,7 +23,7 @@ from lcm_operator.api.names import ANNOTATION_RESTORE
 from lcm_operator.api.storage import Record, parse, rfc3339
 from lcm_operator.api.trial import Trial
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.kubeconfig import from_kubeconfig
 from lcm_operator.kube.resources import TRIAL_ENGINES, TRIALS, Resource
 from lcm_operator.kube.session import pooled
@@ -104,5 +104,5 @@ class Show:
     async def _read(self, client: Client, resource: Resource, kind: type[R]) -> R | None:
         try:
             return parse(await client.get(resource, "default", self.name), kind)
-        except NotFound:
+        except NotFoundError:
             return None

@@ -9,7 +9,7 @@ from typing import Any
 from devcluster.node.api import NodeApi, as_it_is, delays
 from lcm_operator import logs
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import ApiError, Conflict, NotFound
+from lcm_operator.kube.errors import ApiError, ConflictError, NotFoundError
 from lcm_operator.kube.follow import Changed, Deleted, ListWatch
 from lcm_operator.kube.resources import PODS
 
@@ -55,7 +55,7 @@ class Binder:
         for delay in delays():
             try:
                 await self._api.bind(pod)
-            except (NotFound, Conflict):
+            except (NotFoundError, ConflictError):
                 return  # deleted, or bound meanwhile
             except ApiError as error:
                 log.warning("pod not bound; retrying", pod=pod["metadata"]["name"], error=error)

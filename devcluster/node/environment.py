@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from devcluster.node import downward
 from devcluster.node.expansion import expand
-from devcluster.node.sources import NotReady, Sources
+from devcluster.node.sources import NotReadyError, Sources
 
 Json = dict[str, Any]
 _HTTPS = 443
@@ -39,7 +39,7 @@ def api_server(server: str) -> dict[str, str]:
 async def declared(
     pod: Json, container: Json, sources: Sources, services: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the services, `envFrom` and `env`, expanded. Raises NotReady."""
+    """Return the services, `envFrom` and `env`, expanded. Raises NotReadyError."""
     variables = dict(services)
     for entry in container.get("envFrom", []):
         variables |= await _whole(entry, sources)
@@ -77,7 +77,7 @@ async def _referred(pod: Json, origin: Json, sources: Sources) -> str | None:
     if value is None:
         if reference.get("optional", False):
             return None
-        raise NotReady(f'{kind} "{reference["name"]}" has no key "{reference["key"]}"')
+        raise NotReadyError(f'{kind} "{reference["name"]}" has no key "{reference["key"]}"')
     return _text(value)
 
 

@@ -24,16 +24,16 @@ from devcluster.node.api import NodeApi, delays
 from devcluster.node.ending import Ending
 from devcluster.node.files import ContainerFiles, Lost, NotBegun, pod_files
 from devcluster.node.launching import Launcher, Start
-from devcluster.node.preparation import CannotRun, prepare
+from devcluster.node.preparation import CannotRunError, prepare
 from devcluster.node.refusals import REASON, containers, refusals
 from devcluster.node.reporting import Reporter
-from devcluster.node.sources import NotReady, Sources
+from devcluster.node.sources import NotReadyError, Sources
 from devcluster.node.states import PROCESS_LOST, State, Terminated, Waiting, state_of
 from devcluster.node.status import Standing, Verdict, pod_status
 from devcluster.node.supervisor import Supervisor
 from devcluster.node.volumes import RENEW_AFTER, Volumes
 from lcm_operator import logs
-from lcm_operator.kube.errors import ApiError, Conflict, NotFound
+from lcm_operator.kube.errors import ApiError, ConflictError, NotFoundError
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -133,14 +133,14 @@ class Lifetime:
                     if not self._succeeded(container):
                         return None
                 await self._start(spec["containers"])
-            except CannotRun as error:
+            except CannotRunError as error:
                 return Verdict(REASON, str(error))
             for container in spec["containers"]:
                 await self._wait(container)
         return None
 
     async def _start(self, some: list[Json]) -> None:
-        """Start those of the containers that were never begun, all or none. Raises CannotRun."""
+        """Start those of the containers that were never begun, all or none. Raises CannotRunError."""
         new = [item for item in some if isinstance(self._container(item).observe(), NotBegun)]
         starts = [await self._patiently(partial(self._prepare, item)) for item in new]
         for container, start in zip(new, starts, strict=True):
@@ -166,7 +166,7 @@ class Lifetime:
                 return None
             try:
                 result = await attempt()
-            except (NotReady, ApiError) as error:
+            except (NotReadyError, ApiError) as error:
                 if self._waits_for != str(error):
                     self._waits_for = str(error)
                     log.info("pod waits", pod=self._name, cause=error)
@@ -216,7 +216,7 @@ class Lifetime:
                 return
             try:
                 await self._place.api.force_delete(self._pod)
-            except (NotFound, Conflict):
+            except (NotFoundError, ConflictError):
                 return
             except ApiError as error:
                 log.warning("pod not removed; retrying", pod=self._name, error=error)

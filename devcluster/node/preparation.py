@@ -20,14 +20,14 @@ from devcluster.node.volumes import Volumes
 Json = dict[str, Any]
 
 
-class CannotRun(Exception):
+class CannotRunError(Exception):
     """Known only now that the pod is prepared: this machine doesn't have what it calls for."""
 
 
 async def prepare(
     pod: Json, container: Json, *, api: NodeApi, volumes: Volumes, files: ContainerFiles, log: Path
 ) -> Start:
-    """Return how to start the container. Raises CannotRun, NotReady, and what the API raises."""
+    """Return how to start the container. Raises CannotRunError, NotReadyError, and what the API raises."""
     files.prepare()
     folders = volumes.folders(container)
     message_path = container.get("terminationMessagePath", "/dev/termination-log")
@@ -56,10 +56,10 @@ def _program(name: str, path: str, working_directory: Path) -> str:
         file = working_directory / name
         if file.is_file() and os.access(file, os.X_OK):
             return name
-        raise CannotRun(f"command {name} is no program of this machine, and there are no images")
+        raise CannotRunError(f"command {name} is no program of this machine, and there are no images")
     found = shutil.which(name, path=path)
     if found is None:
-        raise CannotRun(f"command {name} is not on this machine, and there are no images")
+        raise CannotRunError(f"command {name} is not on this machine, and there are no images")
     return found
 
 
@@ -69,5 +69,5 @@ def _working_directory(container: Json, rewrite: Rewriter, files: ContainerFiles
         return files.home
     directory = Path(rewrite(wanted))
     if not directory.is_dir():
-        raise CannotRun(f"workingDir {wanted} is not on this machine, and there are no images")
+        raise CannotRunError(f"workingDir {wanted} is not on this machine, and there are no images")
     return directory

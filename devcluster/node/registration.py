@@ -13,7 +13,7 @@ from devcluster.node.api import NodeApi
 from devcluster.node.downward import ADDRESS
 from devcluster.node.states import timestamp
 from lcm_operator import logs
-from lcm_operator.kube.errors import AlreadyExists, ApiError, NotFound
+from lcm_operator.kube.errors import AlreadyExistsError, ApiError, NotFoundError
 
 Json = dict[str, Any]
 _HEARTBEAT_SECONDS = 10
@@ -40,7 +40,7 @@ async def stay_registered(api: NodeApi) -> None:
         try:
             try:
                 await _beat(api, ready_since)
-            except NotFound:
+            except NotFoundError:
                 await _register(api)
                 await _beat(api, ready_since)
         except ApiError as error:
@@ -54,7 +54,7 @@ async def _register(api: NodeApi) -> None:
     metadata = {"name": api.node, "labels": labels(api.node)}
     try:
         await api.register({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
-    except AlreadyExists:
+    except AlreadyExistsError:
         return
     # The API server gives every new node this taint; the controller that takes it off isn't here.
     taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule", "$patch": "delete"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from devcluster.node.api import NodeApi, delays
 from lcm_operator import logs
-from lcm_operator.kube.errors import ApiError, Conflict, NotFound
+from lcm_operator.kube.errors import ApiError, ConflictError, NotFoundError
 
 Json = dict[str, Any]
 log = logs.get(__name__)
@@ -54,7 +54,7 @@ class Reporter:
         name = self._pod["metadata"]["name"]
         try:
             await self._api.write_status(self._pod, status)
-        except (NotFound, Conflict):
+        except (NotFoundError, ConflictError):
             log.info("pod no longer exists; its status is not written", pod=name, phase=status["phase"])
         except ApiError as error:
             log.warning("pod status not written; retrying", pod=name, phase=status["phase"], error=error)

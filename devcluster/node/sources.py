@@ -7,13 +7,13 @@ import base64
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import CONFIG_MAPS, SECRETS, Resource
 
 Json = dict[str, Any]
 
 
-class NotReady(Exception):
+class NotReadyError(Exception):
     """The pod refers to something that isn't there (yet); it waits, as it would in a cluster."""
 
 
@@ -21,7 +21,7 @@ class Reader(Protocol):
     """Reads one object."""
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Json:
-        """Return it, or raise NotFound."""
+        """Return it, or raise NotFoundError."""
         ...
 
 
@@ -34,11 +34,11 @@ class Sources:
         self._read: dict[tuple[str, str], Mapping[str, bytes] | None] = {}
 
     async def config_map(self, name: str, *, optional: bool) -> Mapping[str, bytes] | None:
-        """Return its data; None if it is missing and optional. Raises NotReady."""
+        """Return its data; None if it is missing and optional. Raises NotReadyError."""
         return await self._data(CONFIG_MAPS, name, optional=optional)
 
     async def secret(self, name: str, *, optional: bool) -> Mapping[str, bytes] | None:
-        """Return its data; None if it is missing and optional. Raises NotReady."""
+        """Return its data; None if it is missing and optional. Raises NotReadyError."""
         return await self._data(SECRETS, name, optional=optional)
 
     async def _data(self, resource: Resource, name: str, *, optional: bool) -> Mapping[str, bytes] | None:
@@ -46,11 +46,11 @@ class Sources:
         if known not in self._read:
             try:
                 self._read[known] = _decoded(await self._api.get(resource, self._namespace, name))
-            except NotFound:
+            except NotFoundError:
                 self._read[known] = None
         data = self._read[known]
         if data is None and not optional:
-            raise NotReady(f'{resource.kind} "{name}" not found')
+            raise NotReadyError(f'{resource.kind} "{name}" not found')
         return data
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from devcluster.node import downward
 from devcluster.node.api import NodeApi, delays
-from devcluster.node.sources import NotReady, Sources
+from devcluster.node.sources import NotReadyError, Sources
 from lcm_operator import logs
-from lcm_operator.kube.errors import ApiError, NotFound
+from lcm_operator.kube.errors import ApiError, NotFoundError
 
 Json = dict[str, Any]
 
@@ -43,7 +43,7 @@ class Volumes:
         self._renew_after = renew_after
 
     async def write(self, sources: Sources) -> None:
-        """Write all of them. Raises NotReady, and what the API raises."""
+        """Write all of them. Raises NotReadyError, and what the API raises."""
         for volume in self._volumes():
             folder = self._directory / volume["name"]
             folder.mkdir(parents=True, exist_ok=True)
@@ -131,8 +131,8 @@ class _Token:
         """Put a new token into the place of the old one; return how many seconds it lives."""
         try:
             status = await self._api.token(self._pod, self._projection)
-        except NotFound as error:
-            raise NotReady(error.message) from error
+        except NotFoundError as error:
+            raise NotReadyError(error.message) from error
         _place(self._folder, _Entry(self._projection["path"], status["token"].encode(), self._mode))
         return datetime.fromisoformat(status["expirationTimestamp"]).timestamp() - time.time()
 
@@ -142,7 +142,7 @@ class _Token:
         while True:
             try:
                 life = await self.renew()
-            except (ApiError, NotReady) as error:
+            except (ApiError, NotReadyError) as error:
                 name = self._pod["metadata"]["name"]
                 log.warning("token not renewed; retrying", pod=name, error=error)
                 await asyncio.sleep(next(waits))
@@ -163,7 +163,7 @@ def _chosen(data: Mapping[str, bytes] | None, reference: Json, mode: int) -> lis
             found.append(_Entry(item["path"], data[item["key"]], item.get("mode", mode)))
         elif not reference.get("optional", False):
             name = reference.get("name") or reference.get("secretName")
-            raise NotReady(f'"{name}" has no key "{item["key"]}"')
+            raise NotReadyError(f'"{name}" has no key "{item["key"]}"')
     return found
 
 

@@ -24,7 +24,7 @@ _WITH_STATUS = {"trials", "trialengines", "trialregistries", "pods"}
 _CUSTOM = {"trials", "trialengines", "trialplans", "trialregistries"}
 _FINALIZERS = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 Rule = Callable[[str, Json | None, Json], None]
-"""Is given the plural and an object before and after; raises Refused where that may not be."""
+"""Is given the plural and an object before and after; raises RejectedError where that may not be."""
 
 
 class Place(Struct, frozen=True):
@@ -76,10 +76,10 @@ class ApiServer:
         return self.objects.get(self._place(plural, name, namespace))
 
     def get(self, plural: str, name: str, namespace: str | None = None) -> Json:
-        """Return an object. Raises NotFound."""
+        """Return an object. Raises NotFoundError."""
         found = self.find(plural, name, namespace)
         if found is None:
-            raise errors.NotFound(404, "NotFound", f'{plural} "{name}" not found')
+            raise errors.NotFoundError(404, "NotFound", f'{plural} "{name}" not found')
         return found
 
     def create(self, plural: str, body: Json, namespace: str | None = None, *, dry_run: bool = False) -> Json:
@@ -89,7 +89,7 @@ class ApiServer:
             metadata["name"] = f"{metadata['generateName']}{next(self._numbers):05}"
         place = self._place(plural, metadata["name"], namespace)
         if place in self.objects:
-            raise errors.AlreadyExists(409, "AlreadyExists", f'{plural} "{place.name}" already exists')
+            raise errors.AlreadyExistsError(409, "AlreadyExists", f'{plural} "{place.name}" already exists')
         metadata |= {
             "namespace": place.namespace,
             "uid": f"{plural}-{next(self._numbers)}",
@@ -125,7 +125,7 @@ class ApiServer:
                 plural, name, lambda raw: patched(raw, operations), namespace, subresource=subresource
             )
         except PatchError as error:
-            raise errors.Refused(422, "Invalid", str(error)) from error
+            raise errors.RejectedError(422, "Invalid", str(error)) from error
 
     def change(
         self,
@@ -143,7 +143,7 @@ class ApiServer:
         version = after["metadata"].get("resourceVersion")
         _expect(before, {"resourceVersion": version} if version else {})
         if after["metadata"].get("uid") != before["metadata"]["uid"]:
-            raise errors.Refused(422, "Invalid", "metadata.uid: Invalid value: field is immutable")
+            raise errors.RejectedError(422, "Invalid", "metadata.uid: Invalid value: field is immutable")
         _expect_no_new_finalizers(before["metadata"], after["metadata"])
         if subresource:
             after = before | {subresource: after.get(subresource, {})}
@@ -306,14 +306,14 @@ def _without_metadata(raw: Json) -> Json:
 
 
 def _expect(raw: Json, metadata: Json) -> None:
-    """Raise Conflict where the object is not the one, or not in the version, that a write is meant for."""
+    """Raise ConflictError for a write that is meant for another UID or version."""
     for key in ("uid", "resourceVersion"):
         if key in metadata and metadata[key] != raw["metadata"].get(key):
             text = f"{key} is {raw['metadata'].get(key)}, not {metadata[key]}"
-            raise errors.Conflict(409, "Conflict", text)
+            raise errors.ConflictError(409, "Conflict", text)
 
 
 def _expect_no_new_finalizers(before: Json, after: Json) -> None:
     added = set(after.get("finalizers") or ()) - set(before.get("finalizers") or ())
     if added and "deletionTimestamp" in before:
-        raise errors.Refused(422, "Invalid", f"finalizers added to a deleted object: {sorted(added)}")
+        raise errors.RejectedError(422, "Invalid", f"finalizers added to a deleted object: {sorted(added)}")

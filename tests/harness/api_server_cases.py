@@ -9,7 +9,14 @@ import pytest
 from msgspec import Struct
 
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, Gone, NotFound, Refused
+from lcm_operator.kube.errors import (
+    AlreadyExistsError,
+    ApiError,
+    ConflictError,
+    GoneError,
+    NotFoundError,
+    RejectedError,
+)
 from lcm_operator.kube.resources import CONFIG_MAPS, LEASES, PODS, TOKEN_REVIEWS, TRIALS
 
 Json = dict[str, Any]
@@ -48,7 +55,7 @@ class Subject(Struct, frozen=True):
     async def exists(self, resource, name="example"):
         try:
             await self.get(resource, name)
-        except NotFound:
+        except NotFoundError:
             return False
         return True
 
@@ -106,17 +113,17 @@ async def created_object_is_returned_as_it_is_read(subject):
 
 @case
 async def missing_object_is_not_found(subject):
-    error = await raises(NotFound, subject.get(CONFIG_MAPS))
+    error = await raises(NotFoundError, subject.get(CONFIG_MAPS))
     assert (error.status, error.reason) == (404, "NotFound")
-    await raises(NotFound, subject.merge(CONFIG_MAPS, {"data": {}}))
-    await raises(NotFound, subject.json(CONFIG_MAPS, {"op": "add", "path": "/data", "value": {}}))
-    await raises(NotFound, subject.delete(CONFIG_MAPS))
+    await raises(NotFoundError, subject.merge(CONFIG_MAPS, {"data": {}}))
+    await raises(NotFoundError, subject.json(CONFIG_MAPS, {"op": "add", "path": "/data", "value": {}}))
+    await raises(NotFoundError, subject.delete(CONFIG_MAPS))
 
 
 @case
 async def name_is_taken_once(subject):
     await subject.create(CONFIG_MAPS)
-    error = await raises(AlreadyExists, subject.create(CONFIG_MAPS))
+    error = await raises(AlreadyExistsError, subject.create(CONFIG_MAPS))
     assert (error.status, error.reason) == (409, "AlreadyExists")
 
 
@@ -169,7 +176,7 @@ async def merge_patch_meets_only_the_version_it_names(subject):
     guarded = {"metadata": {"resourceVersion": version_of(made)}, "data": {"a": "2"}}
     changed = await subject.merge(CONFIG_MAPS, guarded)
     assert version_of(changed) != version_of(made)
-    error = await raises(Conflict, subject.merge(CONFIG_MAPS, guarded | {"data": {"a": "3"}}))
+    error = await raises(ConflictError, subject.merge(CONFIG_MAPS, guarded | {"data": {"a": "3"}}))
     assert (error.status, error.reason) == (409, "Conflict")
     assert (await subject.get(CONFIG_MAPS))["data"] == {"a": "2"}
 
@@ -180,10 +187,10 @@ async def merge_patch_meets_only_the_uid_it_names(subject):
     uid = {"uid": made["metadata"]["uid"]}
     await subject.merge(CONFIG_MAPS, {"metadata": uid, "data": {"a": "1"}})
     another = {"metadata": {"uid": "another"}, "data": {"a": "2"}}
-    error = await raises(Refused, subject.merge(CONFIG_MAPS, another))
+    error = await raises(RejectedError, subject.merge(CONFIG_MAPS, another))
     assert (error.status, error.reason) == (422, "Invalid")
     await subject.create(TRIALS, spec=SPEC)
-    error = await raises(Refused, subject.merge(TRIALS, another))
+    error = await raises(RejectedError, subject.merge(TRIALS, another))
     assert (error.status, error.reason) == (422, "Invalid")
 
 
@@ -231,7 +238,7 @@ async def json_patch_whose_test_fails_writes_nothing(subject):
     await subject.create(CONFIG_MAPS, data={"a": "1"})
     write = {"op": "replace", "path": "/data/a", "value": "3"}
     error = await raises(
-        Refused, subject.json(CONFIG_MAPS, {"op": "test", "path": "/data/a", "value": "2"}, write)
+        RejectedError, subject.json(CONFIG_MAPS, {"op": "test", "path": "/data/a", "value": "2"}, write)
     )
     assert (error.status, error.reason) == (422, "Invalid")
     assert (await subject.get(CONFIG_MAPS))["data"] == {"a": "1"}
@@ -247,7 +254,7 @@ async def json_patch_of_a_missing_path_is_refused(subject):
         {"op": "replace", "path": "/binaryData/b", "value": "2"},
         {"op": "add", "path": "/binaryData/b", "value": "2"},
     ):
-        error = await raises(Refused, subject.json(CONFIG_MAPS, operation))
+        error = await raises(RejectedError, subject.json(CONFIG_MAPS, operation))
         assert (error.status, error.reason) == (422, "Invalid"), operation
 
 
@@ -263,7 +270,7 @@ async def json_patch_meets_only_the_version_it_writes(subject):
     made = await subject.create(CONFIG_MAPS, data={"a": "1"})
     write = {"op": "replace", "path": "/data/a", "value": "2"}
     await subject.json(CONFIG_MAPS, guard(version_of(made)), write)
-    await raises(Conflict, subject.json(CONFIG_MAPS, guard(version_of(made)), write | {"value": "3"}))
+    await raises(ConflictError, subject.json(CONFIG_MAPS, guard(version_of(made)), write | {"value": "3"}))
     assert (await subject.get(CONFIG_MAPS))["data"] == {"a": "2"}
 
 
@@ -287,14 +294,14 @@ async def status_is_written_by_json_patch_with_a_guard(subject):
     operations = guard(version_of(made)), {"op": "add", "path": "/status", "value": {"phase": "Scheduled"}}
     written = await subject.json(TRIALS, *operations, subresource="status")
     assert written["status"] == {"phase": "Scheduled"}
-    await raises(Conflict, subject.json(TRIALS, *operations, subresource="status"))
+    await raises(ConflictError, subject.json(TRIALS, *operations, subresource="status"))
 
 
 @case
 async def field_of_a_missing_status_is_refused(subject):
     await subject.create(TRIALS, spec=SPEC)
     operation = {"op": "add", "path": "/status/phase", "value": "Scheduled"}
-    await raises(Refused, subject.json(TRIALS, operation, subresource="status"))
+    await raises(RejectedError, subject.json(TRIALS, operation, subresource="status"))
 
 
 @case
@@ -407,7 +414,7 @@ async def watch_is_given_a_bookmark_before_it_ends(subject):
 @case
 async def watch_from_a_version_that_is_too_old_is_gone(subject):
     await subject.create(TRIALS, spec=SPEC)
-    error = await raises(Gone, subject.watched(TRIALS, "1"))
+    error = await raises(GoneError, subject.watched(TRIALS, "1"))
     assert (error.status, error.reason) == (410, "Expired")
 
 
@@ -415,8 +422,8 @@ async def watch_from_a_version_that_is_too_old_is_gone(subject):
 async def delete_meets_only_the_uid_and_version_it_names(subject):
     made = await subject.create(CONFIG_MAPS)
     await subject.merge(CONFIG_MAPS, {"data": {"a": "1"}})
-    await raises(Conflict, subject.delete(CONFIG_MAPS, uid="another"))
-    await raises(Conflict, subject.delete(CONFIG_MAPS, resource_version=version_of(made)))
+    await raises(ConflictError, subject.delete(CONFIG_MAPS, uid="another"))
+    await raises(ConflictError, subject.delete(CONFIG_MAPS, resource_version=version_of(made)))
     uid = made["metadata"]["uid"]
     assert (await subject.delete(CONFIG_MAPS, uid=uid))["kind"] == "Status"
     assert not await subject.exists(CONFIG_MAPS)
@@ -450,7 +457,7 @@ async def finalizers_are_not_added_to_a_deleted_object(subject):
     await subject.create(TRIALS, spec=SPEC, metadata={"finalizers": ["example.com/a"]})
     await subject.delete(TRIALS)
     more = {"metadata": {"finalizers": ["example.com/a", "example.com/b"]}}
-    await raises(Refused, subject.merge(TRIALS, more))
+    await raises(RejectedError, subject.merge(TRIALS, more))
     await subject.merge(TRIALS, {"metadata": {"finalizers": None}})
 
 

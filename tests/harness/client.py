@@ -12,10 +12,10 @@ from tests.harness.patches import selects
 
 from lcm_operator.kube.access import Access
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import ApiError, Gone, Unavailable
+from lcm_operator.kube.errors import ApiError, GoneError, UnavailableError
 from lcm_operator.kube.transport import Answer
 
-AWAY = Unavailable(0, "Unreachable", "connection refused")
+AWAY = UnavailableError(0, "Unreachable", "connection refused")
 _METADATA = "PartialObjectMetadataList"
 _LIST_FIELDS = {"labelSelector": "label_selector", "fieldSelector": "field_selector"}
 
@@ -142,7 +142,7 @@ class Connection:
         """Return a page; the token names the version of the first one and how many objects were shown."""
         version, _, shown = request.query.get("continue", f"{self.server.version}-0").partition("-")
         if int(version) < self.server.compacted:
-            raise Gone(410, "Expired", "the continue token is too old")
+            raise GoneError(410, "Expired", "the continue token is too old")
         selected = selects(**_selectors(request))
         found = [
             raw for raw in self.server.at(int(version), request.plural, request.namespace) if selected(raw)
@@ -185,7 +185,7 @@ class _Watch:
             return content
         if self._seen < self._server.compacted:
             self._seen = self._server.version
-            error = Gone(410, "Expired", "too old resource version")
+            error = GoneError(410, "Expired", "too old resource version")
             self._ends = 0.0
             return _line("ERROR", _status(error))
         with suppress(TimeoutError):
@@ -232,7 +232,7 @@ def _refused(error: ApiError) -> Answer:
     """Return an error as the API server answers it. Raises what was no answer."""
     if error.status == 0:
         raise error
-    seconds = error.retry_after if isinstance(error, Unavailable) else None
+    seconds = error.retry_after if isinstance(error, UnavailableError) else None
     retry_after = None if seconds is None else str(int(seconds))
     return Answer(error.status, retry_after, msgspec.json.encode(_status(error)))
 

@@ -5,7 +5,7 @@ from typing import Any
 from tests.harness.api_server import ApiServer, Json
 
 from lcm_operator.api import names
-from lcm_operator.kube.errors import Refused
+from lcm_operator.kube.errors import RejectedError
 
 _FIXED_AFTER_THE_START = ("startTime", "registryRef", "suspend")
 _FIXED_IN_AN_ENGINE = ("trialID", "trialUID", "startTime")
@@ -20,9 +20,9 @@ def latch(plural: str, before: Json | None, after: Json) -> None:
     changed = {key for key in old | new if old.get(key) != new.get(key)}
     status = before.get("status", {})
     if plural == "trials" and status.get("startedTime") and changed & {*_FIXED_AFTER_THE_START}:
-        raise Refused(422, "Invalid", f"the trial has started: {sorted(changed)}")
+        raise RejectedError(422, "Invalid", f"the trial has started: {sorted(changed)}")
     if plural == "trialengines" and ("podRef" in status or changed & {*_FIXED_IN_AN_ENGINE}):
-        raise Refused(422, "Invalid", f"spec: Forbidden: {sorted(changed)}")
+        raise RejectedError(422, "Invalid", f"spec: Forbidden: {sorted(changed)}")
 
 
 class Cluster(ApiServer):
@@ -41,7 +41,7 @@ class Cluster(ApiServer):
             self.put(plural, {"metadata": {"name": names.ENGINE_SERVICE_ACCOUNT}})
 
     def edit(self, plural: str, name: str, *, annotations: Json | None = None, **spec: Any) -> None:
-        """Change an object as a person does. Raises Refused where the latch rule forbids it."""
+        """Change an object as a person does. Raises RejectedError where the latch rule forbids it."""
 
         def change(raw: Json) -> Json:
             metadata = raw["metadata"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from lcm_operator.api.storage import Malformed, Moment, Record, parse
+from lcm_operator.api.storage import MalformedError, Moment, Record, parse
 
 
 class OwnerReference(Record, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ def metadata_of(raw: Mapping[str, Any]) -> Metadata:
     found = found if isinstance(found, dict) else {}
     try:
         return parse(found, Metadata)
-    except Malformed:
+    except MalformedError:
         return Metadata(
             name=_text(found, "name"),
             namespace=_text(found, "namespace"),

@@ -22,16 +22,16 @@ _LONGEST_FAULT = 500
 """It may repeat a value, and that any length."""
 
 
-class Malformed(ValueError):
+class MalformedError(ValueError):
     """An object that was read doesn't have the documented shape; the text names the field."""
 
 
 def parse(raw: Mapping[str, Any], kind: type[R]) -> R:
-    """Return `raw` as a `kind`. Raises Malformed, which names the path of the field and what is allowed."""
+    """Return `raw` as a `kind`. Raises MalformedError with the field's path and what is allowed there."""
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        raise Malformed(str(error).replace("`$.", "`")[:_LONGEST_FAULT]) from error
+        raise MalformedError(str(error).replace("`$.", "`")[:_LONGEST_FAULT]) from error
 
 
 def serialise(record: Record) -> dict[str, Any]:

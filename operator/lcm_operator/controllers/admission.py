@@ -12,14 +12,20 @@ from lcm_operator.api.metadata import Metadata
 from lcm_operator.domain.manifests import engine_lease
 from lcm_operator.domain.snapshot import Admission, Problem
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import AlreadyExists, ApiError, NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import (
+    AlreadyExistsError,
+    ApiError,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+)
 from lcm_operator.kube.resources import LEASES, PODS, ROLE_BINDINGS, SERVICE_ACCOUNTS
 
 _SERVER_ERROR = 500
 
 
 async def check(client: Client, engine: TrialEngine, manifest: dict[str, Any]) -> Admission:
-    """Return what stands in the way of the pod of `engine`, and of its Lease. Raises Unavailable."""
+    """Return what stands in the way of the pod of `engine`, and of its Lease. Raises UnavailableError."""
     problem = await _problem(client, engine, manifest)
     return Admission(engine.metadata.uid, problem)
 
@@ -32,32 +38,32 @@ async def _problem(client: Client, engine: TrialEngine, manifest: dict[str, Any]
     ):
         try:
             await client.get(resource, namespace, account)
-        except NotFound:
+        except NotFoundError:
             return Problem(reason, f"{resource.kind} {account} does not exist in {namespace}")
     pod = manifest["metadata"]["name"]
     # It will belong to the pod, which is not there yet: the UID stands for the pod's.
     lease = engine_lease(engine, pod, engine.metadata.uid)
     try:
         await client.create(PODS, namespace, manifest, dry_run=True)
-    except AlreadyExists:
+    except AlreadyExistsError:
         return Problem(reasons.NAME_TAKEN, f"pod {pod} exists already")
-    except (Refused, Unavailable) as error:
+    except (RejectedError, UnavailableError) as error:
         return _refused(error)
     try:
         await client.create(LEASES, namespace, lease, dry_run=True)
-    except AlreadyExists:
+    except AlreadyExistsError:
         return None  # of an earlier pod of the name: it is made anew
-    except (Refused, Unavailable) as error:
+    except (RejectedError, UnavailableError) as error:
         return _refused(error)
     return None
 
 
-def _refused(error: Refused | Unavailable) -> Problem:
+def _refused(error: RejectedError | UnavailableError) -> Problem:
     """Return what a dry run was told; raise what says nothing about the object itself.
 
     A webhook that gives no answer comes as a 5xx: that is worth telling before the start.
     """
-    if isinstance(error, Refused):
+    if isinstance(error, RejectedError):
         return Problem(reasons.ADMISSION_REFUSED, error.message)
     if error.status < _SERVER_ERROR:
         raise error
@@ -78,9 +84,9 @@ def name_taken(pod: Metadata, engine: TrialEngine) -> Problem:
 def rejected(error: ApiError) -> Problem:
     """Return why a create did not succeed."""
     reason = reasons.ADMISSION_REFUSED
-    if isinstance(error, Unavailable):
+    if isinstance(error, UnavailableError):
         reason = reasons.API_UNAVAILABLE
-    elif "is being terminated" in error.message or isinstance(error, NotFound):
+    elif "is being terminated" in error.message or isinstance(error, NotFoundError):
         reason = reasons.NAMESPACE_TERMINATING
-    seconds = error.retry_after if isinstance(error, Unavailable) else None
+    seconds = error.retry_after if isinstance(error, UnavailableError) else None
     return Problem(reason, f"{error.status} {error.message}", timedelta(seconds=seconds or 0))

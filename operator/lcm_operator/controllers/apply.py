@@ -1,8 +1,8 @@
 """Carries out what `domain` decided: one exhaustive match, each branch safe to repeat.
 
-What an action brings to light goes into the store; the next decision is made from there. Raises
-kube.errors.Conflict where the decision was made on what no longer holds, Unavailable where the API server
-can't be reached; both mean: look and decide again.
+What an action finds out goes into the store; the next decision is made from there. Raises
+kube.errors.ConflictError where the decision no longer holds, UnavailableError where the API server can't be
+reached; both mean: look and decide again.
 """
 
 from collections.abc import Awaitable, Collection
@@ -30,13 +30,20 @@ from lcm_operator.domain.snapshot import Absent, Problem, pod_is_over, value_of
 from lcm_operator.domain.status import outcome
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
-from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import (
+    AlreadyExistsError,
+    ApiError,
+    ConflictError,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+)
 from lcm_operator.kube.resources import LEASES, PODS, TRIAL_ENGINES, TRIAL_PLANS, TRIALS, Resource
 
 log = logs.get(__name__)
 
 
-class StepRefused(ApiError):
+class StepRejectedError(ApiError):
     """A step towards a grant was refused; that is known in the store, and shown by the next decision."""
 
 
@@ -128,7 +135,7 @@ class Apply:
         for trial in [trial for name in about if (trial := members.get(name)) is not None]:
             try:
                 raw = await self._client.get(TRIALS, key.namespace, trial.metadata.name)
-            except NotFound:
+            except NotFoundError:
                 self._store.drop_trial(key.namespace, trial.metadata.name, trial.metadata.uid)
             else:
                 self._store.put_trial(raw)
@@ -140,7 +147,7 @@ class Apply:
         over = pod_is_over(pod)
         try:
             raw = await self._client.get(TRIAL_ENGINES, key.namespace, key.engine)
-        except NotFound:
+        except NotFoundError:
             if slot.engine is not None:
                 self._store.drop_engine(key.namespace, key.engine, slot.engine.metadata.uid)
             slot.engine_gone, slot.stranger = True, ""
@@ -154,9 +161,9 @@ class Apply:
         slot = self._store.slot(key)
         try:
             raw = await self._client.create(TRIAL_ENGINES, key.namespace, manifest)
-        except AlreadyExists:
+        except AlreadyExistsError:
             await self.read_engine(key)
-        except (Refused, NotFound, Unavailable) as error:
+        except (RejectedError, NotFoundError, UnavailableError) as error:
             slot.refusal = self._store.observed(rejected(error))
         else:
             slot.refusal = None
@@ -168,13 +175,13 @@ class Apply:
         A quota that our own pod has filled refuses it before the API server sees that the name is taken.
         """
         if engine.status.pod_ref is not None:
-            raise Conflict(
+            raise ConflictError(
                 409, "GrantedAlready", "the TrialEngine is granted: what we know of its Trial is old"
             )
         slot, name = self._store.slot(key), manifest["metadata"]["name"]
         try:
             raw = await self._client.create(PODS, key.namespace, manifest)
-        except (AlreadyExists, Refused, NotFound, Unavailable) as error:
+        except (AlreadyExistsError, RejectedError, NotFoundError, UnavailableError) as error:
             problem = await self._adopt(key, engine, name, error)
             slot.refusal = self._store.observed(problem) if problem is not None else None
         else:
@@ -185,8 +192,8 @@ class Apply:
         """Take a pod that is there if this TrialEngine controls it; return what else stands in the way."""
         try:
             raw = await self._client.get(PODS, key.namespace, name)
-        except (NotFound, Unavailable):
-            return None if isinstance(error, AlreadyExists) else rejected(error)
+        except (NotFoundError, UnavailableError):
+            return None if isinstance(error, AlreadyExistsError) else rejected(error)
         found = parse(raw["metadata"], Metadata)
         if found.controller_uid != engine.metadata.uid:
             return name_taken(found, engine)
@@ -196,20 +203,20 @@ class Apply:
     async def _shown(self, key: Key, step: Awaitable[None]) -> None:
         """Do a step towards a grant; a refusal is kept, so that the next decision shows it and tries again.
 
-        Raises StepRefused then: what was to follow the step must not be done.
+        Raises StepRejectedError then: what was to follow the step must not be done.
         """
         try:
             await step
-        except (Refused, Unavailable) as error:
+        except (RejectedError, UnavailableError) as error:
             self._store.slot(key).refusal = self._store.observed(rejected(error))
-            raise StepRefused(error.status, error.reason, error.message) from error
+            raise StepRejectedError(error.status, error.reason, error.message) from error
         self._store.slot(key).refusal = None
 
     async def _create_lease(self, key: Key, manifest: dict[str, Any]) -> None:
         """Create a pod's Lease; one of that name that the pod can't renew is removed first."""
         try:
             await self._client.create(LEASES, key.namespace, manifest)
-        except AlreadyExists:
+        except AlreadyExistsError:
             name = manifest["metadata"]["name"]
             raw = await self._client.get(LEASES, key.namespace, name)
             found = parse(raw["metadata"], Metadata)
@@ -220,14 +227,14 @@ class Apply:
                 or (raw.get("spec") or {}).get("holderIdentity") != manifest["spec"]["holderIdentity"]
             ):
                 await self._delete(LEASES, key.namespace, name, found.uid)
-                raise Conflict(409, "LeaseOfAnotherPod", f"Lease {name} was of another pod") from None
+                raise ConflictError(409, "LeaseOfAnotherPod", f"Lease {name} was of another pod") from None
         self._store.slot(key).note_lease_made(manifest["spec"]["holderIdentity"])
 
     async def _delete_pod(self, key: Key, name: str, uid: str) -> None:
         """Delete a pod. One that no node had is removed at once, and the answer shows that it never ran."""
         try:
             raw = await self._client.delete(PODS, key.namespace, name, uid=uid)
-        except NotFound:
+        except NotFoundError:
             raw = {}
         slot = self._store.slot(key)
         if raw.get("kind") == "Pod" and raw["metadata"]["uid"] == uid:
@@ -242,7 +249,7 @@ class Apply:
         slot = self._store.slot(key)
         try:
             raw = await self._client.get(PODS, key.namespace, name)
-        except NotFound:
+        except NotFoundError:
             slot.set_pod(self._store.observed(Absent(name)))
         else:
             pod, engine = seen_pod(raw), slot.engine
@@ -256,15 +263,15 @@ class Apply:
             slot.set_pod(self._store.observed(pod if own and not stray else Absent(name)))
 
     async def _confirm_engine(self, key: Key) -> None:
-        """Raise Conflict if the TrialEngine is another, or in another state, than was decided on."""
+        """Raise ConflictError if the TrialEngine is another, or in another state, than was decided on."""
         before = self._store.engine(key)
         await self.read_engine(key)
         after = self._store.engine(key)
         if _version(before) != _version(after):
-            raise Conflict(409, "EngineHasChanged", f"TrialEngine {key.engine} has changed meanwhile")
+            raise ConflictError(409, "EngineHasChanged", f"TrialEngine {key.engine} has changed meanwhile")
 
     async def _confirm_trials(self, key: Key) -> None:
-        """Raise Conflict if the Trial of a TrialEngine is in another state than was decided on, or gone.
+        """Raise ConflictError if the Trial of a TrialEngine is in another state than was decided on, or gone.
 
         Of a TrialEngine whose Trial is not known: if another one that may hold the ID is.
         """
@@ -273,10 +280,10 @@ class Apply:
         await self._read_trials(key, [trial.metadata.name for trial in before])
         after = self._store.slot(key).trials
         if any(_version(after.get(trial.metadata.name)) != _version(trial) for trial in before):
-            raise Conflict(409, "TrialHasChanged", f"a Trial of {key.engine} has changed meanwhile")
+            raise ConflictError(409, "TrialHasChanged", f"a Trial of {key.engine} has changed meanwhile")
 
     async def _delete_as_seen(self, resource: Resource, metadata: Metadata) -> None:
-        """Delete an object in the state that was decided on. Raises Conflict if it is in another one."""
+        """Delete an object in the state that was decided on. Raises ConflictError if it is in another one."""
         try:
             await self._client.delete(
                 resource,
@@ -285,7 +292,7 @@ class Apply:
                 uid=metadata.uid,
                 resource_version=metadata.resource_version,
             )
-        except NotFound:
+        except NotFoundError:
             return
 
     async def _look_up_plan(self, key: Key, trial: Trial, purpose: str) -> None:
@@ -293,7 +300,7 @@ class Apply:
         namespace, name = key.namespace, trial.metadata.name
         try:
             self._store.put_trial(await self._client.get(TRIALS, namespace, name))
-        except NotFound:
+        except NotFoundError:
             self._store.drop_trial(namespace, name, trial.metadata.uid)
             return
         plan = plan_name(self._store.trial(namespace, name) or trial)
@@ -301,7 +308,7 @@ class Apply:
             known = self._store.plans.uid(namespace, plan)
             try:
                 self._store.put_plan(await self._client.get(TRIAL_PLANS, namespace, plan))
-            except NotFound:
+            except NotFoundError:
                 if known is not None:
                     self._store.drop_plan(namespace, plan, known)
         self._store.slot(key).plan_read = self._store.observed(purpose)
@@ -315,7 +322,7 @@ class Apply:
         ]
         try:
             raw = await self._client.json_patch(TRIAL_ENGINES, key.namespace, metadata.name, patch)
-        except Refused as error:
+        except RejectedError as error:
             problem = Problem(reasons.PLAN_UNSUPPORTED, f"{error.status} {error.message}")
             self._store.slot(key).refusal = self._store.observed(problem)
         else:
@@ -325,7 +332,7 @@ class Apply:
     async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         try:
             await self._client.delete(resource, namespace, name, uid=uid)
-        except NotFound:
+        except NotFoundError:
             return
 
     async def _write_trial(self, trial: Trial, status: TrialStatus) -> None:
@@ -358,7 +365,7 @@ class Apply:
             await self._note_import(trial, Note(trial.trial_id, fate, start))
         try:
             raw = await self._client.merge_patch(TRIALS, metadata.namespace, metadata.name, release(trial))
-        except NotFound:
+        except NotFoundError:
             self._store.drop_trial(metadata.namespace, metadata.name, metadata.uid)
         else:
             self._store.put_trial(raw)
@@ -366,7 +373,7 @@ class Apply:
     async def _end_unreadable(self, key: Key, engine: Metadata, *, end_pods: bool) -> None:
         try:
             raw = await end_unreadable(self._client, key.namespace, engine, end_pods=end_pods)
-        except NotFound:
+        except NotFoundError:
             self._store.drop_engine(key.namespace, engine.name, engine.uid)
             return
         if raw is None:
@@ -382,7 +389,7 @@ class Apply:
         patch = {"metadata": {"resourceVersion": metadata.resource_version, "finalizers": finalizers}}
         try:
             raw = await self._client.merge_patch(TRIAL_ENGINES, key.namespace, metadata.name, patch)
-        except NotFound:
+        except NotFoundError:
             self._store.drop_engine(key.namespace, metadata.name, metadata.uid)
         else:
             self._store.put_engine(raw)

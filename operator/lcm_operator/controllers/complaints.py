@@ -12,14 +12,14 @@ from lcm_operator import logs
 from lcm_operator.api import reasons
 from lcm_operator.api.metadata import Metadata, metadata_of
 from lcm_operator.api.registry import TrialRegistry
-from lcm_operator.api.storage import Malformed, parse
+from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.api.unread import unread
 from lcm_operator.controllers.key import Key
 
 log = logs.get(__name__)
 
 
-def unreadable_text(error: Malformed) -> str:
+def unreadable_text(error: MalformedError) -> str:
     """Return what is said of an object that can't be parsed."""
     return f"this version can't read the object: {error}"
 
@@ -55,7 +55,7 @@ class Complaints:
         """Note what can't be read of a TrialRegistry; no slot is concerned."""
         try:
             registry = parse(raw, TrialRegistry)
-        except Malformed as error:
+        except MalformedError as error:
             self.note("TrialRegistry", metadata_of(raw), unreadable_text(error))
         else:
             self.note("TrialRegistry", registry.metadata, unread(registry))

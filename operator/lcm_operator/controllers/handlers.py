@@ -11,7 +11,7 @@ from typing import Any
 import kopf
 
 from lcm_operator.api import names
-from lcm_operator.api.storage import Malformed
+from lcm_operator.api.storage import MalformedError
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registries import Registries
@@ -79,7 +79,7 @@ def _register_registries(
         registry=registry,
     )
     async def ask_registry(body: kopf.Body, **_: Any) -> None:
-        with contextlib.suppress(Malformed):  # reported when it was seen
+        with contextlib.suppress(MalformedError):  # reported when it was seen
             registries.tick(dict(body))
 
     @kopf.on.event(names.GROUP, names.VERSION, "trialregistries", registry=registry)

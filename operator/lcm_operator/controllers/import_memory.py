@@ -13,7 +13,7 @@ from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import parse, serialise, status_patch
 from lcm_operator.domain.imports import Note, with_notes
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import TRIAL_REGISTRIES
 from lcm_operator.kube.update import update
 
@@ -29,7 +29,7 @@ class ImportMemory:
         self._waiting: defaultdict[Place, list[Note]] = defaultdict(list)
 
     async def note(self, place: Place, note: Note) -> None:
-        """Return when it is noted what has become of an import. Raises ApiError, Malformed.
+        """Return when it is noted what has become of an import. Raises ApiError, MalformedError.
 
         Nothing is noted on a TrialRegistry that is gone.
         """
@@ -50,5 +50,5 @@ class ImportMemory:
                 return None
             return status_patch(registry.metadata.resource_version, serialise(status), serialise(new))
 
-        with contextlib.suppress(NotFound):
+        with contextlib.suppress(NotFoundError):
             await update(self._client, TRIAL_REGISTRIES, *place, change, subresource="status")

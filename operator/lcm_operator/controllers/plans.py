@@ -6,7 +6,7 @@ from typing import Any
 from lcm_operator.api import names, reasons
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import TrialPlan
-from lcm_operator.api.storage import Malformed, parse
+from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.api.unread import unread
 from lcm_operator.controllers.complaints import Complaints, unreadable_text
@@ -29,7 +29,7 @@ class Plans:
         plan: TrialPlan | Problem
         try:
             plan = parse(raw, TrialPlan)
-        except Malformed as error:
+        except MalformedError as error:
             plan = Problem(reasons.PLAN_MALFORMED, f"TrialPlan {place[1]}: {error}")
             self._complaints.note("TrialPlan", metadata, unreadable_text(error))
         else:

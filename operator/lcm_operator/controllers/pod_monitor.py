@@ -23,7 +23,7 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.domain.verdict import may_still_matter
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
-from lcm_operator.kube.errors import ApiError, NotFound
+from lcm_operator.kube.errors import ApiError, NotFoundError
 from lcm_operator.kube.resources import PODS
 
 _EVERY_SECONDS = 5.0
@@ -122,7 +122,7 @@ class PodMonitor:
         if leftover.missing_since is None:
             try:
                 raw = await self._client.get(PODS, leftover.key.namespace, leftover.name)
-            except NotFound:
+            except NotFoundError:
                 pass
             except ApiError:
                 return False

@@ -18,7 +18,7 @@ from lcm_operator import logs
 from lcm_operator.api import reasons
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.controllers.alarm import Alarm
-from lcm_operator.controllers.apply import Apply, StepRefused
+from lcm_operator.controllers.apply import Apply, StepRejectedError
 from lcm_operator.controllers.deleted_trials import DeletedTrials
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.lease_monitor import LeaseMonitor
@@ -32,7 +32,7 @@ from lcm_operator.domain.actions import Act, CreateEngine, CreatePod, Urgency, W
 from lcm_operator.domain.decide import decide
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
-from lcm_operator.kube.errors import ApiError, Conflict, Unavailable
+from lcm_operator.kube.errors import ApiError, ConflictError, UnavailableError
 
 _HOLD_BEFORE_START_SECONDS = 1.0
 _LONGEST_SETTLING_SECONDS = 1.0  # a pod deleted by force has two
@@ -254,7 +254,7 @@ class Reconciler:
                     return
                 await self._apply(key, action)
                 self._observer.applied(action)
-        except StepRefused as error:
+        except StepRejectedError as error:
             log.warning(
                 "step towards a grant rejected; deciding again",
                 namespace=key.namespace,
@@ -262,9 +262,9 @@ class Reconciler:
                 error=error,
             )
             self.enqueue(key, decision.urgency)
-        except Conflict:
+        except ConflictError:
             await self._read_again(key, decision)
-        except Unavailable as error:
+        except UnavailableError as error:
             self._retry(key, decision.urgency, error)
         except ApiError as error:
             log.warning(
@@ -361,7 +361,7 @@ class Reconciler:
         if before:
             pause = min(before * 2, _LONGEST_RETRY_SECONDS)
         self._retries[key] = pause or _FIRST_RETRY_SECONDS / 2
-        if isinstance(error, Unavailable):
+        if isinstance(error, UnavailableError):
             pause = max(pause, error.retry_after or 0.0)
         if error is not None:
             log.warning(

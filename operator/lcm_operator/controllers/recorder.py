@@ -17,7 +17,13 @@ from lcm_operator.controllers.event_queue import EventQueue, Rank, Waiting
 from lcm_operator.domain.actions import RecordEvent
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
-from lcm_operator.kube.errors import AlreadyExists, ApiError, NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import (
+    AlreadyExistsError,
+    ApiError,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+)
 from lcm_operator.kube.events import event
 from lcm_operator.kube.resources import EVENTS
 
@@ -83,7 +89,7 @@ class Recorder:
     async def record(self, record: RecordEvent) -> None:
         """Return once an outcome is recorded, once and for all; one that is refused is queued.
 
-        Raises Unavailable: then nothing may be done that makes it impossible to tell later.
+        Raises UnavailableError: then nothing may be done that makes it impossible to tell later.
         """
         kind = "Trial" if isinstance(record.regarding, Trial) else "TrialEngine"
         about, now = record.regarding.metadata, self._clock.now()
@@ -98,10 +104,10 @@ class Recorder:
         )
         try:
             await self._create(manifest)
-        except Refused:
+        except RejectedError:
             self._queue.add(manifest, Rank.OUTCOME)
             self._added.set()
-        except NotFound:
+        except NotFoundError:
             log.warning("Event not recorded, as its namespace does not exist", message=record.message)
 
     async def run(self) -> None:
@@ -136,7 +142,7 @@ class Recorder:
     async def _send(self, entry: Waiting) -> None:
         try:
             await self._create(entry.manifest)
-        except Unavailable as error:
+        except UnavailableError as error:
             self._queue.pause(entry.namespace, self._clock.elapsed(), error.retry_after)
             log.info("Event not recorded; retrying", **_fields(entry), error=error)
         except ApiError as error:
@@ -154,7 +160,7 @@ class Recorder:
         """Create an Event; one of its name is the same, from a try whose answer was lost. Raises ApiError."""
         metadata = manifest["metadata"]
         assert isinstance(metadata, dict)  # noqa: S101 - for mypy
-        with contextlib.suppress(AlreadyExists):
+        with contextlib.suppress(AlreadyExistsError):
             await self._client.create(EVENTS, metadata["namespace"], manifest)
 
     async def _last_try(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from lcm_operator import logs
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.registry import TrialRegistry
-from lcm_operator.api.storage import Malformed, parse
+from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.import_memory import ImportMemory
 from lcm_operator.controllers.reconciler import Reconciler
@@ -29,7 +29,7 @@ from lcm_operator.controllers.registry_times import Place
 from lcm_operator.controllers.registry_writes import NotLeadingError
 from lcm_operator.domain.imports import importer, removal
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import ApiError, NotFound
+from lcm_operator.kube.errors import ApiError, NotFoundError
 from lcm_operator.kube.resources import TRIAL_REGISTRIES
 from lcm_operator.registry.request_queue import Bounds, RequestQueue
 
@@ -92,7 +92,7 @@ class Registries:
         return uid in self._known
 
     def tick(self, raw: Mapping[str, Any]) -> None:
-        """Begin to ask the registry if that is due. Raises Malformed."""
+        """Begin to ask the registry if that is due. Raises MalformedError."""
         registry = parse(raw, TrialRegistry)
         uid = registry.metadata.uid
         if not self._may_act():
@@ -119,14 +119,14 @@ class Registries:
         """
         try:
             trial = parse(raw, Trial)
-        except Malformed:
+        except MalformedError:
             return
         place, note = importer(trial), removal(trial)
         if place is None or note is None or not self._may_act():
             return
         try:
             await self._imports.note(place, note)
-        except (ApiError, Malformed) as error:
+        except (ApiError, MalformedError) as error:
             namespace, name = place
             log.warning("removal not noted", namespace=namespace, registry=name, error=error)
         if note.fate != "Over":
@@ -175,7 +175,7 @@ class Registries:
             complaint = f"{type(error).__name__}: {error}"
             if course.complaint != complaint:
                 namespace, name = _place(course.registry)
-                if isinstance(error, ApiError | Malformed):
+                if isinstance(error, ApiError | MalformedError):
                     log.warning("TrialRegistry not pulled", namespace=namespace, name=name, error=error)
                 else:
                     log.exception("unexpected error of a TrialRegistry", namespace=namespace, name=name)
@@ -191,7 +191,7 @@ class Registries:
         course.due = begun + _pause(course.registry, course.failures)
         try:
             raw = await self._client.get(TRIAL_REGISTRIES, known.namespace, known.name)
-        except NotFound:
+        except NotFoundError:
             return
         registry = parse(raw, TrialRegistry)
         if registry.metadata.uid != known.uid:

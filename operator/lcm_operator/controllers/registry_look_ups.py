@@ -11,7 +11,7 @@ from lcm_operator.api import reasons
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.registry_pull import Access, Pull
 from lcm_operator.domain import imports
-from lcm_operator.registry.errors import BadStatus, RegistryError, Unreachable
+from lcm_operator.registry.errors import BadStatusError, RegistryError, UnreachableError
 
 _MOST_A_PULL = 50
 _NOT_FOUND = 404
@@ -40,7 +40,7 @@ class LookUps:
             self._asked[trial.metadata.uid] = self._now()
             try:
                 await self._ask(pull, trial)
-            except Unreachable as error:
+            except UnreachableError as error:
                 log.warning(
                     "start time not looked up; registry unreachable",
                     namespace=pull.place[0],
@@ -66,13 +66,13 @@ class LookUps:
         except RegistryError as error:
             if not pull.holds():
                 return
-            if isinstance(error, BadStatus) and error.status == _NOT_FOUND:
+            if isinstance(error, BadStatusError) and error.status == _NOT_FOUND:
                 registries.report_one(pull.place, trial_id, None, begun)
                 await self._suspend(pull, trial)
             else:
                 registries.fail_one(pull.place, trial_id, str(error), begun)
             pull.decide_about_waiting({trial_id})
-            if isinstance(error, Unreachable):
+            if isinstance(error, UnreachableError):
                 raise
             return
         if not pull.holds():

@@ -22,11 +22,11 @@ from lcm_operator.controllers.registry_writes import NotLeadingError, TrialWrite
 from lcm_operator.domain import imports
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import ApiError, NotFound
+from lcm_operator.kube.errors import ApiError, NotFoundError
 from lcm_operator.kube.resources import SECRETS
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import connection_of
-from lcm_operator.registry.errors import BadConnection, BadStatus, RegistryError
+from lcm_operator.registry.errors import BadConnectionError, BadStatusError, RegistryError
 from lcm_operator.registry.listing import Listing, Selection
 from lcm_operator.registry.request_queue import RequestQueue
 
@@ -80,7 +80,7 @@ class Pull:
     async def run(self, *, proven: bool) -> bool:
         """Ask and act; return whether the registry gave its list.
 
-        Raises ApiError, Malformed, NotLeadingError.
+        Raises ApiError, MalformedError, NotLeadingError.
         """
         begun = self._now()
         try:
@@ -95,7 +95,7 @@ class Pull:
                 sent=self._sent,
             )
         except RegistryError as error:
-            if isinstance(error, BadStatus):
+            if isinstance(error, BadStatusError):
                 self.retry_after = error.retry_after or 0.0
             self._lead_on()
             begun = self._begun or begun
@@ -141,10 +141,12 @@ class Pull:
             return None
         try:
             return await self._access.client.get(SECRETS, namespace, auth.secret_ref.name)
-        except NotFound:
+        except NotFoundError:
             return None
         except ApiError as error:
-            raise BadConnection(f"Secret {auth.secret_ref.name} can't be read: {error.message}") from error
+            raise BadConnectionError(
+                f"Secret {auth.secret_ref.name} can't be read: {error.message}"
+            ) from error
 
     def _selection(self, now: datetime) -> Selection:
         """Return which entries of the list matter: our Trials', what was and could be imported."""

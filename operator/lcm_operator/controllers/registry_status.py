@@ -18,7 +18,7 @@ from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.registry_writes import NotLeadingError
 from lcm_operator.domain import imports
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import TRIAL_REGISTRIES
 from lcm_operator.kube.update import update
 from lcm_operator.registry.listing import Listing
@@ -55,7 +55,7 @@ class RegistryStatus:
         trials: Sequence[Trial],
         holds: Fence,
     ) -> None:
-        """Show what the list brought. Raises ApiError, Malformed, NotLeadingError."""
+        """Show what the list brought. Raises ApiError, MalformedError, NotLeadingError."""
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
             imported = [trial for trial in trials if imports.is_imported_by(trial, now)]
@@ -86,7 +86,7 @@ class RegistryStatus:
         trials: Sequence[Trial],
         holds: Fence,
     ) -> None:
-        """Note what was just imported. Raises ApiError, Malformed, NotLeadingError."""
+        """Note what was just imported. Raises ApiError, MalformedError, NotLeadingError."""
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
             kept = imports.remember(now, trials, made, times, self._now(), complete=False)
@@ -97,7 +97,7 @@ class RegistryStatus:
     async def failed(
         self, registry: TrialRegistry, read: datetime, reason: str, why: str, holds: Fence
     ) -> None:
-        """Show why the registry gave no list. Raises ApiError, Malformed, NotLeadingError."""
+        """Show why the registry gave no list. Raises ApiError, MalformedError, NotLeadingError."""
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
             current = _with(now.status.conditions, now, reasons.SYNCED, ("False", reason, why), read)
@@ -108,7 +108,7 @@ class RegistryStatus:
             self._tell_news(*written)
 
     async def suspended(self, registry: TrialRegistry, holds: Fence) -> None:
-        """Show, once, that the registry is not asked. Raises ApiError, Malformed, NotLeadingError."""
+        """Show, once, that the registry is not asked. Raises ApiError, MalformedError, NotLeadingError."""
         if conditions.reason(registry.status.conditions, reasons.SYNCED) == reasons.SUSPENDED:
             return
 
@@ -150,7 +150,7 @@ class RegistryStatus:
         namespace, name = registry.metadata.namespace, registry.metadata.name
         try:
             await update(self._client, TRIAL_REGISTRIES, namespace, name, change, subresource="status")
-        except NotFound:
+        except NotFoundError:
             return None
         return written
 

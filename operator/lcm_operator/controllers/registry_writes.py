@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from lcm_operator.api import names
-from lcm_operator.api.storage import Malformed, parse
+from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.clock import elapsed
-from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Refused
+from lcm_operator.kube.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError, RejectedError
 from lcm_operator.kube.resources import TRIALS
 
 _AT_ONCE = 8
@@ -69,7 +69,7 @@ class TrialWrites:
             for name in names.object_names(trial_id):
                 try:
                     take(await self._client.create(TRIALS, self._namespace, manifest(name)))
-                except AlreadyExists:
+                except AlreadyExistsError:
                     found = await self._find(name)
                     if found is not None and found.trial_id == trial_id:
                         return
@@ -87,11 +87,11 @@ class TrialWrites:
             for name in names.object_names(trial_id):
                 try:
                     raw = await self._client.get(TRIALS, self._namespace, name)
-                except NotFound:
+                except NotFoundError:
                     return False
                 try:
                     found = parse(raw, Trial).trial_id == trial_id
-                except Malformed:
+                except MalformedError:
                     return True  # it may be of this ID: nothing is taken for removed that is only unreadable
                 if found:
                     take(raw)
@@ -101,7 +101,7 @@ class TrialWrites:
     async def _find(self, name: str) -> Trial | None:
         try:
             return parse(await self._client.get(TRIALS, self._namespace, name), Trial)
-        except NotFound:
+        except NotFoundError:
             return None
 
     async def _write(self, what: str, write: Callable[[], Awaitable[Any]], creates: str = "") -> bool:
@@ -111,16 +111,16 @@ class TrialWrites:
                 raise NotLeadingError
             try:
                 await write()
-            except (Conflict, NotFound):
+            except (ConflictError, NotFoundError):
                 return False
             except ApiError as error:
                 self._fail(what, error.message)
-                if not isinstance(error, Refused) or _QUOTA in error.message:
+                if not isinstance(error, RejectedError) or _QUOTA in error.message:
                     self.is_open = False
                 elif creates:
                     self.refused.add(creates)
                 return False
-            except Malformed as error:
+            except MalformedError as error:
                 self._fail(what, f"the Trial of its name can't be read: {error}")
                 if creates:
                     self.refused.add(creates)

@@ -13,7 +13,7 @@ from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.time_slice import TimeSlice
 from lcm_operator.kube.cache import ObjectCache, Place
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import ApiError, Gone
+from lcm_operator.kube.errors import ApiError, GoneError
 from lcm_operator.kube.resources import (
     LEASES,
     TRIAL_ENGINES,
@@ -65,7 +65,7 @@ async def _compare(
     for beginning in range(1, _MOST_BEGINNINGS + 1):
         try:
             await _compare_once(client, resource, known, take, lose)
-        except Gone:
+        except GoneError:
             if beginning == _MOST_BEGINNINGS:
                 raise
         else:

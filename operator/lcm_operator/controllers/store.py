@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from lcm_operator.api import names
 from lcm_operator.api.engine import PodRef, TrialEngine
 from lcm_operator.api.metadata import metadata_of
-from lcm_operator.api.storage import Malformed, parse
+from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.api.unread import unread
 from lcm_operator.controllers.complaints import Complaints, unreadable_text
@@ -182,7 +182,7 @@ class Store:
         """Take in a Trial; return the keys that are concerned, none if nothing is new."""
         try:
             trial = parse(raw, Trial)
-        except Malformed as error:
+        except MalformedError as error:
             return self._put_unreadable("Trial", raw, error)
         place = (trial.metadata.namespace, trial.metadata.name)
         key = self.key_of(trial)
@@ -225,7 +225,7 @@ class Store:
         """Take in a TrialEngine; return its key, nothing if nothing is new."""
         try:
             engine = parse(raw, TrialEngine)
-        except Malformed as error:
+        except MalformedError as error:
             return self._put_unreadable("TrialEngine", raw, error)
         key = Key(engine.metadata.namespace, engine.metadata.name)
         metadata = engine.metadata
@@ -349,7 +349,7 @@ class Store:
                 del self._namespaces[key.namespace]
         return key not in self._slots
 
-    def _put_unreadable(self, kind: str, raw: Mapping[str, Any], why: Malformed) -> list[Key]:
+    def _put_unreadable(self, kind: str, raw: Mapping[str, Any], why: MalformedError) -> list[Key]:
         """Remember that an object can't be parsed: nothing may be decided as if it were not there."""
         metadata = metadata_of(raw)
         spec = raw.get("spec")

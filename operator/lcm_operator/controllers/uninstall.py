@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from lcm_operator import process
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.api.storage import Malformed, parse
+from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.controllers.settings import Settings, read
 from lcm_operator.domain.release import is_held, is_owed
 from lcm_operator.kube.access import from_settings
@@ -28,7 +28,7 @@ def may_run(raw: Json) -> bool:
     """Return whether a TrialEngine was begun, be it between two attempts now, and has no outcome."""
     try:
         status = parse(raw, TrialEngine).status
-    except Malformed:
+    except MalformedError:
         return True
     return status.attempt > 0 and conditions.decided(status.conditions, reasons.SUCCEEDED) is None
 
@@ -37,7 +37,7 @@ def owes(raw: Json) -> bool:
     """Return whether a TrialEngine is over, but held until its `finally` has run."""
     try:
         engine = parse(raw, TrialEngine)
-    except Malformed:
+    except MalformedError:
         return False
     return not may_run(raw) and is_held(engine) and is_owed(engine)
 

@@ -6,7 +6,7 @@ from lcm_operator.api import names
 from lcm_operator.api.metadata import Metadata, metadata_of
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import PODS, TRIAL_ENGINES
 
 LET_GO = (
@@ -19,7 +19,7 @@ async def end_unreadable(
 ) -> dict[str, Any] | None:
     """Take the finalizer off and return the TrialEngine, unless a pod of it runs; then return None.
 
-    `end_pods`: such pods are deleted. Raises ApiError; NotFound if the TrialEngine is gone.
+    `end_pods`: such pods are deleted. Raises ApiError; NotFoundError if the TrialEngine is gone.
     """
     pods, _ = await client.list(PODS, namespace, label_selector=f"{names.LABEL_TRIAL}={engine.name}")
     own = [pod for pod in pods if metadata_of(pod).controller_uid == engine.uid]
@@ -27,7 +27,7 @@ async def end_unreadable(
     for pod in running if end_pods else ():
         try:
             await client.delete(PODS, namespace, pod.name, uid=pod.uid)
-        except NotFound:
+        except NotFoundError:
             continue
     if running:
         return None

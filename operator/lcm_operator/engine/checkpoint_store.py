@@ -17,7 +17,7 @@ from lcm_operator.engine.reading import read
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import elapsed
-from lcm_operator.kube.errors import Conflict, NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import ConflictError, NotFoundError, RejectedError, UnavailableError
 from lcm_operator.kube.resources import TRIAL_ENGINES
 
 log = logs.get(__name__)
@@ -48,18 +48,18 @@ class CheckpointStore:
         while True:
             try:
                 await self._write(checkpoint)
-            except Conflict:
+            except ConflictError:
                 log.info("TrialEngine has changed; reading it again")
-            except Unavailable as error:
+            except UnavailableError as error:
                 await backoff.wait("saving the checkpoint", error)
-            except Refused as error:
+            except RejectedError as error:
                 refused_since = refused_since or elapsed()
                 if elapsed() - refused_since >= _REFUSED_SECONDS:
                     raise EngineEndedError(
                         Ending.CHECKPOINT_REFUSED, f"the checkpoint was refused: {error}"
                     ) from error
                 await backoff.wait("saving the checkpoint", error)
-            except NotFound as error:
+            except NotFoundError as error:
                 raise EngineEndedError(Ending.WITHDRAWN, "the TrialEngine is gone") from error
             else:
                 break
@@ -102,9 +102,9 @@ class CheckpointStore:
         while True:
             try:
                 raw = await self._client.get(TRIAL_ENGINES, metadata.namespace, metadata.name)
-            except (Unavailable, Refused) as error:
+            except (UnavailableError, RejectedError) as error:
                 await backoff.wait("reading the TrialEngine", error)
-            except NotFound as error:
+            except NotFoundError as error:
                 raise EngineEndedError(Ending.WITHDRAWN, "the TrialEngine is gone") from error
             else:
                 return read(raw)

@@ -19,7 +19,7 @@ from lcm_operator.engine.outcome import Ending, EngineEndedError
 from lcm_operator.engine.reading import read
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import NotFoundError, RejectedError, UnavailableError
 from lcm_operator.kube.follow import ListWatch
 from lcm_operator.kube.resources import TRIAL_ENGINES
 
@@ -99,9 +99,9 @@ class Follower:
         while True:
             try:
                 self._saw(await self._read())
-            except NotFound:
+            except NotFoundError:
                 self._ended("the TrialEngine is gone")
-            except (Unavailable, Refused) as error:
+            except (UnavailableError, RejectedError) as error:
                 at_once = False
                 await backoff.wait("looking for signals", error)
                 continue

@@ -14,7 +14,7 @@ from lcm_operator.kube import leases
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock, pause
-from lcm_operator.kube.errors import ApiError, Unavailable
+from lcm_operator.kube.errors import ApiError, UnavailableError
 
 log = logs.get(__name__)
 _SHORTEST_SECONDS = 1.0
@@ -92,4 +92,4 @@ class LeaseRenewer:
         try:
             await asyncio.wait_for(renewing, max(self._valid, _SHORTEST_SECONDS))
         except TimeoutError as error:
-            raise Unavailable(0, "Timeout", f"no answer within {self._valid:g} s") from error
+            raise UnavailableError(0, "Timeout", f"no answer within {self._valid:g} s") from error

@@ -4,7 +4,7 @@ import asyncio
 import os
 
 from lcm_operator import logs
-from lcm_operator.kube.errors import ApiError, Unavailable
+from lcm_operator.kube.errors import ApiError, UnavailableError
 
 log = logs.get(__name__)
 _FIRST_SECONDS = 0.1
@@ -38,7 +38,7 @@ class Backoff:
         if self._seconds >= min(_WARN_FROM_SECONDS, self._longest) and not self._warned:
             log.warning("API server request failed; retrying until it succeeds", doing=doing, error=error)
             self._warned = True
-        await self.pause((error.retry_after if isinstance(error, Unavailable) else None) or 0.0)
+        await self.pause((error.retry_after if isinstance(error, UnavailableError) else None) or 0.0)
 
 
 def _half_to_whole() -> float:

@@ -3,7 +3,7 @@
 Made by `session.pooled`, in an engine by `wired.lean`. It speaks plain dictionaries as they are on the wire;
 parsing is for `api`. It retries nothing: whoever calls knows whether a repeat is safe. No object makes a
 list, a watch or the answer to a write fail: what nests too deep in it is cut (`decoding`). An answer that is
-no JSON is Unavailable.
+no JSON raises UnavailableError.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -48,7 +48,7 @@ class Client:
         await self._transport.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Json:
-        """Return one object. Raises NotFound, Unavailable."""
+        """Return one object. Raises NotFoundError, UnavailableError."""
         return await self._call("GET", resource.path(namespace, name))
 
     async def list(
@@ -83,7 +83,7 @@ class Client:
         """Yield all objects in pages of at most `limit`, decoded one by one or as a `whole`. Raises ApiError.
 
         `metadata_only`: the API server sends no more of them than that.
-        Gone: the list took so long that it can't be continued; begin again.
+        GoneError: the list took too long to be continued; start again.
         """
         headers = {"Accept": _METADATA_LIST if metadata_only else _JSON}
         selectors = _selectors(label_selector, field_selector)
@@ -107,7 +107,7 @@ class Client:
             try:
                 target = _target(path, pages.query(selectors))
                 answer = await self._send("GET", target, headers, most=LARGEST_PAGE)
-            except errors.TooLarge:
+            except errors.TooLargeError:
                 if not pages.shrink():
                     raise
             else:
@@ -126,7 +126,7 @@ class Client:
     ) -> AsyncGenerator[tuple[str, Json], None]:
         """Yield (type, object) after `resource_version` until the server ends it; BOOKMARKs included.
 
-        Raises Gone when the version is too old: list again.
+        Raises GoneError when the version is too old: list again.
         """
         params = {
             "watch": "true",
@@ -156,7 +156,7 @@ class Client:
     async def create(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, dry_run: bool = False
     ) -> Json:
-        """Create an object and return it. Raises AlreadyExists, Refused, Unavailable."""
+        """Create an object and return it. Raises AlreadyExistsError, RejectedError, UnavailableError."""
         params = {"dryRun": "All"} if dry_run else {}
         return await self._call("POST", resource.path(namespace), body=body, params=params)
 
@@ -171,7 +171,7 @@ class Client:
     ) -> Json:
         """Apply a JSON merge patch and return the object; put `metadata.resourceVersion` into it as guard.
 
-        Raises Conflict when that version or UID no longer holds, NotFound, Refused, Unavailable.
+        Raises ConflictError (another version or UID), NotFoundError, RejectedError, UnavailableError.
         """
         path = resource.path(namespace, name, subresource)
         return await self._call("PATCH", path, body=patch, content_type=_MERGE_PATCH)
@@ -197,7 +197,7 @@ class Client:
     ) -> Json:
         """Merge into an object of a built-in kind, lists by their keys; put `metadata.uid` into it as guard.
 
-        Raises Conflict when it is another object by now, NotFound, Refused, Unavailable.
+        Raises ConflictError (another UID), NotFoundError, RejectedError, UnavailableError.
         """
         path = resource.path(namespace, name, subresource)
         return await self._call("PATCH", path, body=patch, content_type=_STRATEGIC_MERGE_PATCH)
@@ -216,7 +216,7 @@ class Client:
         """Delete an object, only the one of that `uid` and version if given.
 
         Return what the API server shows of it: of some kinds the object's last state, else a Status. Raises
-        NotFound, Conflict (another UID or version).
+        NotFoundError, ConflictError (another UID or version).
         """
         options: Json = {"propagationPolicy": propagation}
         guards = {"uid": uid, "resourceVersion": resource_version}
@@ -263,7 +263,7 @@ async def _all(stream: Stream) -> bytes:
 
 
 async def _lines(stream: Stream) -> AsyncGenerator[bytes, None]:
-    """Yield what ends with a line end; an event that was cut off is none. Raises Unavailable."""
+    """Yield what ends with a line end; an event that was cut off is none. Raises UnavailableError."""
     rest = bytearray()
     while part := await stream.read():
         first, *others = part.split(b"\n")
@@ -299,6 +299,6 @@ def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
 def _error(status: int, content: bytes, retry_after: str | None = None) -> errors.ApiError:
     try:
         body: object = decoding.decode(content)
-    except errors.Unavailable:
+    except errors.UnavailableError:
         body = content[:512].decode(errors="replace")
     return errors.from_status(status, body, retry_after)

@@ -7,7 +7,7 @@ else of the text is kept: metadata, and every other object of a list.
 
     bytes ──decode──> as it is                                        (nearly always; costs nothing more)
               └─fails─> cut below level DEEPEST ──decode──> value
-                                                   └─fails─> read by hand ──> value, or Unavailable
+                                                   └─fails─> read by hand ──> value, or UnavailableError
 
 Nothing here recurses by the depth of the text, and between two pieces of a large one the loop goes on.
 """
@@ -42,7 +42,7 @@ _SKIP = msgspec.json.Decoder(msgspec.Raw)
 
 
 async def read(content: bytes) -> Any:
-    """Return the JSON value of `content`. Raises Unavailable."""
+    """Return the JSON value of `content`. Raises UnavailableError."""
     try:
         return msgspec.json.decode(content)
     except (ValueError, RecursionError):
@@ -50,7 +50,7 @@ async def read(content: bytes) -> Any:
 
 
 def decode(content: bytes) -> Any:
-    """Return the JSON value of `content` at once: for what is small. Raises Unavailable."""
+    """Return the JSON value of `content` at once: for what is small. Raises UnavailableError."""
     try:
         return msgspec.json.decode(content)
     except (ValueError, RecursionError):
@@ -60,7 +60,7 @@ def decode(content: bytes) -> Any:
 async def read_shallow(content: bytes) -> Any:
     """Return the JSON value of `content`, of at most DEEPEST levels: for code that recurses by them.
 
-    Raises Unavailable.
+    Raises UnavailableError.
     """
     return _decode(await _cut_in_turns(content) if nests_deeper(content, DEEPEST) else content)
 
@@ -68,7 +68,7 @@ async def read_shallow(content: bytes) -> Any:
 async def plain(content: bytes) -> bytes:
     """Return JSON for decoders that are not ours: UTF-8, at most DEEPEST levels, no number out of range.
 
-    It is `content` itself where that is so. Raises Unavailable.
+    It is `content` itself where that is so. Raises UnavailableError.
     """
     if nests_deeper(content, DEEPEST) or not _is_strict(content):
         return msgspec.json.encode(_decode(await _cut_in_turns(content)))

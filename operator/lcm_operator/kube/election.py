@@ -30,7 +30,7 @@ from lcm_operator import logs
 from lcm_operator.kube import leases
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
-from lcm_operator.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from lcm_operator.kube.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError
 from lcm_operator.kube.follow import ListWatch
 from lcm_operator.kube.leases import Lease
 from lcm_operator.kube.resources import LEASES
@@ -130,7 +130,7 @@ class Elector:
                     return False
             try:
                 taken = await self._take(lease)
-            except (AlreadyExists, Conflict, NotFound):
+            except (AlreadyExistsError, ConflictError, NotFoundError):
                 # Somebody writes without end: no faster than this.
                 await asyncio.sleep(self._terms.retry / 10)
                 return False
@@ -195,7 +195,7 @@ class Elector:
         """Return the renewed Lease, None if another candidate may have it. Raises ApiError."""
         for _ in range(_TRIES):
             if self._seen is not None:
-                with contextlib.suppress(Conflict, NotFound):
+                with contextlib.suppress(ConflictError, NotFoundError):
                     return await leases.renew(self._client, self._seen, self._clock.now())
             lease = await leases.read(self._client, self._namespace, self._name)
             if lease is None:
@@ -204,11 +204,11 @@ class Elector:
                 self._report_theft(lease)
                 if self._is_candidates(lease):
                     return None
-            with contextlib.suppress(Conflict, NotFound):
+            with contextlib.suppress(ConflictError, NotFoundError):
                 if lease.holder == self._identity:
                     return await leases.renew(self._client, lease, self._clock.now())
                 return await self._take(lease)
-        raise Conflict(409, "Conflict", f"the Lease {self._name} is changed again and again")
+        raise ConflictError(409, "Conflict", f"the Lease {self._name} is changed again and again")
 
     def _is_candidates(self, lease: Lease) -> bool:
         """Return whether a Lease is held as a candidate holds it: another process may lead by it."""
@@ -232,7 +232,7 @@ class Elector:
                 while (lease := await leases.read(self._client, self._namespace, self._name)) is not None:
                     if lease.holder != self._identity:
                         return
-                    with contextlib.suppress(Conflict):  # a renewal that was under way came between
+                    with contextlib.suppress(ConflictError):  # a renewal that was under way came between
                         await leases.release(self._client, lease, self._clock.now())
         except (ApiError, TimeoutError) as error:
             log.warning("Lease not released; it will expire", error=error)

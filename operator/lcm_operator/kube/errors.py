@@ -18,27 +18,27 @@ class ApiError(Exception):
         self.message = message
 
 
-class NotFound(ApiError):
+class NotFoundError(ApiError):
     """404: the object or its kind does not exist."""
 
 
-class AlreadyExists(ApiError):
+class AlreadyExistsError(ApiError):
     """409 on a create: the name is taken."""
 
 
-class Conflict(ApiError):
+class ConflictError(ApiError):
     """409: the resourceVersion or UID that the request was computed from no longer holds."""
 
 
-class Gone(ApiError):
+class GoneError(ApiError):
     """410: a watch or a list can't be continued; list again."""
 
 
-class Refused(ApiError):
+class RejectedError(ApiError):
     """400, 403 or 422: this request will not pass as it is, unless something else changes first."""
 
 
-class Unavailable(ApiError):
+class UnavailableError(ApiError):
     """No answer, 401, 429 or 5xx: the same request may pass later (the outcome of a write is unknown)."""
 
     def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
@@ -47,33 +47,33 @@ class Unavailable(ApiError):
         self.retry_after = retry_after
 
 
-class TooLarge(ApiError):
+class TooLargeError(ApiError):
     """The answer has more bytes than are wanted; the rest of it was not read."""
 
 
-def too_large(most: int) -> TooLarge:
+def too_large(most: int) -> TooLargeError:
     """Return the error for an answer of more than `most` bytes."""
-    return TooLarge(0, "AnswerTooLarge", f"the answer has more than {most} bytes")
+    return TooLargeError(0, "AnswerTooLarge", f"the answer has more than {most} bytes")
 
 
-def unreachable(error: Exception) -> Unavailable:
+def unreachable(error: Exception) -> UnavailableError:
     """Return the error for a request that got no whole answer."""
-    return Unavailable(0, "Unreachable", str(error) or type(error).__name__)
+    return UnavailableError(0, "Unreachable", str(error) or type(error).__name__)
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {
-    400: Refused,
-    403: Refused,
-    404: NotFound,
-    409: Conflict,
-    410: Gone,
-    422: Refused,
+    400: RejectedError,
+    403: RejectedError,
+    404: NotFoundError,
+    409: ConflictError,
+    410: GoneError,
+    422: RejectedError,
 }
 
 
-def unreadable(what: str) -> Unavailable:
+def unreadable(what: str) -> UnavailableError:
     """Return the error for an answer that is not what an API server answers; what a write did is unknown."""
-    return Unavailable(0, "UnreadableAnswer", what)
+    return UnavailableError(0, "UnreadableAnswer", what)
 
 
 def from_status(status: int, body: object, retry_after: str | None = None) -> ApiError:
@@ -85,15 +85,15 @@ def from_status(status: int, body: object, retry_after: str | None = None) -> Ap
     reason = _text(details.get("reason")) or "Unknown"
     message = (_text(details.get("message")) or _text(body) or "no message")[:_LONGEST_MESSAGE]
     if reason == "AlreadyExists":
-        return AlreadyExists(status, reason, message)
+        return AlreadyExistsError(status, reason, message)
     if reason == "Expired":
-        return Gone(status, reason, message)
+        return GoneError(status, reason, message)
     known = _BY_STATUS.get(status)
     if known is not None:
         return known(status, reason, message)
     if status in (401, 408, 429) or status >= 500:  # noqa: PLR2004 - the class of server errors
-        return Unavailable(status, reason, message, retry_after_header.seconds(retry_after))
-    return Refused(status, reason, message)
+        return UnavailableError(status, reason, message, retry_after_header.seconds(retry_after))
+    return RejectedError(status, reason, message)
 
 
 def _text(value: object) -> str:

@@ -20,7 +20,7 @@ from lcm_operator.kube import errors
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.clock import Clock, NodeClock
-from lcm_operator.kube.errors import ApiError, Gone
+from lcm_operator.kube.errors import ApiError, GoneError
 from lcm_operator.kube.listing import Head, head_of
 from lcm_operator.kube.resources import Resource
 
@@ -111,9 +111,9 @@ class ListWatch(Generic[T]):
                     async for event in events:
                         yield event
             except ApiError as error:
-                if isinstance(error, Gone):
+                if isinstance(error, GoneError):
                     log.info("watch expired; listing again", of=self._about)
-                if isinstance(error, Gone) or self._version == before:
+                if isinstance(error, GoneError) or self._version == before:
                     self._version = ""
                 await self._backoff.wait(f"following {self._about}", error)
 

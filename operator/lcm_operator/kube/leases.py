@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import LEASES
 
 _MOST_TRANSITIONS = 2**31 - 1
@@ -57,7 +57,7 @@ async def read(client: Client, namespace: str, name: str) -> Lease | None:
     """Return the Lease, None if there is none. Raises ApiError."""
     try:
         return seen(await client.get(LEASES, namespace, name))
-    except NotFound:
+    except NotFoundError:
         return None
 
 
@@ -72,7 +72,7 @@ def held_by(holder: str, seconds: int, now: datetime) -> Json:
 
 
 async def create(client: Client, namespace: str, name: str, spec: Json) -> Lease:
-    """Create the Lease. Raises AlreadyExists, where another one was faster."""
+    """Create the Lease. Raises AlreadyExistsError, where another one was faster."""
     manifest = {
         "apiVersion": LEASES.api,
         "kind": LEASES.kind,
@@ -83,23 +83,23 @@ async def create(client: Client, namespace: str, name: str, spec: Json) -> Lease
 
 
 async def take(client: Client, lease: Lease, spec: Json) -> Lease:
-    """Take the Lease over. Raises Conflict, where it has changed since it was read."""
+    """Take the Lease over. Raises ConflictError, where it has changed since it was read."""
     transitions = lease.transitions + 1 if lease.transitions < _MOST_TRANSITIONS else 0
     return await _patch(client, lease, spec | {"leaseTransitions": transitions})
 
 
 async def renew(client: Client, lease: Lease, now: datetime) -> Lease:
-    """Say that the holder is alive. Raises Conflict, where the Lease has changed since it was read."""
+    """Say that the holder is alive. Raises ConflictError, where the Lease has changed since it was read."""
     return await _patch(client, lease, {"renewTime": rfc3339(now)})
 
 
 async def release(client: Client, lease: Lease, now: datetime) -> None:
-    """Give the Lease back: the next one need not wait until it runs out. Raises Conflict as above."""
+    """Give the Lease back: the next one need not wait until it runs out. Raises ConflictError as above."""
     await _patch(client, lease, {"holderIdentity": None, "renewTime": rfc3339(now)})
 
 
 async def renew_unread(client: Client, namespace: str, name: str, holder: str, now: datetime) -> None:
-    """Renew a Lease that others made for `holder`. Raises Refused, where it is somebody else's."""
+    """Renew a Lease that others made for `holder`. Raises RejectedError, where it is somebody else's."""
     patch = [
         {"op": "test", "path": "/spec/holderIdentity", "value": holder},
         {"op": "add", "path": "/spec/renewTime", "value": rfc3339(now)},

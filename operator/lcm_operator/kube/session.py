@@ -126,7 +126,7 @@ class _Session:
 
 
 async def _at_most(most: int, response: aiohttp.ClientResponse) -> bytes:
-    """Return the body. Raises TooLarge, and closes the connection, if it has more bytes."""
+    """Return the body. Raises TooLargeError, and closes the connection, if it has more bytes."""
     parts, size = [], 0
     async for part in response.content.iter_any():
         size += len(part)

@@ -26,7 +26,7 @@ class Stream(Protocol):
         """The header of that name."""
 
     async def read(self) -> bytes:
-        """Return what has come, b"" at the end. Raises Unavailable, after a long silence too."""
+        """Return what has come, b"" at the end. Raises UnavailableError, after a long silence too."""
 
 
 class Transport(Protocol):
@@ -49,10 +49,10 @@ class Transport(Protocol):
         content: bytes | None,
         most: int | None = None,
     ) -> Answer:
-        """Return the answer, whatever its status. Raises Unavailable, after its time-out too.
+        """Return the answer, whatever its status. Raises UnavailableError, after its time-out too.
 
-        Raises TooLarge, without reading on, as soon as more than `most` bytes have come.
+        Raises TooLargeError, without reading on, as soon as more than `most` bytes have come.
         """
 
     def stream(self, target: str, headers: dict[str, str]) -> AbstractAsyncContextManager[Stream]:
-        """Get `target`, without a time-out for the whole. Raises Unavailable."""
+        """Get `target`, without a time-out for the whole. Raises UnavailableError."""

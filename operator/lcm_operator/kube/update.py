@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound
+from lcm_operator.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
 from lcm_operator.kube.resources import Resource
 
 _ATTEMPTS = 15
@@ -34,15 +34,15 @@ class Locks:
 
 
 async def again_on_conflict(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Return what `attempt` returns; after a Conflict it is made again, some seconds long.
+    """Return what `attempt` returns; repeat it after a ConflictError, for a few seconds.
 
-    `attempt` reads anew what it writes. Raises Conflict if others kept being faster, and what else it raises.
+    `attempt` must read again what it writes. Raises ConflictError if others keep changing it.
     """
     backoff = Backoff(_LONGEST_SECONDS, first=_FIRST_SECONDS)
     for _ in range(_ATTEMPTS - 1):
         try:
             return await attempt()
-        except Conflict:
+        except ConflictError:
             await backoff.pause()
     return await attempt()
 
@@ -60,11 +60,10 @@ async def update(
 ) -> Json:
     """Change an object and return it as it is then.
 
-    `change` returns a merge patch of what was read, or a JSON patch that replaces its resourceVersion; None
-    if nothing is to be written. It is asked again whenever somebody else was faster, and may raise what it
-    likes. `missing`: what is changed by a merge patch, and created, if there is no such object; without it
-    that is NotFound. `known`: the object as it was just read, so that the first attempt need not read it.
-    Raises Conflict if others kept being faster, and what else the API server says.
+    `change` returns a merge patch for the object, a JSON patch that replaces its resourceVersion, or None to
+    write nothing. It is called again after each conflict, and may raise anything. `missing`: the object to
+    create if there is none. `known`: the object as just read, which saves the first read.
+    Raises NotFoundError without `missing`, ConflictError if others keep changing it, and other ApiErrors.
     """
 
     async def attempt() -> Json:
@@ -73,7 +72,7 @@ async def update(
         if raw is None:
             try:
                 raw = await client.get(resource, namespace, name)
-            except NotFound:
+            except NotFoundError:
                 if missing is None:
                     raise
                 return await _create(client, resource, namespace, missing, change)
@@ -87,16 +86,16 @@ async def update(
             return await client.merge_patch(
                 resource, namespace, name, patch | {"metadata": metadata}, subresource=subresource
             )
-        except NotFound as error:
+        except NotFoundError as error:
             if missing is None:
                 raise
-            raise Conflict(error.status, error.reason, error.message) from error
+            raise ConflictError(error.status, error.reason, error.message) from error
 
     try:
         return await again_on_conflict(attempt)
-    except Conflict as error:
+    except ConflictError as error:
         text = f"{resource.kind} {name} is being changed too often. Try again."
-        raise Conflict(error.status, error.reason, text) from error
+        raise ConflictError(error.status, error.reason, text) from error
 
 
 async def _create(
@@ -111,5 +110,5 @@ async def _create(
         return manifest
     try:
         return await client.create(resource, namespace, manifest | patch)
-    except AlreadyExists as error:
-        raise Conflict(error.status, error.reason, error.message) from error
+    except AlreadyExistsError as error:
+        raise ConflictError(error.status, error.reason, error.message) from error

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from lcm_operator.api.plan import Plan
-from lcm_operator.api.storage import Malformed, parse
+from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.plan.expressions import lookups
 from lcm_operator.plan.expressions import parse as compiled
 from lcm_operator.plan.rules import activities
@@ -85,7 +85,7 @@ def _unsupported(plan: Any) -> Iterator[Fault]:
     """Yield the headers that are the engine's own; what else it refuses the schema refuses too."""
     try:
         refused = unsupported(parse(plan, Plan))
-    except Malformed:  # the schema has told why
+    except MalformedError:  # the schema has told why
         return
     yield from (fault for fault in refused if "headers" in fault.place)
 

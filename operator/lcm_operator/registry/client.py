@@ -19,7 +19,13 @@ import urllib3
 from requests.auth import HTTPBasicAuth
 
 from lcm_operator.registry.connection import Connection
-from lcm_operator.registry.errors import BadConnection, BadReply, BadStatus, RegistryError, Unreachable
+from lcm_operator.registry.errors import (
+    BadConnectionError,
+    BadReplyError,
+    BadStatusError,
+    RegistryError,
+    UnreachableError,
+)
 from lcm_operator.registry.listing import Listing, ListReader, Selection
 from lcm_operator.registry.replies import Entry, parse_trial
 from lcm_operator.registry.watchdog import Watchdog, WatchedAdapter
@@ -60,14 +66,14 @@ class RegistryClient:
 
     def _get(self, path: str, read: Callable[[requests.Response, Watchdog], T]) -> T:
         url = self._connection.url.rstrip("/") + path
-        late = Unreachable(url, f"no reply within {self._deadline_seconds:g} s")
+        late = UnreachableError(url, f"no reply within {self._deadline_seconds:g} s")
         with Watchdog(self._deadline_seconds) as watchdog:
             try:
                 result = self._exchange(url, read, watchdog)
             except RegistryError as error:
                 raise late if watchdog.is_over else error from None
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-                raise late if watchdog.is_over else Unreachable(url, _why(error)) from error
+                raise late if watchdog.is_over else UnreachableError(url, _why(error)) from error
             if watchdog.is_over:  # what was cut off can look like an end
                 raise late
             return result
@@ -86,9 +92,9 @@ class RegistryClient:
             with session.send(request, stream=True, timeout=seconds, allow_redirects=False) as reply:
                 if reply.status_code != _OK:
                     asked = retry_after.seconds(reply.headers.get("Retry-After"))
-                    raise BadStatus(reply.status_code, self._shown(_refusal(reply)), asked)
+                    raise BadStatusError(reply.status_code, self._shown(_refusal(reply)), asked)
                 if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
-                    raise BadReply("it is encoded, which was not asked for")
+                    raise BadReplyError("it is encoded, which was not asked for")
                 return read(reply, watchdog)
 
     def _authentication(self) -> HTTPBasicAuth | None:
@@ -112,12 +118,12 @@ class RegistryClient:
         try:
             trust.load_verify_locations(cadata=authorities.encode("ascii", "ignore").decode())
         except (ssl.SSLError, ValueError) as error:
-            raise BadConnection("caBundle holds no certificates in PEM") from error
+            raise BadConnectionError("caBundle holds no certificates in PEM") from error
         return trust
 
 
 def _read_list(reply: requests.Response, selection: Selection, watchdog: Watchdog) -> Listing:
-    """Return the list in a reply; the time that our reading takes is not the registry's. Raises BadReply."""
+    """Return the list in a reply; our own reading time does not count. Raises BadReplyError."""
     reader = ListReader(selection)
     for chunk in _body(reply, _LARGEST_LIST):
         begun = time.monotonic()
@@ -134,19 +140,19 @@ def _read_list(reply: requests.Response, selection: Selection, watchdog: Watchdo
 
 
 def _body(reply: requests.Response, largest: int) -> Iterator[bytes]:
-    """Go through a complete body in pieces of at least a chunk. Raises BadReply."""
+    """Go through a complete body in pieces of at least a chunk. Raises BadReplyError."""
     piece, size = bytearray(), 0
     try:
         for part in reply.raw.stream(_CHUNK, decode_content=False):
             piece += part
             size += len(part)
             if size > largest:
-                raise BadReply(f"it is over {largest // 1024 // 1024} MiB")
+                raise BadReplyError(f"it is over {largest // 1024 // 1024} MiB")
             if len(piece) >= _CHUNK:
                 yield bytes(piece)
                 piece.clear()
     except urllib3.exceptions.ProtocolError as error:
-        raise BadReply("it broke off") from error
+        raise BadReplyError("it broke off") from error
     yield bytes(piece)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from lcm_operator.api import names
 from lcm_operator.api.bounds import unread_because
 from lcm_operator.api.registry import TrialRegistry
-from lcm_operator.registry.errors import BadConnection
+from lcm_operator.registry.errors import BadConnectionError
 
 _PORTS = {"http": 80, "https": 443}
 _API_KEY_USER = "apikey"
@@ -36,20 +36,20 @@ class Connection:
 def connection_of(registry: TrialRegistry, secret: Mapping[str, Any] | None) -> Connection:
     """Return the connection of a TrialRegistry; `secret`: the one that it names, as the API server has it.
 
-    Raises BadConnection, which says what is wrong with them, without what the Secret holds.
+    Raises BadConnectionError, which says what is wrong with them, without what the Secret holds.
     """
     if why := unread_because(registry.spec.trial_template):
-        raise BadConnection(f"spec.trialTemplate: {why}")
+        raise BadConnectionError(f"spec.trialTemplate: {why}")
     url, bundle = registry.spec.url, registry.spec.ca_bundle
     authorities = None if bundle is None else _text("caBundle", bundle)
     if registry.spec.auth is None:
         return Connection(url, authorities=authorities)
     name = registry.spec.auth.secret_ref.name
     if secret is None:
-        raise BadConnection(f"Secret {name} does not exist")
+        raise BadConnectionError(f"Secret {name} does not exist")
     meant = _origin((secret["metadata"].get("annotations") or {}).get(names.ANNOTATION_ORIGIN, ""))
     if meant is None or meant != _origin(url):
-        raise BadConnection(
+        raise BadConnectionError(
             f"Secret {name} is not for {url}: its annotation {names.ANNOTATION_ORIGIN} must say so"
         )
     data = secret.get("data") or {}
@@ -58,7 +58,7 @@ def connection_of(registry: TrialRegistry, secret: Mapping[str, Any] | None) -> 
     if "user" in data and "password" in data:
         user, password = _member(name, data, "user"), _member(name, data, "password")
         return Connection(url, user, password, authorities)
-    raise BadConnection(f"Secret {name} must hold apikey, or user and password")
+    raise BadConnectionError(f"Secret {name} must hold apikey, or user and password")
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
@@ -76,8 +76,8 @@ def _member(name: str, data: Mapping[str, str], key: str) -> str:
 
 
 def _text(what: str, encoded: str) -> str:
-    """Return what was encoded, without the end of line that files have. Raises BadConnection."""
+    """Return what was encoded, without the end of line that files have. Raises BadConnectionError."""
     try:
         return base64.b64decode("".join(encoded.split()), validate=True).decode().strip()
     except ValueError as error:
-        raise BadConnection(f"{what} is not base64 over text") from error
+        raise BadConnectionError(f"{what} is not base64 over text") from error

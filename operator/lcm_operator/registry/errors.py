@@ -9,7 +9,7 @@ class RegistryError(Exception):
     reason = reasons.REGISTRY_MISCONFIGURED
 
 
-class Unreachable(RegistryError):
+class UnreachableError(RegistryError):
     """No connection, or no complete reply in time."""
 
     reason = reasons.REGISTRY_UNREACHABLE
@@ -18,7 +18,7 @@ class Unreachable(RegistryError):
         super().__init__(f"Failed to connect to Trial registry at: {url}: {why}")
 
 
-class BadStatus(RegistryError):
+class BadStatusError(RegistryError):
     """Any status but 200; the body is shown in Python's bytes notation, cut."""
 
     reason = reasons.REGISTRY_REFUSED
@@ -30,7 +30,7 @@ class BadStatus(RegistryError):
         self.retry_after = retry_after
 
 
-class BadReply(RegistryError):
+class BadReplyError(RegistryError):
     """A reply that is not what a registry says."""
 
     reason = reasons.REGISTRY_REPLY_MALFORMED
@@ -39,5 +39,5 @@ class BadReply(RegistryError):
         super().__init__(f"Failed to parse reply from Trial registry: {why}")
 
 
-class BadConnection(RegistryError):
+class BadConnectionError(RegistryError):
     """The TrialRegistry, or the Secret that it names, does not say how to reach the registry."""

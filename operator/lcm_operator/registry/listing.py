@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lcm_operator.registry.errors import BadReply
+from lcm_operator.registry.errors import BadReplyError
 from lcm_operator.registry.replies import Entry, Number, parse_entry
 
 MOST_ENTRIES = 700_000
@@ -66,18 +66,20 @@ class ListReader:
         self._faults: list[str] = []
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next piece. Raises BadReply."""
+        """Take the next piece. Raises BadReplyError."""
         self._text = self._text[self._position :] + self._utf8.decode(chunk)
         self._position = 0
         self._read(is_whole=False)
 
     def finish(self) -> Listing:
-        """Return the list. Raises BadReply if it is not complete."""
+        """Return the list. Raises BadReplyError if it is not complete."""
         self._text = self._text[self._position :] + self._utf8.decode(b"", final=True)
         self._position = 0
         self._read(is_whole=True)
         if self._next != "end":
-            raise BadReply("it is no JSON: it ends early" if self._total or self._next != "[" else _NO_LIST)
+            raise BadReplyError(
+                "it is no JSON: it ends early" if self._total or self._next != "[" else _NO_LIST
+            )
         entries, left_out = self._kept.entries()
         return Listing(entries, self._total, self._bad, tuple(self._faults), left_out)
 
@@ -109,32 +111,34 @@ class ListReader:
         elif self._next in (", or ]", "first") and letter == "]":
             self._next = "end"
         elif self._next == "[":
-            raise BadReply("it is no JSON" if letter not in '{"ntf-0123456789' else _NO_LIST)
+            raise BadReplyError("it is no JSON" if letter not in '{"ntf-0123456789' else _NO_LIST)
         else:
-            raise BadReply(f"it is no JSON: {letter!r} after entry {self._total - 1}")
+            raise BadReplyError(f"it is no JSON: {letter!r} after entry {self._total - 1}")
 
     def _entry(self, *, is_whole: bool) -> bool:
         """Take one entry; return False if the text does not hold all of it yet."""
         try:
             value, end = self._scan(self._text, self._position)
         except RecursionError as error:
-            raise BadReply(f"it is no JSON: entry {self._total} nests too deeply") from error
+            raise BadReplyError(f"it is no JSON: entry {self._total} nests too deeply") from error
         except ValueError as error:
             return self._wait(is_whole, error)
         if end == len(self._text) and not is_whole:  # a number may go on
             return self._wait(is_whole, None)
         if self._total >= MOST_ENTRIES:
-            raise BadReply(f"it has more than {MOST_ENTRIES} entries")
+            raise BadReplyError(f"it has more than {MOST_ENTRIES} entries")
         self._take(value)
         self._position = end
         return True
 
     def _wait(self, is_whole: bool, error: ValueError | None) -> bool:
-        """Have more text come. Raises BadReply if there is no more, or enough for any entry."""
+        """Have more text come. Raises BadReplyError if there is no more, or enough for any entry."""
         if is_whole:
-            raise BadReply(f"it is no JSON: entry {self._total}: {error}") from error
+            raise BadReplyError(f"it is no JSON: entry {self._total}: {error}") from error
         if len(self._text) - self._position > LONGEST_ENTRY:
-            raise BadReply(f"entry {self._total} is no JSON, or has more than {LONGEST_ENTRY} characters")
+            raise BadReplyError(
+                f"entry {self._total} is no JSON, or has more than {LONGEST_ENTRY} characters"
+            )
         return False
 
     def _take(self, value: Any) -> None:

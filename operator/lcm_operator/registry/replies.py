@@ -12,7 +12,7 @@ import msgspec
 
 from lcm_operator.api.names import LONGEST_ID
 from lcm_operator.api.times import EARLIEST, parse_reported_time, parse_start_time
-from lcm_operator.registry.errors import BadReply
+from lcm_operator.registry.errors import BadReplyError
 
 _SHOWN = 80
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -40,17 +40,17 @@ class _Fields(msgspec.Struct):
 
 
 def parse_trial(content: bytes, trial_id: str) -> Entry:
-    """Return what a reply to `/trial/{id}/` reports of the trial that was asked for. Raises BadReply."""
+    """Return what a reply to `/trial/{id}/` reports of the trial that was asked for. Raises BadReplyError."""
     try:
         fields = msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"), type=_Fields)
     except msgspec.ValidationError as error:
-        raise BadReply(f"it is not a trial: {error}") from error
+        raise BadReplyError(f"it is not a trial: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadReply(f"it is no JSON: {error}") from error
+        raise BadReplyError(f"it is no JSON: {error}") from error
     try:
         return Entry(trial_id, _start_time(_text(bytes(fields.start_time))))
     except ValueError as error:
-        raise BadReply(str(error)) from error
+        raise BadReplyError(str(error)) from error
 
 
 def parse_entry(value: Any) -> Entry:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lcm_operator.registry.errors import Unreachable
+from lcm_operator.registry.errors import UnreachableError
 
 RegistryKey = tuple[str, str]
 """Namespace and name of a TrialRegistry."""
@@ -91,13 +91,13 @@ class RequestQueue:
         queued: Callable[[int], None] = _nobody_minds,
         sent: Callable[[], None] = _nobody_minds,
     ) -> T:
-        """Make the request in a thread. Raises what it raises, and Unreachable if it hangs.
+        """Make the request in a thread. Raises what it raises, and UnreachableError if it hangs.
 
         `proven`: the registry has answered the last one. `wanted`: a trial waits for it. `queued` is told,
         if there is no room, how many requests are in flight; `sent` is called when the request goes out.
         """
         if registry in self._asked:
-            raise Unreachable(registry[1], "an earlier request still hangs")
+            raise UnreachableError(registry[1], "an earlier request still hangs")
         self._asked.add(registry)
         turn = _Turn(registry, proven, wanted, asyncio.get_running_loop().create_future())
         self._enter(turn)
@@ -117,7 +117,7 @@ class RequestQueue:
         ending.add_done_callback(self._ending.discard)
         done, _ = await asyncio.wait({answer}, timeout=self._bounds.longest_seconds)
         if not done:
-            raise Unreachable(registry[1], f"the request hangs for {self._bounds.longest_seconds:g} s")
+            raise UnreachableError(registry[1], f"the request hangs for {self._bounds.longest_seconds:g} s")
         await ending
         return answer.result()
 

@@ -13,7 +13,7 @@ from lcm_operator.kube.cluster_clock import ClusterClock
 from lcm_operator.kube.session import pooled
 from lcm_operator.rest import probes, routes
 from lcm_operator.rest.auth.authenticator import Authenticator
-from lcm_operator.rest.auth.keys import ApiKeys, BadKeys
+from lcm_operator.rest.auth.keys import ApiKeys, BadKeysError
 from lcm_operator.rest.auth.pod_tokens import PodTokens
 from lcm_operator.rest.auth.tokens import CallbackTokens
 from lcm_operator.rest.cache.feed import Feed
@@ -127,5 +127,5 @@ def _keys(settings: Settings) -> ApiKeys | None:
         return None
     try:
         return ApiKeys(settings.keys_file)
-    except (OSError, BadKeys) as error:
+    except (OSError, BadKeysError) as error:
         raise SettingsError(f"{KEYS_FILE}: {error}") from error

@@ -6,7 +6,7 @@ from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.names import engine_name
 from lcm_operator.api.storage import parse
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import TRIAL_ENGINES
 
 
@@ -18,10 +18,10 @@ class EngineRead(NamedTuple):
 
 
 async def read_engine(client: Client, namespace: str, trial_id: str) -> EngineRead | None:
-    """Return the TrialEngine of an ID, granted or not, None if there is none. Raises ApiError, Malformed."""
+    """Return the TrialEngine of an ID, None if there is none. Raises ApiError, MalformedError."""
     try:
         raw = await client.get(TRIAL_ENGINES, namespace, engine_name(trial_id))
-    except NotFound:
+    except NotFoundError:
         return None
     engine = parse(raw, TrialEngine)
     return EngineRead(raw, engine) if engine.spec.trial_id == trial_id else None

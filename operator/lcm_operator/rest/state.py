@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from lcm_operator.api.storage import Malformed, Moment, Record
+from lcm_operator.api.storage import MalformedError, Moment, Record
 from lcm_operator.kube import errors
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch
 from lcm_operator.kube.resources import CONFIG_MAPS
 from lcm_operator.kube.update import update
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 
 NAME = "lcm-rest"
 MOST = 1000
@@ -43,7 +43,7 @@ class Content:
 
     @classmethod
     def parse(cls, raw: Json) -> "Content":
-        """Return the content of the ConfigMap as it was read. Raises Malformed, if people wrote it."""
+        """Return the content of the ConfigMap as it was read. Raises MalformedError, if people wrote it."""
         data: Mapping[str, str] = raw.get("data") or {}
         try:
             return cls(
@@ -51,7 +51,7 @@ class Content:
                 tokens=msgspec.json.decode(data.get("tokens") or "[]", type=tuple[StoredToken, ...]),
             )
         except (ValueError, RecursionError) as error:
-            raise Malformed(f"ConfigMap {NAME}: {error}") from error
+            raise MalformedError(f"ConfigMap {NAME}: {error}") from error
 
     def data(self) -> dict[str, str]:
         """Return the `data` that holds it."""
@@ -89,16 +89,16 @@ class SidecarState:
                     self.filled.set()
 
     async def read(self) -> Content:
-        """Return the content as it is stored now. Raises Malformed, ApiError."""
+        """Return the content as it is stored now. Raises MalformedError, ApiError."""
         try:
             return Content.parse(await self._client.get(CONFIG_MAPS, self._namespace, NAME))
-        except NotFound:
+        except NotFoundError:
             return Content()
 
     async def change(self, change: Callable[[Content], Content]) -> None:
         """Write what `change` makes of the content; it is called again when somebody else was faster.
 
-        Raises what `change` raises, Conflict when others kept being faster, Malformed, ApiError.
+        Raises what `change` raises, ConflictError when others kept being faster, MalformedError, ApiError.
         """
 
         def changed(raw: Json) -> Json | None:
@@ -131,22 +131,22 @@ class Heartbeats:
         return self._state.known.heartbeats
 
     async def add(self, trial_id: str) -> None:
-        """Add one; repeats add another. Raises HttpRefusal when there is no room."""
+        """Add one; repeats add another. Raises HttpRefusalError when there is no room."""
 
         def added(content: Content) -> Content:
             if len(content.heartbeats) >= MOST:
-                raise HttpRefusal(400, _FULL)
+                raise HttpRefusalError(400, _FULL)
             return replace(content, heartbeats=(*content.heartbeats, trial_id))
 
         try:
             await self._state.change(added)
-        except errors.Refused as error:
+        except errors.RejectedError as error:
             if error.status != 422:  # noqa: PLR2004 - larger than a ConfigMap may be: IDs can be long
                 raise
-            raise HttpRefusal(400, _FULL) from error
+            raise HttpRefusalError(400, _FULL) from error
 
     async def remove(self, trial_id: str) -> None:
-        """Remove the one that was added last. Raises HttpRefusal when there is none."""
+        """Remove the one that was added last. Raises HttpRefusalError when there is none."""
 
         def removed(content: Content) -> Content:
             rest = list(content.heartbeats)
@@ -154,6 +154,6 @@ class Heartbeats:
                 if rest[position] == trial_id:
                     del rest[position]
                     return replace(content, heartbeats=tuple(rest))
-            raise HttpRefusal(400, f"Heartbeat instance with trial ID: {trial_id} does not exist.")
+            raise HttpRefusalError(400, f"Heartbeat instance with trial ID: {trial_id} does not exist.")
 
         await self._state.change(removed)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from lcm_operator.api.storage import Malformed, parse, rfc3339, serialise, status_patch
+from lcm_operator.api.storage import MalformedError, parse, rfc3339, serialise, status_patch
 from lcm_operator.api.trial import Trial
 
 NAMED = {"metadata": {"name": "example"}}
@@ -95,7 +95,7 @@ def test_a_patch_keeps_nulls_within_lists():
     ],
 )
 def test_what_is_malformed_is_refused_naming(raw, named):
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(MalformedError) as refused:
         parse(raw, Trial)
     assert f"`{named}`" in str(refused.value) or f"`{named.rpartition('.')[2]}`" in str(refused.value)
     assert "$" not in str(refused.value)
@@ -138,7 +138,7 @@ def test_what_equals_its_default_is_left_out():
 
 
 def test_a_time_without_an_offset_can_not_come_in():
-    with pytest.raises(Malformed, match="timezone"):
+    with pytest.raises(MalformedError, match="timezone"):
         parse({"metadata": {"name": "x", "creationTimestamp": "2026-11-24T10:00:00"}, "spec": {}}, Trial)
 
 

@@ -8,7 +8,7 @@ from tests.harness.api_server import Json as Raw
 from tests.harness.client import Connection, Request
 from tests.harness.cluster import Cluster, uid_of
 
-from lcm_operator.controllers.apply import Apply, StepRefused
+from lcm_operator.controllers.apply import Apply, StepRejectedError
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.lease_monitor import LeaseMonitor
 from lcm_operator.controllers.pod_monitor import PodMonitor
@@ -18,7 +18,7 @@ from lcm_operator.domain.actions import Wait
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.clock import Clock
-from lcm_operator.kube.errors import ApiError, Unavailable
+from lcm_operator.kube.errors import ApiError, UnavailableError
 
 KEY = Key("lab", "example")
 _WATCHED = ("trials", "trialengines", "trialplans")
@@ -108,7 +108,7 @@ class Replica:
         try:
             for action in decision.actions:
                 finish(self.apply(KEY, action))
-        except (StepRefused, Unavailable):
+        except (StepRejectedError, UnavailableError):
             return True
         except ApiError:
             finish(self.apply.read(KEY, decision.about()))

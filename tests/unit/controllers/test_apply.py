@@ -14,7 +14,7 @@ from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import parse, rfc3339
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.admission import check
-from lcm_operator.controllers.apply import Apply, StepRefused
+from lcm_operator.controllers.apply import Apply, StepRejectedError
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.actions import (
@@ -34,7 +34,13 @@ from lcm_operator.domain.engine_spec import resolve_engine
 from lcm_operator.domain.imports import noted
 from lcm_operator.domain.manifests import engine_lease, engine_pod
 from lcm_operator.domain.snapshot import Absent, Beat, Pod, Settings, value_of
-from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+)
 
 
 class Stage:
@@ -145,15 +151,19 @@ def test_a_pod_is_not_adopted(stage, owners, reason):
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        pytest.param(Refused(403, "Forbidden", "exceeded quota"), "AdmissionRefused", id="refused"),
+        pytest.param(RejectedError(403, "Forbidden", "exceeded quota"), "AdmissionRefused", id="refused"),
         pytest.param(
-            Refused(403, "Forbidden", "because it is being terminated"),
+            RejectedError(403, "Forbidden", "because it is being terminated"),
             "NamespaceTerminating",
             id="its namespace goes",
         ),
-        pytest.param(NotFound(404, "NotFound", "no namespace"), "NamespaceTerminating", id="it has gone"),
-        pytest.param(Unavailable(429, "TooManyRequests", "later"), "APIUnavailable", id="too much at once"),
-        pytest.param(Unavailable(0, "Unreachable", "no route"), "APIUnavailable", id="no answer"),
+        pytest.param(
+            NotFoundError(404, "NotFound", "no namespace"), "NamespaceTerminating", id="it has gone"
+        ),
+        pytest.param(
+            UnavailableError(429, "TooManyRequests", "later"), "APIUnavailable", id="too much at once"
+        ),
+        pytest.param(UnavailableError(0, "Unreachable", "no route"), "APIUnavailable", id="no answer"),
     ],
 )
 def test_why_a_create_failed_is_remembered_until_one_succeeds(stage, what, error, reason):
@@ -200,7 +210,7 @@ def test_a_lease_that_an_earlier_pod_has_left_is_replaced(stage):
     engine = stage.with_engine()
     stage.does(CreateLease(engine_lease(engine, "example-1", "pod-0")))
     lease = engine_lease(engine, "example-1", "pod-1")
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         stage.does(CreateLease(lease))
     stage.does(CreateLease(lease))
     (owner,) = stage.api.get("leases", "example-1")["metadata"]["ownerReferences"]
@@ -223,7 +233,7 @@ def test_a_lease_that_its_pod_can_not_renew_is_made_again(stage, change):
     raw = stage.api.get("leases", "example-1")
     raw["spec"] = change.get("spec", raw["spec"])
     raw["metadata"]["labels"] = change.get("labels", raw["metadata"]["labels"])
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         stage.does(CreateLease(lease))
     stage.does(CreateLease(lease))
     made = stage.api.get("leases", "example-1")
@@ -315,7 +325,7 @@ def test_engine_read_while_its_pod_ended_is_not_read_after_the_end(stage):
 
 def test_a_create_that_is_to_be_tried_later_says_when(stage):
     engine = stage.with_engine()
-    stage.refuses["pods"] = Unavailable(429, "TooManyRequests", "later", 7.0)
+    stage.refuses["pods"] = UnavailableError(429, "TooManyRequests", "later", 7.0)
     seen = stage.does(CreatePod(engine, engine_pod(engine, 1, "image")))
     assert seen.refusal.value.retry_after == timedelta(seconds=7)
 
@@ -326,7 +336,7 @@ def test_a_create_that_is_to_be_tried_later_says_when(stage):
 def test_a_status_is_written_only_on_the_version_that_it_was_made_from(stage):
     trial = stage.with_trial()
     stage.api.edit("trials", "example", suspend=True)
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         stage.does(WriteTrial(trial, trial.status))
 
 
@@ -339,7 +349,7 @@ def test_a_written_status_is_known_at_once(stage):
 
 def test_only_the_pod_of_that_uid_is_deleted(stage):
     stage.with_pod()
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         stage.does(DeletePod("example-1", "another"))
     uid = stage.api.get("pods", "example-1")["metadata"]["uid"]
     seen = stage.does(DeletePod("example-1", uid))
@@ -357,7 +367,7 @@ def test_deleting_what_is_gone_is_no_fault(stage):
 def test_a_trial_that_has_changed_since_is_not_deleted_and_read_instead(stage):
     trial = stage.with_trial()
     stage.api.edit("trials", "example", annotations={"lcm.5gdrones.eu/restore": "r1"})
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         stage.does(DeleteTrial(trial))
     assert stage.api.find("trials", "example") is not None
 
@@ -366,7 +376,7 @@ def test_a_trial_whose_engine_was_restored_unseen_is_not_deleted(stage):
     stage.with_engine()
     trial = stage.store.snapshot(KEY).trials[0]
     stage.api.edit("trialengines", "example", annotations={"lcm.5gdrones.eu/restore": "r1"})
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         stage.does(DeleteTrial(trial))
     assert stage.api.find("trials", "example") is not None
     seen = stage.store.snapshot(KEY).engine
@@ -378,7 +388,7 @@ def test_trial_is_decided_again_before_its_delete_if_its_engine_went_unseen(stag
     stage.with_engine()
     trial = stage.store.snapshot(KEY).trials[0]
     stage.api.remove("trialengines", "example")
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         stage.does(DeleteTrial(trial))
     assert stage.store.snapshot(KEY).engine is None
 
@@ -386,7 +396,7 @@ def test_trial_is_decided_again_before_its_delete_if_its_engine_went_unseen(stag
 def test_an_engine_that_was_granted_unseen_is_not_deleted(stage):
     engine = stage.with_engine()
     stage.api.set_status("trialengines", "example", podRef={"name": "example-1", "uid": "pod-1"})
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         stage.does(DeleteEngine(engine))
     assert "deletionTimestamp" not in stage.api.get("trialengines", "example")["metadata"]
 
@@ -394,7 +404,7 @@ def test_an_engine_that_was_granted_unseen_is_not_deleted(stage):
 def test_an_engine_whose_trial_was_latched_unseen_is_not_deleted(stage):
     engine = stage.with_engine()
     stage.api.set_status("trials", "example", startedTime=rfc3339(T))
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         stage.does(DeleteEngine(engine))
     assert "deletionTimestamp" not in stage.api.get("trialengines", "example")["metadata"]
     assert stage.store.snapshot(KEY).trials[0].status.started_time == T
@@ -436,21 +446,25 @@ def test_what_is_deleted_is_known_to_be_gone(stage):
     [
         pytest.param(
             "get serviceaccounts",
-            NotFound(404, "NotFound", ""),
+            NotFoundError(404, "NotFound", ""),
             "ServiceAccountNotFound",
             id="no ServiceAccount",
         ),
         pytest.param(
-            "get rolebindings", NotFound(404, "NotFound", ""), "RoleBindingNotFound", id="no RoleBinding"
+            "get rolebindings", NotFoundError(404, "NotFound", ""), "RoleBindingNotFound", id="no RoleBinding"
         ),
-        pytest.param("pods", Refused(403, "Forbidden", "quota"), "AdmissionRefused", id="refused"),
-        pytest.param("pods", AlreadyExists(409, "AlreadyExists", ""), "NameTaken", id="its name is taken"),
-        pytest.param("pods", Unavailable(500, "InternalError", "webhook"), "APIUnavailable", id="no answer"),
+        pytest.param("pods", RejectedError(403, "Forbidden", "quota"), "AdmissionRefused", id="refused"),
         pytest.param(
-            "leases", Refused(403, "Forbidden", "quota"), "AdmissionRefused", id="its Lease is refused"
+            "pods", AlreadyExistsError(409, "AlreadyExists", ""), "NameTaken", id="its name is taken"
         ),
         pytest.param(
-            "leases", Unavailable(500, "InternalError", "webhook"), "APIUnavailable", id="nor its Lease"
+            "pods", UnavailableError(500, "InternalError", "webhook"), "APIUnavailable", id="no answer"
+        ),
+        pytest.param(
+            "leases", RejectedError(403, "Forbidden", "quota"), "AdmissionRefused", id="its Lease is refused"
+        ),
+        pytest.param(
+            "leases", UnavailableError(500, "InternalError", "webhook"), "APIUnavailable", id="nor its Lease"
         ),
     ],
 )
@@ -470,28 +484,28 @@ def test_a_pod_is_admitted_without_a_trace(stage):
 
 def test_nothing_is_said_while_the_api_server_does_not_answer(stage):
     engine = stage.with_engine()
-    stage.refuses["pods"] = Unavailable(0, "Unreachable", "no")
-    with pytest.raises(Unavailable):
+    stage.refuses["pods"] = UnavailableError(0, "Unreachable", "no")
+    with pytest.raises(UnavailableError):
         asked(stage, engine)
 
 
 def test_a_lease_that_an_earlier_pod_left_does_not_matter(stage):
     engine = stage.with_engine()
-    stage.refuses["leases"] = AlreadyExists(409, "AlreadyExists", "")
+    stage.refuses["leases"] = AlreadyExistsError(409, "AlreadyExists", "")
     assert asked(stage, engine).problem is None
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        pytest.param(Refused(403, "Forbidden", "exceeded quota"), id="refused"),
-        pytest.param(Unavailable(500, "InternalError", "webhook"), id="not answered"),
+        pytest.param(RejectedError(403, "Forbidden", "exceeded quota"), id="refused"),
+        pytest.param(UnavailableError(500, "InternalError", "webhook"), id="not answered"),
     ],
 )
 def test_what_refuses_a_lease_is_known_and_the_grant_is_not_given(stage, error):
     engine = stage.with_pod()
     stage.refuses["leases"] = error
-    with pytest.raises(StepRefused):
+    with pytest.raises(StepRejectedError):
         stage.does(CreateLease(engine_lease(engine, "example-1", "pod-1")))
     seen = stage.store.snapshot(KEY).refusal
     assert seen is not None

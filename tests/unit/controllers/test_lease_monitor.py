@@ -13,10 +13,10 @@ from lcm_operator.controllers.lease_monitor import LeaseMonitor
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.attempt_end import has_ended, is_silent
 from lcm_operator.domain.snapshot import Settings, value_of
-from lcm_operator.kube.errors import Unavailable
+from lcm_operator.kube.errors import UnavailableError
 
 GRANT = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
-AWAY = Unavailable(0, "Unreachable", "connection refused")
+AWAY = UnavailableError(0, "Unreachable", "connection refused")
 
 
 def engine_with(timeout):

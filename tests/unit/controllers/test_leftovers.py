@@ -12,7 +12,7 @@ from lcm_operator.controllers.pod_monitor import PodMonitor
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Leftover, Settings
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.listing import Page
 
 GRANT = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
@@ -36,7 +36,7 @@ class Cluster:
 
     async def get(self, _resource, _namespace, name):
         if name not in self.ended:
-            raise NotFound(404, "NotFound", name)
+            raise NotFoundError(404, "NotFound", name)
         return self.ended[name]
 
     def read(self, *, after=5.0):

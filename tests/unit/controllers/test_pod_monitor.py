@@ -11,7 +11,7 @@ from tests.unit.domain.builders import pod
 from lcm_operator.controllers.pod_monitor import PodMonitor
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.snapshot import Settings
-from lcm_operator.kube.errors import Unavailable
+from lcm_operator.kube.errors import UnavailableError
 from lcm_operator.kube.listing import Page
 
 GRANT = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
@@ -96,7 +96,7 @@ def test_a_pod_that_is_being_deleted_is_looked_up_once():
 
 def test_a_list_that_ends_half_way_says_nothing(caplog):
     api = Pods()
-    api.pages_, api.error = [[item("pod-0")]], Unavailable(503, "ServiceUnavailable", "no answer")
+    api.pages_, api.error = [[item("pod-0")]], UnavailableError(503, "ServiceUnavailable", "no answer")
     with caplog.at_level(logging.WARNING):
         assert not api.read()
         assert not api.read()

@@ -9,7 +9,7 @@ from tests.unit.controllers.world import World
 from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.kube.errors import NotFound, Refused
+from lcm_operator.kube.errors import NotFoundError, RejectedError
 
 ALL = [("one", 1, 1), ("two", 1, 1), ("three", 1, 1)]
 LATER = at(600)
@@ -25,7 +25,7 @@ class Interference:
     def __call__(self, api):
         try:
             self._does(api)
-        except (Refused, NotFound):
+        except (RejectedError, NotFoundError):
             return
         self.taken = True
 
@@ -181,7 +181,7 @@ def stray_pod(api):
     """Create the granted pod once more after it has gone, as a leader that was stopped for long does."""
     pod = api.get("pods", "example-1")
     if not api.get("trialengines", "example").get("status", {}).get("podRef"):
-        raise Refused(403, "Forbidden", "only after the grant")
+        raise RejectedError(403, "Forbidden", "only after the grant")
     api.remove_by_force("example-1")
     kept = ("name", "labels", "ownerReferences")
     metadata = {key: pod["metadata"][key] for key in kept}
@@ -200,7 +200,7 @@ def test_a_pod_that_takes_the_place_of_the_granted_one_never_acts(prompt):
 def removed_by_force(api):
     """Remove the pod as `kubectl delete --force` and the pod garbage collector do; its engine goes on."""
     if not api.get("trialengines", "example").get("status", {}).get("podRef"):
-        raise Refused(403, "Forbidden", "only after the grant")
+        raise RejectedError(403, "Forbidden", "only after the grant")
     api.remove_by_force("example-1")
 
 

@@ -14,7 +14,7 @@ from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.clock import NodeClock
-from lcm_operator.kube.errors import Refused
+from lcm_operator.kube.errors import RejectedError
 
 
 class Server:
@@ -37,7 +37,7 @@ class Server:
         if request.verb == "create" and not request.query.get("dryRun"):
             name = request.body["metadata"].get("name", "")
             if request.plural == "pods" and name in self.refused:
-                raise Refused(403, "Forbidden", "exceeded quota")
+                raise RejectedError(403, "Forbidden", "exceeded quota")
 
     def _note(self, request):
         if request.verb == "create" and not request.query.get("dryRun"):

@@ -13,7 +13,7 @@ from lcm_operator.controllers import recorder as module
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.domain.actions import RecordEvent
 from lcm_operator.kube.clock import NodeClock
-from lcm_operator.kube.errors import AlreadyExists, NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import AlreadyExistsError, NotFoundError, RejectedError, UnavailableError
 
 
 class Client:
@@ -99,11 +99,11 @@ def test_events_are_sent_in_their_order():
     asyncio.run(with_recorder(client, scenario))
 
 
-AWAY = Unavailable(0, "Unreachable", "no route")
-BUSY = Unavailable(429, "TooManyRequests", "later")
-BROKEN = Unavailable(500, "InternalError", "oops")
-FULL = Refused(403, "Forbidden", "exceeded quota: count/events")
-TERMINATING = Refused(403, "Forbidden", "namespace lab is being terminated")
+AWAY = UnavailableError(0, "Unreachable", "no route")
+BUSY = UnavailableError(429, "TooManyRequests", "later")
+BROKEN = UnavailableError(500, "InternalError", "oops")
+FULL = RejectedError(403, "Forbidden", "exceeded quota: count/events")
+TERMINATING = RejectedError(403, "Forbidden", "namespace lab is being terminated")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_an_event_is_sent_again_after(failures):
 
 
 def test_an_event_is_not_sent_again_before_the_api_server_wants_it():
-    clock, client = HandClock(), Client(Unavailable(429, "TooManyRequests", "later", 7.0))
+    clock, client = HandClock(), Client(UnavailableError(429, "TooManyRequests", "later", 7.0))
 
     async def scenario(recorder):
         recorder.add(told(1))
@@ -146,7 +146,7 @@ def test_an_event_is_not_sent_again_before_the_api_server_wants_it():
 
 
 def test_an_event_that_was_taken_without_an_answer_is_recorded_once():
-    client = Client(AWAY, AlreadyExists(409, "AlreadyExists", "events"))
+    client = Client(AWAY, AlreadyExistsError(409, "AlreadyExists", "events"))
 
     async def scenario(recorder):
         recorder.add(told(1))
@@ -161,8 +161,8 @@ def test_an_event_that_was_taken_without_an_answer_is_recorded_once():
     "failure",
     [
         pytest.param(TERMINATING, id="its namespace is being deleted"),
-        pytest.param(NotFound(404, "NotFound", "no namespace"), id="its namespace is gone"),
-        pytest.param(Refused(422, "Invalid", "no"), id="it is not valid"),
+        pytest.param(NotFoundError(404, "NotFound", "no namespace"), id="its namespace is gone"),
+        pytest.param(RejectedError(422, "Invalid", "no"), id="it is not valid"),
     ],
 )
 def test_an_event_is_given_up_and_logged_if(failure, caplog):
@@ -307,7 +307,7 @@ def test_an_outcome_that_nothing_else_tells_of_is_recorded_under_one_name():
 
 def test_an_outcome_that_can_not_be_recorded_now_holds_up_what_follows():
     async def scenario(recorder):
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await recorder.record(told(1))
 
     asyncio.run(with_recorder(Client(BUSY), scenario))

@@ -21,9 +21,9 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.cache import ObjectCache
 from lcm_operator.kube.clock import NodeClock
-from lcm_operator.kube.errors import Refused
+from lcm_operator.kube.errors import RejectedError
 from lcm_operator.registry.client import RegistryClient
-from lcm_operator.registry.errors import BadStatus, Unreachable
+from lcm_operator.registry.errors import BadStatusError, UnreachableError
 from lcm_operator.registry.listing import Listing, Selection
 from lcm_operator.registry.replies import Entry
 
@@ -102,7 +102,7 @@ class Field:
 
     def _one(self, _: RegistryClient, trial_id: str) -> Entry:
         self.asked.append(trial_id)
-        raise BadStatus(404, b"")
+        raise BadStatusError(404, b"")
 
     def trial(self, name: str, **annotations: str) -> None:
         metadata = {"name": name, "namespace": "lab", "uid": name, "generation": 1}
@@ -179,7 +179,7 @@ def test_a_refused_create_stops_no_other_and_is_shown(field):
 
     def refuse(what: str) -> None:
         if what == "create b":
-            raise Refused(403, "Forbidden", "exceeded quota")
+            raise RejectedError(403, "Forbidden", "exceeded quota")
 
     field.before = refuse
     asyncio.run(field.tick())
@@ -197,7 +197,7 @@ def test_a_quota_that_is_used_up_is_not_tried_for_each(field):
     def refuse(what: str) -> None:
         if what.startswith("create"):
             tried.append(what)
-            raise Refused(403, "Forbidden", "exceeded quota")
+            raise RejectedError(403, "Forbidden", "exceeded quota")
 
     field.before = refuse
     asyncio.run(field.tick())
@@ -208,7 +208,7 @@ def test_a_quota_that_is_used_up_is_not_tried_for_each(field):
 
 def refuse_bad(what: str) -> None:
     if what.startswith("create bad"):
-        raise Refused(422, "Invalid", "denied by a policy")
+        raise RejectedError(422, "Invalid", "denied by a policy")
 
 
 def test_entries_that_are_refused_keep_no_later_ones_from_being_imported(field):
@@ -442,7 +442,7 @@ def test_every_trial_that_has_vanished_is_suspended_in_its_turn(field):
 
 def test_a_registry_that_fails_is_asked_again_after_a_growing_pause(field):
     def fail() -> None:
-        raise Unreachable("http://registry", "no")
+        raise UnreachableError("http://registry", "no")
 
     field.on_list = fail
     pauses = []
@@ -466,7 +466,7 @@ def test_a_registry_that_fails_is_asked_again_after_a_growing_pause(field):
 
 def test_a_registry_is_not_asked_again_before_it_wants_it(field):
     def busy() -> None:
-        raise BadStatus(503, b"later", 25.0)
+        raise BadStatusError(503, b"later", 25.0)
 
     field.on_list = busy
     field.configure(intervalSeconds=2)
@@ -479,7 +479,7 @@ def test_a_registry_is_not_asked_again_before_it_wants_it(field):
 def test_a_registry_that_nobody_may_read_is_not_asked_every_second(field):
     def refuse(what: str) -> None:
         if what == "status":
-            raise Refused(403, "Forbidden", "no")
+            raise RejectedError(403, "Forbidden", "no")
 
     field.before = refuse
 

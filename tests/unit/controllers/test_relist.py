@@ -15,7 +15,7 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube import listing
 from lcm_operator.kube.clock import NodeClock
-from lcm_operator.kube.errors import Gone
+from lcm_operator.kube.errors import GoneError
 from lcm_operator.kube.listing import read_page
 
 
@@ -33,7 +33,7 @@ class Lists:
         for start in range(0, max(len(items), 1), 2):
             if start > 0 and self.gone:
                 self.gone -= 1
-                raise Gone(410, "Expired", "too old")
+                raise GoneError(410, "Expired", "too old")
             some = {"metadata": {"resourceVersion": "9"}, "items": items[start : start + 2]}
             yield await read_page(msgspec.json.encode(some))
             if resource.plural == "trials":
@@ -127,7 +127,7 @@ def test_a_list_that_never_comes_to_its_end_is_given_up(replica):
     lists = Lists(trials=trials(5))
     look(replica, lists)
     lists.gone = 1000
-    with pytest.raises(Gone):
+    with pytest.raises(GoneError):
         look(replica, lists)
     assert len(replica.store.known_trials) == 5
 

@@ -14,7 +14,7 @@ from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.snapshot import Settings
-from lcm_operator.kube.errors import Unavailable
+from lcm_operator.kube.errors import UnavailableError
 
 
 def pause(*, now, error, **spec):
@@ -33,8 +33,8 @@ def pause(*, now, error, **spec):
     return min(rings) - at(now).timestamp()
 
 
-BROKEN = Unavailable(500, "InternalError", "oops")
-BUSY = Unavailable(429, "TooManyRequests", "later", 20.0)
+BROKEN = UnavailableError(500, "InternalError", "oops")
+BUSY = UnavailableError(429, "TooManyRequests", "later", 20.0)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ BUSY = Unavailable(429, "TooManyRequests", "later", 20.0)
     [
         pytest.param(-3000, BUSY, 20, id="as long as it was asked for"),
         pytest.param(
-            -3000, Unavailable(500, "InternalError", "oops"), 0.1, id="shortly, if it was not asked"
+            -3000, UnavailableError(500, "InternalError", "oops"), 0.1, id="shortly, if it was not asked"
         ),
         pytest.param(-5, BUSY, 5, id="until the start time, if that comes earlier"),
         pytest.param(1, BUSY, 8.7, id="until just before the deadline, if that comes earlier"),

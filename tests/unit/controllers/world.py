@@ -22,7 +22,7 @@ from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.domain.actions import Act
 from lcm_operator.domain.decide import decide
-from lcm_operator.kube.errors import Unavailable
+from lcm_operator.kube.errors import UnavailableError
 
 _MOST_TURNS = 500
 _HORIZON = at(3600)
@@ -118,7 +118,7 @@ class World:
         if self.points in self.kills:
             raise KilledError
         if self.points in self.outages:
-            raise Unavailable(503, "ServiceUnavailable", "no answer")
+            raise UnavailableError(503, "ServiceUnavailable", "no answer")
 
     # --- time goes on
 

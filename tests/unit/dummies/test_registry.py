@@ -17,7 +17,7 @@ from tests.unit.dummies.processes import begun
 from dummies.registry.dummy import application
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import Connection
-from lcm_operator.registry.errors import BadReply, BadStatus, RegistryError, Unreachable
+from lcm_operator.registry.errors import BadReplyError, BadStatusError, RegistryError, UnreachableError
 
 NINE = "2031-01-01T09:00:00Z"
 
@@ -110,9 +110,9 @@ def test_a_body_that_is_no_object_changes_nothing(body: Any):
 
 def test_with_credentials_it_lets_nobody_else_at_its_trials():
     async def scenario(asked: Asked) -> None:
-        with pytest.raises(BadStatus):
+        with pytest.raises(BadStatusError):
             await asked.list()
-        with pytest.raises(BadStatus):
+        with pytest.raises(BadStatusError):
             await asked.list(user="apikey", password="guess")
         assert await asked.list(user="apikey", password="sesame") == []
         assert (await asked("DELETE", "/_faults")).status_code == 204
@@ -121,12 +121,12 @@ def test_with_credentials_it_lets_nobody_else_at_its_trials():
 
 
 FAILURES = {
-    "status": ({"kind": "status", "status": 503}, BadStatus),
-    "html": ({"kind": "html"}, BadReply),
-    "truncated": ({"kind": "truncated"}, BadReply),
+    "status": ({"kind": "status", "status": 503}, BadStatusError),
+    "html": ({"kind": "html"}, BadReplyError),
+    "truncated": ({"kind": "truncated"}, BadReplyError),
     "endless": ({"kind": "endless"}, RegistryError),
-    "redirect": ({"kind": "redirect"}, BadStatus),
-    "drop": ({"kind": "drop"}, Unreachable),
+    "redirect": ({"kind": "redirect"}, BadStatusError),
+    "drop": ({"kind": "drop"}, UnreachableError),
 }
 
 
@@ -144,7 +144,7 @@ def test_it_fails_as_it_is_told_and_then_no_more(fault: dict[str, Any], error: t
 def test_it_is_as_slow_as_it_is_told():
     async def scenario(asked: Asked) -> None:
         await asked("PUT", "/_faults", {"kind": "slow", "seconds": 600})
-        with pytest.raises(Unreachable):
+        with pytest.raises(UnreachableError):
             await asked.list(seconds=0.5)
 
     played(scenario)

@@ -13,7 +13,7 @@ from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.checkpoint_store import CheckpointStore
 from lcm_operator.engine.outcome import Ending, EngineEndedError
 from lcm_operator.kube import backoff
-from lcm_operator.kube.errors import Conflict, Refused
+from lcm_operator.kube.errors import ConflictError, RejectedError
 
 GRANT = {"name": "example-1", "uid": POD, "notBefore": "2026-11-24T10:00:00Z"}
 
@@ -159,7 +159,7 @@ def test_write_that_arrives_late_is_recognised_as_its_repetition_conflicts():
 
     def overtaken(_operations):
         server.apply(late[0])
-        return Conflict(409, "Conflict", "modified")
+        return ConflictError(409, "Conflict", "modified")
 
     server.troubles = [delayed, overtaken]
     save(server)
@@ -174,7 +174,7 @@ def remade(server):
 
 
 def gone_after_a_conflict(server):
-    server.troubles = [Conflict(409, "Conflict", "modified")]
+    server.troubles = [ConflictError(409, "Conflict", "modified")]
     server.remove()
 
 
@@ -226,7 +226,7 @@ def test_a_deletion_does_not_keep_it_from_saving_what_is_over_but_is_told_of():
 
 
 def test_a_refusal_that_passes_is_waited_for():
-    server = Server(*[Refused(403, "Forbidden", "no")] * 3)
+    server = Server(*[RejectedError(403, "Forbidden", "no")] * 3)
 
     save(server)
 
@@ -235,7 +235,7 @@ def test_a_refusal_that_passes_is_waited_for():
 
 def test_a_refusal_that_does_not_pass_ends_the_engine(monkeypatch):
     monkeypatch.setattr(checkpoint_store, "_REFUSED_SECONDS", 0.0)
-    server = Server(Refused(422, "Invalid", "status.activities: Too many"))
+    server = Server(RejectedError(422, "Invalid", "status.activities: Too many"))
 
     with pytest.raises(EngineEndedError, match="Too many") as ended:
         save(server)

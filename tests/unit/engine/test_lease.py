@@ -11,11 +11,11 @@ from lcm_operator.engine import lease as lease_module
 from lcm_operator.engine.lease import LeaseRenewer
 from lcm_operator.kube import backoff
 from lcm_operator.kube.clock import NodeClock
-from lcm_operator.kube.errors import NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import NotFoundError, RejectedError, UnavailableError
 
-AWAY = Unavailable(0, "Unreachable", "connection refused")
-MISSING = NotFound(404, "NotFound", "leases example-1 not found")
-ANOTHER_S = Refused(422, "Invalid", "the test of /spec/holderIdentity failed")
+AWAY = UnavailableError(0, "Unreachable", "connection refused")
+MISSING = NotFoundError(404, "NotFound", "leases example-1 not found")
+ANOTHER_S = RejectedError(422, "Invalid", "the test of /spec/holderIdentity failed")
 
 
 @pytest.fixture(autouse=True)

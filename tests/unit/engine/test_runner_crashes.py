@@ -18,16 +18,16 @@ from lcm_operator.engine.outcome import Ending, Report
 PLAN = plan(nap("one"), nap("two"), nap("three"))
 
 
-class Killed(BaseException):
+class KilledError(BaseException):
     """SIGKILL."""
 
 
 def kill(*_):
-    raise Killed
+    raise KilledError
 
 
 async def kill_outside(_scope):
-    raise Killed
+    raise KilledError
 
 
 def run(store, perform, the_plan=PLAN):
@@ -35,7 +35,7 @@ def run(store, perform, the_plan=PLAN):
 
 
 def run_killed(store, perform, the_plan=PLAN):
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run(store, perform, the_plan)
 
 
@@ -149,7 +149,7 @@ class Recorder:
     def point(self):
         self.points += 1
         if self.points == self.strike:
-            raise Killed
+            raise KilledError
 
     async def __call__(self, activity, run, scope):
         self.point()
@@ -226,7 +226,7 @@ LIVES = {
 def test_only_the_activity_in_flight_is_repeated_and_the_outcome_is_the_same(life, strike):
     store = Memory()
     first = Recorder(store, life.perform(), strike)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         life.run(store, first)
     over = {a.name for a in store.status().activities if a.state not in ("Running", "Pending")}
 

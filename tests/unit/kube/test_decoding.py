@@ -15,7 +15,7 @@ from lcm_operator.kube.decoding import (
     read,
     read_shallow,
 )
-from lcm_operator.kube.errors import Unavailable
+from lcm_operator.kube.errors import UnavailableError
 
 DEPTHS = (50, DEEPEST - 1, DEEPEST, DEEPEST + 1, 500, 980, 1_000, 1_500, 9_000, 100_000)
 
@@ -107,9 +107,9 @@ def test_odd_scalars_are_read_as_far_as_they_go(text, value):
 )
 def test_what_is_no_json_is_an_error_of_ours(text):
     for reading in (read, read_shallow, plain):
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             asyncio.run(reading(text))
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         decode(text)
 
 

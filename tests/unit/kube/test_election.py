@@ -9,14 +9,14 @@ from tests.harness.client import AWAY, Connection
 
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.election import Elector, Terms
-from lcm_operator.kube.errors import ApiError, Refused
+from lcm_operator.kube.errors import ApiError, RejectedError
 
 LEASE_NAME = "the-lease"
 QUICK = Terms(lease=1, renew_every=0.02, act_within=0.3, request=0.2, retry=0.01)
 STEADY = Terms(lease=10, renew_every=0.02, act_within=8, request=1, retry=0.01)
 SLOW = Terms(lease=20, renew_every=0.02, act_within=1, request=0.5, retry=0.01)
 NO_END = Terms(lease=3600, renew_every=0.02, act_within=3000, request=0.2, retry=0.01)
-FORBIDDEN = Refused(403, "Forbidden", "leases is forbidden")
+FORBIDDEN = RejectedError(403, "Forbidden", "leases is forbidden")
 
 
 class MovableClock(NodeClock):

@@ -12,21 +12,23 @@ def status(reason, message="as told"):
 @pytest.mark.parametrize(
     ("code", "reason", "kind"),
     [
-        pytest.param(400, "BadRequest", errors.Refused, id="400: refused"),
-        pytest.param(401, "Unauthorized", errors.Unavailable, id="401: the token is renewed, try again"),
-        pytest.param(403, "Forbidden", errors.Refused, id="403: refused"),
-        pytest.param(404, "NotFound", errors.NotFound, id="404: not there"),
-        pytest.param(408, "Timeout", errors.Unavailable, id="408: try again"),
-        pytest.param(409, "AlreadyExists", errors.AlreadyExists, id="409 on a create: the name is taken"),
-        pytest.param(409, "Conflict", errors.Conflict, id="409 on a write: what we knew is old"),
-        pytest.param(410, "Gone", errors.Gone, id="410: list again"),
-        pytest.param(410, "Expired", errors.Gone, id="410 by its reason: list again"),
-        pytest.param(413, "RequestEntityTooLarge", errors.Refused, id="413: refused"),
-        pytest.param(422, "Invalid", errors.Refused, id="422: refused"),
-        pytest.param(429, "TooManyRequests", errors.Unavailable, id="429: try again"),
-        pytest.param(500, "InternalError", errors.Unavailable, id="500: try again"),
-        pytest.param(503, "ServiceUnavailable", errors.Unavailable, id="503: try again"),
-        pytest.param(504, "Timeout", errors.Unavailable, id="504: try again"),
+        pytest.param(400, "BadRequest", errors.RejectedError, id="400: refused"),
+        pytest.param(401, "Unauthorized", errors.UnavailableError, id="401: the token is renewed, try again"),
+        pytest.param(403, "Forbidden", errors.RejectedError, id="403: refused"),
+        pytest.param(404, "NotFound", errors.NotFoundError, id="404: not there"),
+        pytest.param(408, "Timeout", errors.UnavailableError, id="408: try again"),
+        pytest.param(
+            409, "AlreadyExists", errors.AlreadyExistsError, id="409 on a create: the name is taken"
+        ),
+        pytest.param(409, "Conflict", errors.ConflictError, id="409 on a write: what we knew is old"),
+        pytest.param(410, "Gone", errors.GoneError, id="410: list again"),
+        pytest.param(410, "Expired", errors.GoneError, id="410 by its reason: list again"),
+        pytest.param(413, "RequestEntityTooLarge", errors.RejectedError, id="413: refused"),
+        pytest.param(422, "Invalid", errors.RejectedError, id="422: refused"),
+        pytest.param(429, "TooManyRequests", errors.UnavailableError, id="429: try again"),
+        pytest.param(500, "InternalError", errors.UnavailableError, id="500: try again"),
+        pytest.param(503, "ServiceUnavailable", errors.UnavailableError, id="503: try again"),
+        pytest.param(504, "Timeout", errors.UnavailableError, id="504: try again"),
     ],
 )
 def test_an_answer_has_a_class_for_what_a_caller_may_do(code, reason, kind):
@@ -38,7 +40,7 @@ def test_an_answer_has_a_class_for_what_a_caller_may_do(code, reason, kind):
 
 def test_an_answer_that_is_no_status_is_told_as_it_is():
     error = errors.from_status(502, "<html>bad gateway</html>")
-    assert isinstance(error, errors.Unavailable)
+    assert isinstance(error, errors.UnavailableError)
     assert error.message == "<html>bad gateway</html>"
 
 
@@ -60,7 +62,7 @@ def test_an_empty_answer_has_a_message_too(body):
 )
 def test_retry_after(header, seconds):
     error = errors.from_status(429, status("TooManyRequests"), header)
-    assert isinstance(error, errors.Unavailable)
+    assert isinstance(error, errors.UnavailableError)
     assert error.retry_after == seconds
 
 

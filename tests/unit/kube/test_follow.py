@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 from tests.unit.kube.answering import answering
 
-from lcm_operator.kube.errors import Unavailable
+from lcm_operator.kube.errors import UnavailableError
 from lcm_operator.kube.follow import Changed, Deleted, Listed, Listing, ListWatch
 from lcm_operator.kube.resources import TRIALS
 from lcm_operator.kube.session import pooled
@@ -227,7 +227,7 @@ def test_outage_is_reported_once_and_its_end_too(caplog, monkeypatch):
 
 def test_asks_no_sooner_than_the_api_server_wants(mocker):
     sleep = mocker.patch("lcm_operator.kube.backoff.asyncio.sleep")
-    listed = mocker.Mock(side_effect=Unavailable(429, "TooManyRequests", "slowly", 7.0))
+    listed = mocker.Mock(side_effect=UnavailableError(429, "TooManyRequests", "slowly", 7.0))
 
     async def followed():
         async for _ in ListWatch(mocker.Mock(listed=listed), TRIALS, "n", read=dict).events():

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from tests.unit.kube.answering import answering
 
-from lcm_operator.kube.errors import Conflict, Gone, Refused, Unavailable
+from lcm_operator.kube.errors import ConflictError, GoneError, RejectedError, UnavailableError
 from lcm_operator.kube.resources import TRIALS
 from lcm_operator.kube.session import pooled
 from lcm_operator.kube.wired import lean
@@ -94,7 +94,7 @@ def test_answer_to_a_write_may_hold_a_deep_object(transport, levels):
     ],
 )
 def test_answer_that_is_no_list_is_unavailable(transport, body):
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         ask(transport, (200, body), lambda client: client.list(TRIALS, "n"))
 
 
@@ -107,12 +107,13 @@ def test_list_without_items_is_empty(transport):
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("line", [b"<html>\n", b"[]\n", b'{"type":"ADDED"}\n', b'{"type":1,"object":{}}\n'])
 def test_line_that_is_no_event_is_unavailable(transport, line):
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         ask(transport, (200, line), watched)
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(410, Gone), (500, Unavailable), (b'"x"', Unavailable), (b"null", Unavailable)]
+    ("status", "kind"),
+    [(410, GoneError), (500, UnavailableError), (b'"x"', UnavailableError), (b"null", UnavailableError)],
 )
 def test_error_in_a_watch_is_raised_whatever_it_holds(status, kind):
     code = status if isinstance(status, bytes) else str(status).encode()
@@ -122,7 +123,9 @@ def test_error_in_a_watch_is_raised_whatever_it_holds(status, kind):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize(("status", "kind"), [(409, Conflict), (422, Refused), (503, Unavailable)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(409, ConflictError), (422, RejectedError), (503, UnavailableError)]
+)
 def test_refusal_keeps_its_class_whatever_comes_with_it(transport, status, kind):
     for body in (nested(5_000), b'{"message":' + nested(900) + b"}", b"\xff<html>", b"[1]", b"9" * 9_000):
         with pytest.raises(kind) as raised:
@@ -132,6 +135,6 @@ def test_refusal_keeps_its_class_whatever_comes_with_it(transport, status, kind)
 
 def test_message_of_a_refusal_is_cut():
     body = msgspec.json.encode({"reason": "Invalid", "message": "spec: Invalid value: " + "x" * 1_000_000})
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(RejectedError) as raised:
         ask(pooled, (422, body), lambda client: client.get(TRIALS, "n", "x"))
     assert len(raised.value.message) == 2_048

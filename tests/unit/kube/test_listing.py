@@ -8,7 +8,7 @@ import pytest
 from tests.unit.kube.answering import answering
 from tests.unit.kube.test_hostile_answers import nested, trial
 
-from lcm_operator.kube.errors import Gone, Unavailable
+from lcm_operator.kube.errors import GoneError, UnavailableError
 from lcm_operator.kube.listing import Head, read_page
 from lcm_operator.kube.resources import TRIALS
 from lcm_operator.kube.session import pooled
@@ -46,7 +46,7 @@ def test_an_empty_list_may_be_null():
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b"{}", b'{"metadata":{}}', b'{"metadata":7}'])
 def test_what_is_no_list_is_an_error(content):
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         names_and_objects(content)
 
 
@@ -72,5 +72,5 @@ def test_a_list_is_read_in_pages():
 
 
 def test_a_list_that_can_not_be_continued_says_so():
-    with pytest.raises(Gone):
+    with pytest.raises(GoneError):
         listed([(200, page(trial("a"), more="next")), (410, b'{"reason":"Expired"}')])

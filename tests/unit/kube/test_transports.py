@@ -9,7 +9,7 @@ from tests.unit.wire.servers import heard, saying, serving
 from lcm_operator.kube import client as client_module
 from lcm_operator.kube import session, wired
 from lcm_operator.kube.access import Access
-from lcm_operator.kube.errors import Conflict, Gone, NotFound, Refused, Unavailable
+from lcm_operator.kube.errors import ConflictError, GoneError, NotFoundError, RejectedError, UnavailableError
 from lcm_operator.kube.resources import TRIALS
 
 pytestmark = pytest.mark.parametrize(
@@ -93,12 +93,12 @@ def test_answer_in_pieces_is_whole(transport, size):
     ],
 )
 def test_answer_that_is_none_is_unavailable(transport, script):
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         ask(transport, script, get)
 
 
 def test_answer_that_takes_too_long_is_unavailable(transport):
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         ask(transport, hang, get, timeout_seconds=0.2)
 
 
@@ -109,7 +109,7 @@ def test_server_that_does_not_exist_is_unavailable(transport):
         async with transport(access, connections=1) as client:
             await get(client)
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         asyncio.run(asked())
 
 
@@ -119,13 +119,20 @@ def test_write_whose_answer_is_lost_is_not_repeated(transport):
     async def script(reader, _writer):
         made.append(await heard(reader))
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         ask(transport, script, lambda client: client.create(TRIALS, "n", {"spec": {}}))
     assert len(made) == 1
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(404, NotFound), (409, Conflict), (410, Gone), (403, Refused), (301, Refused)]
+    ("status", "kind"),
+    [
+        (404, NotFoundError),
+        (409, ConflictError),
+        (410, GoneError),
+        (403, RejectedError),
+        (301, RejectedError),
+    ],
 )
 def test_refusal_has_its_class(transport, status, kind):
     with pytest.raises(kind):
@@ -134,7 +141,7 @@ def test_refusal_has_its_class(transport, status, kind):
 
 @pytest.mark.parametrize("question", [get, watch([])], ids=["a request", "a watch"])
 def test_retry_after_is_passed_on(transport, question):
-    with pytest.raises(Unavailable) as raised:
+    with pytest.raises(UnavailableError) as raised:
         ask(transport, saying(answer(b"too many requests", 429, "Retry-After: 7")), question)
     assert raised.value.retry_after == 7
 
@@ -189,13 +196,13 @@ def test_line_without_an_end_is_unavailable(transport, monkeypatch):
             writer.write(b"%x\r\n%s\r\n" % (1_000, b"x" * 1_000))
             await writer.drain()
 
-    with pytest.raises(Unavailable, match="100000 bytes"):
+    with pytest.raises(UnavailableError, match="100000 bytes"):
         ask(transport, script, watch([]))
 
 
 def test_watch_that_is_cut_yields_its_events_first(transport):
     seen = []
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         ask(transport, saying(chunks(event(b"ADDED", 2), event(b"ADDED", 3)[:20], end=False)), watch(seen))
     assert seen == [("ADDED", "2")]
 
@@ -209,12 +216,12 @@ def test_half_an_event_at_the_end_of_a_watch_is_dropped(transport):
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        (b'{"type":"ERROR","object":{"code":410,"reason":"Expired","message":"old"}}\n', Gone),
-        (b'{"type":"ERROR","object":{"code":429,"message":"slowly"}}\n', Unavailable),
-        (b'{"type":"ERROR","object":{"code":"x"}}\n', Unavailable),
-        (b'{"type":"ADDED","object":[]}\n', Unavailable),
-        (b'{"type":7,"object":{}}\n', Unavailable),
-        (b"\xff\xfe\n", Unavailable),
+        (b'{"type":"ERROR","object":{"code":410,"reason":"Expired","message":"old"}}\n', GoneError),
+        (b'{"type":"ERROR","object":{"code":429,"message":"slowly"}}\n', UnavailableError),
+        (b'{"type":"ERROR","object":{"code":"x"}}\n', UnavailableError),
+        (b'{"type":"ADDED","object":[]}\n', UnavailableError),
+        (b'{"type":7,"object":{}}\n', UnavailableError),
+        (b"\xff\xfe\n", UnavailableError),
     ],
 )
 def test_line_that_is_no_change_ends_the_watch(transport, line, kind):
@@ -235,7 +242,7 @@ def test_silence_of_a_watch_is_unavailable(transport, monkeypatch):
         await reader.read()
 
     seen = []
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         ask(transport, script, watch(seen))
     assert seen == [("ADDED", "2")]
 

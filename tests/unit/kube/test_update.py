@@ -7,7 +7,7 @@ from tests.harness.api_server import ApiServer
 from tests.harness.client import Connection
 
 from lcm_operator.kube import update as module
-from lcm_operator.kube.errors import Conflict, NotFound, Refused
+from lcm_operator.kube.errors import ConflictError, NotFoundError, RejectedError
 from lcm_operator.kube.resources import CONFIG_MAPS, TRIALS
 from lcm_operator.kube.update import again_on_conflict, update
 
@@ -112,7 +112,7 @@ def test_object_that_was_deleted_since_it_was_read_is_reported():
     server = Server("x")
     known = server.get()
     server.delete()
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         run(server, known=known)
 
 
@@ -135,14 +135,14 @@ def test_nothing_is_written_where_nothing_changes():
 
 
 def test_missing_object_is_reported():
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         run(Server())
 
 
 def test_object_that_is_deleted_before_the_write_is_reported():
     server = Server("x")
     server.rivals = [server.delete]
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         run(server)
 
 
@@ -174,7 +174,7 @@ def test_object_that_a_rival_deletes_is_created_again():
 def test_gives_up_when_others_keep_being_faster():
     server = Server("x")
     server.rivals = [lambda: server.set("y")] * 100
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         run(server)
     assert len(server.rivals) == 85
 
@@ -184,9 +184,9 @@ def test_other_errors_are_not_tried_again():
 
     async def attempt():
         calls.append(1)
-        raise Refused(422, "Invalid", "x")
+        raise RejectedError(422, "Invalid", "x")
 
-    with pytest.raises(Refused):
+    with pytest.raises(RejectedError):
         asyncio.run(again_on_conflict(attempt))
     assert len(calls) == 1
 

@@ -16,7 +16,13 @@ from pytest_mock import MockerFixture
 
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import Connection
-from lcm_operator.registry.errors import BadConnection, BadReply, BadStatus, RegistryError, Unreachable
+from lcm_operator.registry.errors import (
+    BadConnectionError,
+    BadReplyError,
+    BadStatusError,
+    RegistryError,
+    UnreachableError,
+)
 
 NINE = datetime(2031, 1, 1, 9, tzinfo=UTC)
 Behaviour = Callable[[socket.socket], object]
@@ -124,7 +130,7 @@ def test_an_id_is_one_segment_of_the_path(trial_id: str, segment: bytes):
 def test_basic_authentication_goes_out_and_is_never_shown():
     with server(says(b"no", "401 Unauthorized")) as running:
         client = asks(running, user="apikey", password="sesame")
-        with pytest.raises(BadStatus) as caught:
+        with pytest.raises(BadStatusError) as caught:
             client.list_trials()
 
     assert b"Authorization: Basic YXBpa2V5OnNlc2FtZQ==\r\n" in running.heads[0]
@@ -138,21 +144,21 @@ def test_basic_authentication_goes_out_and_is_never_shown():
 )
 def test_a_refusal_says_when_to_ask_again(header: str, seconds: float | None):
     busy = says(b"later", "503 Busy", f"Retry-After: {header}")
-    with server(busy) as running, pytest.raises(BadStatus) as caught:
+    with server(busy) as running, pytest.raises(BadStatusError) as caught:
         asks(running).list_trials()
 
     assert caught.value.retry_after == seconds
 
 
 def test_a_long_refusal_is_cut():
-    with server(says(b"x" * 5000, "500 Oops")) as running, pytest.raises(BadStatus) as caught:
+    with server(says(b"x" * 5000, "500 Oops")) as running, pytest.raises(BadStatusError) as caught:
         asks(running).list_trials()
 
     assert str(caught.value) == f"Trial registry responded with: {b'x' * 512!r}."
 
 
 def test_a_refusal_that_breaks_off_is_told_as_far_as_it_came():
-    with server(says(b"half", "500 Oops", length=500)) as running, pytest.raises(BadStatus) as caught:
+    with server(says(b"half", "500 Oops", length=500)) as running, pytest.raises(BadStatusError) as caught:
         asks(running).list_trials()
 
     assert str(caught.value) == "Trial registry responded with: b'half'."
@@ -167,7 +173,7 @@ def test_a_refusal_that_breaks_off_is_told_as_far_as_it_came():
     ],
 )
 def test_credentials_that_a_refusal_repeats_are_not_shown(repeated: bytes):
-    with server(says(repeated, "401 Unauthorized")) as running, pytest.raises(BadStatus) as caught:
+    with server(says(repeated, "401 Unauthorized")) as running, pytest.raises(BadStatusError) as caught:
         asks(running, user="apikey", password="open sesame").list_trials()
 
     assert "***" in str(caught.value)
@@ -192,21 +198,21 @@ BAD_REPLIES = {
 
 @pytest.mark.parametrize(("behave", "why"), BAD_REPLIES.values(), ids=BAD_REPLIES.keys())
 def test_a_reply_that_is_no_list_is_an_error(behave: Behaviour, why: str):
-    with server(behave) as running, pytest.raises(BadReply) as caught:
+    with server(behave) as running, pytest.raises(BadReplyError) as caught:
         asks(running).list_trials()
 
     assert str(caught.value).startswith(f"Failed to parse reply from Trial registry: {why}")
 
 
 def test_no_redirect_is_followed():
-    with server(says(b"", "302 Found", "Location: /trial/")) as running, pytest.raises(BadStatus):
+    with server(says(b"", "302 Found", "Location: /trial/")) as running, pytest.raises(BadStatusError):
         asks(running).list_trials()
 
     assert len(running.heads) == 1
 
 
 def test_headers_without_end_are_an_error():
-    with server(says(b"[]", "200 OK", "X: " + "x" * 100_000)) as running, pytest.raises(Unreachable):
+    with server(says(b"[]", "200 OK", "X: " + "x" * 100_000)) as running, pytest.raises(UnreachableError):
         asks(running).list_trials()
 
 
@@ -235,7 +241,7 @@ TRICKLES = {
 
 @pytest.mark.parametrize("behave", TRICKLES.values(), ids=TRICKLES.keys())
 def test_a_registry_that_trickles_is_given_up_at_the_deadline(behave: Behaviour):
-    with server(behave) as running, pytest.raises(Unreachable) as caught:
+    with server(behave) as running, pytest.raises(UnreachableError) as caught:
         asks(running, seconds=0.5).list_trials()
 
     url = f"http://127.0.0.1:{running.port}/trial/"
@@ -243,7 +249,7 @@ def test_a_registry_that_trickles_is_given_up_at_the_deadline(behave: Behaviour)
 
 
 def test_a_handshake_that_hangs_is_given_up_at_the_deadline():
-    with server(hangs) as running, pytest.raises(Unreachable, match=r"no reply within 0\.5 s"):
+    with server(hangs) as running, pytest.raises(UnreachableError, match=r"no reply within 0\.5 s"):
         asks(running, seconds=0.5, scheme="https").list_trials()
 
 
@@ -254,7 +260,7 @@ def test_many_addresses_that_take_no_connection_have_one_deadline(mocker: Mocker
         mocker.patch.object(socket, "getaddrinfo", return_value=addresses)
         client = RegistryClient(Connection("http://registry.example"), 0.5)
         begun = time.monotonic()
-        with pytest.raises(Unreachable, match=r"no reply within 0\.5 s"):
+        with pytest.raises(UnreachableError, match=r"no reply within 0\.5 s"):
             client.list_trials()
 
     assert time.monotonic() - begun < 25  # one after the other would take 50 s
@@ -273,7 +279,7 @@ def test_a_host_is_tried_at_each_address(mocker: MockerFixture):
 def test_a_registry_that_is_down():
     with nobody() as down:
         url = "http://{}:{}".format(*down.getsockname())
-        with pytest.raises(Unreachable) as caught:
+        with pytest.raises(UnreachableError) as caught:
             RegistryClient(Connection(url)).list_trials()
 
     assert str(caught.value) == f"Failed to connect to Trial registry at: {url}/trial/: Connection refused"
@@ -287,7 +293,7 @@ def test_https_is_verified_by_the_bundle_alone():
     with server(says(b"[]"), trust) as running:
         assert asks(running, scheme="https", authorities=bundles["ours"]).list_trials().total == 0
         for authorities in (bundles["foreign"], None):
-            with pytest.raises(Unreachable, match="certificate verify failed"):
+            with pytest.raises(UnreachableError, match="certificate verify failed"):
                 asks(running, scheme="https", authorities=authorities).list_trials()
 
 
@@ -295,13 +301,13 @@ def test_a_bundle_may_have_comments_in_any_language():
     authorities = "# Főtanúsítvány\n" + trustme.CA().cert_pem.bytes().decode()
     with nobody() as down:
         url = "https://{}:{}".format(*down.getsockname())
-        with pytest.raises(Unreachable, match=r"Connection refused$"):
+        with pytest.raises(UnreachableError, match=r"Connection refused$"):
             RegistryClient(Connection(url, authorities=authorities)).list_trials()
 
 
 @pytest.mark.parametrize("authorities", ["", "nonsense", "ü"])
 def test_a_bundle_that_is_none_is_told(authorities: str):
-    with pytest.raises(BadConnection, match="caBundle"):
+    with pytest.raises(BadConnectionError, match="caBundle"):
         RegistryClient(Connection("https://127.0.0.1:1", authorities=authorities)).list_trials()
 
 

@@ -9,7 +9,7 @@ from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.registry import RegistryAuth, TrialRegistry, TrialRegistrySpec
 from lcm_operator.api.trial import NameRef
 from lcm_operator.registry.connection import Connection, connection_of
-from lcm_operator.registry.errors import BadConnection
+from lcm_operator.registry.errors import BadConnectionError
 
 URL = "https://registry.example"
 
@@ -86,7 +86,7 @@ def test_a_secret_goes_where_it_was_meant_for(url: str, origin: str):
     ],
 )
 def test_a_secret_goes_nowhere_else(url: str, origin: str | None):
-    with pytest.raises(BadConnection, match="Secret lock is not for") as caught:
+    with pytest.raises(BadConnectionError, match="Secret lock is not for") as caught:
         connection_of(registry(url), secret(origin))
 
     assert "lcm.5gdrones.eu/origin" in str(caught.value)
@@ -108,7 +108,7 @@ def test_a_secret_goes_nowhere_else(url: str, origin: str | None):
     ],
 )
 def test_a_secret_that_does_not_fit_is_told(found: dict[str, Any] | None, why: str):
-    with pytest.raises(BadConnection, match=f"^{why}$"):
+    with pytest.raises(BadConnectionError, match=f"^{why}$"):
         connection_of(registry(), found)
 
 
@@ -120,7 +120,7 @@ def test_a_bundle_is_base64_that_may_be_broken_into_lines():
 
 
 def test_a_bundle_that_is_not_base64_is_told():
-    with pytest.raises(BadConnection, match=r"^caBundle is not base64 over text$"):
+    with pytest.raises(BadConnectionError, match=r"^caBundle is not base64 over text$"):
         connection_of(registry(auth=None, ca_bundle="-----BEGIN"), None)
 
 
@@ -128,5 +128,5 @@ def test_template_that_nests_too_deep_is_named():
     deep: Any = []
     for _ in range(100):
         deep = [deep]
-    with pytest.raises(BadConnection, match="nests deeper than 64 levels"):
+    with pytest.raises(BadConnectionError, match="nests deeper than 64 levels"):
         connection_of(registry(auth=None, trial_template={"engine": {"template": deep}}), None)

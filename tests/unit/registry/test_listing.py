@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.registry.lists import read_list
 
-from lcm_operator.registry.errors import BadReply
+from lcm_operator.registry.errors import BadReplyError
 from lcm_operator.registry.listing import LONGEST_ENTRY, Selection
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
@@ -118,7 +118,7 @@ BAD = {
 
 @pytest.mark.parametrize(("content", "why"), BAD.values(), ids=BAD.keys())
 def test_what_is_no_list_is_an_error_that_says_why(content: bytes, why: str):
-    with pytest.raises(BadReply) as caught:
+    with pytest.raises(BadReplyError) as caught:
         read_list([content[:100], content[100:]])
 
     assert str(caught.value).startswith(f"Failed to parse reply from Trial registry: {why}")
@@ -127,5 +127,5 @@ def test_what_is_no_list_is_an_error_that_says_why(content: bytes, why: str):
 def test_more_entries_than_the_bound_are_an_error(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("lcm_operator.registry.listing.MOST_ENTRIES", 3)
     assert ids(reply(*map(entry, "abc"))) == ["a", "b", "c"]
-    with pytest.raises(BadReply, match="more than 3 entries"):
+    with pytest.raises(BadReplyError, match="more than 3 entries"):
         ids(reply(*map(entry, "abcd")))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.registry.lists import read_list
 
-from lcm_operator.registry.errors import BadReply
+from lcm_operator.registry.errors import BadReplyError
 from lcm_operator.registry.replies import parse_trial
 
 WHEN = "2031-01-01T09:00:00Z"
@@ -82,5 +82,5 @@ def test_one_trial_keeps_the_id_that_was_asked_for():
 
 @pytest.mark.parametrize("content", [b"[]", b"null", b"<html>", b"{}", b'{"start_time": 5}'])
 def test_what_is_no_trial_is_an_error(content: bytes):
-    with pytest.raises(BadReply):
+    with pytest.raises(BadReplyError):
         parse_trial(content, "a")

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from lcm_operator.registry.errors import RegistryError, Unreachable
+from lcm_operator.registry.errors import RegistryError, UnreachableError
 from lcm_operator.registry.request_queue import Bounds, RequestQueue
 
 BOUNDS = Bounds(unproven=4, proven=5, wanted=6, total=7)
@@ -88,12 +88,12 @@ def test_a_request_that_hangs_beyond_its_time_is_reported_and_not_repeated(hangi
     async def scenario() -> None:
         queue = RequestQueue(Bounds(5, 5, 5, 5, longest_seconds=0.05))
         for why in ("hangs for 0.05 s", "an earlier request still hangs"):
-            with pytest.raises(Unreachable, match=why):
+            with pytest.raises(UnreachableError, match=why):
                 await queue.ask(("lab", "bad"), hanging, proven=True)
         assert await queue.ask(("lab", "good"), lambda: 1, proven=True) == 1
         hanging.over.set()
         while True:
-            with suppress(Unreachable):
+            with suppress(UnreachableError):
                 assert await queue.ask(("lab", "bad"), lambda: 2, proven=True) == 2
                 return
             await asyncio.sleep(0.01)

@@ -6,13 +6,13 @@ import pytest
 
 from lcm_operator.rest.http.bodies import (
     IdInQuery,
-    InvalidFields,
+    InvalidFieldsError,
     Scheduling,
     from_body,
     from_path,
     from_query,
 )
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 
 ID, TIME = ["body", "trial_id"], ["body", "start_time"]
 MISSING = ("field required", "value_error.missing")
@@ -24,7 +24,7 @@ TOO_LONG = ("ensure this value has at most 253 characters", "value_error.any_str
 
 
 def faults(ask):
-    with pytest.raises(InvalidFields) as refused:
+    with pytest.raises(InvalidFieldsError) as refused:
         ask()
     assert all(list(fault) == ["loc", "msg", "type"] for fault in refused.value.faults)
     return [(fault["loc"], fault["msg"], fault["type"]) for fault in refused.value.faults]
@@ -104,7 +104,7 @@ def test_what_is_not_json_is_refused_with_its_offset(raw, offset):
     ],
 )
 def test_what_cannot_be_read_is_refused_as_a_whole(raw):
-    with pytest.raises(HttpRefusal) as refused:
+    with pytest.raises(HttpRefusalError) as refused:
         body(raw)
     assert (refused.value.status, refused.value.detail) == (400, "There was an error parsing the body")
 

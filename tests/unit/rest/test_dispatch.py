@@ -6,10 +6,10 @@ import logging
 import pytest
 from tests.unit.rest.stage import ENGINE, KEY, READ_KEY, TIME, TOKEN, Sidecar, run
 
-from lcm_operator.api.storage import Malformed
-from lcm_operator.kube.errors import Conflict, Unavailable
+from lcm_operator.api.storage import MalformedError
+from lcm_operator.kube.errors import ConflictError, UnavailableError
 from lcm_operator.plan.signals import CALLBACKS
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 from lcm_operator.rest.services.signals import LARGEST
 from lcm_operator.rest.wording import ScheduleAllResult
 
@@ -183,7 +183,7 @@ def test_the_key_is_looked_at_before_the_body(sidecar):
 
 
 def test_the_body_is_looked_at_before_its_meaning(sidecar):
-    sidecar.service.answers["schedule"] = HttpRefusal(400, "no")
+    sidecar.service.answers["schedule"] = HttpRefusalError(400, "no")
 
     assert asked(sidecar, "POST", "/debug/schedule-trial", b"{}").said == (
         422,
@@ -193,7 +193,9 @@ def test_the_body_is_looked_at_before_its_meaning(sidecar):
 
 
 def test_a_refusal_is_answered_as_the_service_words_it(sidecar):
-    sidecar.service.answers["restore"] = HttpRefusal(404, "Engine instance with trial ID: a does not exist.")
+    sidecar.service.answers["restore"] = HttpRefusalError(
+        404, "Engine instance with trial ID: a does not exist."
+    )
 
     assert asked(sidecar, "POST", "/debug/engine/a/restore").said == (
         404,
@@ -355,8 +357,8 @@ def test_health_names_what_is_wrong(sidecar):
 @pytest.mark.parametrize(
     "error",
     [
-        pytest.param(Unavailable(0, "Unreachable", "Connection refused"), id="the API server is away"),
-        pytest.param(Malformed("ConfigMap lcm-rest: nonsense"), id="what was read is nonsense"),
+        pytest.param(UnavailableError(0, "Unreachable", "Connection refused"), id="the API server is away"),
+        pytest.param(MalformedError("ConfigMap lcm-rest: nonsense"), id="what was read is nonsense"),
     ],
 )
 def test_trouble_with_kubernetes_is_no_fault_of_the_caller(sidecar, error):
@@ -367,7 +369,7 @@ def test_trouble_with_kubernetes_is_no_fault_of_the_caller(sidecar, error):
 
 def test_object_that_others_keep_changing_is_no_fault_of_the_caller(sidecar):
     text = "TrialEngine a is being changed too often. Try again."
-    sidecar.service.answers["remove"] = Conflict(409, "Conflict", text)
+    sidecar.service.answers["remove"] = ConflictError(409, "Conflict", text)
 
     assert asked(sidecar, "DELETE", "/debug/engine/a").said == (503, text)
 
@@ -380,7 +382,7 @@ def test_what_nobody_thought_of_is_told_without_details_and_logged(sidecar, capl
 
 
 def test_texts_of_others_are_cut_and_escaped(sidecar):
-    sidecar.service.answers["remove"] = Unavailable(0, "Odd", "\x1b[31m\n" + "x" * 1000)
+    sidecar.service.answers["remove"] = UnavailableError(0, "Odd", "\x1b[31m\n" + "x" * 1000)
 
     status, text = asked(sidecar, "DELETE", "/debug/engine/a").said
     assert (status, text[:30]) == (503, "Kubernetes: 0 Odd: \\x1b[31m\\nx")

@@ -9,7 +9,7 @@ from tests.unit.rest.kube import Kube
 
 from lcm_operator.api import names
 from lcm_operator.rest.cache.view import ShownEngine
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 from lcm_operator.rest.services.engines import Engines
 
 SHOWN = ShownEngine("a", "uid-a", "a", None, datetime(2026, 11, 24, tzinfo=UTC), None)
@@ -33,7 +33,7 @@ def annotations(kube):
 
 
 def refusal(asked):
-    with pytest.raises(HttpRefusal) as refused:
+    with pytest.raises(HttpRefusalError) as refused:
         asyncio.run(asked)
     return refused.value.status
 

@@ -8,7 +8,7 @@ import logging
 import msgspec
 import pytest
 
-from lcm_operator.api.storage import Malformed
+from lcm_operator.api.storage import MalformedError
 from lcm_operator.kube.client import Json
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.listing import Page
@@ -16,7 +16,7 @@ from lcm_operator.rest.cache.feed import Feed
 from lcm_operator.rest.cache.records import engine_of, trial_of
 from lcm_operator.rest.cache.view import View
 from lcm_operator.rest.http import bodies
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 from lcm_operator.rest.state import Content
 
 DEEP = msgspec.json.decode(b"[" * 900 + b"]" * 900)
@@ -34,14 +34,14 @@ def raw(**parts: object) -> Json:
 @pytest.mark.parametrize("project", [trial_of, engine_of])
 def test_projection_of_any_object_is_made_or_malformed(project, place, value):
     for parts in ({place: value}, {"spec": {place: value}}, {"status": {place: value}}):
-        with contextlib.suppress(Malformed):
+        with contextlib.suppress(MalformedError):
             assert project(raw(**parts)).name == "x"
 
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("key", ["heartbeats", "tokens"])
 def test_config_map_of_any_content_is_read_or_malformed(key, text):
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         Content.parse({"data": {key: text}})
 
 
@@ -49,9 +49,9 @@ def test_config_map_of_any_content_is_read_or_malformed(key, text):
 @pytest.mark.parametrize("form", ["%s", '{"trial_id": %s, "start_time": "x"}', '{"start_time": %s}'])
 def test_body_of_any_depth_is_refused(form, levels):
     body = (form % ("[" * levels + "]" * levels)).encode()
-    with pytest.raises((HttpRefusal, bodies.InvalidFields)) as refused:
+    with pytest.raises((HttpRefusalError, bodies.InvalidFieldsError)) as refused:
         bodies.from_body(bodies.Scheduling, body)
-    if isinstance(refused.value, bodies.InvalidFields):
+    if isinstance(refused.value, bodies.InvalidFieldsError):
         json.dumps(refused.value.faults)
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from lcm_operator.rest.auth.keys import ApiKeys, BadKeys, KeyScope, line_of
+from lcm_operator.rest.auth.keys import ApiKeys, BadKeysError, KeyScope, line_of
 
 
 class Clock:
@@ -69,7 +69,7 @@ def test_comments_and_empty_lines_do_not_count(file, clock):
 def test_key_file_with_other_content_is_rejected_by_line_without_showing_it(file, clock, line):
     file.write_text(f"# first\n{line}\n")
 
-    with pytest.raises(BadKeys) as told:
+    with pytest.raises(BadKeysError) as told:
         ApiKeys(file, clock)
     assert "line 2" in str(told.value)
     assert line not in str(told.value)

@@ -4,7 +4,7 @@ import pytest
 
 from lcm_operator.addresses import Address
 from lcm_operator.rest.http.origin import OriginCheck
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 
 LOOPBACK = Address("127.0.0.1", 5000)
 ANYWHERE = Address("0.0.0.0", 5000)  # noqa: S104 - nothing is bound
@@ -13,7 +13,7 @@ ANYWHERE = Address("0.0.0.0", 5000)  # noqa: S104 - nothing is bound
 def status(hosts, method, host, origin=None):
     try:
         hosts.check(method, host, origin)
-    except HttpRefusal as refused:
+    except HttpRefusalError as refused:
         return refused.status
     return None
 

@@ -7,12 +7,12 @@ import pytest
 from tests.unit.rest.kube import TIME, Kube
 from tests.unit.rest.stage import run
 
-from lcm_operator.kube.errors import Conflict
+from lcm_operator.kube.errors import ConflictError
 from lcm_operator.plan.signals import CALLBACKS
 from lcm_operator.rest.auth.tokens import CallbackTokens
 from lcm_operator.rest.cache.records import trial_of
 from lcm_operator.rest.cache.view import View
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 from lcm_operator.rest.services.signals import KEPT_CONSUMED, MOST_OPEN, Signals
 from lcm_operator.rest.state import SidecarState
 
@@ -75,7 +75,7 @@ class World:
         return self.kube.objects["trialengines", "a"]["status"].get("signals", [])
 
     def refusal(self, kind, *arguments):
-        with pytest.raises(HttpRefusal) as told:
+        with pytest.raises(HttpRefusalError) as told:
             run(getattr(self.signals, kind)("a", *arguments))
         return told.value.status, told.value.detail
 
@@ -207,7 +207,7 @@ def test_an_engine_that_never_stands_still_is_told_as_such(world):
     world.engine()
     world.kube.before_write = [world.engine] * 100
 
-    with pytest.raises(Conflict, match="TrialEngine a is being changed too often"):
+    with pytest.raises(ConflictError, match="TrialEngine a is being changed too often"):
         run(world.signals.finish("a"))
     assert world.stored == []
 
@@ -283,7 +283,7 @@ def test_which_engine_takes_what(world, state, active, finish, callback):
     def answer(kind, *arguments):
         try:
             run(getattr(world.signals, kind)("a", *arguments))
-        except HttpRefusal as refused:
+        except HttpRefusalError as refused:
             return refused.status, refused.detail
         return None
 

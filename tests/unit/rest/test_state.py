@@ -8,10 +8,10 @@ import pytest
 from tests.unit.rest.kube import Kube
 from tests.unit.rest.stage import run
 
-from lcm_operator.api.storage import Malformed
-from lcm_operator.kube.errors import Conflict, Unavailable
-from lcm_operator.kube.errors import Refused as RefusedByApi
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.api.storage import MalformedError
+from lcm_operator.kube.errors import ConflictError, UnavailableError
+from lcm_operator.kube.errors import RejectedError as RefusedByApi
+from lcm_operator.rest.http.replies import HttpRefusalError
 from lcm_operator.rest.state import MOST, NAME, Content, Heartbeats, SidecarState
 
 TOO_LARGE = RefusedByApi(422, "Invalid", "Too long: must have at most 1048576 bytes")
@@ -22,7 +22,7 @@ def stored(kube):
 
 
 def refused(work):
-    with pytest.raises(HttpRefusal) as told:
+    with pytest.raises(HttpRefusalError) as told:
         run(work)
     return told.value.status, told.value.detail
 
@@ -108,7 +108,7 @@ def test_a_config_map_that_is_deleted_meanwhile_is_made_again(kube, heartbeats):
 def test_who_never_gets_through_gives_up_and_says_so(kube, heartbeats):
     kube.before_write = [lambda: kube.put("configmaps", NAME, data={})] * 100
 
-    with pytest.raises(Conflict, match="ConfigMap lcm-rest is being changed too often"):
+    with pytest.raises(ConflictError, match="ConfigMap lcm-rest is being changed too often"):
         run(heartbeats.add("a"))
     assert len(kube.before_write) > 80
 
@@ -125,7 +125,7 @@ def test_many_at_once_in_one_process_all_get_through(kube, heartbeats):
 def test_what_people_have_spoilt_is_not_overwritten(kube, heartbeats, text):
     kube.put("configmaps", NAME, data={"heartbeats": text})
 
-    with pytest.raises(Malformed, match=f"ConfigMap {NAME}"):
+    with pytest.raises(MalformedError, match=f"ConfigMap {NAME}"):
         run(heartbeats.add("a"))
     assert kube.writes == 0
 
@@ -168,7 +168,7 @@ def test_what_comes_late_does_not_hide_what_was_written_since(kube):
 
 
 def test_following_goes_on_when_the_api_server_is_back(kube, mocker):
-    answers = chain([Unavailable(0, "Unreachable", "away")], repeat(mocker.DEFAULT))
+    answers = chain([UnavailableError(0, "Unreachable", "away")], repeat(mocker.DEFAULT))
     mocker.patch.object(kube, "listed", wraps=kube.listed, side_effect=answers)
 
     async def scenario():

@@ -8,9 +8,9 @@ import pytest
 from tests.unit.rest.kube import Kube
 from tests.unit.rest.stage import run
 
-from lcm_operator.kube.errors import Conflict
+from lcm_operator.kube.errors import ConflictError
 from lcm_operator.rest.auth.tokens import LIFETIME, MOST_PER_TRIAL, CallbackTokens
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 from lcm_operator.rest.state import MOST, NAME, SidecarState
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -165,7 +165,7 @@ def test_thousand_tokens_are_kept_and_the_next_is_refused_until_some_expire(worl
         },
     )
 
-    with pytest.raises(HttpRefusal) as told:
+    with pytest.raises(HttpRefusalError) as told:
         world.issue("a")
     assert (told.value.status, "Too many callback tokens" in told.value.detail) == (400, True)
     assert len(world.noted) == MOST
@@ -227,5 +227,5 @@ def test_an_engine_that_never_stands_still_is_told_as_such(world):
     world.kube.engine("a")
     world.kube.before_write = [lambda: world.kube.engine("a")] * 100
 
-    with pytest.raises(Conflict, match="TrialEngine a is being changed too often"):
+    with pytest.raises(ConflictError, match="TrialEngine a is being changed too often"):
         world.issue("a")

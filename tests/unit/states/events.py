@@ -12,7 +12,7 @@ from tests.unit.states.stage import ACTIVE_DEADLINE, FINALLY, NAME, OTHER, PLAN,
 
 from lcm_operator.api.names import GROUP
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.kube.errors import Refused, Unavailable
+from lcm_operator.kube.errors import RejectedError, UnavailableError
 
 Impossible = str | None
 HOLD = "example.com/hold"
@@ -31,7 +31,7 @@ def _edit(stage: Stage, **spec: object) -> Impossible:
     assert stage.trial is not None
     try:
         stage.api.edit("trials", NAME, **spec)
-    except Refused:
+    except RejectedError:
         return "the CRD rejects it, because the start is latched"
     if "startTime" in spec:
         stage.trial["spec"].pop("registryRef", None)
@@ -185,7 +185,7 @@ def engine_gone(stage: Stage) -> Impossible:
 
 
 def creates_refused(stage: Stage) -> Impossible:
-    stage.api.refuses = Refused(403, "Forbidden", "exceeded quota")
+    stage.api.refuses = RejectedError(403, "Forbidden", "exceeded quota")
     if stage.now < at(0):
         stage.advance(at(0))
     return None
@@ -194,7 +194,7 @@ def creates_refused(stage: Stage) -> Impossible:
 def creates_refused_to_the_end(stage: Stage) -> Impossible:
     if stage.now >= at(0):
         return "the start time has passed"
-    stage.api.refuses = Refused(403, "Forbidden", "exceeded quota")
+    stage.api.refuses = RejectedError(403, "Forbidden", "exceeded quota")
     stage.advance(at(121))
     return None
 
@@ -204,13 +204,13 @@ def creates_refused_beyond_the_grant(stage: Stage) -> Impossible:
         return "it has not started"
     if stage.engine is None:
         return "there is no TrialEngine"
-    stage.api.refuses = Refused(403, "Forbidden", "exceeded quota")
+    stage.api.refuses = RejectedError(403, "Forbidden", "exceeded quota")
     stage.advance(stage.now + timedelta(seconds=125))
     return None
 
 
 def creates_not_answered(stage: Stage) -> Impossible:
-    stage.api.refuses = Unavailable(503, "ServiceUnavailable", "a webhook gives no answer")
+    stage.api.refuses = UnavailableError(503, "ServiceUnavailable", "a webhook gives no answer")
     if stage.now < at(0):
         stage.advance(at(0))
     return None
@@ -218,7 +218,7 @@ def creates_not_answered(stage: Stage) -> Impossible:
 
 def namespace_deleted(stage: Stage) -> Impossible:
     why = "unable to create new content in namespace lab because it is being terminated"
-    stage.api.refuses = Refused(403, "Forbidden", why)
+    stage.api.refuses = RejectedError(403, "Forbidden", why)
     for plural in ("trials", "trialengines", "pods"):
         for each in stage.api.all(plural):
             stage.api.delete(plural, each["metadata"]["name"])

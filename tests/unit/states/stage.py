@@ -17,11 +17,11 @@ from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.controllers.apply import StepRefused
+from lcm_operator.controllers.apply import StepRejectedError
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Beat, Snapshot
-from lcm_operator.kube.errors import ApiError, Unavailable
+from lcm_operator.kube.errors import ApiError, UnavailableError
 
 NAME = "example"
 OTHER = "other"
@@ -59,7 +59,7 @@ class Moody(Cluster):
 
     def _answer(self) -> None:
         if self.away:
-            raise Unavailable(503, "ServiceUnavailable", "no answer")
+            raise UnavailableError(503, "ServiceUnavailable", "no answer")
 
 
 class Stage:
@@ -237,7 +237,7 @@ class Stage:
     def _apply(self, action: act.Action) -> bool:
         try:
             finish(self.operator.apply(KEY, action))
-        except (StepRefused, Unavailable):
+        except (StepRejectedError, UnavailableError):
             return False
         except ApiError:
             finish(self.operator.apply.read(KEY))

@@ -7,7 +7,7 @@ from lcm_operator.rest.auth.keys import ApiKeys, KeyScope
 from lcm_operator.rest.auth.pod_tokens import PodTokens
 from lcm_operator.rest.auth.tokens import CallbackTokens
 from lcm_operator.rest.http.callers import Caller, Requirement
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 
 
 class Authenticator:
@@ -23,7 +23,7 @@ class Authenticator:
     ) -> Caller:
         """Return the caller. `trial_id`: that of the path, if it can be read.
 
-        Raises HttpRefusal (401, 403), ApiError, Malformed.
+        Raises HttpRefusalError (401, 403), ApiError, MalformedError.
         """
         if requirement is Requirement.NOTHING:
             return Caller("-")
@@ -36,7 +36,7 @@ class Authenticator:
     async def _partner(self, trial_id: str | None, credentials: tuple[str, ...]) -> Caller:
         caller = await self._tokens.partner(trial_id, credentials) if trial_id is not None else None
         if caller is None:
-            raise HttpRefusal(401, "Unauthorized")
+            raise HttpRefusalError(401, "Unauthorized")
         return caller
 
     async def _key_holder(
@@ -48,5 +48,5 @@ class Authenticator:
                 return Caller(f"key {key.name}")
         engine = await self._pods.engine(trial_id, credentials) if trial_id is not None else None
         if engine is None:
-            raise HttpRefusal(403, "Forbidden") if known else HttpRefusal(401, "Unauthorized")
+            raise HttpRefusalError(403, "Forbidden") if known else HttpRefusalError(401, "Unauthorized")
         return engine

@@ -38,7 +38,7 @@ class ApiKey:
     digest: bytes
 
 
-class BadKeys(ValueError):
+class BadKeysError(ValueError):
     """A file that holds something else than keys; the text names the lines, never their content."""
 
 
@@ -46,7 +46,7 @@ class ApiKeys:
     """The keys of one file, at most a second old; a broken file keeps the last good ones."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = elapsed) -> None:
-        """Read the file. Raises OSError, BadKeys."""
+        """Read the file. Raises OSError, BadKeysError."""
         self._path = path
         self._clock = clock
         self._looked_at = clock()
@@ -73,14 +73,14 @@ class ApiKeys:
         self._seen = mark  # a fault is reported once, not every second
         try:
             self._keys = parse(_text(self._path))
-        except (OSError, BadKeys) as error:
+        except (OSError, BadKeysError) as error:
             log.error("unreadable API keys; keeping the last readable ones", error=error)  # noqa: TRY400 - a traceback says no more
         else:
             log.info("API keys read", names=tuple(key.name for key in self._keys))
 
 
 def parse(text: str) -> tuple[ApiKey, ...]:
-    """Return the keys of a file. Raises BadKeys."""
+    """Return the keys of a file. Raises BadKeysError."""
     keys, faults = [], []
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()
@@ -92,7 +92,9 @@ def parse(text: str) -> tuple[ApiKey, ...]:
             continue
         keys.append(ApiKey(KeyScope(match["scope"]), match["name"], bytes.fromhex(match["digest"])))
     if faults:
-        raise BadKeys(f"line {', '.join(map(str, faults))}: not `read|operate <name> sha256:<64 hex digits>`")
+        raise BadKeysError(
+            f"line {', '.join(map(str, faults))}: not `read|operate <name> sha256:<64 hex digits>`"
+        )
     return tuple(keys)
 
 
@@ -109,11 +111,11 @@ def _text(path: Path) -> str:
     with path.open("rb") as file:
         raw = file.read(_LONGEST_FILE + 1)
     if len(raw) > _LONGEST_FILE:
-        raise BadKeys("longer than 1 MiB")
+        raise BadKeysError("longer than 1 MiB")
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        raise BadKeys("not UTF-8") from error
+        raise BadKeysError("not UTF-8") from error
 
 
 def _mark(path: Path) -> tuple[int, int, int] | None:

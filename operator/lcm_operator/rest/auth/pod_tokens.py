@@ -15,7 +15,7 @@ _REVIEWS_AT_ONCE = 4
 
 
 class PodTokens:
-    """The tokens of the engine pods of one namespace. Raises ApiError, Malformed."""
+    """The tokens of the engine pods of one namespace. Raises ApiError, MalformedError."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client

@@ -19,12 +19,12 @@ from lcm_operator.api.engine import CallbackToken, TrialEngine
 from lcm_operator.api.names import engine_name
 from lcm_operator.api.storage import parse, serialise
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import TRIAL_ENGINES
 from lcm_operator.kube.update import update
 from lcm_operator.rest.engine_reads import read_engine
 from lcm_operator.rest.http.callers import Caller
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 from lcm_operator.rest.state import MOST, Content, SidecarState, StoredToken
 
 LIFETIME = timedelta(days=30)
@@ -34,7 +34,7 @@ _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class CallbackTokens:
-    """The tokens of one namespace. Everything raises ApiError, and Malformed for what people have written."""
+    """The tokens of one namespace. Everything raises ApiError, and MalformedError."""
 
     def __init__(
         self, client: Client, namespace: str, state: SidecarState, now: Callable[[], datetime]
@@ -45,7 +45,7 @@ class CallbackTokens:
         self._now = now
 
     async def issue(self, trial_id: str) -> str:
-        """Return a new token. A ninth of a trial ends the oldest. Raises HttpRefusal if there is no room."""
+        """Return a new token. A ninth of a trial ends the oldest. Raises HttpRefusalError without room."""
         token = secrets.token_urlsafe(32)
         expires = self._now() + LIFETIME
         kept = await self._add_to_engine(trial_id, CallbackToken(hash=_hash(token), expiration_time=expires))
@@ -114,14 +114,14 @@ class CallbackTokens:
         name = engine_name(trial_id)
         try:
             await update(self._client, TRIAL_ENGINES, self._namespace, name, changed, subresource="status")
-        except NotFound:
+        except NotFoundError:
             return None
         return left
 
     def _noted(self, content: Content, new: StoredToken) -> Content:
         kept = self._cut(content, new.trial, MOST_PER_TRIAL - 1).tokens
         if len(kept) >= MOST:
-            raise HttpRefusal(400, f"Too many callback tokens: {MOST} are live. Revoke some.")
+            raise HttpRefusalError(400, f"Too many callback tokens: {MOST} are live. Revoke some.")
         return replace(content, tokens=(*kept, new))
 
     def _cut(self, content: Content, trial: str, room: int) -> Content:

@@ -54,7 +54,7 @@ class EngineRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 def trial_of(raw: Mapping[str, Any]) -> TrialRecord:
-    """Return what is kept of a Trial. Raises Malformed, whatever is in it."""
+    """Return what is kept of a Trial. Raises MalformedError, whatever is in it."""
     trial = parse(raw, _Trial)
     metadata, spec, status = trial.metadata, trial.spec, trial.status
     reported = parse_start_time(metadata.annotations.registry_start_time)
@@ -78,7 +78,7 @@ def trial_of(raw: Mapping[str, Any]) -> TrialRecord:
 
 
 def engine_of(raw: Mapping[str, Any]) -> EngineRecord:
-    """Return what is kept of a TrialEngine. Raises Malformed, whatever is in it."""
+    """Return what is kept of a TrialEngine. Raises MalformedError, whatever is in it."""
     engine = parse(raw, _Engine)
     metadata, spec, status = engine.metadata, engine.spec, engine.status
     succeeded = _find(status.conditions, reasons.SUCCEEDED)

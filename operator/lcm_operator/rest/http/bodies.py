@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, StringConstraints, ValidationEr
 from pydantic_core import PydanticCustomError
 
 from lcm_operator.api.names import LONGEST_ID
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 
 Json = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)
@@ -22,7 +22,7 @@ _NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"
 _UNPARSABLE = "There was an error parsing the body"
 
 
-class InvalidFields(Exception):
+class InvalidFieldsError(Exception):
     """Fields failed validation: `faults` is the `detail` of the 422."""
 
     def __init__(self, faults: list[Json]) -> None:
@@ -82,32 +82,34 @@ class IdInQuery(BaseModel):
 
 
 def from_body(model: type[M], raw: bytes) -> M:
-    """Return the body as a `model`. Raises InvalidFields, or HttpRefusal (400) if it can't even be read."""
+    """Return the body as a `model`. Raises InvalidFieldsError; HttpRefusalError (400) for invalid JSON."""
     try:
         text = raw.decode("utf-8-sig")
         value = json.loads(text) if text else None
     except json.JSONDecodeError as error:
         where = ["body", error.pos]
-        raise InvalidFields([{"loc": where, "msg": str(error), "type": "value_error.jsondecode"}]) from error
+        raise InvalidFieldsError(
+            [{"loc": where, "msg": str(error), "type": "value_error.jsondecode"}]
+        ) from error
     except (ValueError, RecursionError) as error:  # not UTF-8, a number of 5,000 digits, nested 1,000 deep
-        raise HttpRefusal(400, _UNPARSABLE) from error
+        raise HttpRefusalError(400, _UNPARSABLE) from error
     if value is None:
-        raise InvalidFields([{"loc": ["body"], "msg": "field required", "type": "value_error.missing"}])
+        raise InvalidFieldsError([{"loc": ["body"], "msg": "field required", "type": "value_error.missing"}])
     if not isinstance(value, dict):
-        raise InvalidFields(
+        raise InvalidFieldsError(
             [{"loc": ["body"], "msg": "value is not a valid dict", "type": "type_error.dict"}]
         )
     return _checked(model, value, "body")
 
 
 def from_path(segment: str | None) -> str:
-    """Return the ID of a path; None for one that is not UTF-8. Raises InvalidFields."""
+    """Return the ID of a path; None for one that is not UTF-8. Raises InvalidFieldsError."""
     # Half a surrogate pair is no text, and is rejected as such.
     return _checked(IdInPath, {"id": "\udcff" if segment is None else segment}, "path").id
 
 
 def from_query(model: type[M], raw: str) -> M:
-    """Return the query string as a `model`; the last value of each name counts. Raises InvalidFields."""
+    """Return the query string as a `model`; the last value of each name counts. Raises InvalidFieldsError."""
     pairs = parse_qsl(raw, keep_blank_values=True, errors="surrogateescape")
     return _checked(model, dict(pairs), "query")
 
@@ -116,7 +118,7 @@ def _checked(model: type[M], members: Mapping[str, object], where: str) -> M:
     try:
         return model.model_validate(members)
     except ValidationError as error:
-        raise InvalidFields([_fault(found, where) for found in error.errors()]) from error
+        raise InvalidFieldsError([_fault(found, where) for found in error.errors()]) from error
 
 
 def _fault(found: Mapping[str, Any], where: str) -> Json:

@@ -33,7 +33,7 @@ class Caller:
 
 
 Authenticate = Callable[[Requirement, str, str | None, tuple[str, ...]], Awaitable[Caller]]
-"""Returns who calls, by the method, the trial ID of the path and the credentials. Raises HttpRefusal."""
+"""Returns who calls, by the method, the trial ID of the path and the credentials. Raises HttpRefusalError."""
 
 
 def credentials(request: web.BaseRequest) -> tuple[str, ...]:

@@ -16,13 +16,13 @@ from typing import Any
 from aiohttp import web
 
 from lcm_operator import logs
-from lcm_operator.api.storage import Malformed
+from lcm_operator.api.storage import MalformedError
 from lcm_operator.kube.clock import elapsed
-from lcm_operator.kube.errors import ApiError, Conflict
+from lcm_operator.kube.errors import ApiError, ConflictError
 from lcm_operator.rest.http import bodies, replies, server
 from lcm_operator.rest.http.callers import Authenticate, Caller, Requirement, credentials
 from lcm_operator.rest.http.origin import OriginCheck
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 from lcm_operator.rest.http.routing import Call, Route, RouteMatch, RouteTable
 
 LARGEST_BODY = 64 * 1024
@@ -89,13 +89,13 @@ class Dispatcher:
             if route is None:
                 return replies.detail(405, "Method Not Allowed", {"Allow": ", ".join(sorted(match.methods))})
             return await route.handle(await self._admit(visit, route, match.trial_id))
-        except bodies.InvalidFields as invalid:
+        except bodies.InvalidFieldsError as invalid:
             return replies.detail(422, invalid.faults)
-        except HttpRefusal as refusal:
+        except HttpRefusalError as refusal:
             return self._refusal(refusal)
-        except Conflict as error:
+        except ConflictError as error:
             return replies.detail(503, replies.cut(error.message))
-        except (ApiError, Malformed) as error:
+        except (ApiError, MalformedError) as error:
             log.warning("API server did not do what a request needs", error=error)
             return replies.detail(503, replies.cut(f"Kubernetes: {error}"))
         except Exception:
@@ -111,7 +111,7 @@ class Dispatcher:
             route.requires, request.method, trial_id, credentials(request)
         )
         if route.requires is not Requirement.NOTHING and not self._ready():
-            raise HttpRefusal(503, "Not ready: what there is has not been read yet.")
+            raise HttpRefusalError(503, "Not ready: what there is has not been read yet.")
         found_id = bodies.from_path(trial_id) if route.has_id else ""
         query = bodies.from_query(route.query, visit.query) if route.query else None
         body = bodies.from_body(route.body, await self._body(request, LARGEST_BODY)) if route.body else None
@@ -120,9 +120,9 @@ class Dispatcher:
         return Call(found_id, body, query, visit.caller)
 
     async def _body(self, request: web.BaseRequest, largest: int) -> bytes:
-        """Return the body. Raises HttpRefusal when it is too large, takes too long, or breaks off."""
+        """Return the body. Raises HttpRefusalError when it is too large, takes too long, or breaks off."""
         if (request.content_length or 0) > largest:
-            raise HttpRefusal(413, "Request Entity Too Large")
+            raise HttpRefusalError(413, "Request Entity Too Large")
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(_CONTINUE)
             request.writer.output_size = 0
@@ -132,15 +132,15 @@ class Dispatcher:
                 while chunk := await request.content.readany():
                     read += chunk
                     if len(read) > largest:
-                        raise HttpRefusal(413, "Request Entity Too Large")
+                        raise HttpRefusalError(413, "Request Entity Too Large")
         except TimeoutError as error:
-            raise HttpRefusal(408, "Request Timeout") from error
+            raise HttpRefusalError(408, "Request Timeout") from error
         except (web.RequestPayloadError, ConnectionError) as error:
-            raise HttpRefusal(400, "There was an error parsing the body") from error
+            raise HttpRefusalError(400, "There was an error parsing the body") from error
         return bytes(read)
 
     @staticmethod
-    def _refusal(refusal: HttpRefusal) -> web.StreamResponse:
+    def _refusal(refusal: HttpRefusalError) -> web.StreamResponse:
         headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None  # noqa: PLR2004
         answer = replies.detail(refusal.status, refusal.detail, headers)
         if refusal.status in (408, 413):

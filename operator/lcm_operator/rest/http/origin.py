@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Set as AbstractSet
 
 from lcm_operator.addresses import Address
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -23,12 +23,12 @@ class OriginCheck:
         self._any_address = not address.is_loopback
 
     def check(self, method: str, host: str | None, origin: str | None) -> None:
-        """Raise HttpRefusal (421, 403) where a request of this Host and Origin must have no effect."""
+        """Raise HttpRefusalError (421, 403) where a request of this Host and Origin must have no effect."""
         harmless = method in _SAFE
         if host is not None and not self._is_ours(host) and not (harmless and self._authenticated):
-            raise HttpRefusal(421, "Misdirected Request")
+            raise HttpRefusalError(421, "Misdirected Request")
         if origin is not None and not harmless and origin.lower().partition("://")[2] != (host or "").lower():
-            raise HttpRefusal(403, "Forbidden")
+            raise HttpRefusalError(403, "Forbidden")
 
     def _is_ours(self, host: str) -> bool:
         name = _name_of(host)

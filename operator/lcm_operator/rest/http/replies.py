@@ -9,7 +9,7 @@ _LONGEST_ECHO = 512
 _HEADERS = {"Cache-Control": "no-store", "Server": "lcm-rest", "X-Content-Type-Options": "nosniff"}
 
 
-class HttpRefusal(Exception):
+class HttpRefusalError(Exception):
     """The request is answered with this HTTP status and `{"detail": detail}`."""
 
     def __init__(self, status: int, detail: str) -> None:

@@ -1,1 +1,1 @@
-"""What the routes do. A service raises HttpRefusal for what it refuses, and imports no other service."""
+"""What the routes do. A service raises HttpRefusalError for what it refuses, and imports no other service."""

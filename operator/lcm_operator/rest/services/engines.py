@@ -8,19 +8,19 @@ import uuid
 
 from lcm_operator.api import names
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import TRIAL_ENGINES, TRIALS
 from lcm_operator.kube.update import update
 from lcm_operator.rest.cache.records import RestoreAnswer
 from lcm_operator.rest.cache.view import ShownEngine, View
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 
 _PATIENCE_SECONDS = 60.0
 _MET = ("Done", "Merged")
 
 
 class Engines:
-    """The engines as callers know them. Both methods raise HttpRefusal and ApiError."""
+    """The engines as callers know them. Both methods raise HttpRefusalError and ApiError."""
 
     def __init__(self, client: Client, view: View, namespace: str) -> None:
         self._client = client
@@ -29,7 +29,7 @@ class Engines:
 
     async def restore(self, trial_id: str) -> None:
         """Restore an engine from its latest checkpoint, whatever its state."""
-        unknown = HttpRefusal(404, f"Engine instance with trial ID: {trial_id} does not exist.")
+        unknown = HttpRefusalError(404, f"Engine instance with trial ID: {trial_id} does not exist.")
         engine = self._view.engine(trial_id)
         if engine is None:
             raise unknown
@@ -42,19 +42,19 @@ class Engines:
         await self._view.until(is_answered, _PATIENCE_SECONDS)
         answer = self._restored(engine)
         if answer is None or answer.id != request or answer.result not in _MET:
-            raise HttpRefusal(500, f"Failed to restore the Engine instance with ID: {trial_id}")
+            raise HttpRefusalError(500, f"Failed to restore the Engine instance with ID: {trial_id}")
 
     async def remove(self, trial_id: str) -> None:
         """Stop an engine, and return when it no longer exists."""
-        unknown = HttpRefusal(400, f"Engine instance with trial ID: {trial_id} does not exist.")
+        unknown = HttpRefusalError(400, f"Engine instance with trial ID: {trial_id} does not exist.")
         engine = self._view.engine(trial_id)
         if engine is None:
             raise unknown
         await self._request(engine, names.ANNOTATION_DELETE, unknown)
         if not await self._view.until(lambda: not self._exists(engine), _PATIENCE_SECONDS):
-            raise HttpRefusal(500, f"Failed to remove the Engine instance with ID: {trial_id}")
+            raise HttpRefusalError(500, f"Failed to remove the Engine instance with ID: {trial_id}")
 
-    async def _request(self, engine: ShownEngine, annotation: str, unknown: HttpRefusal) -> str:
+    async def _request(self, engine: ShownEngine, annotation: str, unknown: HttpRefusalError) -> str:
         """Write a request and return its ID. Raises `unknown` if its object was just deleted."""
         request = str(uuid.uuid4())
         resource, name, uid = TRIAL_ENGINES, engine.name, engine.uid
@@ -68,7 +68,7 @@ class Engines:
 
         try:
             await update(self._client, resource, self._namespace, name, annotated)
-        except NotFound:
+        except NotFoundError:
             raise unknown from None
         return request
 

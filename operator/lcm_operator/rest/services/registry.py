@@ -10,17 +10,17 @@ from lcm_operator.api import names
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import parse
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import SECRETS, TRIAL_REGISTRIES, Resource
 from lcm_operator.kube.update import update
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import connection_of
-from lcm_operator.registry.errors import BadConnection, BadReply
+from lcm_operator.registry.errors import BadConnectionError, BadReplyError
 from lcm_operator.registry.listing import Listing, Selection
 from lcm_operator.registry.replies import Entry
 from lcm_operator.registry.request_queue import in_thread
 from lcm_operator.rest.cache.view import View
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 
 _MOST_AHEAD = 20_000
 """Each costs some 2 KiB while it is scheduled: what several callers read fits into the sidecar's memory."""
@@ -42,18 +42,18 @@ class Registry:
         self._trials = asyncio.Semaphore(_TRIALS_AT_ONCE)
 
     async def trial(self, trial_id: str) -> Entry:
-        """Return what the registry has of one trial. Raises RegistryError, Malformed."""
+        """Return what the registry has of one trial. Raises RegistryError, MalformedError."""
         return await self._ask(self._trials, lambda client: client.trial(trial_id))
 
     async def trials_ahead(self, now: datetime, scheduled: Collection[str]) -> Listing:
         """Return what the registry has that lies ahead, and what of it is `scheduled`.
 
-        Raises RegistryError, also if it is too much; Malformed.
+        Raises RegistryError, also if it is too much; MalformedError.
         """
         selection = Selection(scheduled, _MOST_AHEAD, now - _JUST_NOW)
         listing = await self._ask(self._lists, lambda client: client.list_trials(selection))
         if listing.left_out:
-            raise BadReply(f"it has more than {_MOST_AHEAD} trials that lie ahead")
+            raise BadReplyError(f"it has more than {_MOST_AHEAD} trials that lie ahead")
         return listing
 
     async def _ask(self, few: asyncio.Semaphore, request: Callable[[RegistryClient], T]) -> T:
@@ -65,7 +65,7 @@ class Registry:
     async def _client_of_now(self) -> RegistryClient:
         raw = await self._get(TRIAL_REGISTRIES, self.name)
         if raw is None:
-            raise BadConnection(f"TrialRegistry {self.name} does not exist")
+            raise BadConnectionError(f"TrialRegistry {self.name} does not exist")
         registry = parse(raw, TrialRegistry)
         auth = registry.spec.auth
         secret = await self._get(SECRETS, auth.secret_ref.name) if auth is not None else None
@@ -77,15 +77,15 @@ class Registry:
         await self._client.merge_patch(TRIAL_REGISTRIES, self._namespace, self.name, patch)
 
     async def toggle_automatic(self) -> bool:
-        """Turn the import of the registry's trials on or off; return whether it is on. Raises HttpRefusal."""
+        """Turn the import of trials on or off; return the new state. Raises HttpRefusalError."""
 
         def change(raw: Json) -> Json:
             return {"spec": {"import": "None" if raw["spec"].get("import") == "All" else "All"}}
 
         try:
             raw = await update(self._client, TRIAL_REGISTRIES, self._namespace, self.name, change)
-        except NotFound:
-            raise HttpRefusal(400, f"TrialRegistry {self.name} does not exist") from None
+        except NotFoundError:
+            raise HttpRefusalError(400, f"TrialRegistry {self.name} does not exist") from None
         automatic = bool(raw["spec"].get("import") == "All")
         self._view.set_automatic(automatic=automatic)
         return automatic
@@ -93,5 +93,5 @@ class Registry:
     async def _get(self, resource: Resource, name: str) -> Json | None:
         try:
             return await self._client.get(resource, self._namespace, name)
-        except NotFound:
+        except NotFoundError:
             return None

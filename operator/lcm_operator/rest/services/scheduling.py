@@ -13,8 +13,8 @@ from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.times import parse_start_time
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import AlreadyExists, Conflict, NotFound
-from lcm_operator.kube.errors import Refused as RefusedByApi
+from lcm_operator.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
+from lcm_operator.kube.errors import RejectedError as RefusedByApi
 from lcm_operator.kube.resources import TRIALS
 from lcm_operator.kube.update import Locks, again_on_conflict
 from lcm_operator.registry.errors import RegistryError
@@ -22,7 +22,7 @@ from lcm_operator.registry.listing import Listing
 from lcm_operator.registry.replies import Entry
 from lcm_operator.rest.cache.records import TrialRecord, trial_of
 from lcm_operator.rest.cache.view import View
-from lcm_operator.rest.http.replies import HttpRefusal, cut
+from lcm_operator.rest.http.replies import HttpRefusalError, cut
 from lcm_operator.rest.wording import Level, ScheduleAllResult
 
 _JUST_NOW = timedelta(seconds=1)
@@ -38,17 +38,17 @@ class TrialSource(Protocol):
     name: str
 
     async def trial(self, trial_id: str) -> Entry:
-        """Return one trial. Raises RegistryError, Malformed, ApiError."""
+        """Return one trial. Raises RegistryError, MalformedError, ApiError."""
 
     async def trials_ahead(self, now: datetime, scheduled: Collection[str]) -> Listing:
-        """Return the trials that lie ahead. Raises RegistryError, Malformed, ApiError."""
+        """Return the trials that lie ahead. Raises RegistryError, MalformedError, ApiError."""
 
     async def request_pull(self) -> None:
         """Have the operator ask the registry now. Raises ApiError."""
 
 
 class Scheduler:
-    """The scheduler as callers know it. Every method raises HttpRefusal and ApiError."""
+    """The scheduler as callers know it. Every method raises HttpRefusalError and ApiError."""
 
     def __init__(
         self,
@@ -74,17 +74,17 @@ class Scheduler:
         """Schedule a trial at a time."""
         start = parse_start_time(start_time)
         if start is None:
-            raise HttpRefusal(
+            raise HttpRefusalError(
                 400,
                 f"Invalid start time: {cut(start_time)}. Start time must be provided in UTC format: "
                 "yyyy-mm-ddThh:mm:ss+zz:00. Example: 2021-02-09T15:12:20+02:00",
             )
         async with self._locks.of(trial_id):
             if self._view.engine(trial_id) is not None:
-                raise HttpRefusal(400, f"Executor Engine with ID: {trial_id} already exists.")
+                raise HttpRefusalError(400, f"Executor Engine with ID: {trial_id} already exists.")
             self._refuse_scheduled(trial_id)
             if self._is_past(start):
-                raise HttpRefusal(400, _PAST)
+                raise HttpRefusalError(400, _PAST)
             await self._create(trial_id, {"startTime": _text(start)})
 
     async def schedule_from_registry(self, trial_id: str) -> None:
@@ -92,9 +92,9 @@ class Scheduler:
         try:
             async with self._locks.of(trial_id):
                 await self._schedule_from_registry(trial_id)
-        except (RegistryError, HttpRefusal) as error:
-            why = error.detail if isinstance(error, HttpRefusal) else str(error)
-            raise HttpRefusal(400, f"Failed to retrieve trial start time: {why}") from error
+        except (RegistryError, HttpRefusalError) as error:
+            why = error.detail if isinstance(error, HttpRefusalError) else str(error)
+            raise HttpRefusalError(400, f"Failed to retrieve trial start time: {why}") from error
 
     async def schedule_all(self) -> ScheduleAllResult:
         """Schedule what the registry has and what is neither scheduled nor executing."""
@@ -102,10 +102,10 @@ class Scheduler:
             read = self._now()
             listing = await self._registry.trials_ahead(read, self._view.trial_ids())
         except RegistryError as error:
-            raise HttpRefusal(400, f"Failed to retrieve trials: {error}") from error
+            raise HttpRefusalError(400, f"Failed to retrieve trials: {error}") from error
         ahead = [entry for entry in listing.entries if not self._is_past(entry.start_time)]
         if not ahead and self._level.nothing_ahead:
-            raise HttpRefusal(400, f"Failed to retrieve trials: {self._level.nothing_ahead}")
+            raise HttpRefusalError(400, f"Failed to retrieve trials: {self._level.nothing_ahead}")
         executing = {entry.id for entry in ahead if self._view.engine(entry.id) is not None}
         moved = [entry for entry in ahead if entry.id not in executing and self._has_moved(entry)]
         added = {entry.id for entry in moved}
@@ -128,7 +128,7 @@ class Scheduler:
 
     async def unschedule(self, trial_id: str) -> None:
         """Remove a scheduling that has not started; return once the ID is free."""
-        unknown = HttpRefusal(400, f"Trial scheduling with ID: {trial_id} does not exist.")
+        unknown = HttpRefusalError(400, f"Trial scheduling with ID: {trial_id} does not exist.")
 
         async def attempt() -> TrialRecord:
             trial = self._view.scheduling(trial_id)
@@ -139,10 +139,10 @@ class Scheduler:
                 await self._client.delete(
                     TRIALS, self._namespace, trial.name, uid=trial.uid, resource_version=version
                 )
-            except NotFound:
+            except NotFoundError:
                 self._view.drop_trial(trial.name, trial.uid)
                 raise unknown from None
-            except Conflict:  # it has changed: perhaps it was started
+            except ConflictError:  # it has changed: perhaps it was started
                 await self._read(trial.name)
                 raise
             return trial
@@ -150,18 +150,18 @@ class Scheduler:
         async with self._locks.of(trial_id):
             try:
                 trial = await again_on_conflict(attempt)
-            except Conflict:
+            except ConflictError:
                 text = f"Trial scheduling with ID: {trial_id} is changing too often. Try again."
-                raise HttpRefusal(503, text) from None
+                raise HttpRefusalError(503, text) from None
             await self._wait_until_gone(trial.name, trial.uid)
 
     async def _schedule_from_registry(self, trial_id: str) -> None:
         if self._view.engine(trial_id) is not None:
-            raise HttpRefusal(400, f"Engine instance with trial ID: {trial_id} already exists.")
+            raise HttpRefusalError(400, f"Engine instance with trial ID: {trial_id} already exists.")
         read = self._now()
         entry = await self._registry.trial(trial_id)
         if self._is_past(entry.start_time):
-            raise HttpRefusal(400, _PAST)
+            raise HttpRefusalError(400, _PAST)
         self._refuse_scheduled(trial_id)
         await self._create_from_registry(entry, read)
 
@@ -171,7 +171,7 @@ class Scheduler:
 
     def _refuse_scheduled(self, trial_id: str) -> None:
         if self._view.scheduling(trial_id) is not None:
-            raise HttpRefusal(400, f"Trial scheduling with ID: {trial_id} already exists.")
+            raise HttpRefusalError(400, f"Trial scheduling with ID: {trial_id} already exists.")
 
     async def _create_from_registry(self, entry: Entry, read: datetime) -> None:
         annotations = {
@@ -193,13 +193,15 @@ class Scheduler:
             }
             try:
                 self._take(await self._client.create(TRIALS, self._namespace, manifest))
-            except AlreadyExists:
+            except AlreadyExistsError:
                 await self._read(name)
                 if self._view.engine(trial_id) is not None:
-                    raise HttpRefusal(400, f"Executor Engine with ID: {trial_id} already exists.") from None
+                    raise HttpRefusalError(
+                        400, f"Executor Engine with ID: {trial_id} already exists."
+                    ) from None
                 self._refuse_scheduled(trial_id)
             except RefusedByApi as error:
-                raise HttpRefusal(400, cut(f"The trial was refused: {error.message}")) from error
+                raise HttpRefusalError(400, cut(f"The trial was refused: {error.message}")) from error
             else:
                 return
 
@@ -208,7 +210,7 @@ class Scheduler:
         known = self._view.trial(name)
         try:
             self._take(await self._client.get(TRIALS, self._namespace, name))
-        except NotFound:
+        except NotFoundError:
             if known is not None:
                 self._view.drop_trial(name, known.uid)
 

@@ -12,14 +12,14 @@ from lcm_operator.api.engine import Signal, TrialEngine
 from lcm_operator.api.names import engine_name
 from lcm_operator.api.storage import parse, serialise
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import NotFound
+from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import TRIAL_ENGINES
 from lcm_operator.kube.update import Locks, update
 from lcm_operator.plan.signals import ACTIVE, FINISH, KPI_LABEL
 from lcm_operator.rest import wording
 from lcm_operator.rest.cache.view import View
 from lcm_operator.rest.engine_reads import read_engine
-from lcm_operator.rest.http.replies import HttpRefusal
+from lcm_operator.rest.http.replies import HttpRefusalError
 
 LARGEST = 4 * 1024
 """How large a signal may be, in bytes."""
@@ -29,7 +29,7 @@ KEPT_CONSUMED = 64
 
 
 class Signals:
-    """The signals of one namespace. Everything raises HttpRefusal, ApiError, Malformed."""
+    """The signals of one namespace. Everything raises HttpRefusalError, ApiError, MalformedError."""
 
     def __init__(self, client: Client, view: View, namespace: str, now: Callable[[], datetime]) -> None:
         self._client = client
@@ -89,7 +89,7 @@ class Signals:
                     subresource="status",
                     known=known,
                 )
-            except NotFound:
+            except NotFoundError:
                 raise _unknown() from None
 
     def _is_started(self, engine: TrialEngine) -> bool:
@@ -101,18 +101,18 @@ class Signals:
 
 
 def _added(engine: TrialEngine, signal: Signal) -> tuple[Signal, ...]:
-    """Return the signals with one more, and without the oldest consumed ones. Raises HttpRefusal."""
+    """Return the signals with one more, and without the oldest consumed ones. Raises HttpRefusalError."""
     taken = {consumed.id for consumed in engine.status.consumed_signals}
     consumed = [known.id for known in engine.status.signals if known.id in taken]
     if len(engine.status.signals) - len(consumed) >= MOST_OPEN:
-        raise HttpRefusal(413, f"Too many signals: {MOST_OPEN} wait to be taken.")
+        raise HttpRefusalError(413, f"Too many signals: {MOST_OPEN} wait to be taken.")
     dropped = set(consumed[:-KEPT_CONSUMED])
     return (*(known for known in engine.status.signals if known.id not in dropped), signal)
 
 
 def _may_become_active(engine: TrialEngine) -> None:
     if engine.status.values.get(KPI_LABEL) != "Idle":
-        raise HttpRefusal(400, "Current label not Idle. Can't mark KPI's as Active.")
+        raise HttpRefusalError(400, "Current label not Idle. Can't mark KPI's as Active.")
     _may_finish(engine)
 
 
@@ -126,9 +126,9 @@ def _may_be_called_back(engine: TrialEngine) -> None:
         raise _not_ready()
 
 
-def _not_ready() -> HttpRefusal:
-    return HttpRefusal(400, "Executor not ready for state change.")
+def _not_ready() -> HttpRefusalError:
+    return HttpRefusalError(400, "Executor not ready for state change.")
 
 
-def _unknown() -> HttpRefusal:
-    return HttpRefusal(400, "Engine with requested ID does not exist")
+def _unknown() -> HttpRefusalError:
+    return HttpRefusalError(400, "Engine with requested ID does not exist")
