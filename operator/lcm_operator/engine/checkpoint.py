@@ -1,9 +1,7 @@
-"""The checkpoint: what survives of an engine, and how an outcome changes it. Pure.
+"""The checkpoint, which survives an engine, and how outcomes change it. Pure.
 
-What just happened is `outcome.StepOutcome`.
-
-    Pending ──began──> Running ──settled──> Succeeded | Failed
-       └───────────────settled────────────> Skipped          (restore: the operator resets to Pending)
+Pending ──began──> Running ──settled──> Succeeded | Failed
+└───────────────settled────────────> Skipped          (restore: the operator resets to Pending)
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,11 +26,11 @@ LARGEST_OUTPUTS = 256 * 1024
 
 
 class UnknownVersionError(Exception):
-    """The stored checkpoint was written by a later version than this one knows."""
+    """The stored checkpoint was written by a later version."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A versioned record of the progress. `mark` is None until it was saved for the first time.
+    """A versioned record of the progress. `mark` is None until the first save.
 
     `touched` is the activity that changed last.
     """
@@ -45,13 +43,14 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_storage(cls, status: TrialEngineStatus, names: Iterable[str]) -> Self:
-        """Return what `status` holds: the plan's activities (`names`) in order, then any others there.
+        """Return the checkpoint in `status`: the plan's activities (`names`) in order, then any others.
 
-        Raises UnknownVersionError rather than guess at a record from the future.
+        Raises UnknownVersionError.
         """
         if status.checkpoint is not None and status.checkpoint.version > CHECKPOINT_VERSION:
             raise UnknownVersionError(
-                f"checkpoint version {status.checkpoint.version}; this engine knows {CHECKPOINT_VERSION}"
+                f"the checkpoint has version {status.checkpoint.version}, this engine reads at most"
+                f" {CHECKPOINT_VERSION}; run it with the image of the operator that wrote it"
             )
         planned = tuple(names)
         others = tuple(activity for activity in status.activities if activity.name not in planned)
@@ -64,7 +63,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def for_storage(self) -> dict[str, Any]:
-        """Return the fields of `status` that are the engine's own."""
+        """Return the fields of `status` that the engine writes."""
         stored: dict[str, Any] = {
             "activities": [serialise(activity) for activity in self.activities],
             "values": dict(self.values),
@@ -75,7 +74,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         return stored
 
     def stamped(self, now: datetime) -> "Checkpoint":
-        """Return this checkpoint as the next to be saved: its sequence is one more."""
+        """Return this checkpoint for the next save, with the next sequence number."""
         mark = CheckpointMark(
             version=CHECKPOINT_VERSION,
             sequence=self.mark.sequence + 1 if self.mark else 1,
@@ -90,13 +89,13 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def outputs(self) -> dict[str, dict[str, Any]]:
-        """What expressions see as `outputs`: those of activities that succeeded."""
+        """The outputs of activities that succeeded, as expressions see them."""
         return {a.name: a.output or {} for a in self.activities if a.state == "Succeeded"}
 
     def began(self, name: str, now: datetime) -> "Checkpoint":
         """Return the checkpoint with the activity Running.
 
-        One that was begun before keeps when that was: its callbacks may have come since. One that had
+        An activity that had begun keeps its start time, since its callbacks may have arrived. One that had
         succeeded gets a new run.
         """
         old = self.activity(name)
@@ -127,16 +126,16 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
                 return self._with(msgspec.structs.replace(done, state="Skipped", message=message))
 
     def too_large(self, name: str, output: Mapping[str, Any], values: Mapping[str, str]) -> str | None:
-        """Return why activity `name` can't leave this output and these values, or None if it can."""
+        """Return why this output and these values of activity `name` can't be stored, or None if they can."""
         if nests_deeper(output):
-            return f"OutputTooDeep: {TOO_DEEP_TEXT}, which is all that is kept"
+            return f"OutputTooDeep: the output {TOO_DEEP_TEXT}; capture less of it"
         largest = max([_size(output) if output else 0, *(len(value.encode()) for value in values.values())])
         if largest > LARGEST_OUTPUT:
-            return f"OutputTooLarge: {largest} bytes, at most {LARGEST_OUTPUT} are kept"
+            return f"OutputTooLarge: {largest} bytes, expected at most {LARGEST_OUTPUT}; capture less"
         kept = [a.output for a in self.activities if a.output and a.name != name]
         total = sum(_size(part) for part in [*kept, output, {**self.values, **values}] if part)
         if total > LARGEST_OUTPUTS:
-            return f"OutputTooLarge: {total} bytes in all, at most {LARGEST_OUTPUTS} are kept"
+            return f"OutputTooLarge: {total} bytes in all, expected at most {LARGEST_OUTPUTS}; capture less"
         return None
 
     def _with(self, new: ActivityStatus) -> "Checkpoint":

@@ -7,8 +7,8 @@ import msgspec
 
 from lcm_operator.api.engine import ActivityStatus, ConsumedSignal, Signal, TrialEngine, TrialEngineStatus
 from lcm_operator.api.plan import Activity, Plan
-from lcm_operator.engine.activities.results import ActivityFailedError
 from lcm_operator.engine.checkpoint import Checkpoint
+from lcm_operator.engine.outcome import ActivityFailedError
 from lcm_operator.kube.clock import within
 from lcm_operator.plan.signals import FINISH, awaited_after, counted_since, first_grant
 

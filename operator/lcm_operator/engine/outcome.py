@@ -1,6 +1,6 @@
-"""What just happened, in memory: the result of one activity, and how the whole engine ended.
+"""Results in memory: of performing an activity, of settling it, and of the whole engine.
 
-Never stored: that is `checkpoint`.
+They are never stored; `checkpoint` is.
 """
 
 from collections.abc import Mapping
@@ -25,10 +25,31 @@ class Ending(IntEnum):
     TERMINATED = 143
 
 
-class Succeeded(Struct, frozen=True):
-    """The activity did what it should.
+class Performed(Struct, frozen=True):
+    """What performing an activity returned.
 
-    `values` is what its `set` puts into status.values, `signals` are the ids of those that it took.
+    `response` is what expressions of `set` see; it is not stored. `secrets`, disjoint from `output`, holds
+    what `secretCapture` names: expressions see it in `outputs` while this process lives; it must never be
+    stored or logged.
+    """
+
+    output: Mapping[str, Any] = field(default_factory=dict)
+    response: Mapping[str, Any] | None = None
+    secrets: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ActivityFailedError(Exception):
+    """Performing an activity failed: what was expected and what happened, in one line without secrets."""
+
+    def __init__(self, message: str, output: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.output = output
+
+
+class Succeeded(Struct, frozen=True):
+    """The activity succeeded.
+
+    `values` is what its `set` writes into status.values, `signals` are the IDs of those that it consumed.
     """
 
     output: Mapping[str, Any] = field(default_factory=dict)
@@ -37,34 +58,34 @@ class Succeeded(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """The activity did not; `message` names it, what was expected and what came."""
+    """The activity failed; `message` names it, what was expected and what happened."""
 
     message: str
     output: Mapping[str, Any] | None = None
 
 
 class Skipped(Struct, frozen=True):
-    """Its `when` did not hold, or, with a `message`, `finish` jumped over it or there was no time left."""
+    """Its `when` was false, or, with a `message`, `finish` jumped over it or no time was left."""
 
     message: str = ""
 
 
 class Interrupted(Struct, frozen=True):
-    """The engine was interrupted: the activity stays Running unless it is settled otherwise."""
+    """The engine was interrupted; the activity stays Running until it is settled otherwise."""
 
 
 StepOutcome = Succeeded | Failed | Skipped | Interrupted
 
 
 class Report(Struct, frozen=True):
-    """How the engine ended, and what to say about it."""
+    """How the engine ended, with the message for the exit."""
 
     ending: Ending
     message: str = ""
 
 
 class EngineEndedError(Exception):
-    """The engine can't go on; raised where that is seen, turned into the exit code in `__main__`."""
+    """The engine can't continue; `__main__` turns this into the exit code."""
 
     def __init__(self, ending: Ending, message: str) -> None:
         super().__init__(message)

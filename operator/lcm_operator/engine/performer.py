@@ -14,7 +14,7 @@ from lcm_operator.api.plan import Activity, Exec
 from lcm_operator.engine.activities import exec as programs
 from lcm_operator.engine.activities import sleep
 from lcm_operator.engine.activities.http import Credentials, HttpRequests, idempotency_key
-from lcm_operator.engine.activities.results import ActivityFailedError, Performed
+from lcm_operator.engine.outcome import ActivityFailedError, Performed
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.values import TemplateError

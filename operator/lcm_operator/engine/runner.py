@@ -1,17 +1,17 @@
-"""Works through the plan: its activities, then `finally`; after a failure `onFailure`; upon a stop `finally`.
+"""Works through the plan: its activities, then `finally`; `onFailure` after a failure; `finally` on a stop.
 
-It knows no API server and no sockets.
+It uses neither the API server nor sockets.
 
-    secrets ──> activities ──through───────────────────────────────────────> finally ──> FINISHED
+    secrets ──> activities ──all passed────────────────────────────────────> finally ──> FINISHED
        │         │  │  └──one fails──> onFailure ──> ACTIVITY_FAILED            ^
-       │         │  └──finish──> what runs, and all before `finishAt`, Skipped; on from there
-       └─────────┴─stop (in onFailure too)──> what runs is let go of, stays ────┴─────> STOPPED
-                                              Running; secrets
+       │         │  └──finish──> all before `finishAt` is Skipped, also what runs; continue there
+       └─────────┴─stop (also in onFailure)──> what runs is cancelled, stays ───┴─────> STOPPED
+                                               Running; secrets
 
-An activity of `onFailure` or `finally` that fails is recorded, and the rest goes on. Each list goes on where
-the checkpoint stands, so an attempt may begin anywhere in this picture. `secrets`: what has a `secretCapture`
-and had succeeded in an earlier attempt is done again, in order, with a new run, if anything is left to do; if
-it fails, the plan has failed there. How the steps are saved:
+If an activity of `onFailure` or `finally` fails, that is recorded and the next one begins. Each list
+continues from the checkpoint, so an attempt may begin anywhere in this picture. `secrets`: an activity with a
+`secretCapture` that succeeded in an earlier attempt is repeated, in order, with a new run, if anything is
+left to do; if it fails, the plan fails there. How the steps are saved:
 
     save(1 Running) ─> perform 1 ─> save(1 Succeeded, 2 Running) ─> perform 2 ─> save(2 Succeeded) ─> end
     A               B            C                               D
@@ -22,16 +22,17 @@ A  before a save: nothing of the activity has happened; a restore begins it.
 B  after the save, before the outside call, or during it: the activity is Running in the checkpoint; a restore
    repeats it, with the same run and so the same Idempotency-Key. Nothing else is repeated.
 C  after the outside call, before its save: as B; the partner recognises the key.
-D  after the save, or while its answer is lost: the activity is over for good and never repeated; the next one
-   is Running and untouched.
+D  after the save, or while its answer is lost: the activity is settled and never repeated; the next one is
+   Running and untouched.
 E  after the last save: the outcome is stored; the exit code only explains it.
-F  after `finish` was seen, before the save that begins `finishAt`, which skips and takes the signal too: the
-   signal is still there, and the next attempt jumps before it does anything else.
-G  while a wait has its signal, before its save, which takes it too: the signal is still there, and is taken.
+F  after `finish` was seen, before the save that begins `finishAt`, which also skips and consumes the signal:
+   the signal is still there, and the next attempt jumps before it does anything else.
+G  while a wait has its signal, before its save, which also consumes it: the signal is still there, and the
+   next attempt consumes it.
 H  while secrets are fetched again: as A to D, for that one activity.
 
-Told to end (SIGTERM, another pod granted), it cancels what runs, `finally` too, which stays Running as in B,
-and saves what is over.
+On an end (SIGTERM, another pod granted) it cancels what runs, also in `finally`, which stays Running as in B,
+and saves what is settled.
 """
 
 from collections.abc import Callable
@@ -47,7 +48,7 @@ from lcm_operator.plan.signals import FINISH
 
 _OPEN = ("Pending", "Running")
 _JUMPED_OVER = "the signal finish jumped over it"
-_CUT_OFF = "the signal finish interrupted it; what it had asked for may have been done"
+_CUT_OFF = "the signal finish interrupted it; its request may have taken effect"
 
 
 class Runner:
@@ -64,7 +65,7 @@ class Runner:
         self._before_finish = frozenset(names[: names.index(spec.finish_at)] if spec.finish_at else ())
 
     async def run(self) -> Report:
-        """Go on where the checkpoint stands, to the end of what is to be done."""
+        """Continue from the checkpoint until nothing is left to do."""
         failure = await self._recall(self._interrupts.stop) if self._is_work_left() else None
         if failure is None:
             failure = await self._activities()
@@ -81,7 +82,7 @@ class Runner:
         return Report(Ending.FINISHED) if failure is None else Report(Ending.ACTIVITY_FAILED, failure)
 
     async def _activities(self) -> str | None:
-        """Work through the activities until a stop; return the message of the one at which they failed."""
+        """Work through the activities until a stop; return the message of the one that failed."""
         for activity in self._spec.activities:
             status = self._steps.status(activity)
             if self._is_passed(activity):
@@ -101,9 +102,9 @@ class Runner:
         return None
 
     async def _recall(self, interrupt: Interrupt, limit: Limit | None = None) -> str | None:
-        """Do again what has left secrets that this process has not; return the message of a failure.
+        """Repeat activities whose secrets this process does not have; return the message of a failure.
 
-        That is what has succeeded, and what was lost on this way by an earlier attempt: others came after it.
+        Those have succeeded, or an earlier attempt was killed while it repeated them: later ones have begun.
         """
         for activities in (self._spec.activities, self._spec.finally_):
             states = [self._steps.status(activity).state for activity in activities]
@@ -127,9 +128,9 @@ class Runner:
             await self._steps.do(activity, self._interrupts.stop)
 
     async def _finally(self) -> None:
-        """Release, within finallyTimeoutSeconds; a stop changes nothing any more.
+        """Release, within finallyTimeoutSeconds; a stop does not interrupt it.
 
-        Stopped before anything had begun, it has nothing to release.
+        If nothing has begun, nothing is to be released.
         """
         if not self._steps.has_begun:
             return
@@ -153,13 +154,13 @@ class Runner:
         )
 
     def _interrupt_of(self, activity: Activity) -> Interrupt:
-        """Return what interrupts an activity. A wait for `finish` takes it, and then the jump comes."""
+        """Return what interrupts an activity. A wait for `finish` consumes it before the jump."""
         waits_for_it = activity.wait is not None and activity.wait.signal == FINISH
         interrupted = activity.name in self._before_finish and not waits_for_it
         return self._interrupts.finish if interrupted else self._interrupts.stop
 
     def _is_work_left(self) -> bool:
-        """Return whether anything of the plan is still to be done, so that its secrets may be needed."""
+        """Return whether any activity is left that may need secrets."""
         open_ = [a for a in self._spec.activities if not self._is_passed(a)]
         if any(self._steps.status(activity).state == "Failed" for activity in open_):
             return bool(self._left(self._spec.on_failure))
@@ -169,7 +170,7 @@ class Runner:
         return [activity for activity in activities if not self._steps.status(activity).is_over]
 
     def _limit(self) -> Limit:
-        """Return when `finally` is over: counted from its begin, which may lie in an earlier attempt."""
+        """Return the limit of `finally`, counted from its start, which may lie in an earlier attempt."""
         seconds = self._spec.engine.finally_timeout_seconds
         begun = [self._steps.status(activity).start_time for activity in self._spec.finally_]
         known = [moment for moment in begun if moment is not None]

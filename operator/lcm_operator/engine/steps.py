@@ -1,11 +1,12 @@
-"""Does one activity after the other, on the checkpoint of one attempt. The runner chooses which.
+"""Performs activities one by one on the checkpoint of one attempt. The runner chooses which.
 
-One write (`save`) ends an activity and begins the next: it carries Succeeded, Failed or Skipped of what is
-over, the signals that it took, and Running of what comes. Only after it is acknowledged does anything happen
-outside. What `secretCapture` names is kept here, in memory, and nowhere else.
+One write (`save`) ends an activity and begins the next: it carries the outcome of the one that is over, the
+signals that it consumed, and Running of the next one. Nothing may happen outside before that write is
+acknowledged. What `secretCapture` names is kept here, in memory, and nowhere else.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +15,18 @@ from msgspec import Struct
 from lcm_operator import logs
 from lcm_operator.api.engine import ActivityStatus
 from lcm_operator.api.plan import Activity
-from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.interrupts import Interrupt
-from lcm_operator.engine.outcome import Failed, Interrupted, Skipped, StepOutcome, Succeeded, excerpt
+from lcm_operator.engine.outcome import (
+    ActivityFailedError,
+    Failed,
+    Interrupted,
+    Performed,
+    Skipped,
+    StepOutcome,
+    Succeeded,
+    excerpt,
+)
 from lcm_operator.kube.clock import elapsed, pause, within
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.values import TemplateError
@@ -25,32 +34,32 @@ from lcm_operator.plan.values import TemplateError
 log = logs.get(__name__)
 _LONGEST_MESSAGE = 2048
 Save = Callable[[Checkpoint], Awaitable[Checkpoint]]
-"""Returns a checkpoint as it is stored. Raises EngineEndedError when this pod may not save any more."""
+"""Returns a checkpoint as it is stored. Raises EngineEndedError if this pod may no longer save."""
 Receive = Callable[[Activity, Checkpoint], Awaitable[tuple[str, ...]]]
-"""Returns the signals that a wait takes, as soon as it can. Raises ActivityFailedError."""
+"""Returns the signals that a wait consumes, once they are there. Raises ActivityFailedError."""
 Perform = Callable[[Activity, int, Scope], Awaitable[Performed]]
-"""Does one run of an activity. Raises ActivityFailedError or TemplateError; ends when it is cancelled."""
+"""Performs an activity once. Raises ActivityFailedError or TemplateError; can be cancelled."""
 
 
 class Limit(Struct, frozen=True):
-    """Until when, by `clock.elapsed`, activities may run; the message about those that may not."""
+    """The time, by `clock.elapsed`, until which activities may run, and the message about the others."""
 
     at: float
     message: str
 
     @property
     def left(self) -> float:
-        """For how many seconds something may run."""
+        """The seconds that are left."""
         return self.at - elapsed()
 
     @property
     def reached(self) -> bool:
-        """Whether nothing may run any more."""
+        """Whether no time is left."""
         return self.left <= 0
 
 
 class Steps:
-    """The checkpoint of one attempt, and all that changes it."""
+    """The only owner of the checkpoint of one attempt."""
 
     def __init__(
         self,
@@ -76,7 +85,7 @@ class Steps:
         self._facts = facts
 
     def status(self, activity: Activity) -> ActivityStatus:
-        """Return what the checkpoint says of an activity."""
+        """Return the state of an activity in the checkpoint."""
         return self._checkpoint.activity(activity.name)
 
     @property
@@ -85,15 +94,15 @@ class Steps:
         return any(activity.may_have_acted for activity in self._checkpoint.activities)
 
     def knows_secrets(self, activity: Activity) -> bool:
-        """Return whether this process has what the `secretCapture` of an activity names, if anything."""
+        """Return whether this process has what the activity's `secretCapture` names, if it names anything."""
         return activity.http is None or not activity.http.secret_capture or activity.name in self._secrets
 
     async def do(
         self, activity: Activity, interrupt: Interrupt, limit: Limit | None = None, *, again: bool = False
     ) -> StepOutcome:
-        """Do the activity and settle it; Interrupted if interrupted, and then it is not settled.
+        """Perform the activity and settle it; when interrupted, return Interrupted and don't settle it.
 
-        `again`: for its secrets only; `when` and `set` have had their effect.
+        `again`: for its secrets only; `when` and `set` have had their effect before.
         """
         outcome: StepOutcome | None = None if again else self._left_out(activity, limit)
         if outcome is None:
@@ -106,19 +115,19 @@ class Steps:
         return outcome
 
     def skip(self, activity: Activity, message: str) -> None:
-        """Settle an activity that is jumped over, also one that was begun and interrupted."""
+        """Settle an activity as Skipped, whether or not it has begun."""
         self._settle(activity, Skipped(message))
 
     async def flush(self) -> None:
-        """Save what is over and not saved yet."""
+        """Save what was settled since the last save."""
         if self._checkpoint is not self._saved:
             await self._save()
 
     def _left_out(self, activity: Activity, limit: Limit | None) -> Skipped | Failed | None:
-        """Return why there is nothing to do: no time left, or a `when` that does not hold.
+        """Return the outcome of an activity that is not performed: no time is left, or its `when` is false.
 
-        One that has begun in its run has passed its `when`, also if an earlier attempt began it: values that
-        have changed since must not leave out what partners may have been asked for already.
+        `when` is not evaluated again once the run has begun, even in an earlier attempt: values that changed
+        since must not skip what partners may already have been asked for.
         """
         status = self.status(activity)
         begun = status.was_begun
@@ -132,14 +141,14 @@ class Steps:
             return self._failed(activity, f"when: {error}")
 
     async def _begin(self, activity: Activity, interrupt: Interrupt) -> bool:
-        """Save the activity as Running; False if interrupted, and nothing may begin."""
+        """Save the activity as Running; return False if interrupted, and then nothing may begin."""
         if interrupt.report is not None:
             return False
         before = self._checkpoint
         self._checkpoint = before.began(activity.name, self._now())
         if before is self._saved:
-            # Nothing would be lost without this write, so the end need not wait for the API server. A stop
-            # does wait: `finally` is saved upon it, and can't begin before the API server answers anyway.
+            # Nothing is lost without this write, so an end need not wait for the API server. A stop waits:
+            # `finally` is saved next and can't begin before the API server answers anyway.
             await self._end.race(self._save())
             self._checkpoint = self._saved
         else:
@@ -151,16 +160,14 @@ class Steps:
     ) -> StepOutcome:
         if limit is None:
             return await self._tries(activity, interrupt)
-        if limit.reached:
-            return self._failed(activity, limit.message)
-        try:
-            async with within(limit.left):
-                return await self._tries(activity, interrupt)
-        except TimeoutError:
-            return self._failed(activity, limit.message)
+        if not limit.reached:
+            with suppress(TimeoutError):
+                async with within(limit.left):
+                    return await self._tries(activity, interrupt)
+        return self._failed(activity, limit.message)
 
     async def _tries(self, activity: Activity, interrupt: Interrupt) -> StepOutcome:
-        """Do the activity, as often as its `retry` allows."""
+        """Perform the activity, as often as its `retry` allows."""
         for left in range(activity.retry.limit, -1, -1):
             log.info("activity started", activity=activity.name)
             try:

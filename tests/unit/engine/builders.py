@@ -16,10 +16,10 @@ from lcm_operator.api.engine import (
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import Plan
 from lcm_operator.api.storage import parse, serialise
-from lcm_operator.engine.activities.results import Performed
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.inbox import Inbox, accounted
 from lcm_operator.engine.interrupts import Interrupts
+from lcm_operator.engine.outcome import Performed
 from lcm_operator.engine.runner import Runner
 from lcm_operator.engine.steps import Steps
 

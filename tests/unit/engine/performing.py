@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 from tests.unit.engine.builders import NOW, plan
 
-from lcm_operator.engine.activities.results import ActivityFailedError
+from lcm_operator.engine.outcome import ActivityFailedError
 from lcm_operator.engine.performer import ActivityContext, Performer
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.plan.templates import Scope

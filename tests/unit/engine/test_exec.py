@@ -11,7 +11,7 @@ import pytest
 from tests.unit.engine.builders import until
 from tests.unit.engine.performing import perform
 
-from lcm_operator.engine.activities.results import ActivityFailedError, Performed
+from lcm_operator.engine.outcome import ActivityFailedError, Performed
 
 
 def program(*command, scope=None, **more):

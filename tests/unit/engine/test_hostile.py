@@ -67,7 +67,7 @@ def test_output_that_nests_too_deep_fails_its_activity():
     checkpoint = Checkpoint.from_storage(engine(nap("one")).status, ["one"])
     assert checkpoint.too_large("one", {"x": nested(63)}, {}) is None
     assert checkpoint.too_large("one", {"x": nested(64)}, {}).startswith(
-        "OutputTooDeep: nests deeper than 64"
+        "OutputTooDeep: the output nests deeper than 64"
     )
 
 

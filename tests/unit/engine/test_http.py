@@ -9,7 +9,7 @@ from aiohttp import web
 from tests.unit.engine.performing import RUN, UID, ask, perform, service
 
 from lcm_operator.engine.activities.http import idempotency_key
-from lcm_operator.engine.activities.results import ActivityFailedError, Performed
+from lcm_operator.engine.outcome import ActivityFailedError, Performed
 
 KEY = str(uuid5(UUID(UID), f"ask/{RUN}"))
 

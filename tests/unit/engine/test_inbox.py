@@ -7,9 +7,8 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.engine.builders import NOW, POD, Memory, Stub, ask, nap, plan, runner, until, wait
 
-from lcm_operator.engine.activities.results import Performed
 from lcm_operator.engine.interrupts import Interrupts
-from lcm_operator.engine.outcome import Ending, Report
+from lcm_operator.engine.outcome import Ending, Performed, Report
 
 DEPLOY_DELETE = plan(
     ask("deploy"), wait("deployed", "slice"), nap("use"), ask("delete"), wait("deleted", "slice")

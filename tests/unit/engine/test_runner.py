@@ -7,10 +7,9 @@ import pytest
 from tests.unit.engine.builders import NOW, POD, Memory, Stub, nap, plan, runner, until
 
 from lcm_operator.api.engine import ActivityStatus
-from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.interrupts import Interrupt, Interrupts
-from lcm_operator.engine.outcome import Ending, EngineEndedError, Report
+from lcm_operator.engine.outcome import ActivityFailedError, Ending, EngineEndedError, Performed, Report
 
 
 def run(the_plan, store, perform, **more):

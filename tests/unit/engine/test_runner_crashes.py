@@ -11,9 +11,8 @@ import pytest
 from tests.unit.engine.builders import POD, Memory, Stub, nap, plan, runner
 
 from lcm_operator.api.engine import TrialEngineSpec
-from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.interrupts import Interrupts
-from lcm_operator.engine.outcome import Ending, Report
+from lcm_operator.engine.outcome import ActivityFailedError, Ending, Performed, Report
 
 PLAN = plan(nap("one"), nap("two"), nap("three"))
 

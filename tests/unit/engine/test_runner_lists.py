@@ -6,10 +6,17 @@ from datetime import timedelta
 import pytest
 from tests.unit.engine.builders import NOW, POD, Clock, Memory, Stub, nap, plan, runner, until
 
-from lcm_operator.engine.activities.results import ActivityFailedError, Performed
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.interrupts import Interrupts
-from lcm_operator.engine.outcome import Ending, Failed, Report, Skipped, Succeeded
+from lcm_operator.engine.outcome import (
+    ActivityFailedError,
+    Ending,
+    Failed,
+    Performed,
+    Report,
+    Skipped,
+    Succeeded,
+)
 
 STOPPED = Report(Ending.STOPPED, "a stop was asked for (Cancel)")
 TERMINATED = Report(Ending.TERMINATED, "SIGTERM received")

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from lcm_operator.engine.activities.results import ActivityFailedError
+from lcm_operator.engine.outcome import ActivityFailedError
 from lcm_operator.plan.urls import without_secrets
 from lcm_operator.plan.values import Undefined
 from lcm_operator.wire.connection import Connection

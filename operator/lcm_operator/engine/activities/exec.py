@@ -20,8 +20,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from lcm_operator.api.plan import Exec
-from lcm_operator.engine.activities.results import ActivityFailedError, Performed
-from lcm_operator.engine.outcome import excerpt
+from lcm_operator.engine.outcome import ActivityFailedError, Performed, excerpt
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.kube.clock import pause
 from lcm_operator.plan.templates import Scope

@@ -14,8 +14,7 @@ import msgspec
 
 from lcm_operator.api.plan import Http, Until
 from lcm_operator.engine.activities.exchange import Request, Response, exchange
-from lcm_operator.engine.activities.results import ActivityFailedError, Performed
-from lcm_operator.engine.outcome import excerpt
+from lcm_operator.engine.outcome import ActivityFailedError, Performed, excerpt
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.kube.clock import pause, within
 from lcm_operator.plan.templates import Scope

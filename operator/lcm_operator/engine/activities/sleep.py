@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from lcm_operator.api.plan import Sleep
-from lcm_operator.engine.activities.results import Performed
+from lcm_operator.engine.outcome import Performed
 from lcm_operator.kube.clock import pause
 
 _LOOK_AT_CLOCK_SECONDS = 1.0
