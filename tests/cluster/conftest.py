@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.node_stage import Node, Pods, running_node
-from tests.cluster.operator_stage import Stage, TrialPlan, nap
-from tests.cluster.proxied_stage import ProxiedOperator, ProxiedStage
+from tests.cluster.node_harness import Node, Pods, running_node
+from tests.cluster.operator_harness import OperatorHarness, TrialPlan, nap
+from tests.cluster.proxied_harness import ProxiedHarness, ProxiedOperator
 from tests.cluster.proxy import Proxy
-from tests.cluster.registry_stage import Field
-from tests.cluster.rest_stage import LEVELS, Caller, Registry, TrialRegistry, sidecar
+from tests.cluster.registry_harness import Field
+from tests.cluster.rest_harness import LEVELS, Caller, Registry, TrialRegistry, sidecar
 
 from devcluster.cluster.cluster import Cluster
 from devcluster.cluster.components import CONTROL_PLANE
@@ -67,18 +67,18 @@ def staffed(programs: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def stage(staffed: Cluster) -> Iterator[Stage]:
+def harness(staffed: Cluster) -> Iterator[OperatorHarness]:
     """A fresh namespace of the staffed cluster, with everything in it running."""
     staffed.up(find_programs(print))
     with fresh_namespace(staffed) as name:
-        yield Stage(staffed, name)
+        yield OperatorHarness(staffed, name)
 
 
 @pytest.fixture
-def field(stage: Stage) -> Iterator[Field]:
+def field(harness: OperatorHarness) -> Iterator[Field]:
     """A namespace with a registry that the test is, asked every second."""
     registry = Registry()
-    yield Field(stage, registry)
+    yield Field(harness, registry)
     registry.close()
 
 
@@ -93,11 +93,11 @@ def proxied_operator(cluster: Cluster) -> Iterator[ProxiedOperator]:
 
 
 @pytest.fixture
-def proxied(proxied_operator: ProxiedOperator, namespace: str) -> Iterator[ProxiedStage]:
+def proxied(proxied_operator: ProxiedOperator, namespace: str) -> Iterator[ProxiedHarness]:
     """A fresh namespace with an operator behind a proxy; the test plays the engines."""
     if not proxied_operator.process.alive():
         proxied_operator.start()
-    yield ProxiedStage(proxied_operator, namespace)
+    yield ProxiedHarness(proxied_operator, namespace)
     proxied_operator.proxy.release()
 
 
@@ -124,9 +124,9 @@ def caller(
     level, registry = request.param, Registry()
     folder = tmp_path_factory.mktemp("rest")
     with fresh_namespace(staffed) as namespace:
-        stage = Stage(staffed, namespace)
-        stage.create(TrialPlan, "default", {"activities": [nap()]})
-        stage.create(TrialRegistry, "default", {"url": registry.url, "intervalSeconds": 3600})
+        harness = OperatorHarness(staffed, namespace)
+        harness.create(TrialPlan, "default", {"activities": [nap()]})
+        harness.create(TrialRegistry, "default", {"url": registry.url, "intervalSeconds": 3600})
         settings = {"LCM_API_LEVEL": level, "LCM_TIMEZONE": "Europe/Helsinki"}
         with sidecar(staffed, namespace, folder, **settings) as rest:
             yield Caller(staffed, namespace, rest, registry, level)

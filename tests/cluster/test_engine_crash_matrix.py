@@ -20,7 +20,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
-from tests.cluster.engine_stage import DEADLINE, Engine, Request, Stage, acting, http
+from tests.cluster.engine_harness import DEADLINE, Engine, EngineHarness, Request, acting, http
 from tests.cluster.proxy import Proxy
 from tests.cluster.proxy import Request as Write
 
@@ -84,42 +84,42 @@ class Life:
     `in_flight`: what the checkpoint had as Running when the engine was killed.
     """
 
-    def __init__(self, stage: Stage, proxy: Proxy, point: Point | None = None) -> None:
-        self._stage, self._proxy, self._point = stage, proxy, point
+    def __init__(self, harness: EngineHarness, proxy: Proxy, point: Point | None = None) -> None:
+        self._harness, self._proxy, self._point = harness, proxy, point
         self._served: list[Request] = []
         self._came = 0
         self._engines: list[Engine] = []
         self.in_flight: set[str] = set()
         for name in ("token", "order", "ready", "program", "release"):
-            stage.partner.answer[f"/{name}"] = self._serve
-        stage.create(*PLAN, **{"finally": [RELEASE]})
+            harness.partner.answer[f"/{name}"] = self._serve
+        harness.create(*PLAN, **{"finally": [RELEASE]})
 
     def lead_undisturbed(self) -> None:
         running = self._start()
-        self._stage.grant(running)
+        self._harness.grant(running)
         assert running.exit_code() == 0, running.log
 
     def lead(self, point: Point) -> None:
         """Die at the point, and go on in the next attempt if anything is left."""
         running = self._start()
         if point.kind == CALL:
-            self._stage.grant(running)
+            self._harness.grant(running)
         else:
             self._die_at_write(running, point)
         assert running.exit_code() == -signal.SIGKILL, running.log
-        self.in_flight = {name for name, state in self._stage.states.items() if state == "Running"}
+        self.in_flight = {name for name, state in self._harness.states.items() if state == "Running"}
         if self._is_anything_left():
-            self._stage.reset()
+            self._harness.reset()
             again = self._start()
-            self._stage.grant(again, attempt=2)
+            self._harness.grant(again, attempt=2)
             assert again.exit_code() == 0, again.log
 
     def wrote(self, write: Write) -> bool:
-        mine = {self._stage.name, *(engine.pod for engine in self._engines)}
-        return write.namespace == self._stage.namespace and write.name in mine
+        mine = {self._harness.name, *(engine.pod for engine in self._engines)}
+        return write.namespace == self._harness.namespace and write.name in mine
 
     def _start(self) -> Engine:
-        self._engines.append(self._stage.start(server=self._proxy.url))
+        self._engines.append(self._harness.start(server=self._proxy.url))
         return self._engines[-1]
 
     def _die_at_write(self, running: Engine, point: Point) -> None:
@@ -128,7 +128,7 @@ class Life:
             nth=point.nth,
             taken=point.served,
         )
-        self._stage.grant(running)
+        self._harness.grant(running)
         running.until(held.reached.is_set)
         self._kill()
         held.cut()
@@ -139,10 +139,10 @@ class Life:
         here = self._point is not None and (self._point.kind, self._point.nth) == (CALL, self._came)
         if not (here and not self._point.served):
             self._served.append(request)
-            self._stage.partner.body["/ready"] = {"ready": self.calls["ready"] > 1}
+            self._harness.partner.body["/ready"] = {"ready": self.calls["ready"] > 1}
             if name_of(request) == "order":
                 moment = datetime.now(UTC).isoformat()
-                self._stage.write(signals=[{"id": "s", "name": "confirmation", "receivedTime": moment}])
+                self._harness.write(signals=[{"id": "s", "name": "confirmation", "receivedTime": moment}])
         if here:
             self._kill()
         return 200
@@ -159,7 +159,7 @@ class Life:
 
     def _is_anything_left(self) -> bool:
         """Return whether the trial has not succeeded yet: else the operator restores nothing."""
-        engine = parse(self._stage.object, TrialEngine)
+        engine = parse(self._harness.object, TrialEngine)
         return not (plan_is_through(engine) and is_over(engine, engine.spec.finally_))
 
     @property
@@ -170,7 +170,7 @@ class Life:
     @property
     def runs(self) -> dict[str, set[Any]]:
         """The runs that each activity has come with, by its Idempotency-Keys; an exec has none."""
-        uid = UUID(self._stage.object["metadata"]["uid"])
+        uid = UUID(self._harness.object["metadata"]["uid"])
         known = {str(uuid5(uid, f"{name}/{run}")): run for name in self.calls for run in (1, 2)}
         found: dict[str, set[Any]] = {}
         for request in self._served:
@@ -179,7 +179,7 @@ class Life:
 
     @property
     def outcome(self) -> dict[str, Any]:
-        status = self._stage.object["status"]
+        status = self._harness.object["status"]
         return {
             "activities": [
                 (one["name"], one["state"], one.get("output"), one.get("message"))
@@ -230,17 +230,17 @@ def points_of(writes: list[Write], calls: int) -> list[Point]:
 
 
 def test_kill_at_any_write_or_call_repeats_only_what_was_in_flight(cluster, namespace, tmp_path, proxy):
-    with acting(cluster, namespace, tmp_path, "clean") as stage:
-        clean = Life(stage, proxy)
+    with acting(cluster, namespace, tmp_path, "clean") as harness:
+        clean = Life(harness, proxy)
         clean.lead_undisturbed()
-        assert set(stage.states.values()) == {"Succeeded"}
+        assert set(harness.states.values()) == {"Succeeded"}
         points = points_of([write for write in proxy.writes if clean.wrote(write)], clean.calls.total())
 
         def flaws(number: int) -> list[str]:
             folder = tmp_path / str(number)
             folder.mkdir()
-            with acting(cluster, namespace, folder, f"point-{number}") as its_stage:
-                life = Life(its_stage, proxy, points[number])
+            with acting(cluster, namespace, folder, f"point-{number}") as its_harness:
+                life = Life(its_harness, proxy, points[number])
                 life.lead(points[number])
                 return life.flaws(clean)
 

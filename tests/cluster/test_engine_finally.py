@@ -8,7 +8,7 @@ from itertools import pairwise
 from uuid import UUID, uuid5
 
 import pytest
-from tests.cluster.engine_stage import acting, http
+from tests.cluster.engine_harness import acting, http
 
 from devcluster.cluster.components import API_SERVER
 from devcluster.waiting import wait_until
@@ -19,18 +19,18 @@ CANCEL = {"mode": "Cancel", "requestTime": "2026-11-24T10:00:00Z"}
 
 
 @pytest.fixture
-def stage(cluster, namespace, tmp_path):
-    with acting(cluster, namespace, tmp_path) as stage:
-        yield stage
+def harness(cluster, namespace, tmp_path):
+    with acting(cluster, namespace, tmp_path) as harness:
+        yield harness
 
 
 @contextmanager
-def held(stage):
+def held(harness):
     """Keep the TrialEngine from disappearing when it is deleted, as our finalizer does."""
 
     def hold(*finalizers):
         patch = {"metadata": {"finalizers": list(finalizers) or None}}
-        stage.api.patch("TrialEngine", stage.namespace, "example", patch)
+        harness.api.patch("TrialEngine", harness.namespace, "example", patch)
 
     hold("test.example/hold")
     try:
@@ -39,24 +39,24 @@ def held(stage):
         hold()
 
 
-def working(stage, *before, **lists):
+def working(harness, *before, **lists):
     """Start an engine that has long to do after `before`, and wait until it does."""
-    stage.create(*before, LONG, **{"finally": [FREE, CLEAN]} | lists)
-    running = stage.run()
-    running.until(lambda: stage.states.get("long") == "Running")
+    harness.create(*before, LONG, **{"finally": [FREE, CLEAN]} | lists)
+    running = harness.run()
+    running.until(lambda: harness.states.get("long") == "Running")
     return running
 
 
-def test_engine_whose_trialengine_is_deleted_leaves_its_plan_and_releases(stage):
-    running = working(stage, http("one"), onFailure=[http("tell")])
+def test_engine_whose_trialengine_is_deleted_leaves_its_plan_and_releases(harness):
+    running = working(harness, http("one"), onFailure=[http("tell")])
 
-    with held(stage):
-        stage.api.delete("TrialEngine", stage.namespace, "example")
+    with held(harness):
+        harness.api.delete("TrialEngine", harness.namespace, "example")
 
         assert running.exit_code() == 5, running.log
         assert running.last_message == "the TrialEngine is being deleted"
-        assert stage.partner.lines == ["POST /one", "POST /free", "POST /clean"]
-        assert stage.states == {
+        assert harness.partner.lines == ["POST /one", "POST /free", "POST /clean"]
+        assert harness.states == {
             "one": "Succeeded",
             "long": "Running",
             "tell": "Pending",
@@ -65,111 +65,111 @@ def test_engine_whose_trialengine_is_deleted_leaves_its_plan_and_releases(stage)
         }
 
 
-def test_an_engine_that_is_told_to_stop_leaves_its_plan_at_once_and_releases(stage):
+def test_an_engine_that_is_told_to_stop_leaves_its_plan_at_once_and_releases(harness):
     came = []
-    stage.partner.answer["/free"] = lambda _: came.append(time.monotonic()) or 200
-    running = working(stage)
+    harness.partner.answer["/free"] = lambda _: came.append(time.monotonic()) or 200
+    running = working(harness)
 
     told = time.monotonic()
-    stage.write(stop=CANCEL)
+    harness.write(stop=CANCEL)
 
     assert running.exit_code() == 5, running.log
     assert running.last_message == "a stop was asked for (Cancel)"
-    assert stage.partner.lines == ["POST /free", "POST /clean"]
+    assert harness.partner.lines == ["POST /free", "POST /clean"]
     assert came[0] - told < 3
 
 
-def test_stop_that_is_seen_before_the_next_activity_begins_precedes_it(stage):
-    stage.create(http("one"), http("two"), **{"finally": [FREE]})
-    stage.partner.answer["/one"] = lambda _: stage.write(stop=CANCEL) or 200
+def test_stop_that_is_seen_before_the_next_activity_begins_precedes_it(harness):
+    harness.create(http("one"), http("two"), **{"finally": [FREE]})
+    harness.partner.answer["/one"] = lambda _: harness.write(stop=CANCEL) or 200
 
-    running = stage.run()
+    running = harness.run()
 
     assert running.exit_code() == 5, running.log
-    assert stage.partner.lines == ["POST /one", "POST /free"]
+    assert harness.partner.lines == ["POST /one", "POST /free"]
 
 
-def test_attempt_for_finally_alone_completes_it_during_the_deletion(stage):
-    stage.create(http("one"), http("two"), **{"finally": [FREE, CLEAN]})
-    stage.partner.answer["/two"] = 503
-    assert stage.run().exit_code() == 1
-    first = stage.start()
+def test_attempt_for_finally_alone_completes_it_during_the_deletion(harness):
+    harness.create(http("one"), http("two"), **{"finally": [FREE, CLEAN]})
+    harness.partner.answer["/two"] = 503
+    assert harness.run().exit_code() == 1
+    first = harness.start()
 
-    with held(stage):
-        stage.api.delete("TrialEngine", stage.namespace, "example")
-        stage.write(podRef=None, attempt=2)
+    with held(harness):
+        harness.api.delete("TrialEngine", harness.namespace, "example")
+        harness.write(podRef=None, attempt=2)
         first.says("waiting for the grant")
-        stage.partner.answer["/clean"] = lambda _: first.process.kill() or 200
-        stage.write(stop=CANCEL)
-        stage.grant(first, attempt=2)
+        harness.partner.answer["/clean"] = lambda _: first.process.kill() or 200
+        harness.write(stop=CANCEL)
+        harness.grant(first, attempt=2)
         assert first.exit_code() == -signal.SIGKILL
 
-        del stage.partner.answer["/clean"]
-        stage.write(podRef=None, attempt=3)
-        second = stage.run(attempt=3)
+        del harness.partner.answer["/clean"]
+        harness.write(podRef=None, attempt=3)
+        second = harness.run(attempt=3)
 
         assert second.exit_code() == 5, second.log
-        assert stage.partner.lines == ["POST /one", "POST /two", "POST /free", "POST /clean", "POST /clean"]
-        assert stage.states == {
+        assert harness.partner.lines == ["POST /one", "POST /two", "POST /free", "POST /clean", "POST /clean"]
+        assert harness.states == {
             "one": "Succeeded",
             "two": "Failed",
             "free": "Succeeded",
             "clean": "Succeeded",
         }
-        uid = UUID(stage.object["metadata"]["uid"])
-        assert stage.partner.keys("POST /clean") == [str(uuid5(uid, "clean/1"))] * 2
+        uid = UUID(harness.object["metadata"]["uid"])
+        assert harness.partner.keys("POST /clean") == [str(uuid5(uid, "clean/1"))] * 2
 
 
-def test_a_failure_is_reported_and_nothing_released(stage):
-    stage.create(http("one"), onFailure=[http("tell"), http("say")], **{"finally": [FREE]})
-    stage.partner.answer |= {"/one": 503, "/tell": 500}
+def test_a_failure_is_reported_and_nothing_released(harness):
+    harness.create(http("one"), onFailure=[http("tell"), http("say")], **{"finally": [FREE]})
+    harness.partner.answer |= {"/one": 503, "/tell": 500}
 
-    running = stage.run()
+    running = harness.run()
 
     assert running.exit_code() == 1, running.log
-    assert stage.partner.lines == ["POST /one", "POST /tell", "POST /say"]
-    assert stage.states == {"one": "Failed", "tell": "Failed", "say": "Succeeded", "free": "Pending"}
-    assert running.last_message == stage.activity("one")["message"]
+    assert harness.partner.lines == ["POST /one", "POST /tell", "POST /say"]
+    assert harness.states == {"one": "Failed", "tell": "Failed", "say": "Succeeded", "free": "Pending"}
+    assert running.last_message == harness.activity("one")["message"]
 
 
-def test_what_does_not_release_in_time_is_given_up(stage):
-    stage.create(
+def test_what_does_not_release_in_time_is_given_up(harness):
+    harness.create(
         http("one"),
         engine={"finallyTimeoutSeconds": 1},
         **{"finally": [{"name": "stuck", "exec": {"command": ["sleep", "600"]}}, FREE]},
     )
 
-    running = stage.run()
+    running = harness.run()
 
     assert running.exit_code() == 0, running.log
-    assert (stage.states["stuck"], stage.states["free"]) == ("Failed", "Skipped")
-    assert stage.activity("stuck")["message"] == "stuck: finally was not done within 1 s"
-    assert stage.activity("free")["message"] == "finally was not done within 1 s"
+    assert (harness.states["stuck"], harness.states["free"]) == ("Failed", "Skipped")
+    assert harness.activity("stuck")["message"] == "stuck: finally was not done within 1 s"
+    assert harness.activity("free")["message"] == "finally was not done within 1 s"
 
 
-def test_sigterm_while_releasing_ends_an_engine_at_once(stage):
-    stage.create(http("one"), **{"finally": [LONG]})
-    running = stage.run()
-    running.until(lambda: stage.states.get("long") == "Running")
+def test_sigterm_while_releasing_ends_an_engine_at_once(harness):
+    harness.create(http("one"), **{"finally": [LONG]})
+    running = harness.run()
+    running.until(lambda: harness.states.get("long") == "Running")
 
     running.process.send_signal(signal.SIGTERM)
 
     assert running.exit_code() == 143
-    assert stage.states["long"] == "Running"
+    assert harness.states["long"] == "Running"
 
 
-def test_an_engine_beats_from_its_grant_on_until_it_ends(stage):
-    stage.create(LONG, engine={"heartbeatTimeoutSeconds": 3})
-    running = stage.start()
-    stage.give_lease(running)
+def test_an_engine_beats_from_its_grant_on_until_it_ends(harness):
+    harness.create(LONG, engine={"heartbeatTimeoutSeconds": 3})
+    running = harness.start()
+    harness.give_lease(running)
     running.says("waiting for the grant")
-    before = stage.renewed(running)
+    before = harness.renewed(running)
 
-    stage.grant(running, lease=False)
+    harness.grant(running, lease=False)
     beats = []
 
     def three():
-        beats.append(stage.renewed(running))
+        beats.append(harness.renewed(running))
         return len(set(beats) - {None}) >= 3
 
     running.until(three)
@@ -181,50 +181,54 @@ def test_an_engine_beats_from_its_grant_on_until_it_ends(stage):
     assert all((b - a).total_seconds() >= 0.9 for a, b in pairwise(moments))
 
 
-def test_an_engine_without_its_lease_does_nothing_outside_until_it_is_there(stage):
-    stage.create(http("one"))
-    running = stage.start()
-    stage.grant(running, lease=False)
+def test_an_engine_without_its_lease_does_nothing_outside_until_it_is_there(harness):
+    harness.create(http("one"))
+    running = harness.start()
+    harness.grant(running, lease=False)
     running.says("waiting until the Lease is renewed")
-    ahead = list(stage.partner.lines)
+    ahead = list(harness.partner.lines)
 
-    stage.give_lease(running)
+    harness.give_lease(running)
 
     assert running.exit_code() == 0, running.log
     assert ahead == []
-    assert stage.partner.lines == ["POST /one"]
+    assert harness.partner.lines == ["POST /one"]
 
 
-def test_an_engine_whose_beats_are_not_acknowledged_begins_nothing_outside(cluster, stage):
+def test_an_engine_whose_beats_are_not_acknowledged_begins_nothing_outside(cluster, harness):
     """Two tries of one activity: no write of a checkpoint stands between them, only the beats."""
-    stage.create(http("one", retry={"limit": 1, "backoffSeconds": 2}), engine={"heartbeatTimeoutSeconds": 3})
-    stage.partner.answer["/one"] = 503
-    running = stage.run()
-    running.until(lambda: stage.partner.lines == ["POST /one"])
+    harness.create(
+        http("one", retry={"limit": 1, "backoffSeconds": 2}), engine={"heartbeatTimeoutSeconds": 3}
+    )
+    harness.partner.answer["/one"] = 503
+    running = harness.run()
+    running.until(lambda: harness.partner.lines == ["POST /one"])
     cluster.stop(API_SERVER, signal.SIGKILL)
     try:
         running.says("waiting until the Lease is renewed")
-        ahead = list(stage.partner.lines)
-        stage.partner.answer["/one"] = 200
+        ahead = list(harness.partner.lines)
+        harness.partner.answer["/one"] = 200
     finally:
         cluster.start(API_SERVER)
 
     assert running.exit_code() == 0, running.log
     assert ahead == ["POST /one"]
-    assert stage.partner.lines == ["POST /one"] * 2
+    assert harness.partner.lines == ["POST /one"] * 2
 
 
-def test_an_engine_that_wakes_up_after_another_was_granted_does_nothing_more(stage):
+def test_an_engine_that_wakes_up_after_another_was_granted_does_nothing_more(harness):
     """It was stopped long enough to be given up, between two tries; its Lease is still there."""
-    stage.create(http("one", retry={"limit": 1, "backoffSeconds": 1}), engine={"heartbeatTimeoutSeconds": 1})
-    stage.partner.answer["/one"] = 503
-    running = stage.run()
-    running.until(lambda: stage.partner.lines == ["POST /one"])
+    harness.create(
+        http("one", retry={"limit": 1, "backoffSeconds": 1}), engine={"heartbeatTimeoutSeconds": 1}
+    )
+    harness.partner.answer["/one"] = 503
+    running = harness.run()
+    running.until(lambda: harness.partner.lines == ["POST /one"])
     running.process.send_signal(signal.SIGSTOP)
     asleep = time.monotonic()
-    stage.write(podRef={"name": "example-2", "uid": "x", "notBefore": "2026-11-24T10:00:00Z"}, attempt=2)
+    harness.write(podRef={"name": "example-2", "uid": "x", "notBefore": "2026-11-24T10:00:00Z"}, attempt=2)
     assert wait_until(lambda: time.monotonic() - asleep > 1.5, seconds=5)
     running.process.send_signal(signal.SIGCONT)
 
     assert running.exit_code() == 3, running.log
-    assert stage.partner.lines == ["POST /one"]
+    assert harness.partner.lines == ["POST /one"]

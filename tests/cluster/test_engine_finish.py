@@ -8,8 +8,8 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.cluster.engine_stage import acting, http
-from tests.cluster.rest_stage import sidecar
+from tests.cluster.engine_harness import acting, http
+from tests.cluster.rest_harness import sidecar
 
 BOUND = timedelta(seconds=5)
 LONG = {
@@ -20,9 +20,9 @@ LONG = {
 
 
 @pytest.fixture
-def stage(cluster, namespace, tmp_path):
-    with acting(cluster, namespace, tmp_path) as stage:
-        yield stage
+def harness(cluster, namespace, tmp_path):
+    with acting(cluster, namespace, tmp_path) as harness:
+        yield harness
 
 
 @pytest.fixture
@@ -32,20 +32,20 @@ def lcm(cluster, namespace, tmp_path):
 
 
 @pytest.mark.parametrize("long", LONG.values(), ids=LONG.keys())
-def test_finish_interrupts(stage, lcm, long):
+def test_finish_interrupts(harness, lcm, long):
     came, over = threading.Event(), threading.Event()
-    stage.partner.answer["/long"] = lambda _: came.set() or (over.wait() and 200)
-    stage.create(long, http("between"), http("end"), finishAt="end")
-    running = stage.run()
+    harness.partner.answer["/long"] = lambda _: came.set() or (over.wait() and 200)
+    harness.create(long, http("between"), http("end"), finishAt="end")
+    running = harness.run()
     if "http" in long:
         running.until(came.is_set)
-    running.until(lambda: stage.states.get("long") == "Running")
+    running.until(lambda: harness.states.get("long") == "Running")
 
     assert lcm.call("POST", "/trial/example/finish").status == 200
 
     acknowledged = datetime.now(UTC)
     assert running.exit_code() == 0, running.log
     over.set()
-    assert stage.states == {"long": "Skipped", "between": "Skipped", "end": "Succeeded"}
-    taken = datetime.fromisoformat(stage.activity("long")["completionTime"]) - acknowledged
+    assert harness.states == {"long": "Skipped", "between": "Skipped", "end": "Succeeded"}
+    taken = datetime.fromisoformat(harness.activity("long")["completionTime"]) - acknowledged
     assert taken < BOUND

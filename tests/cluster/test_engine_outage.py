@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.conftest import fresh_namespace
-from tests.cluster.operator_stage import Stage, in_seconds
+from tests.cluster.operator_harness import OperatorHarness, in_seconds
 
 from devcluster.cluster.cluster import Cluster
 from devcluster.cluster.components import API_SERVER
@@ -23,12 +23,12 @@ PATIENCE = 240
 
 
 @pytest.fixture
-def stage(programs: Path) -> Iterator[Stage]:
+def harness(programs: Path) -> Iterator[OperatorHarness]:
     cluster = Cluster(Path(tempfile.mkdtemp(prefix="lcm-test-")))
     with guarded(cluster, remove=True):
         cluster.up(programs)
         with fresh_namespace(cluster) as name:
-            yield Stage(cluster, name)
+            yield OperatorHarness(cluster, name)
 
 
 def program(name: str, command: str) -> dict[str, object]:
@@ -36,7 +36,7 @@ def program(name: str, command: str) -> dict[str, object]:
 
 
 @pytest.mark.timeout(2 * PATIENCE + 3 * OUTAGE_SECONDS)
-def test_forty_engines_survive_an_api_server_outage_and_repeat_nothing(stage, tmp_path):
+def test_forty_engines_survive_an_api_server_outage_and_repeat_nothing(harness, tmp_path):
     logs = {f"trial-{number}": tmp_path / f"trial-{number}" for number in range(MANY)}
     away = tmp_path / "away"
 
@@ -52,24 +52,24 @@ def test_forty_engines_survive_an_api_server_outage_and_repeat_nothing(stage, tm
             {"name": "settle", "sleep": {"seconds": 0.1}},
             program("four", f"echo four >> {log}"),
         ]
-        stage.trial(name, start=start, activities=plan)
+        harness.trial(name, start=start, activities=plan)
     assert wait_until(lambda: all(lines(log) == ["one", "two"] for log in logs.values()), seconds=PATIENCE), {
         name: lines(log) for name, log in logs.items()
     }
 
-    stage.cluster.stop(API_SERVER, signal.SIGKILL)
+    harness.cluster.stop(API_SERVER, signal.SIGKILL)
     away.touch()
     ran_ahead = wait_until(
         lambda: any(lines(log) != ["one", "two"] for log in logs.values()), seconds=OUTAGE_SECONDS
     )
-    stage.cluster.start(API_SERVER)
+    harness.cluster.start(API_SERVER)
 
     def succeeded() -> bool:
-        return all(trial.obj["status"].get("phase") == "Succeeded" for trial in stage.trials())
+        return all(trial.obj["status"].get("phase") == "Succeeded" for trial in harness.trials())
 
     assert wait_until(succeeded, seconds=PATIENCE), [
-        (trial.name, trial.obj["status"].get("conditions")) for trial in stage.trials()
+        (trial.name, trial.obj["status"].get("conditions")) for trial in harness.trials()
     ]
     assert not ran_ahead
     assert [lines(log) for log in logs.values()] == [["one", "two", "three", "four"]] * MANY
-    assert {engine.obj["status"]["attempt"] for engine in stage.engines()} == {1}
+    assert {engine.obj["status"]["attempt"] for engine in harness.engines()} == {1}

@@ -13,8 +13,8 @@ import pykube
 import pytest
 import requests
 from tests.cluster.conftest import fresh_namespace
-from tests.cluster.operator_stage import GROUP, Stage, in_seconds, nap
-from tests.cluster.rest_stage import sidecar
+from tests.cluster.operator_harness import GROUP, OperatorHarness, in_seconds, nap
+from tests.cluster.rest_harness import sidecar
 from tests.unit.api.test_bounds import OPEN, filled
 
 from devcluster.cluster.components import OPERATOR
@@ -45,7 +45,7 @@ def nested(levels: int) -> str:
     return "[" * levels + "]" * levels
 
 
-class Hostile(Stage):
+class Hostile(OperatorHarness):
     """A namespace of somebody who means ill, and plain HTTP: no client's encoder takes such objects."""
 
     def send(
@@ -105,31 +105,33 @@ def states(status: dict[str, Any]) -> list[str]:
     return [activity["state"] for activity in status.get("activities", [])]
 
 
-def starts(stage: Stage, name: str) -> None:
+def starts(harness: OperatorHarness, name: str) -> None:
     """Have an honest trial started, and through its plan."""
-    trial = stage.trial(name, start=in_seconds(3))
-    stage.until_condition(trial, "Succeeded", "True", "Completed")
+    trial = harness.trial(name, start=in_seconds(3))
+    harness.until_condition(trial, "Succeeded", "True", "Completed")
 
 
 @pytest.mark.parametrize("levels", DEPTHS)
-def test_honest_trials_start_beside_objects_of_any_depth(stage: Stage, hostile: Hostile, levels: int):
-    before = stage.cluster.layout.process(OPERATOR).pid()
+def test_honest_trials_start_beside_objects_of_any_depth(
+    harness: OperatorHarness, hostile: Hostile, levels: int
+):
+    before = harness.cluster.layout.process(OPERATOR).pid()
     made = hostile.fill(levels)
-    starts(stage, "beside")
-    stage.cluster.stop(OPERATOR, signal.SIGKILL)
-    stage.cluster.start(OPERATOR)
-    starts(stage, "afterwards")
-    after = stage.cluster.layout.process(OPERATOR).pid()
+    starts(harness, "beside")
+    harness.cluster.stop(OPERATOR, signal.SIGKILL)
+    harness.cluster.start(OPERATOR)
+    starts(harness, "afterwards")
+    after = harness.cluster.layout.process(OPERATOR).pid()
     assert before != after
     ours = {(kind, name) for kind, name in made if kind != "TrialEngine"}
-    stage.wait(lambda: ours <= hostile.complaints().keys())
+    harness.wait(lambda: ours <= hostile.complaints().keys())
     assert set(hostile.complaints().values()) == {1}
     armed = '{range .items[*]}{.status.conditions[?(@.type=="Armed")].reason} {end}'
-    stage.wait(lambda: {*hostile.shown("trials", armed).split()} == {"PlanUnsupported", "TemplateRefused"})
-    assert stage.cluster.layout.process(OPERATOR).pid() == after
+    harness.wait(lambda: {*hostile.shown("trials", armed).split()} == {"PlanUnsupported", "TemplateRefused"})
+    assert harness.cluster.layout.process(OPERATOR).pid() == after
     for plural in KINDS:
         hostile.cluster.kubectl("delete", f"{plural}.{GROUP}", "--all", f"--namespace={hostile.namespace}")
-    stage.wait(lambda: not hostile.shown("trials,trialengines", "{.items[*].kind}"))
+    harness.wait(lambda: not hostile.shown("trials,trialengines", "{.items[*].kind}"))
 
 
 LARGE = {
@@ -140,19 +142,21 @@ LARGE = {
 
 
 @pytest.mark.parametrize("value", LARGE)
-def test_honest_trials_start_beside_objects_of_any_size(stage: Stage, hostile: Hostile, value: str):
-    before = stage.cluster.layout.process(OPERATOR).pid()
+def test_honest_trials_start_beside_objects_of_any_size(
+    harness: OperatorHarness, hostile: Hostile, value: str
+):
+    before = harness.cluster.layout.process(OPERATOR).pid()
     name = f"large-{value.replace(' ', '-')}"
     for number in range(3):
         raw = completed("trialplans", ".spec.activities[].http.json")
         raw["metadata"] = {"name": f"{name}-{number}"}
         raw |= {"apiVersion": f"{GROUP}/v1alpha1", "kind": "TrialPlan"}
         hostile.send("POST", "trialplans", raw, LARGE[value])
-    starts(stage, "beside")
-    stage.cluster.stop(OPERATOR, signal.SIGTERM)
-    stage.cluster.start(OPERATOR)
-    starts(stage, "afterwards")
-    assert stage.cluster.layout.process(OPERATOR).pid() != before
+    starts(harness, "beside")
+    harness.cluster.stop(OPERATOR, signal.SIGTERM)
+    harness.cluster.start(OPERATOR)
+    starts(harness, "afterwards")
+    assert harness.cluster.layout.process(OPERATOR).pid() != before
     hostile.cluster.kubectl("delete", f"trialplans.{GROUP}", "--all", f"--namespace={hostile.namespace}")
 
 

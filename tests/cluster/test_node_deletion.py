@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from tests.cluster.node_stage import LOOK, terminated
+from tests.cluster.node_harness import LOOK, terminated
 
 from devcluster.waiting import wait_until
 

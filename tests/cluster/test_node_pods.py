@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cluster.node_stage import NAME, conditions, terminated
+from tests.cluster.node_harness import NAME, conditions, terminated
 
 from devcluster.node.node import Settings, run
 from devcluster.waiting import wait_until

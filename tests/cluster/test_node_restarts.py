@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from tests.cluster.node_stage import LOOK, NAME, terminated
+from tests.cluster.node_harness import LOOK, NAME, terminated
 
 from devcluster.cluster.components import API_SERVER
 from devcluster.node.files import pod_files

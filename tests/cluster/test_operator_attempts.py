@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.operator_stage import DEADLINE, OPERATOR_USER, Stage, Trial, condition, in_seconds, nap
+from tests.cluster.operator_harness import (
+    DEADLINE,
+    OPERATOR_USER,
+    OperatorHarness,
+    Trial,
+    condition,
+    in_seconds,
+    nap,
+)
 from tests.cluster.test_operator_finally import process_of
 
 from devcluster.cluster.components import NODE, OPERATOR
@@ -18,28 +26,28 @@ from devcluster.waiting import wait_until
 ENGINE = {"heartbeatTimeoutSeconds": 4}
 
 
-def at_work(stage: Stage, *activities: dict[str, Any], **spec: Any) -> Trial:
+def at_work(harness: OperatorHarness, *activities: dict[str, Any], **spec: Any) -> Trial:
     """Start a trial, and wait until its engine works on the last of its activities."""
-    trial = stage.trial("example", start=in_seconds(1), activities=list(activities), engine=ENGINE, **spec)
+    trial = harness.trial("example", start=in_seconds(1), activities=list(activities), engine=ENGINE, **spec)
     last = activities[-1]["name"]
-    stage.wait(lambda: state_of(stage, last) == "Running")
+    harness.wait(lambda: state_of(harness, last) == "Running")
     return trial
 
 
-def state_of(stage: Stage, activity: str) -> str:
-    engines = stage.engines()
+def state_of(harness: OperatorHarness, activity: str) -> str:
+    engines = harness.engines()
     saved = engines[0].obj.get("status", {}).get("activities", []) if engines else []
     return next((each["state"] for each in saved if each["name"] == activity), "")
 
 
-def attempts(stage: Stage) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = stage.engine("example").obj["status"]["attempts"]
+def attempts(harness: OperatorHarness) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = harness.engine("example").obj["status"]["attempts"]
     return found
 
 
-def remove_by_force(stage: Stage, pod: str) -> None:
-    stage.cluster.kubectl(
-        "delete", "pod", pod, f"--namespace={stage.namespace}", "--force", "--grace-period=0"
+def remove_by_force(harness: OperatorHarness, pod: str) -> None:
+    harness.cluster.kubectl(
+        "delete", "pod", pod, f"--namespace={harness.namespace}", "--force", "--grace-period=0"
     )
 
 
@@ -56,22 +64,24 @@ def ticking(file: Path, **more: Any) -> dict[str, Any]:
         pytest.param({"timeoutSeconds": 12}, id="a program with a limit"),
     ],
 )
-def test_a_pod_removed_by_force_whose_program_goes_on_is_waited_for(stage: Stage, tmp_path: Path, limit):
+def test_a_pod_removed_by_force_whose_program_goes_on_is_waited_for(
+    harness: OperatorHarness, tmp_path: Path, limit
+):
     file = tmp_path / "ticks"
-    trial = at_work(stage, ticking(file, **limit))
-    stage.cluster.stop(NODE, signal.SIGKILL)  # as if the node were cut off: what runs there goes on
+    trial = at_work(harness, ticking(file, **limit))
+    harness.cluster.stop(NODE, signal.SIGKILL)  # as if the node were cut off: what runs there goes on
     removed = time.time()
-    remove_by_force(stage, "example-1")
-    stage.annotate(trial, restore="r-1")
-    stage.until(trial, lambda _: "was not seen to end" in message(trial))
-    stage.until(trial, lambda status: status.get("lastHandledRestore", {}).get("result") == "Done")
-    stage.wait(lambda: "startTime" in attempts(stage)[-1])
+    remove_by_force(harness, "example-1")
+    harness.annotate(trial, restore="r-1")
+    harness.until(trial, lambda _: "was not seen to end" in message(trial))
+    harness.until(trial, lambda status: status.get("lastHandledRestore", {}).get("result") == "Done")
+    harness.wait(lambda: "startTime" in attempts(harness)[-1])
 
     ticks = [float(line) for line in file.read_text().split()]
     assert max(ticks) > removed + 2, "the program has ended with its pod: this proves nothing"
-    begun = datetime.fromisoformat(attempts(stage)[1]["startTime"]).timestamp()
+    begun = datetime.fromisoformat(attempts(harness)[1]["startTime"]).timestamp()
     assert max(ticks) < begun, "two attempts have acted at a time"
-    assert attempts(stage)[1]["reason"] == "Restore"
+    assert attempts(harness)[1]["reason"] == "Restore"
 
 
 @pytest.mark.parametrize(
@@ -81,16 +91,18 @@ def test_a_pod_removed_by_force_whose_program_goes_on_is_waited_for(stage: Stage
         pytest.param({"timeoutSeconds": 5}, id="a program with a limit that nobody enforces"),
     ],
 )
-def test_a_frozen_engine_s_program_never_acts_beside_the_next_attempt(stage: Stage, tmp_path: Path, limit):
+def test_a_frozen_engine_s_program_never_acts_beside_the_next_attempt(
+    harness: OperatorHarness, tmp_path: Path, limit
+):
     file = tmp_path / "journal"
     stubborn = f"trap '' TERM; while :; do echo $ATTEMPT $(date +%s.%N) >> {file}; sleep 0.1; done"
     program = {"command": ["sh", "-c", stubborn], "env": {"ATTEMPT": "{{ trial.attempt }}"}}
-    trial = at_work(stage, {"name": "tick", "exec": program | limit})
-    stage.wait(file.exists)
-    [pod] = stage.pods()
+    trial = at_work(harness, {"name": "tick", "exec": program | limit})
+    harness.wait(file.exists)
+    [pod] = harness.pods()
     frozen = time.time()
     os.kill(process_of(pod), signal.SIGSTOP)
-    stage.annotate(trial, restore="r-1")
+    harness.annotate(trial, restore="r-1")
 
     def acts(attempt: str) -> list[float]:
         lines = [line.split() for line in file.read_text().splitlines()]
@@ -110,53 +122,55 @@ def message(trial: Trial) -> str:
     return next((each["message"] for each in found if each["type"] == "Succeeded"), "")
 
 
-def test_a_pod_that_was_taken_away_is_restored_by_itself(stage: Stage):
-    trial = at_work(stage, nap("one"), nap("long", 20))
-    remove_by_force(stage, "example-1")
-    stage.until_condition(trial, "Succeeded", "Unknown", "Restoring")
-    stage.until_condition(trial, "Succeeded", "True", "Completed")
-    assert [each["reason"] for each in attempts(stage)] == ["Start", "Disruption"]
-    assert stage.pods_created() == {"example-1": 1, "example-2": 1}
+def test_a_pod_that_was_taken_away_is_restored_by_itself(harness: OperatorHarness):
+    trial = at_work(harness, nap("one"), nap("long", 20))
+    remove_by_force(harness, "example-1")
+    harness.until_condition(trial, "Succeeded", "Unknown", "Restoring")
+    harness.until_condition(trial, "Succeeded", "True", "Completed")
+    assert [each["reason"] for each in attempts(harness)] == ["Start", "Disruption"]
+    assert harness.pods_created() == {"example-1": 1, "example-2": 1}
 
 
-def test_a_pod_taken_away_while_no_operator_runs_is_restored_by_itself(stage: Stage):
-    trial = at_work(stage, nap("one"), nap("long", 20))
-    stage.cluster.stop(OPERATOR, signal.SIGKILL)
-    remove_by_force(stage, "example-1")
-    stage.cluster.start(OPERATOR)
-    stage.until_condition(trial, "Succeeded", "True", "Completed")
-    assert [each["reason"] for each in attempts(stage)] == ["Start", "Disruption"]
+def test_a_pod_taken_away_while_no_operator_runs_is_restored_by_itself(harness: OperatorHarness):
+    trial = at_work(harness, nap("one"), nap("long", 20))
+    harness.cluster.stop(OPERATOR, signal.SIGKILL)
+    remove_by_force(harness, "example-1")
+    harness.cluster.start(OPERATOR)
+    harness.until_condition(trial, "Succeeded", "True", "Completed")
+    assert [each["reason"] for each in attempts(harness)] == ["Start", "Disruption"]
 
 
-def test_a_pod_that_vanishes_is_noticed_by_the_list_of_pods(stage: Stage):
+def test_a_pod_that_vanishes_is_noticed_by_the_list_of_pods(harness: OperatorHarness):
     engine = {"heartbeatTimeoutSeconds": 600}
-    trial = stage.trial("example", start=in_seconds(1), activities=[nap("long", 60)], engine=engine)
-    stage.wait(lambda: state_of(stage, "long") == "Running")
-    place = f"--namespace={stage.namespace}"
+    trial = harness.trial("example", start=in_seconds(1), activities=[nap("long", 60)], engine=engine)
+    harness.wait(lambda: state_of(harness, "long") == "Running")
+    place = f"--namespace={harness.namespace}"
     orphan = '{"metadata":{"ownerReferences":null}}'  # so that it says nothing of the pod's end
-    stage.cluster.kubectl("patch", "lease", "example-1", place, "--type=merge", f"--patch={orphan}")
-    remove_by_force(stage, "example-1")
-    stage.until_condition(trial, "Succeeded", "Unknown", "Restoring")
-    assert stage.cluster.kubectl.get("lease", "example-1", place), "the Lease has gone: this proves nothing"
+    harness.cluster.kubectl("patch", "lease", "example-1", place, "--type=merge", f"--patch={orphan}")
+    remove_by_force(harness, "example-1")
+    harness.until_condition(trial, "Succeeded", "Unknown", "Restoring")
+    assert harness.cluster.kubectl.get("lease", "example-1", place), "the Lease has gone: this proves nothing"
 
 
-def test_a_trial_that_is_created_again_waits_for_the_engine_of_the_first(stage: Stage, tmp_path: Path):
+def test_a_trial_that_is_created_again_waits_for_the_engine_of_the_first(
+    harness: OperatorHarness, tmp_path: Path
+):
     file = tmp_path / "ticks"
     for_a_while = f"for i in $(seq 100); do date +%s.%N >> {file}; sleep 0.1; done"
     program = {"command": ["sh", "-c", for_a_while], "timeoutSeconds": 15}
-    first = at_work(stage, {"name": "tick", "exec": program})
-    stage.wait(file.exists)
-    [pod] = stage.pods()
+    first = at_work(harness, {"name": "tick", "exec": program})
+    harness.wait(file.exists)
+    [pod] = harness.pods()
     os.kill(process_of(pod), signal.SIGSTOP)  # an engine that is told nothing any more
-    stage.cluster.stop(NODE, signal.SIGKILL)
+    harness.cluster.stop(NODE, signal.SIGKILL)
     removed = time.time()
     first.delete()
-    remove_by_force(stage, "example-1")
-    stage.wait(lambda: not stage.trials() and not stage.engines())
-    second = stage.trial("example", start=in_seconds(1), activities=[nap("other")], engine=ENGINE)
-    stage.until(second, lambda _: "of an earlier engine of this trial ID" in armed_message(second))
-    assert stage.pods() == []
-    stage.wait(stage.pods)
+    remove_by_force(harness, "example-1")
+    harness.wait(lambda: not harness.trials() and not harness.engines())
+    second = harness.trial("example", start=in_seconds(1), activities=[nap("other")], engine=ENGINE)
+    harness.until(second, lambda _: "of an earlier engine of this trial ID" in armed_message(second))
+    assert harness.pods() == []
+    harness.wait(harness.pods)
     ticks = [float(line) for line in file.read_text().split()]
     assert max(ticks) > removed + 2, "the program has ended with its pod: this proves nothing"
     assert max(ticks) < time.time() - 1, "two engines of one trial ID may act at a time"
@@ -167,21 +181,21 @@ def armed_message(trial: Trial) -> str:
     return next((each["message"] for each in found if each["type"] == "Armed"), "")
 
 
-def test_a_lease_that_is_deleted_is_made_again_and_renewed(stage: Stage):
-    trial = at_work(stage, nap("long", 25))
-    place = f"--namespace={stage.namespace}"
-    first = stage.cluster.kubectl.get("lease", "example-1", place)["metadata"]["uid"]
-    stage.cluster.kubectl("delete", "lease", "example-1", place)
+def test_a_lease_that_is_deleted_is_made_again_and_renewed(harness: OperatorHarness):
+    trial = at_work(harness, nap("long", 25))
+    place = f"--namespace={harness.namespace}"
+    first = harness.cluster.kubectl.get("lease", "example-1", place)["metadata"]["uid"]
+    harness.cluster.kubectl("delete", "lease", "example-1", place)
 
     def renewed_again() -> bool:
-        [lease] = stage.cluster.kubectl.get("leases", place).get("items") or [{}]
+        [lease] = harness.cluster.kubectl.get("leases", place).get("items") or [{}]
         spec = lease.get("spec", {})
         made = lease.get("metadata", {}).get("uid") not in (None, first)
         return made and spec.get("renewTime", "") > datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")[:-1]
 
-    stage.wait(renewed_again)
-    stage.until_condition(trial, "Succeeded", "True", "Completed")
-    assert len(attempts(stage)) == 1
+    harness.wait(renewed_again)
+    harness.until_condition(trial, "Succeeded", "True", "Completed")
+    assert len(attempts(harness)) == 1
 
 
 @pytest.mark.parametrize(
@@ -191,15 +205,15 @@ def test_a_lease_that_is_deleted_is_made_again_and_renewed(stage: Stage):
         pytest.param(True, id="made again from a copy"),
     ],
 )
-def test_dead_engine_fails_though_its_lease_is_deleted_for_ever(stage: Stage, again):
+def test_dead_engine_fails_though_its_lease_is_deleted_for_ever(harness: OperatorHarness, again):
     engine = {"heartbeatTimeoutSeconds": 10}
-    trial = stage.trial("example", start=in_seconds(1), activities=[nap("long", 600)], engine=engine)
-    stage.wait(lambda: state_of(stage, "long") == "Running")
-    place = f"--namespace={stage.namespace}"
-    stage.wait(lambda: "renewTime" in stage.cluster.kubectl.get("lease", "example-1", place)["spec"])
-    [pod] = stage.pods()
+    trial = harness.trial("example", start=in_seconds(1), activities=[nap("long", 600)], engine=engine)
+    harness.wait(lambda: state_of(harness, "long") == "Running")
+    place = f"--namespace={harness.namespace}"
+    harness.wait(lambda: "renewTime" in harness.cluster.kubectl.get("lease", "example-1", place)["spec"])
+    [pod] = harness.pods()
     os.kill(process_of(pod), signal.SIGSTOP)
-    copy = stage.cluster.kubectl.get("lease", "example-1", place)
+    copy = harness.cluster.kubectl.get("lease", "example-1", place)
     copy["metadata"] = {
         key: copy["metadata"][key] for key in ("name", "namespace", "labels", "ownerReferences")
     }
@@ -207,35 +221,35 @@ def test_dead_engine_fails_though_its_lease_is_deleted_for_ever(stage: Stage, ag
 
     def is_given_up() -> bool:
         nonlocal deleted
-        if condition(stage.trials()[0], "Succeeded") == ("False", "EngineSilent"):
+        if condition(harness.trials()[0], "Succeeded") == ("False", "EngineSilent"):
             return True
-        stage.cluster.kubectl("delete", "lease", "example-1", place, "--ignore-not-found")
+        harness.cluster.kubectl("delete", "lease", "example-1", place, "--ignore-not-found")
         deleted += 1
         if again:
-            stage.cluster.kubectl("create", "--filename=-", stdin=json.dumps(copy), check=False)
+            harness.cluster.kubectl("create", "--filename=-", stdin=json.dumps(copy), check=False)
         time.sleep(1)
         return False
 
     assert wait_until(is_given_up, seconds=90)
     assert deleted > 3, "the Lease was hardly ever deleted: this proves nothing"
-    stage.annotate(trial, restore="r-1")
-    stage.until(trial, lambda status: status.get("lastHandledRestore", {}).get("result") == "Done")
+    harness.annotate(trial, restore="r-1")
+    harness.until(trial, lambda status: status.get("lastHandledRestore", {}).get("result") == "Done")
 
 
-def test_engine_that_renews_lives_on_though_its_lease_is_deleted(stage: Stage):
+def test_engine_that_renews_lives_on_though_its_lease_is_deleted(harness: OperatorHarness):
     engine = {"heartbeatTimeoutSeconds": 30}
-    stage.trial("example", start=in_seconds(1), activities=[nap("long", 50)], engine=engine)
-    stage.wait(lambda: state_of(stage, "long") == "Running")
-    place = f"--namespace={stage.namespace}"
+    harness.trial("example", start=in_seconds(1), activities=[nap("long", 50)], engine=engine)
+    harness.wait(lambda: state_of(harness, "long") == "Running")
+    place = f"--namespace={harness.namespace}"
 
     def is_over() -> bool:
-        stage.cluster.kubectl("delete", "lease", "example-1", place, "--ignore-not-found")
+        harness.cluster.kubectl("delete", "lease", "example-1", place, "--ignore-not-found")
         time.sleep(3)
-        return condition(stage.trials()[0], "Succeeded")[0] != "Unknown"
+        return condition(harness.trials()[0], "Succeeded")[0] != "Unknown"
 
     assert wait_until(is_over, seconds=150)
-    assert condition(stage.trials()[0], "Succeeded") == ("True", "Completed")
-    assert [each["reason"] for each in attempts(stage)] == ["Start"]
+    assert condition(harness.trials()[0], "Succeeded") == ("True", "Completed")
+    assert [each["reason"] for each in attempts(harness)] == ["Start"]
 
 
 @pytest.mark.parametrize(
@@ -247,52 +261,52 @@ def test_engine_that_renews_lives_on_though_its_lease_is_deleted(stage: Stage):
         pytest.param('{"metadata":{"ownerReferences":null},"spec":{"holderIdentity":""}}', id="no owner"),
     ],
 )
-def test_a_lease_that_somebody_has_rewritten_is_made_again(stage: Stage, patch):
-    trial = at_work(stage, nap("long", 20))
-    place = f"--namespace={stage.namespace}"
-    holder = stage.cluster.kubectl.get("lease", "example-1", place)["spec"]["holderIdentity"]
-    stage.cluster.kubectl("patch", "lease", "example-1", place, "--type=merge", f"--patch={patch}")
+def test_a_lease_that_somebody_has_rewritten_is_made_again(harness: OperatorHarness, patch):
+    trial = at_work(harness, nap("long", 20))
+    place = f"--namespace={harness.namespace}"
+    holder = harness.cluster.kubectl.get("lease", "example-1", place)["spec"]["holderIdentity"]
+    harness.cluster.kubectl("patch", "lease", "example-1", place, "--type=merge", f"--patch={patch}")
 
     def is_whole() -> bool:
-        [lease] = stage.cluster.kubectl.get("leases", place).get("items") or [{}]
+        [lease] = harness.cluster.kubectl.get("leases", place).get("items") or [{}]
         spec, labels = lease.get("spec", {}), lease.get("metadata", {}).get("labels", {})
         return spec.get("holderIdentity") == holder and "lcm.5gdrones.eu/trial" in labels
 
-    stage.wait(is_whole)
-    stage.until_condition(trial, "Succeeded", "True", "Completed")
-    assert len(attempts(stage)) == 1
+    harness.wait(is_whole)
+    harness.until_condition(trial, "Succeeded", "True", "Completed")
+    assert len(attempts(harness)) == 1
 
 
-def test_an_attempt_that_follows_by_itself_waits_and_says_until_when(stage: Stage):
+def test_an_attempt_that_follows_by_itself_waits_and_says_until_when(harness: OperatorHarness):
     wrong = {"name": "wrong", "exec": {"command": ["false"]}}
-    trial = stage.trial(
+    trial = harness.trial(
         "example", start=in_seconds(1), activities=[wrong], engine=ENGINE | {"maxRestores": 2}
     )
-    stage.until(trial, lambda _: "attempt 2 (Automatic) begins at" in message(trial))
-    stage.until_condition(trial, "Succeeded", "False", "ActivityFailed")
-    times = [datetime.fromisoformat(each["startTime"]) for each in attempts(stage)]
-    ends = [datetime.fromisoformat(each["completionTime"]) for each in attempts(stage)]
+    harness.until(trial, lambda _: "attempt 2 (Automatic) begins at" in message(trial))
+    harness.until_condition(trial, "Succeeded", "False", "ActivityFailed")
+    times = [datetime.fromisoformat(each["startTime"]) for each in attempts(harness)]
+    ends = [datetime.fromisoformat(each["completionTime"]) for each in attempts(harness)]
     pauses = [(begun - ended).total_seconds() for ended, begun in zip(ends, times[1:], strict=False)]
-    assert [each["reason"] for each in attempts(stage)] == ["Start", "Automatic", "Automatic"]
+    assert [each["reason"] for each in attempts(harness)] == ["Start", "Automatic", "Automatic"]
     assert pauses[0] >= 10
     assert pauses[1] >= 20
 
 
-def test_running_engine_costs_no_request_of_its_own_and_no_kopf_finalizer(stage: Stage):
-    at_work(stage, nap("long", 40))
-    finalizers = stage.engine("example").obj["metadata"].get("finalizers", [])
+def test_running_engine_costs_no_request_of_its_own_and_no_kopf_finalizer(harness: OperatorHarness):
+    at_work(harness, nap("long", 40))
+    finalizers = harness.engine("example").obj["metadata"].get("finalizers", [])
     assert "lcm.5gdrones.eu/timer" not in finalizers
-    before = len(gets_of_pods(stage))
+    before = len(gets_of_pods(harness))
     time.sleep(12)  # the span that is looked at: longer than the timer of former releases
-    assert len(gets_of_pods(stage)) == before
-    assert condition(stage.trials()[0], "Succeeded") == ("Unknown", "Running")
+    assert len(gets_of_pods(harness)) == before
+    assert condition(harness.trials()[0], "Succeeded") == ("Unknown", "Running")
 
 
-def gets_of_pods(stage: Stage) -> list[dict[str, Any]]:
-    about = {"resource": "pods", "namespace": stage.namespace}
+def gets_of_pods(harness: OperatorHarness) -> list[dict[str, Any]]:
+    about = {"resource": "pods", "namespace": harness.namespace}
     return [
         event
-        for event in stage.cluster.audit()
+        for event in harness.cluster.audit()
         if event["verb"] == "get"
         and about.items() <= event.get("objectRef", {}).items()
         and event["user"]["username"] == OPERATOR_USER

@@ -12,7 +12,7 @@ import pykube
 import pytest
 import requests
 from tests.cluster.conftest import fresh_namespace
-from tests.cluster.operator_stage import Stage, in_seconds
+from tests.cluster.operator_harness import OperatorHarness, in_seconds
 
 from devcluster.cluster.cluster import Cluster
 from devcluster.cluster.components import COMPONENTS, LEASE_NAMESPACE, OPERATOR
@@ -24,7 +24,7 @@ SHIFTED = Path(__file__).parent / "shifted"
 LATE = timedelta(seconds=3)
 
 
-class Node(Stage):
+class Node(OperatorHarness):
     """A namespace, and an operator whose clock can be set."""
 
     shift: Path

@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from tests.cluster.operator_stage import Stage, in_seconds
+from tests.cluster.operator_harness import OperatorHarness, in_seconds
 
 from devcluster.cluster.components import NODE, OPERATOR
 
@@ -12,23 +12,23 @@ OTHERS = 10
 
 
 @pytest.fixture
-def unstaffed(stage: Stage):
+def unstaffed(harness: OperatorHarness):
     """No node: pods are created but don't run, so a burst costs nothing but the burst itself."""
-    stage.cluster.stop(NODE)
-    yield stage
-    for trial in stage.trials():
+    harness.cluster.stop(NODE)
+    yield harness
+    for trial in harness.trials():
         trial.delete()
-    stage.wait(lambda: not stage.engines() and not stage.pods())
-    stage.cluster.start(NODE)
+    harness.wait(lambda: not harness.engines() and not harness.pods())
+    harness.cluster.start(NODE)
 
 
-def apply_many(stage: Stage, count: int, seconds: float) -> None:
+def apply_many(harness: OperatorHarness, count: int, seconds: float) -> None:
     start = in_seconds(seconds)
     for number in range(count):
-        stage.trial(f"many-{number}", start=start)
+        harness.trial(f"many-{number}", start=start)
 
 
-def test_a_hundred_trials_due_in_one_second_are_each_started_once(unstaffed: Stage):
+def test_a_hundred_trials_due_in_one_second_are_each_started_once(unstaffed: OperatorHarness):
     apply_many(unstaffed, MANY, 8)
     unstaffed.each_was_started_once(MANY)
     assert len(unstaffed.pods_created()) == MANY
@@ -43,7 +43,9 @@ def test_a_hundred_trials_due_in_one_second_are_each_started_once(unstaffed: Sta
         pytest.param(OTHERS, id="killed when all pods are there"),
     ],
 )
-def test_an_operator_killed_around_the_start_starts_each_trial_once(unstaffed: Stage, pods_there: int):
+def test_an_operator_killed_around_the_start_starts_each_trial_once(
+    unstaffed: OperatorHarness, pods_there: int
+):
     apply_many(unstaffed, OTHERS, 4)
     unstaffed.wait(lambda: len(unstaffed.engines()) == OTHERS)
     unstaffed.wait(lambda: len(unstaffed.pods()) >= pods_there)
@@ -52,7 +54,7 @@ def test_an_operator_killed_around_the_start_starts_each_trial_once(unstaffed: S
     unstaffed.each_was_started_once(OTHERS)
 
 
-def test_operator_killed_repeatedly_during_a_burst_starts_each_trial_once(unstaffed: Stage):
+def test_operator_killed_repeatedly_during_a_burst_starts_each_trial_once(unstaffed: OperatorHarness):
     apply_many(unstaffed, OTHERS, 4)
     unstaffed.wait(lambda: len(unstaffed.engines()) == OTHERS)
     kills = 0

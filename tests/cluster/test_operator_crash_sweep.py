@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.cluster.operator_stage import GROUP, Trial, TrialEngine, condition, in_seconds, nap
-from tests.cluster.proxied_stage import ProxiedStage, told
+from tests.cluster.operator_harness import GROUP, Trial, TrialEngine, condition, in_seconds, nap
+from tests.cluster.proxied_harness import ProxiedHarness, told
 from tests.cluster.proxy import Held
 
 from devcluster.waiting import wait_until
@@ -29,7 +29,7 @@ SIDES = {"before": False, "after": True}
 PATIENCE = 2
 
 Script = Callable[[TrialEngine], dict[str, str] | None]
-Step = Callable[[ProxiedStage, str], object]
+Step = Callable[[ProxiedHarness, str], object]
 
 
 def works(_: TrialEngine) -> dict[str, str]:
@@ -60,96 +60,96 @@ def releases_when_stopped(engine: TrialEngine) -> dict[str, str] | None:
     return {"one": "Running", "free": "Succeeded"} if "stop" in engine.obj["status"] else None
 
 
-def apply_releasing(stage: ProxiedStage, name: str) -> None:
+def apply_releasing(harness: ProxiedHarness, name: str) -> None:
     lists = {"finally": [nap("free")]}
-    stage.trial(name, start=in_seconds(0), activities=PLAN, engine=SOON_SILENT, **lists)
+    harness.trial(name, start=in_seconds(0), activities=PLAN, engine=SOON_SILENT, **lists)
 
 
-def apply_due(stage: ProxiedStage, name: str) -> None:
-    stage.trial(name, start=in_seconds(0), activities=PLAN, engine=SOON_SILENT)
+def apply_due(harness: ProxiedHarness, name: str) -> None:
+    harness.trial(name, start=in_seconds(0), activities=PLAN, engine=SOON_SILENT)
 
 
-def apply_ahead(stage: ProxiedStage, name: str) -> None:
-    stage.trial(name, start=in_seconds(3), activities=PLAN)
+def apply_ahead(harness: ProxiedHarness, name: str) -> None:
+    harness.trial(name, start=in_seconds(3), activities=PLAN)
 
 
-def apply_far_ahead(stage: ProxiedStage, name: str) -> None:
-    stage.trial(name, start=in_seconds(55), activities=PLAN)
+def apply_far_ahead(harness: ProxiedHarness, name: str) -> None:
+    harness.trial(name, start=in_seconds(55), activities=PLAN)
 
 
-def ask_restore(stage: ProxiedStage, name: str) -> None:
-    stage.annotate(stage.get(Trial, name), restore="r-1")
+def ask_restore(harness: ProxiedHarness, name: str) -> None:
+    harness.annotate(harness.get(Trial, name), restore="r-1")
 
 
-def repair(stage: ProxiedStage, name: str) -> None:
+def repair(harness: ProxiedHarness, name: str) -> None:
     annotations = {f"{GROUP}/restore": "r-1", f"{GROUP}/restore-plan": "r-1"}
     spec = {"activities": [nap("one"), nap("mended")]}
-    stage.get(Trial, name).patch({"metadata": {"annotations": annotations}, "spec": spec})
+    harness.get(Trial, name).patch({"metadata": {"annotations": annotations}, "spec": spec})
 
 
-def ask_delete(stage: ProxiedStage, name: str) -> None:
-    stage.annotate(stage.get(Trial, name), delete="d-1")
+def ask_delete(harness: ProxiedHarness, name: str) -> None:
+    harness.annotate(harness.get(Trial, name), delete="d-1")
 
 
-def delete(stage: ProxiedStage, name: str) -> None:
-    stage.get(Trial, name).delete()
+def delete(harness: ProxiedHarness, name: str) -> None:
+    harness.get(Trial, name).delete()
 
 
-def is_let_go(stage: ProxiedStage, name: str) -> bool:
+def is_let_go(harness: ProxiedHarness, name: str) -> bool:
     """See that the trial has succeeded, and that nothing holds its TrialEngine any more."""
-    found = next((engine for engine in stage.engines() if engine.name == name), None)
+    found = next((engine for engine in harness.engines() if engine.name == name), None)
     if found is None:
         return False
     held = found.obj["metadata"].get("finalizers")
-    return COMPLETED(stage, name) and not held
+    return COMPLETED(harness, name) and not held
 
 
-def is_let_go_again(stage: ProxiedStage, name: str) -> bool:
-    answered = "lastHandledRestore" in stage.get(Trial, name).obj["status"]
-    return answered and is_let_go(stage, name)
+def is_let_go_again(harness: ProxiedHarness, name: str) -> bool:
+    answered = "lastHandledRestore" in harness.get(Trial, name).obj["status"]
+    return answered and is_let_go(harness, name)
 
 
 def shows(kind: str, reason: str) -> Step:
-    return lambda stage, name: condition(stage.get(Trial, name), kind)[1] == reason
+    return lambda harness, name: condition(harness.get(Trial, name), kind)[1] == reason
 
 
-def is_granted(stage: ProxiedStage, name: str) -> bool:
-    return bool(stage.granted(name))
+def is_granted(harness: ProxiedHarness, name: str) -> bool:
+    return bool(harness.granted(name))
 
 
-def has_begun(stage: ProxiedStage, name: str) -> bool:
+def has_begun(harness: ProxiedHarness, name: str) -> bool:
     """See that the engine has begun, which it does as soon as it is granted."""
-    if not stage.granted(name):
+    if not harness.granted(name):
         return False
-    engine = stage.engine(name)
+    engine = harness.engine(name)
     if not engine.obj["status"].get("activities"):
-        stage.checkpoint(engine, one="Running")
+        harness.checkpoint(engine, one="Running")
     return True
 
 
-def is_restored(stage: ProxiedStage, name: str) -> bool:
-    trial = stage.get(Trial, name)
+def is_restored(harness: ProxiedHarness, name: str) -> bool:
+    trial = harness.get(Trial, name)
     answered = "lastHandledRestore" in trial.obj["status"]
-    granted = bool(stage.engine(name).obj["status"].get("podRef"))
+    granted = bool(harness.engine(name).obj["status"].get("podRef"))
     return answered and granted and condition(trial, "Succeeded")[1] == "Running"
 
 
-def is_cancelled(stage: ProxiedStage, name: str) -> bool:
-    trial = stage.get(Trial, name)
+def is_cancelled(harness: ProxiedHarness, name: str) -> bool:
+    trial = harness.get(Trial, name)
     answered = "lastHandledDelete" in trial.obj.get("status", {})
     finished = condition(trial, "Finished")[0] == "True"
-    return answered and finished and leaves_nothing_to_run(stage, name)
+    return answered and finished and leaves_nothing_to_run(harness, name)
 
 
-def leaves_nothing_to_run(stage: ProxiedStage, name: str) -> bool:
+def leaves_nothing_to_run(harness: ProxiedHarness, name: str) -> bool:
     """See that neither TrialEngine nor pods are left, of which the garbage collector takes its time."""
-    if any(found.name == name for found in stage.engines()):
+    if any(found.name == name for found in harness.engines()):
         return False
-    return not any(map(stage.is_about(name), stage.pods()))
+    return not any(map(harness.is_about(name), harness.pods()))
 
 
-def is_gone(stage: ProxiedStage, name: str) -> bool:
-    return leaves_nothing_to_run(stage, name) and not any(found.name == name for found in stage.trials())
+def is_gone(harness: ProxiedHarness, name: str) -> bool:
+    return leaves_nothing_to_run(harness, name) and not any(found.name == name for found in harness.trials())
 
 
 @dataclass(frozen=True)
@@ -193,20 +193,20 @@ LIVES = {
 class Troupe:
     """Trials that lead the same life; their engines are played."""
 
-    def __init__(self, stage: ProxiedStage, life: Life, names: Iterable[str]) -> None:
-        self._stage = stage
+    def __init__(self, harness: ProxiedHarness, life: Life, names: Iterable[str]) -> None:
+        self._harness = harness
         self._life = life
         self.names = list(names)
         for name in self.names:
-            life.prepare(stage, name)
-        self.play(lambda name: life.is_prepared(stage, name))
+            life.prepare(harness, name)
+        self.play(lambda name: life.is_prepared(harness, name))
 
     def begin(self) -> None:
         for name in self.names:
-            self._life.begin(self._stage, name)
+            self._life.begin(self._harness, name)
 
     def is_over(self, name: str) -> bool:
-        return bool(self._life.is_over(self._stage, name))
+        return bool(self._life.is_over(self._harness, name))
 
     def play(
         self, is_there: Callable[[str], object], *, all_of: bool = True, seconds: float = DEADLINE
@@ -215,14 +215,14 @@ class Troupe:
         left = list(self.names)
 
         def enough() -> bool:
-            self._stage.play(self._life.script)
+            self._harness.play(self._life.script)
             left[:] = [name for name in left if not is_there(name)]
             return not left if all_of else len(left) < len(self.names)
 
         if wait_until(enough, seconds=seconds) or seconds < DEADLINE:
             return
-        writes = (f"{name}: {[*map(str, self._stage.writes_about(name))]}" for name in left)
-        pytest.fail("\n".join((*writes, self._stage.operator.process.log_tail())))
+        writes = (f"{name}: {[*map(str, self._harness.writes_about(name))]}" for name in left)
+        pytest.fail("\n".join((*writes, self._harness.operator.process.log_tail())))
 
 
 @dataclass(frozen=True)
@@ -243,19 +243,19 @@ def points_of(writes: list[str]) -> dict[str, Point]:
     }
 
 
-def hold(stage: ProxiedStage, name: str, point: Point) -> Held:
-    is_about = stage.is_about(name)
-    return stage.proxy.hold(
+def hold(harness: ProxiedHarness, name: str, point: Point) -> Held:
+    is_about = harness.is_about(name)
+    return harness.proxy.hold(
         lambda request: is_about(request) and request.about(name) == point.write,
         nth=point.nth,
         taken=point.taken,
     )
 
 
-def outcome(stage: ProxiedStage, name: str) -> dict[str, Any]:
+def outcome(harness: ProxiedHarness, name: str) -> dict[str, Any]:
     """Return what must be the same however often the operator was killed."""
-    trial = next((found for found in stage.trials() if found.name == name), None)
-    engine = next((found for found in stage.engines() if found.name == name), None)
+    trial = next((found for found in harness.trials() if found.name == name), None)
+    engine = next((found for found in harness.engines() if found.name == name), None)
     shown = trial.obj["status"] if trial else {}
     status = engine.obj["status"] if engine else {}
     return {
@@ -268,13 +268,13 @@ def outcome(stage: ProxiedStage, name: str) -> dict[str, Any]:
             for one in status.get("attempts", [])
         ],
         "checkpoint": [(one["name"], one["state"]) for one in status.get("activities", [])],
-        "pods": sorted(pod.name.removeprefix(name) for pod in stage.pods() if stage.is_about(name)(pod)),
-        "pods created": {pod.removeprefix(name): n for pod, n in stage.taken_creates(name).items()},
-        "grants": {attempt: len(uids) for attempt, uids in stage.granted(name).items()},
+        "pods": sorted(pod.name.removeprefix(name) for pod in harness.pods() if harness.is_about(name)(pod)),
+        "pods created": {pod.removeprefix(name): n for pod, n in harness.taken_creates(name).items()},
+        "grants": {attempt: len(uids) for attempt, uids in harness.granted(name).items()},
     }
 
 
-def kill_at_each(stage: ProxiedStage, troupe: Troupe, held: dict[str, Held]) -> None:
+def kill_at_each(harness: ProxiedHarness, troupe: Troupe, held: dict[str, Held]) -> None:
     """Kill the operator until each trial was held at its write in one of its deaths, or has none left."""
 
     def is_there(name: str) -> bool:
@@ -283,17 +283,17 @@ def kill_at_each(stage: ProxiedStage, troupe: Troupe, held: dict[str, Held]) -> 
     while troupe.names:
         troupe.play(is_there, all_of=False)
         troupe.play(is_there, seconds=PATIENCE)
-        stage.operator.kill()
+        harness.operator.kill()
         for name in list(troupe.names):
             if held[name].reached.is_set():
                 held[name].cut()
                 troupe.names.remove(name)
-        stage.operator.start()
+        harness.operator.start()
         troupe.names[:] = [name for name in troupe.names if not troupe.is_over(name)]
 
 
 @pytest.mark.parametrize("life", [pytest.param(life, id=name) for name, life in LIVES.items()])
-def test_an_operator_killed_at_any_write_leaves_the_same_outcome(proxied: ProxiedStage, life: Life):
+def test_an_operator_killed_at_any_write_leaves_the_same_outcome(proxied: ProxiedHarness, life: Life):
     plain = Troupe(proxied, life, ["plain"])
     before = len(proxied.writes_about("plain"))
     plain.begin()

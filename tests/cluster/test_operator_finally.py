@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from pykube.objects import Pod
-from tests.cluster.engine_stage import Partner, http
-from tests.cluster.operator_stage import Stage, condition, in_seconds, nap
+from tests.cluster.engine_harness import Partner, http
+from tests.cluster.operator_harness import OperatorHarness, condition, in_seconds, nap
 
 from devcluster.cluster.components import OPERATOR
 
@@ -24,37 +24,37 @@ def partner() -> Iterator[Partner]:
     partner.close()
 
 
-def begin(stage: Stage, partner: Partner, *activities, **spec):
+def begin(harness: OperatorHarness, partner: Partner, *activities, **spec):
     """Create a trial that starts at once."""
     given = {"parameters": {"partner": partner.url}} | LISTS | spec
-    return stage.trial("example", start=in_seconds(1), activities=list(activities), **given)
+    return harness.trial("example", start=in_seconds(1), activities=list(activities), **given)
 
 
-def busy(stage: Stage, partner: Partner, **spec):
+def busy(harness: OperatorHarness, partner: Partner, **spec):
     """Begin a trial with long to do, and wait until it does."""
-    trial = begin(stage, partner, http("one"), nap("long", 300), **spec)
-    stage.wait(lambda: states(stage).get("long") == "Running")
+    trial = begin(harness, partner, http("one"), nap("long", 300), **spec)
+    harness.wait(lambda: states(harness).get("long") == "Running")
     return trial
 
 
-def states(stage: Stage) -> dict[str, str]:
-    engines = stage.engines()
+def states(harness: OperatorHarness) -> dict[str, str]:
+    engines = harness.engines()
     activities = engines[0].obj.get("status", {}).get("activities", []) if engines else []
     return {activity["name"]: activity["state"] for activity in activities}
 
 
-def nothing_left(stage: Stage) -> bool:
-    leases = stage.cluster.kubectl.get("leases", f"--namespace={stage.namespace}").get("items")
-    return not stage.engines() and not stage.pods() and not leases
+def nothing_left(harness: OperatorHarness) -> bool:
+    leases = harness.cluster.kubectl.get("leases", f"--namespace={harness.namespace}").get("items")
+    return not harness.engines() and not harness.pods() and not leases
 
 
-def attempts(stage: Stage) -> list[tuple[str, str]]:
-    return [(a["reason"], a["outcome"]) for a in stage.engine("example").obj["status"]["attempts"]]
+def attempts(harness: OperatorHarness) -> list[tuple[str, str]]:
+    return [(a["reason"], a["outcome"]) for a in harness.engine("example").obj["status"]["attempts"]]
 
 
-def force_delete(stage: Stage, pod: str) -> None:
-    stage.cluster.kubectl(
-        "delete", "pod", pod, f"--namespace={stage.namespace}", "--grace-period=0", "--force"
+def force_delete(harness: OperatorHarness, pod: str) -> None:
+    harness.cluster.kubectl(
+        "delete", "pod", pod, f"--namespace={harness.namespace}", "--grace-period=0", "--force"
     )
 
 
@@ -72,18 +72,20 @@ def process_of(pod: Pod) -> int:
     return engine
 
 
-def test_finally_runs_after_success(stage: Stage, partner: Partner):
-    trial = begin(stage, partner, http("one"))
-    status = stage.until_condition(trial, "Succeeded", "True", "Completed")
+def test_finally_runs_after_success(harness: OperatorHarness, partner: Partner):
+    trial = begin(harness, partner, http("one"))
+    status = harness.until_condition(trial, "Succeeded", "True", "Completed")
     assert status["progress"] == "1/1"
     assert partner.lines == ["POST /one", *RELEASED]
 
 
-def test_a_failed_release_is_recorded_and_the_trial_stays_succeeded(stage: Stage, partner: Partner):
+def test_a_failed_release_is_recorded_and_the_trial_stays_succeeded(
+    harness: OperatorHarness, partner: Partner
+):
     partner.answer["/free"] = 503
-    trial = begin(stage, partner, http("one"))
-    stage.until_condition(trial, "Succeeded", "True", "Completed")
-    assert states(stage) == {
+    trial = begin(harness, partner, http("one"))
+    harness.until_condition(trial, "Succeeded", "True", "Completed")
+    assert states(harness) == {
         "one": "Succeeded",
         "tell": "Pending",
         "free": "Failed",
@@ -91,109 +93,117 @@ def test_a_failed_release_is_recorded_and_the_trial_stays_succeeded(stage: Stage
     }
 
 
-def test_finally_runs_after_a_delete_request(stage: Stage, partner: Partner):
-    trial = busy(stage, partner)
-    stage.annotate(trial, delete="d-1")
-    stage.until_condition(trial, "Succeeded", "False", "Cancelled")
-    stage.wait(lambda: nothing_left(stage))
+def test_finally_runs_after_a_delete_request(harness: OperatorHarness, partner: Partner):
+    trial = busy(harness, partner)
+    harness.annotate(trial, delete="d-1")
+    harness.until_condition(trial, "Succeeded", "False", "Cancelled")
+    harness.wait(lambda: nothing_left(harness))
     assert partner.lines == ["POST /one", *RELEASED]
 
 
-def test_finally_runs_after_the_trial_was_deleted(stage: Stage, partner: Partner):
-    busy(stage, partner).delete()
-    stage.wait(lambda: not stage.trials() and nothing_left(stage))
+def test_finally_runs_after_the_trial_was_deleted(harness: OperatorHarness, partner: Partner):
+    busy(harness, partner).delete()
+    harness.wait(lambda: not harness.trials() and nothing_left(harness))
     assert partner.lines == ["POST /one", *RELEASED]
 
 
-def test_finally_runs_while_the_operator_is_away(stage: Stage, partner: Partner):
-    trial = busy(stage, partner)
-    stage.cluster.stop(OPERATOR)
+def test_finally_runs_while_the_operator_is_away(harness: OperatorHarness, partner: Partner):
+    trial = busy(harness, partner)
+    harness.cluster.stop(OPERATOR)
     trial.delete()
-    stage.wait(lambda: partner.lines == ["POST /one", *RELEASED])
-    stage.cluster.start(OPERATOR)
-    stage.wait(lambda: not stage.trials() and nothing_left(stage))
+    harness.wait(lambda: partner.lines == ["POST /one", *RELEASED])
+    harness.cluster.start(OPERATOR)
+    harness.wait(lambda: not harness.trials() and nothing_left(harness))
     assert partner.lines == ["POST /one", *RELEASED]
 
 
-def test_finally_runs_after_the_active_deadline(stage: Stage, partner: Partner):
-    trial = busy(stage, partner, engine={"activeDeadlineSeconds": 3})
-    stage.until_condition(trial, "Succeeded", "False", "DeadlineExceeded")
+def test_finally_runs_after_the_active_deadline(harness: OperatorHarness, partner: Partner):
+    trial = busy(harness, partner, engine={"activeDeadlineSeconds": 3})
+    harness.until_condition(trial, "Succeeded", "False", "DeadlineExceeded")
     assert partner.lines == ["POST /one", *RELEASED]
-    assert attempts(stage) == [("Start", "Failed")]
+    assert attempts(harness) == [("Start", "Failed")]
 
 
-def test_after_a_failure_on_failure_reports_and_only_a_delete_releases(stage: Stage, partner: Partner):
+def test_after_a_failure_on_failure_reports_and_only_a_delete_releases(
+    harness: OperatorHarness, partner: Partner
+):
     partner.answer["/one"] = 503
-    trial = begin(stage, partner, http("one"), engine={"heartbeatTimeoutSeconds": 4})
-    stage.until_condition(trial, "Succeeded", "False", "ActivityFailed")
-    stage.wait(lambda: states(stage).get("tell") == "Succeeded")
+    trial = begin(harness, partner, http("one"), engine={"heartbeatTimeoutSeconds": 4})
+    harness.until_condition(trial, "Succeeded", "False", "ActivityFailed")
+    harness.wait(lambda: states(harness).get("tell") == "Succeeded")
     assert partner.lines == ["POST /one", "POST /tell"]
 
-    stage.annotate(trial, delete="d-1")
-    stage.until_condition(trial, "Succeeded", "False", "Cancelled")
-    stage.wait(lambda: nothing_left(stage))
+    harness.annotate(trial, delete="d-1")
+    harness.until_condition(trial, "Succeeded", "False", "Cancelled")
+    harness.wait(lambda: nothing_left(harness))
     assert partner.lines == ["POST /one", "POST /tell", *RELEASED]
 
 
-def test_a_delete_after_success_releases_nothing_twice(stage: Stage, partner: Partner):
-    trial = begin(stage, partner, http("one"))
-    stage.until_condition(trial, "Succeeded", "True", "Completed")
+def test_a_delete_after_success_releases_nothing_twice(harness: OperatorHarness, partner: Partner):
+    trial = begin(harness, partner, http("one"))
+    harness.until_condition(trial, "Succeeded", "True", "Completed")
     trial.delete()
-    stage.wait(lambda: not stage.trials() and nothing_left(stage))
+    harness.wait(lambda: not harness.trials() and nothing_left(harness))
     assert partner.lines == ["POST /one", *RELEASED]
 
 
-def test_a_restore_after_success_releases_again_as_a_run_of_its_own(stage: Stage, partner: Partner):
-    trial = begin(stage, partner, http("one"), http("two"))
-    stage.until_condition(trial, "Succeeded", "True", "Completed")
-    stage.annotate(trial, restore="r-1", restore_from="r-1/two")
-    stage.until(trial, lambda status: status.get("lastHandledRestore", {}).get("result") == "Done")
-    stage.until_condition(trial, "Succeeded", "True", "Completed")
+def test_a_restore_after_success_releases_again_as_a_run_of_its_own(
+    harness: OperatorHarness, partner: Partner
+):
+    trial = begin(harness, partner, http("one"), http("two"))
+    harness.until_condition(trial, "Succeeded", "True", "Completed")
+    harness.annotate(trial, restore="r-1", restore_from="r-1/two")
+    harness.until(trial, lambda status: status.get("lastHandledRestore", {}).get("result") == "Done")
+    harness.until_condition(trial, "Succeeded", "True", "Completed")
     assert partner.lines == ["POST /one", "POST /two", *RELEASED, "POST /two", *RELEASED]
     assert len(set(partner.keys("POST /free"))) == 2
     assert len(set(partner.keys("POST /two"))) == 2
 
 
-def test_kill_of_a_stopping_engine_is_followed_by_one_attempt_to_release(stage: Stage, partner: Partner):
+def test_kill_of_a_stopping_engine_is_followed_by_one_attempt_to_release(
+    harness: OperatorHarness, partner: Partner
+):
     def kill(_request):
         del partner.answer["/free"]
-        force_delete(stage, "example-1")
+        force_delete(harness, "example-1")
         return 200
 
     partner.answer["/free"] = kill
-    trial = busy(stage, partner, engine={"heartbeatTimeoutSeconds": 4})
-    stage.annotate(trial, delete="d-1")
-    stage.until_condition(trial, "Succeeded", "False", "Cancelled")
-    stage.wait(lambda: nothing_left(stage))
+    trial = busy(harness, partner, engine={"heartbeatTimeoutSeconds": 4})
+    harness.annotate(trial, delete="d-1")
+    harness.until_condition(trial, "Succeeded", "False", "Cancelled")
+    harness.wait(lambda: nothing_left(harness))
     assert partner.lines == ["POST /one", "POST /free", *RELEASED]
     assert len(set(partner.keys("POST /free"))) == 1
-    assert stage.pods_created() == {"example-1": 1, "example-2": 1}
+    assert harness.pods_created() == {"example-1": 1, "example-2": 1}
 
 
-def test_a_trial_whose_failed_engine_is_gone_is_released_by_one_more_attempt(stage: Stage, partner: Partner):
+def test_a_trial_whose_failed_engine_is_gone_is_released_by_one_more_attempt(
+    harness: OperatorHarness, partner: Partner
+):
     partner.answer["/one"] = 503
-    trial = begin(stage, partner, http("one"))
-    stage.until_condition(trial, "Succeeded", "False", "ActivityFailed")
-    stage.wait(lambda: states(stage).get("tell") == "Succeeded")
-    force_delete(stage, "example-1")
+    trial = begin(harness, partner, http("one"))
+    harness.until_condition(trial, "Succeeded", "False", "ActivityFailed")
+    harness.wait(lambda: states(harness).get("tell") == "Succeeded")
+    force_delete(harness, "example-1")
     trial.delete()
-    stage.wait(lambda: not stage.trials() and nothing_left(stage))
+    harness.wait(lambda: not harness.trials() and nothing_left(harness))
     assert partner.lines == ["POST /one", "POST /tell", *RELEASED]
 
 
-def test_a_silent_engine_fails_and_its_pod_is_ended(stage: Stage, partner: Partner):
-    trial = busy(stage, partner, engine={"heartbeatTimeoutSeconds": 4})
-    [pod] = stage.pods()
+def test_a_silent_engine_fails_and_its_pod_is_ended(harness: OperatorHarness, partner: Partner):
+    trial = busy(harness, partner, engine={"heartbeatTimeoutSeconds": 4})
+    [pod] = harness.pods()
     os.kill(process_of(pod), signal.SIGSTOP)
-    stage.until_condition(trial, "Succeeded", "False", "EngineSilent")
-    stage.wait(lambda: not stage.pods())
+    harness.until_condition(trial, "Succeeded", "False", "EngineSilent")
+    harness.wait(lambda: not harness.pods())
     assert condition(trial, "Succeeded") == ("False", "EngineSilent")
     assert partner.lines == ["POST /one"]
 
 
-def test_what_does_not_release_in_time_is_recorded(stage: Stage, partner: Partner):
+def test_what_does_not_release_in_time_is_recorded(harness: OperatorHarness, partner: Partner):
     lists = {"finally": [nap("stuck", 100), http("clean")]}
     engine = {"activeDeadlineSeconds": 2, "finallyTimeoutSeconds": 2}
-    trial = busy(stage, partner, engine=engine, **lists)
-    stage.until_condition(trial, "Succeeded", "False", "DeadlineExceeded")
-    assert (states(stage)["stuck"], states(stage)["clean"]) == ("Failed", "Skipped")
+    trial = busy(harness, partner, engine=engine, **lists)
+    harness.until_condition(trial, "Succeeded", "False", "DeadlineExceeded")
+    assert (states(harness)["stuck"], states(harness)["clean"]) == ("Failed", "Skipped")

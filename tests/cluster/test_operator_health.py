@@ -11,7 +11,7 @@ import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from tests.cluster.conftest import fresh_namespace
-from tests.cluster.operator_stage import Stage, in_seconds
+from tests.cluster.operator_harness import OperatorHarness, in_seconds
 
 from devcluster.cluster.cluster import Cluster
 from devcluster.cluster.components import API_SERVER, COMPONENTS, CONTROL_PLANE, OPERATOR
@@ -22,8 +22,8 @@ from devcluster.waiting import wait_until
 RBAC = REPOSITORY / "deploy" / "rbac" / "operator.yaml"
 
 
-class Patient(Stage):
-    """A stage whose operator is asked how it is."""
+class Patient(OperatorHarness):
+    """A harness whose operator is asked how it is."""
 
     def ask(self, path: str) -> tuple[int, str]:
         """Return status and text of an answer; 0 and what is wrong if there is none."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.cluster.conftest import fresh_namespace
-from tests.cluster.operator_stage import Stage, in_seconds
+from tests.cluster.operator_harness import OperatorHarness, in_seconds
 
 from devcluster.cluster.cluster import Cluster
 from devcluster.cluster.components import COMPONENTS, CONTROL_PLANE, LEASE_NAMESPACE, OPERATOR
@@ -71,10 +71,10 @@ def test_trials_start_where_it_watches_and_nowhere_else(bare: Cluster) -> None:
         for namespace in (LEASE_NAMESPACE, watched):
             allow(bare, namespace)
         with operator_watching(bare, watched):
-            before = Stage(bare, other).trial("elsewhere", start=in_seconds(2))
-            trial = Stage(bare, watched).trial("here", start=in_seconds(2))
+            before = OperatorHarness(bare, other).trial("elsewhere", start=in_seconds(2))
+            trial = OperatorHarness(bare, watched).trial("here", start=in_seconds(2))
 
-            Stage(bare, watched).until(trial, lambda status: status.get("startedTime"))
+            OperatorHarness(bare, watched).until(trial, lambda status: status.get("startedTime"))
             before.reload()
 
             assert before.obj.get("status", {}) == {}

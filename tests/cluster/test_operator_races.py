@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pykube
 import pytest
-from tests.cluster.operator_stage import Trial, TrialEngine, in_seconds, nap
-from tests.cluster.proxied_stage import (
-    ProxiedStage,
+from tests.cluster.operator_harness import Trial, TrialEngine, in_seconds, nap
+from tests.cluster.proxied_harness import (
+    ProxiedHarness,
     begins_attempt,
     creates_pod,
     grants,
@@ -15,64 +15,64 @@ from tests.cluster.proxied_stage import (
 from tests.cluster.proxy import Matches
 
 PLAN = [nap("one"), nap("two"), nap("three")]
-Act = Callable[[ProxiedStage, Trial], None]
+Act = Callable[[ProxiedHarness, Trial], None]
 
 
-def due(stage: ProxiedStage, **spec) -> Trial:
+def due(harness: ProxiedHarness, **spec) -> Trial:
     """Apply a trial that is to be started at once."""
-    return stage.trial("race", start=in_seconds(0), activities=PLAN, **spec)
+    return harness.trial("race", start=in_seconds(0), activities=PLAN, **spec)
 
 
-def granted(stage: ProxiedStage, **spec) -> Trial:
-    trial = due(stage, **spec)
-    stage.wait(lambda: stage.granted("race"))
+def granted(harness: ProxiedHarness, **spec) -> Trial:
+    trial = due(harness, **spec)
+    harness.wait(lambda: harness.granted("race"))
     return trial
 
 
-def put_off(_: ProxiedStage, trial: Trial) -> None:
+def put_off(_: ProxiedHarness, trial: Trial) -> None:
     trial.patch({"spec": {"startTime": in_seconds(3600)}})
 
 
-def suspend(_: ProxiedStage, trial: Trial) -> None:
+def suspend(_: ProxiedHarness, trial: Trial) -> None:
     trial.patch({"spec": {"suspend": True}})
 
 
-def change(_: ProxiedStage, trial: Trial) -> None:
+def change(_: ProxiedHarness, trial: Trial) -> None:
     trial.patch({"spec": {"parameters": {"height": "30"}}})
 
 
-def ask_delete(stage: ProxiedStage, trial: Trial) -> None:
-    stage.annotate(trial, delete="d-1")
+def ask_delete(harness: ProxiedHarness, trial: Trial) -> None:
+    harness.annotate(trial, delete="d-1")
 
 
-def delete(_: ProxiedStage, trial: Trial) -> None:
+def delete(_: ProxiedHarness, trial: Trial) -> None:
     trial.delete()
 
 
-def delete_engine(stage: ProxiedStage, _: Trial) -> None:
-    stage.engine("race").delete()
+def delete_engine(harness: ProxiedHarness, _: Trial) -> None:
+    harness.engine("race").delete()
 
 
-def nothing_left(stage: ProxiedStage) -> bool:
-    leases = stage.cluster.kubectl.get("leases", f"--namespace={stage.namespace}").get("items")
-    return not (stage.engines() or stage.pods() or leases)
+def nothing_left(harness: ProxiedHarness) -> bool:
+    leases = harness.cluster.kubectl.get("leases", f"--namespace={harness.namespace}").get("items")
+    return not (harness.engines() or harness.pods() or leases)
 
 
-def is_put_off(stage: ProxiedStage, trial: Trial) -> None:
-    stage.until_condition(trial, "Armed", "Unknown", "Waiting")
-    stage.until(trial, lambda status: status["phase"] == "Scheduled")
+def is_put_off(harness: ProxiedHarness, trial: Trial) -> None:
+    harness.until_condition(trial, "Armed", "Unknown", "Waiting")
+    harness.until(trial, lambda status: status["phase"] == "Scheduled")
 
 
-def is_suspended(stage: ProxiedStage, trial: Trial) -> None:
-    stage.until_condition(trial, "Scheduled", "False", "Suspended")
+def is_suspended(harness: ProxiedHarness, trial: Trial) -> None:
+    harness.until_condition(trial, "Scheduled", "False", "Suspended")
 
 
-def is_cancelled(stage: ProxiedStage, trial: Trial) -> None:
-    stage.until_condition(trial, "Succeeded", "False", "Cancelled")
+def is_cancelled(harness: ProxiedHarness, trial: Trial) -> None:
+    harness.until_condition(trial, "Succeeded", "False", "Cancelled")
 
 
-def is_gone(stage: ProxiedStage, _: Trial) -> None:
-    stage.wait(lambda: not stage.trials())
+def is_gone(harness: ProxiedHarness, _: Trial) -> None:
+    harness.wait(lambda: not harness.trials())
 
 
 PLACES = {
@@ -95,7 +95,7 @@ PLACES = {
     ],
 )
 def test_what_comes_before_the_latch_wins(
-    proxied: ProxiedStage, act: Act, came_true: Act, matches: Matches, taken: bool
+    proxied: ProxiedHarness, act: Act, came_true: Act, matches: Matches, taken: bool
 ):
     held = proxied.proxy.hold(matches, taken=taken)
     trial = due(proxied)
@@ -111,7 +111,7 @@ def test_what_comes_before_the_latch_wins(
     ("matches", "taken"), [pytest.param(*place, id=name) for name, place in PLACES.items()]
 )
 def test_a_change_that_comes_before_the_latch_is_what_is_started(
-    proxied: ProxiedStage, matches: Matches, taken: bool
+    proxied: ProxiedHarness, matches: Matches, taken: bool
 ):
     held = proxied.proxy.hold(matches, taken=taken)
     trial = due(proxied)
@@ -127,7 +127,7 @@ def test_a_change_that_comes_before_the_latch_is_what_is_started(
     assert [pod.obj["metadata"]["uid"] for pod in proxied.pods()] == [engine["status"]["podRef"]["uid"]]
 
 
-def test_an_engine_deleted_before_its_pod_is_created_is_made_anew(proxied: ProxiedStage):
+def test_an_engine_deleted_before_its_pod_is_created_is_made_anew(proxied: ProxiedHarness):
     held = proxied.proxy.hold(creates_pod, taken=False)
     trial = due(proxied)
     held.wait()
@@ -146,7 +146,7 @@ def test_an_engine_deleted_before_its_pod_is_created_is_made_anew(proxied: Proxi
     ("act", "field"),
     [pytest.param(put_off, "startTime", id="put off"), pytest.param(suspend, "suspend", id="suspended")],
 )
-def test_once_latched_a_trial_cannot_be(proxied: ProxiedStage, act: Act, field: str):
+def test_once_latched_a_trial_cannot_be(proxied: ProxiedHarness, act: Act, field: str):
     held = proxied.proxy.hold(latches, taken=True)
     trial = due(proxied)
     held.wait()
@@ -156,7 +156,7 @@ def test_once_latched_a_trial_cannot_be(proxied: ProxiedStage, act: Act, field: 
     proxied.wait(lambda: proxied.granted("race"))
 
 
-def test_a_change_that_comes_after_the_latch_changes_nothing(proxied: ProxiedStage):
+def test_a_change_that_comes_after_the_latch_changes_nothing(proxied: ProxiedHarness):
     held = proxied.proxy.hold(latches, taken=True)
     trial = due(proxied)
     held.wait()
@@ -184,7 +184,7 @@ def test_a_change_that_comes_after_the_latch_changes_nothing(proxied: ProxiedSta
     ],
 )
 def test_a_started_trial_can_be(
-    proxied: ProxiedStage, act: Act, came_true: Act, matches: Matches, taken: bool
+    proxied: ProxiedHarness, act: Act, came_true: Act, matches: Matches, taken: bool
 ):
     held = proxied.proxy.hold(matches, taken=taken)
     trial = due(proxied)
@@ -209,7 +209,7 @@ def test_a_started_trial_can_be(
 )
 @pytest.mark.parametrize("status", [pytest.param(None, id="cut"), pytest.param(500, id="told 500")])
 def test_a_write_that_is_lost_starts_the_trial_once(
-    proxied: ProxiedStage, matches: Matches, taken: bool, status: int | None
+    proxied: ProxiedHarness, matches: Matches, taken: bool, status: int | None
 ):
     if status is None:
         held = proxied.proxy.hold(matches, taken=taken)
@@ -237,7 +237,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("status", "retry_after", "reason"), REFUSALS)
 def test_a_start_that_is_refused_until_the_deadline_is_missed_and_says_why(
-    proxied: ProxiedStage, status: int, retry_after: int | None, reason: str
+    proxied: ProxiedHarness, status: int, retry_after: int | None, reason: str
 ):
     with proxied.proxy.refuse(creates_pod, status, retry_after=retry_after, message="no room left"):
         trial = due(proxied, startingDeadlineSeconds=2)
@@ -249,7 +249,7 @@ def test_a_start_that_is_refused_until_the_deadline_is_missed_and_says_why(
 
 @pytest.mark.parametrize(("status", "retry_after", "reason"), REFUSALS)
 def test_start_that_is_refused_for_a_while_takes_place_afterwards(
-    proxied: ProxiedStage, status: int, retry_after: int | None, reason: str
+    proxied: ProxiedHarness, status: int, retry_after: int | None, reason: str
 ):
     with proxied.proxy.refuse(creates_pod, status, retry_after=retry_after):
         trial = due(proxied)
@@ -259,18 +259,18 @@ def test_start_that_is_refused_for_a_while_takes_place_afterwards(
     assert proxied.taken_creates("race") == {"race-1": 1}
 
 
-def restoring(stage: ProxiedStage, *, taken: bool) -> tuple[Trial, TrialEngine, Callable[[], None]]:
+def restoring(harness: ProxiedHarness, *, taken: bool) -> tuple[Trial, TrialEngine, Callable[[], None]]:
     """Return a trial whose restore is held at the write that begins attempt 2, and the engine as it was."""
-    trial = granted(stage)
-    stage.checkpoint(stage.engine("race"), one="Succeeded")
-    engine = stage.engine("race")
-    held = stage.proxy.hold(begins_attempt, taken=taken)
-    stage.annotate(trial, restore="r-1")
+    trial = granted(harness)
+    harness.checkpoint(harness.engine("race"), one="Succeeded")
+    engine = harness.engine("race")
+    held = harness.proxy.hold(begins_attempt, taken=taken)
+    harness.annotate(trial, restore="r-1")
     held.wait()
     return trial, engine, held.go
 
 
-def test_a_checkpoint_that_comes_before_the_restore_is_what_it_goes_on_from(proxied: ProxiedStage):
+def test_a_checkpoint_that_comes_before_the_restore_is_what_it_goes_on_from(proxied: ProxiedHarness):
     _, engine, go = restoring(proxied, taken=False)
     proxied.checkpoint(engine, two="Succeeded")
     go()
@@ -284,7 +284,7 @@ def test_a_checkpoint_that_comes_before_the_restore_is_what_it_goes_on_from(prox
     assert status["attempt"] == 2
 
 
-def test_a_checkpoint_that_comes_after_the_restore_is_refused(proxied: ProxiedStage):
+def test_a_checkpoint_that_comes_after_the_restore_is_refused(proxied: ProxiedHarness):
     _, engine, go = restoring(proxied, taken=True)
     with pytest.raises(pykube.exceptions.HTTPError, match="the object has been modified"):
         proxied.checkpoint(engine, two="Succeeded")
@@ -297,7 +297,7 @@ def test_a_checkpoint_that_comes_after_the_restore_is_refused(proxied: ProxiedSt
 @pytest.mark.parametrize(
     "act", [pytest.param(ask_delete, id="a request"), pytest.param(delete_engine, id="kubectl")]
 )
-def test_a_delete_wins_against_a_restore_that_it_meets(proxied: ProxiedStage, act: Act, taken: bool):
+def test_a_delete_wins_against_a_restore_that_it_meets(proxied: ProxiedHarness, act: Act, taken: bool):
     trial, _, go = restoring(proxied, taken=taken)
     act(proxied, trial)
     go()

@@ -12,8 +12,8 @@ import pykube
 import pytest
 import requests
 from tests.cluster.conftest import fresh_namespace
-from tests.cluster.operator_stage import Stage, Trial, in_seconds, nap
-from tests.cluster.rest_stage import Registry, TrialRegistry
+from tests.cluster.operator_harness import OperatorHarness, Trial, in_seconds, nap
+from tests.cluster.rest_harness import Registry, TrialRegistry
 
 from devcluster.cluster.cluster import Cluster
 from devcluster.cluster.components import CONTROL_PLANE, LEASE_NAMESPACE, OPERATORS
@@ -27,8 +27,8 @@ LONGEST_DELAY = timedelta(seconds=5)
 STOLEN = '{"spec": {"holderIdentity": "mallory", "leaseDurationSeconds": 315360000}}'
 
 
-class Pair(Stage):
-    """A stage with two replicas and no node: pods are created, and nothing else happens to them."""
+class Pair(OperatorHarness):
+    """A harness with two replicas and no node: pods are created, and nothing else happens to them."""
 
     def lease(self) -> dict[str, Any]:
         spec: dict[str, Any] = self.cluster.kubectl.get(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.conftest import fresh_namespace
-from tests.cluster.operator_stage import Trial, condition
-from tests.cluster.proxied_stage import ProxiedOperator, ProxiedStage
+from tests.cluster.operator_harness import Trial, condition
+from tests.cluster.proxied_harness import ProxiedHarness, ProxiedOperator
 
 from devcluster.waiting import wait_until
 
@@ -44,7 +44,7 @@ def over(trial: Trial) -> bool:
     return trial.obj.get("status", {}).get("phase") == "Missed"
 
 
-def test_a_trial_that_gets_due_within_seconds_is_not_held_back(proxied: ProxiedStage):
+def test_a_trial_that_gets_due_within_seconds_is_not_held_back(proxied: ProxiedHarness):
     """Made, resumed, moved or given its ID two seconds before its start, while others start all the time."""
     begin = datetime.now(UTC) + timedelta(seconds=12)
     for number in range(30):
@@ -67,24 +67,24 @@ def test_a_trial_that_gets_due_within_seconds_is_not_held_back(proxied: ProxiedS
 
 
 @pytest.fixture
-def neighbour(proxied_operator: ProxiedOperator) -> Iterator[ProxiedStage]:
+def neighbour(proxied_operator: ProxiedOperator) -> Iterator[ProxiedHarness]:
     """Another namespace of the same operator."""
     with fresh_namespace(proxied_operator.cluster) as name:
-        yield ProxiedStage(proxied_operator, name)
+        yield ProxiedHarness(proxied_operator, name)
 
 
-def allow_pods(stage: ProxiedStage, count: int) -> None:
+def allow_pods(harness: ProxiedHarness, count: int) -> None:
     quota = {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
-        "metadata": {"name": "pods", "namespace": stage.namespace},
+        "metadata": {"name": "pods", "namespace": harness.namespace},
         "spec": {"hard": {"pods": str(count)}},
     }
-    stage.cluster.kubectl.apply([Path("-")], stdin=json.dumps(quota))
+    harness.cluster.kubectl.apply([Path("-")], stdin=json.dumps(quota))
 
 
 def test_refused_starts_of_a_namespace_do_not_delay_those_of_another(
-    proxied: ProxiedStage, neighbour: ProxiedStage
+    proxied: ProxiedHarness, neighbour: ProxiedHarness
 ):
     allow_pods(neighbour, 0)
     begin = datetime.now(UTC)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from tests.cluster.conftest import fresh_namespace
-from tests.cluster.partners_stage import Airfield, Entry, Flight, airfield, record, shape
-from tests.cluster.rest_stage import KEY, sidecar
+from tests.cluster.partners_harness import Airfield, Entry, Flight, airfield, record, shape
+from tests.cluster.rest_harness import KEY, sidecar
 
 from devcluster.cluster.cluster import Cluster
 

@@ -3,13 +3,13 @@
 from datetime import datetime
 
 import pykube
-from tests.cluster.operator_stage import OPERATOR_USER, Trial, condition, in_seconds, nap
-from tests.cluster.registry_stage import FAR, LATER, Field
+from tests.cluster.operator_harness import OPERATOR_USER, Trial, condition, in_seconds, nap
+from tests.cluster.registry_harness import FAR, LATER, Field
 
 
 def test_a_trial_waits_for_its_time_and_is_moved_by_the_registry(field: Field):
     registry, trial = field.serve(), field.trial("survey")
-    field.stage.until(trial, lambda _: condition(trial, "Scheduled")[1] == "AwaitingRegistry")
+    field.harness.until(trial, lambda _: condition(trial, "Scheduled")[1] == "AwaitingRegistry")
 
     field.tells(survey=FAR)
     field.until_start(trial, FAR)
@@ -20,7 +20,7 @@ def test_a_trial_waits_for_its_time_and_is_moved_by_the_registry(field: Field):
     assert [datetime.fromisoformat(move[key]) for key in ("from", "to")] == [
         datetime.fromisoformat(time) for time in (FAR, LATER)
     ]
-    field.stage.wait(lambda: field.stage.events("Moved"))
+    field.harness.wait(lambda: field.harness.events("Moved"))
     field.until_synced(registry, "Synced")
     assert registry.obj["status"]["trials"] == 1
 
@@ -29,14 +29,14 @@ def test_a_trial_that_is_armed_is_armed_anew_when_it_moves_and_starts_once(field
     field.serve()
     field.tells(survey=in_seconds(30))
     trial = field.trial("survey")
-    field.stage.until_condition(trial, "Armed", "True", "Admitted")
-    first = field.stage.engine("survey").obj["metadata"]["uid"]
+    field.harness.until_condition(trial, "Armed", "True", "Admitted")
+    first = field.harness.engine("survey").obj["metadata"]["uid"]
 
     field.tells(survey=in_seconds(4))
-    field.stage.until_condition(trial, "Succeeded", "True", "Completed")
+    field.harness.until_condition(trial, "Succeeded", "True", "Completed")
 
     assert trial.obj["status"]["engineRef"]["uid"] != first
-    assert field.stage.pods_created() == {"survey-1": 1}
+    assert field.harness.pods_created() == {"survey-1": 1}
 
 
 def test_a_trial_that_has_started_is_not_moved_any_more(field: Field):
@@ -44,7 +44,7 @@ def test_a_trial_that_has_started_is_not_moved_any_more(field: Field):
     field.serve()
     field.tells(survey=begin)
     trial = field.trial("survey", activities=[nap("long", 600)])
-    field.stage.until_condition(trial, "Started", "True", "EngineStarted")
+    field.harness.until_condition(trial, "Started", "True", "EngineStarted")
 
     field.tells(survey=FAR)
     field.until_asked_again()
@@ -58,11 +58,11 @@ def test_a_missed_trial_that_gets_a_new_time_is_scheduled_again(field: Field):
     field.serve()
     field.tells(survey="2026-01-01T00:00:00Z")
     trial = field.trial("survey")
-    field.stage.until_condition(trial, "Succeeded", "False", "Missed")
+    field.harness.until_condition(trial, "Succeeded", "False", "Missed")
 
     field.tells(survey=FAR)
 
-    field.stage.until_condition(trial, "Scheduled", "True", "StartTimeKnown")
+    field.harness.until_condition(trial, "Scheduled", "True", "StartTimeKnown")
     field.until_start(trial, FAR)
 
 
@@ -70,13 +70,13 @@ def test_reported_time_counts_while_the_registry_does_not_answer(field: Field):
     field.registry.answer["/trial/"] = (500, b"away")
     registry = field.serve()
     trial = Trial(
-        field.stage.api,
+        field.harness.api,
         {
             "apiVersion": Trial.version,
             "kind": Trial.kind,
             "metadata": {
                 "name": "survey",
-                "namespace": field.stage.namespace,
+                "namespace": field.harness.namespace,
                 "annotations": {"lcm.5gdrones.eu/registry-start-time": FAR},
             },
             "spec": {"registryRef": {"name": "default"}, "activities": [nap()]},
@@ -104,11 +104,11 @@ def test_whatever_the_registry_answers_the_times_known_so_far_are_kept(field: Fi
 
     for answer, reason in FAULTS.values():
         field.registry.answer["/trial/"] = answer
-        field.stage.annotate(registry, sync=repr(answer))
+        field.harness.annotate(registry, sync=repr(answer))
         field.until_synced(registry, reason)
-        field.stage.until(registry, lambda s, a=answer: s.get("lastHandledSync", {}).get("id") == repr(a))
+        field.harness.until(registry, lambda s, a=answer: s.get("lastHandledSync", {}).get("id") == repr(a))
     del field.registry.answer["/trial/"]
-    field.stage.annotate(registry, sync="it is back")
+    field.harness.annotate(registry, sync="it is back")
     field.until_synced(registry, "Synced")
 
     trial.reload()
@@ -121,24 +121,24 @@ def test_trials_are_imported_once_and_later_pulls_write_none(field: Field):
     field.tells(**wanted, past="2026-01-01T00:00:00Z")
     field.registry.trials.append({"id": "Two Words", "start_time": FAR})
     registry = field.serve(**{"import": "All"})
-    field.stage.wait(lambda: len(field.names()) == 51)
-    field.stage.wait(lambda: all(condition(t, "Scheduled")[0] == "True" for t in field.stage.trials()))
+    field.harness.wait(lambda: len(field.names()) == 51)
+    field.harness.wait(lambda: all(condition(t, "Scheduled")[0] == "True" for t in field.harness.trials()))
 
     before = written(field)
     field.until_asked_again()
 
     assert written(field) == before
-    assert {trial.obj["spec"]["trialID"] for trial in field.stage.trials()} == {*wanted, "Two Words"}
+    assert {trial.obj["spec"]["trialID"] for trial in field.harness.trials()} == {*wanted, "Two Words"}
     field.until_synced(registry, "Synced")
 
 
 def written(field: Field) -> int:
     """Return how often the operator has written a Trial of the namespace."""
-    about = [event for event in field.stage.cluster.audit() if "objectRef" in event]
+    about = [event for event in field.harness.cluster.audit() if "objectRef" in event]
     return sum(
         event["verb"] in ("create", "patch", "update", "delete")
         and event["objectRef"].get("resource") == "trials"
-        and event["objectRef"].get("namespace") == field.stage.namespace
+        and event["objectRef"].get("namespace") == field.harness.namespace
         and event["user"]["username"] == OPERATOR_USER
         for event in about
     )
@@ -147,31 +147,31 @@ def written(field: Field) -> int:
 def test_removed_import_is_ignored_until_somebody_schedules_it(field: Field):
     field.tells(survey=FAR, other=FAR)
     registry = field.serve(**{"import": "All"})
-    field.stage.wait(lambda: field.names() == {"survey", "other"})
+    field.harness.wait(lambda: field.names() == {"survey", "other"})
 
-    next(trial for trial in field.stage.trials() if trial.name == "survey").delete()
-    field.stage.wait(lambda: field.names() == {"other"})
+    next(trial for trial in field.harness.trials() if trial.name == "survey").delete()
+    field.harness.wait(lambda: field.names() == {"other"})
     field.until_asked_again()
     assert field.names() == {"other"}
     registry.reload()
     assert registry.obj["status"]["ignored"] == ["survey"]
 
     by_hand = field.trial("survey")
-    field.stage.until(registry, lambda status: not status.get("ignored"))
+    field.harness.until(registry, lambda status: not status.get("ignored"))
     by_hand.delete()
-    field.stage.wait(lambda: field.imported("survey"))
+    field.harness.wait(lambda: field.imported("survey"))
 
 
 def test_an_imported_trial_that_vanishes_is_held_back_and_let_go_on(field: Field):
     field.tells(survey=FAR)
     field.serve(**{"import": "All", "onVanished": "Suspend"})
-    field.stage.wait(lambda: field.names() == {"survey"})
-    (trial,) = field.stage.trials()
+    field.harness.wait(lambda: field.names() == {"survey"})
+    (trial,) = field.harness.trials()
 
     field.tells()
-    field.stage.until_condition(trial, "Scheduled", "False", "Suspended")
+    field.harness.until_condition(trial, "Scheduled", "False", "Suspended")
     field.tells(survey=FAR)
-    field.stage.until_condition(trial, "Scheduled", "True", "StartTimeKnown")
+    field.harness.until_condition(trial, "Scheduled", "True", "StartTimeKnown")
 
     assert trial.obj["spec"]["suspend"] is False
 
@@ -190,12 +190,12 @@ def test_a_secret_is_sent_only_where_it_was_meant_for(field: Field):
         "kind": "Secret",
         "metadata": {
             "name": "registry",
-            "namespace": field.stage.namespace,
+            "namespace": field.harness.namespace,
             "annotations": {"lcm.5gdrones.eu/origin": "http://elsewhere.example"},
         },
         "stringData": {"apikey": "sesame"},
     }
-    made = pykube.Secret(field.stage.api, secret)
+    made = pykube.Secret(field.harness.api, secret)
     made.create()
     registry = field.serve(auth={"secretRef": {"name": "registry"}})
     field.until_synced(registry, "RegistryMisconfigured")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cluster.operator_stage import Trial, condition
-from tests.cluster.registry_stage import FAR, LATER, Field
-from tests.cluster.rest_stage import TrialRegistry
+from tests.cluster.operator_harness import Trial, condition
+from tests.cluster.registry_harness import FAR, LATER, Field
+from tests.cluster.rest_harness import TrialRegistry
 
 MANY = 25
 HANGING = 48
@@ -26,7 +26,7 @@ def test_every_trial_that_vanishes_has_its_turn(field: Field):
     by_hand = [field.trial(f"by-hand-{number}") for number in range(MANY)]
     field.tells(**{f"imported-{number}": FAR for number in range(MANY)})
     field.serve(**{"import": "All", "onVanished": "Suspend"})
-    field.stage.wait(lambda: all(field.imported(f"imported-{number}") for number in range(MANY)))
+    field.harness.wait(lambda: all(field.imported(f"imported-{number}") for number in range(MANY)))
 
     for trial in by_hand:
         content = f'{{"start_time": "{FAR}"}}'.encode()
@@ -34,10 +34,10 @@ def test_every_trial_that_vanishes_has_its_turn(field: Field):
     field.tells()
 
     def suspended() -> int:
-        return sum(trial.obj["spec"].get("suspend", False) for trial in field.stage.trials())
+        return sum(trial.obj["spec"].get("suspend", False) for trial in field.harness.trials())
 
-    field.stage.wait(lambda: suspended() == MANY)
-    field.stage.wait(lambda: all(field.start_times()[trial.name] for trial in by_hand))
+    field.harness.wait(lambda: suspended() == MANY)
+    field.harness.wait(lambda: all(field.start_times()[trial.name] for trial in by_hand))
 
 
 def test_moves_do_not_wait_for_trials_that_are_asked_for_singly(field: Field):
@@ -60,43 +60,43 @@ def test_registries_that_hang_keep_no_other_from_being_asked(field: Field):
         field.until_asked_again()
         for number in range(HANGING):
             hanging = {"url": url, "intervalSeconds": 1}
-            field.stage.create(TrialRegistry, f"hanging-{number}", hanging)
+            field.harness.create(TrialRegistry, f"hanging-{number}", hanging)
         seen = field.registry.asked.count("/trial/")
-        field.stage.wait(lambda: field.registry.asked.count("/trial/") >= seen + 15)
+        field.harness.wait(lambda: field.registry.asked.count("/trial/") >= seen + 15)
 
-        late = field.stage.create(
+        late = field.harness.create(
             TrialRegistry, "late", {"url": f"{field.registry.url}", "intervalSeconds": 1}
         )
-        field.stage.until(late, lambda _: condition(late, "Synced")[1] == "Synced")
-        hung = field.stage.create(TrialRegistry, "one-more", {"url": url, "intervalSeconds": 1})
-        field.stage.until(hung, lambda _: condition(hung, "Synced")[1] == "RegistryUnreachable")
+        field.harness.until(late, lambda _: condition(late, "Synced")[1] == "Synced")
+        hung = field.harness.create(TrialRegistry, "one-more", {"url": url, "intervalSeconds": 1})
+        field.harness.until(hung, lambda _: condition(hung, "Synced")[1] == "RegistryUnreachable")
 
 
 def test_creates_that_a_quota_refuses_are_shown_and_made_once_there_is_room(field: Field):
     quota = {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
-        "metadata": {"name": "few", "namespace": field.stage.namespace},
+        "metadata": {"name": "few", "namespace": field.harness.namespace},
         "spec": {"hard": {"count/trials.lcm.5gdrones.eu": "1"}},
     }
-    kubectl = field.stage.cluster.kubectl
+    kubectl = field.harness.cluster.kubectl
     kubectl("apply", "--filename=-", stdin=yaml.safe_dump(quota))
-    few = ("resourcequota", "few", f"--namespace={field.stage.namespace}")
-    field.stage.wait(lambda: kubectl.get(*few).get("status", {}).get("hard"))
+    few = ("resourcequota", "few", f"--namespace={field.harness.namespace}")
+    field.harness.wait(lambda: kubectl.get(*few).get("status", {}).get("hard"))
     field.tells(first=FAR, second=FAR, third=FAR)
     registry = field.serve(**{"import": "All"})
 
-    status = field.stage.until_condition(registry, "Imported", "False", "ImportFailed")
+    status = field.harness.until_condition(registry, "Imported", "False", "ImportFailed")
 
     assert condition(registry, "Synced") == ("True", "Synced")
     assert (status["listed"], status["imported"], status["notImported"]) == (3, 1, 2)
     assert status["failed"] == 2
     (shown,) = [found for found in status["conditions"] if found["type"] == "Imported"]
     assert "exceeded quota: few" in shown["message"]
-    field.stage.wait(lambda: field.stage.events("ImportFailed"))
+    field.harness.wait(lambda: field.harness.events("ImportFailed"))
 
     kubectl("delete", *few)
-    status = field.stage.until_condition(registry, "Imported", "True", "Imported")
+    status = field.harness.until_condition(registry, "Imported", "True", "Imported")
     assert field.names() == {"first", "second", "third"}
     assert (status["imported"], "notImported" in status, "failed" in status) == (3, False, False)
 
@@ -124,7 +124,7 @@ def refusal(namespace: str) -> list[dict[str, Any]]:
 @pytest.fixture
 def stubborn(field: Field) -> Iterator[Field]:
     """A namespace in which the Trial `stuck` can't be resumed."""
-    kubectl, objects = field.stage.cluster.kubectl, yaml.safe_dump_all(refusal(field.stage.namespace))
+    kubectl, objects = field.harness.cluster.kubectl, yaml.safe_dump_all(refusal(field.harness.namespace))
     kubectl("apply", "--filename=-", stdin=objects)
     yield field
     kubectl("delete", "--filename=-", stdin=objects)
@@ -134,20 +134,20 @@ def test_a_refused_patch_keeps_no_other_from_its_own_and_is_shown(stubborn: Fiel
     field = stubborn
     field.tells(stuck=FAR, survey=FAR)
     registry = field.serve(**{"import": "All", "onVanished": "Suspend"})
-    field.stage.wait(lambda: field.names() == {"stuck", "survey"})
+    field.harness.wait(lambda: field.names() == {"stuck", "survey"})
     field.tells()
-    trials = {trial.name: trial for trial in field.stage.trials()}
+    trials = {trial.name: trial for trial in field.harness.trials()}
     for trial in trials.values():
-        field.stage.until_condition(trial, "Scheduled", "False", "Suspended")
+        field.harness.until_condition(trial, "Scheduled", "False", "Suspended")
 
     field.tells(stuck=FAR, survey=FAR)
 
-    field.stage.until_condition(trials["survey"], "Scheduled", "True", "StartTimeKnown")
-    status = field.stage.until(registry, lambda status: status.get("failed"))
+    field.harness.until_condition(trials["survey"], "Scheduled", "True", "StartTimeKnown")
+    status = field.harness.until(registry, lambda status: status.get("failed"))
     assert (status["failed"], status["trials"]) == (1, 2)
     assert "it stays" in next(found["message"] for found in status["conditions"] if found["type"] == "Synced")
     assert condition(trials["stuck"], "Scheduled") == ("False", "Suspended")
-    field.stage.wait(lambda: field.stage.events("WritesFailed"))
+    field.harness.wait(lambda: field.harness.events("WritesFailed"))
 
 
 def test_no_more_than_the_limit_are_imported_the_soonest_first(field: Field):
@@ -155,12 +155,12 @@ def test_no_more_than_the_limit_are_imported_the_soonest_first(field: Field):
     field.tells(**times)
     registry = field.serve(**{"import": "All", "importLimit": 3})
 
-    status = field.stage.until_condition(registry, "Imported", "False", "ImportLimitReached")
+    status = field.harness.until_condition(registry, "Imported", "False", "ImportLimitReached")
     assert field.names() == {"trial-0", "trial-1", "trial-2"}
     assert (status["imported"], status["notImported"]) == (3, 5)
 
     registry.patch({"spec": {"importLimit": 100}})
-    field.stage.until_condition(registry, "Imported", "True", "Imported")
+    field.harness.until_condition(registry, "Imported", "True", "Imported")
     assert field.names() == set(times)
 
 
@@ -190,7 +190,7 @@ def test_a_long_list_is_read_and_only_what_counts_is_imported(field: Field):
     registry = field.serve(**{"import": "All", "importLimit": 5, "intervalSeconds": 5})
 
     field.until_start(trial, FAR)
-    status = field.stage.until(registry, lambda status: status.get("notImported"))
+    status = field.harness.until(registry, lambda status: status.get("notImported"))
 
     assert (status["trials"], status["imported"], status["notImported"]) == (100_000, 5, 99_994)
-    assert len(Trial.objects(field.stage.api, namespace=field.stage.namespace)) == 6
+    assert len(Trial.objects(field.harness.api, namespace=field.harness.namespace)) == 6

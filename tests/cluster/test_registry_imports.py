@@ -4,9 +4,9 @@ import signal
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from tests.cluster.operator_stage import Trial, nap
-from tests.cluster.registry_stage import FAR, Field
-from tests.cluster.rest_stage import TrialRegistry
+from tests.cluster.operator_harness import Trial, nap
+from tests.cluster.registry_harness import FAR, Field
+from tests.cluster.rest_harness import TrialRegistry
 
 from devcluster.programs.kubernetes import find_programs
 
@@ -14,85 +14,85 @@ MANY = 200
 
 
 def test_nothing_that_is_imported_hangs_without_an_operator_or_comes_back(field: Field):
-    stage = field.stage
+    harness = field.harness
     field.tells(survey=FAR, other=FAR)
     registry = field.serve(**{"import": "All"})
-    stage.wait(lambda: field.names() == {"survey", "other"})
-    stage.until(registry, lambda status: len(status.get("imports", [])) == 2)
-    idle = stage.create(TrialRegistry, "idle", {"url": field.registry.url, "suspend": True})
-    stage.until(idle, lambda status: status.get("conditions"))
+    harness.wait(lambda: field.names() == {"survey", "other"})
+    harness.until(registry, lambda status: len(status.get("imports", [])) == 2)
+    idle = harness.create(TrialRegistry, "idle", {"url": field.registry.url, "suspend": True})
+    harness.until(idle, lambda status: status.get("conditions"))
 
-    stage.cluster.stop("operator")
-    Trial.objects(stage.api, namespace=stage.namespace).get_by_name("survey").delete()
+    harness.cluster.stop("operator")
+    Trial.objects(harness.api, namespace=harness.namespace).get_by_name("survey").delete()
     idle.delete()
-    stage.wait(lambda: field.names() == {"other"} and not idle.exists())
-    stage.cluster.up(find_programs(print))
+    harness.wait(lambda: field.names() == {"other"} and not idle.exists())
+    harness.cluster.up(find_programs(print))
 
     field.until_asked_again()
     assert field.names() == {"other"}
-    stage.until(registry, lambda status: status.get("ignored") == ["survey"])
+    harness.until(registry, lambda status: status.get("ignored") == ["survey"])
 
 
 def test_one_that_is_deleted_without_an_operator_and_moved_stays_away(field: Field):
     """Its start time passes before an operator runs again, and the registry gives it another."""
-    stage, start = field.stage, datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=15)
+    harness, start = field.harness, datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=15)
     field.tells(survey=start.isoformat())
     registry = field.serve(**{"import": "All"})
-    stage.until(registry, lambda status: len(status.get("imports", [])) == 1)
+    harness.until(registry, lambda status: len(status.get("imports", [])) == 1)
 
-    stage.cluster.stop("operator")
-    Trial.objects(stage.api, namespace=stage.namespace).get_by_name("survey").delete()
-    stage.wait(lambda: datetime.now(UTC) > start)
+    harness.cluster.stop("operator")
+    Trial.objects(harness.api, namespace=harness.namespace).get_by_name("survey").delete()
+    harness.wait(lambda: datetime.now(UTC) > start)
     field.tells(survey=FAR)
-    stage.cluster.up(find_programs(print))
+    harness.cluster.up(find_programs(print))
 
-    stage.until(registry, lambda status: status.get("ignored") == ["survey"])
+    harness.until(registry, lambda status: status.get("ignored") == ["survey"])
     field.until_asked_again()
     assert field.names() == set()
 
 
 def test_one_that_is_cancelled_and_kept_for_its_time_stays_away(field: Field):
-    stage, start = field.stage, datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=10)
+    harness, start = field.harness, datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=10)
     field.tells(survey=start.isoformat())
     spec = {"activities": [nap()], "ttlSecondsAfterFinished": 1, "startingDeadlineSeconds": 0}
     registry = field.serve(**{"import": "All", "trialTemplate": spec})
-    stage.wait(lambda: field.names() == {"survey"})
-    survey = Trial.objects(stage.api, namespace=stage.namespace).get_by_name("survey")
+    harness.wait(lambda: field.names() == {"survey"})
+    survey = Trial.objects(harness.api, namespace=harness.namespace).get_by_name("survey")
 
-    stage.annotate(survey, delete="d1")
-    stage.until(survey, lambda status: status.get("phase") == "Cancelled")
+    harness.annotate(survey, delete="d1")
+    harness.until(survey, lambda status: status.get("phase") == "Cancelled")
     field.tells(survey=FAR)
-    stage.wait(lambda: field.names() == set())
+    harness.wait(lambda: field.names() == set())
 
     field.until_asked_again()
     assert field.names() == set()
-    stage.until(registry, lambda status: status.get("ignored") == ["survey"])
+    harness.until(registry, lambda status: status.get("ignored") == ["survey"])
 
 
 def test_a_namespace_goes_without_an_operator(field: Field):
-    stage = field.stage
+    harness = field.harness
     field.tells(survey=FAR)
     field.serve(**{"import": "All"})
-    stage.wait(lambda: field.names() == {"survey"})
+    harness.wait(lambda: field.names() == {"survey"})
 
-    stage.cluster.stop("operator", signal.SIGKILL)
-    stage.cluster.kubectl("delete", "namespace", stage.namespace, "--wait=false")
+    harness.cluster.stop("operator", signal.SIGKILL)
+    harness.cluster.kubectl("delete", "namespace", harness.namespace, "--wait=false")
 
-    stage.wait(lambda: not stage.cluster.kubectl.get("namespace", stage.namespace))
+    harness.wait(lambda: not harness.cluster.kubectl.get("namespace", harness.namespace))
 
 
 def test_operator_killed_while_it_imports_loses_and_doubles_nothing(field: Field):
-    stage = field.stage
+    harness = field.harness
     field.tells(**{f"trial-{number}": FAR for number in range(MANY)})
     registry = field.serve(**{"import": "All"})
     for share in (1, MANY // 3, 2 * MANY // 3):
-        stage.wait(lambda share=share: len(field.names()) >= share)
-        stage.cluster.stop("operator", signal.SIGKILL)
-        stage.cluster.up(find_programs(print))
+        harness.wait(lambda share=share: len(field.names()) >= share)
+        harness.cluster.stop("operator", signal.SIGKILL)
+        harness.cluster.up(find_programs(print))
 
-    stage.until(registry, lambda status: status.get("imported") == MANY)
+    harness.until(registry, lambda status: status.get("imported") == MANY)
     field.until_asked_again()
-    ids = Counter(trial.obj["spec"]["trialID"] for trial in stage.trials())
+    ids = Counter(trial.obj["spec"]["trialID"] for trial in harness.trials())
     assert (len(ids), max(ids.values())) == (MANY, 1)
     registry.reload()
     assert "ignored" not in registry.obj["status"]
@@ -100,8 +100,8 @@ def test_operator_killed_while_it_imports_loses_and_doubles_nothing(field: Field
 
 
 def test_finalizers_of_earlier_versions_are_taken_off(field: Field):
-    stage = field.stage
-    stage.cluster.stop("operator")
+    harness = field.harness
+    harness.cluster.stop("operator")
     field.tells(kept=FAR, deleted=FAR)
     wanted = {"url": field.registry.url, "import": "All", "intervalSeconds": 3600}
     registry = held(field, TrialRegistry, "default", "timer", wanted)
@@ -111,15 +111,15 @@ def test_finalizers_of_earlier_versions_are_taken_off(field: Field):
     deleted = held(field, Trial, "deleted", "import", spec, noted)
     deleted.delete()
 
-    stage.cluster.up(find_programs(print))
+    harness.cluster.up(find_programs(print))
 
-    stage.wait(lambda: not deleted.exists())
-    stage.until(registry, lambda status: status.get("ignored") == ["deleted"])
+    harness.wait(lambda: not deleted.exists())
+    harness.until(registry, lambda status: status.get("ignored") == ["deleted"])
     for thing in (kept, registry):
-        stage.until(thing, lambda _, thing=thing: not thing.obj["metadata"].get("finalizers"))
+        harness.until(thing, lambda _, thing=thing: not thing.obj["metadata"].get("finalizers"))
     assert field.imported("kept")
     kept.delete()
-    stage.until(registry, lambda status: set(status.get("ignored", [])) == {"deleted", "kept"})
+    harness.until(registry, lambda status: set(status.get("ignored", [])) == {"deleted", "kept"})
     assert field.names() == set()
 
 
@@ -127,12 +127,12 @@ def held(field, kind, name, finalizer, spec, annotations=None):
     """Create an object with a finalizer as an earlier version made it."""
     metadata = {
         "name": name,
-        "namespace": field.stage.namespace,
+        "namespace": field.harness.namespace,
         "finalizers": [f"lcm.5gdrones.eu/{finalizer}"],
         "annotations": annotations or {},
     }
     thing = kind(
-        field.stage.api,
+        field.harness.api,
         {"apiVersion": kind.version, "kind": kind.kind, "metadata": metadata, "spec": spec},
     )
     thing.create()
@@ -143,15 +143,15 @@ def test_a_registry_that_is_gone_is_not_asked_any_more(field: Field):
     registry = field.serve()
     field.until_asked_again()
     registry.delete()
-    field.stage.wait(lambda: not registry.exists())
+    field.harness.wait(lambda: not registry.exists())
 
     again = field.serve(intervalSeconds=3600)
     field.until_synced(again, "Synced")
     seen = field.registry.asked.count("/trial/")
-    other = field.stage.create(
+    other = field.harness.create(
         TrialRegistry, "other", {"url": f"{field.registry.url}/x", "intervalSeconds": 1}
     )
-    field.stage.wait(lambda: field.registry.asked.count("/x/trial/") >= 4)
+    field.harness.wait(lambda: field.registry.asked.count("/x/trial/") >= 4)
 
     assert field.registry.asked.count("/trial/") == seen
     other.delete()

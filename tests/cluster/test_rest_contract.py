@@ -5,8 +5,8 @@ import urllib.parse
 from typing import Any
 
 import pytest
-from tests.cluster.operator_stage import in_seconds
-from tests.cluster.rest_stage import FAR, KEY, TRIGGER, Caller
+from tests.cluster.operator_harness import in_seconds
+from tests.cluster.rest_harness import FAR, KEY, TRIGGER, Caller
 
 from devcluster.waiting import wait_until
 

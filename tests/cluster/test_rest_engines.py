@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from tests.cluster.operator_stage import Trial, TrialEngine, condition, in_seconds, nap
-from tests.cluster.rest_stage import FAR, TRIGGER, Caller
+from tests.cluster.operator_harness import Trial, TrialEngine, condition, in_seconds, nap
+from tests.cluster.rest_harness import FAR, TRIGGER, Caller
 
 from devcluster.waiting import wait_until
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from tests.cluster.conftest import fresh_namespace
-from tests.cluster.operator_stage import Stage, Trial, TrialPlan, in_seconds, nap
-from tests.cluster.rest_stage import Sidecar, sidecar
+from tests.cluster.operator_harness import OperatorHarness, Trial, TrialPlan, in_seconds, nap
+from tests.cluster.rest_harness import Sidecar, sidecar
 
 from devcluster.cluster.cluster import Cluster
 from devcluster.waiting import wait_until
@@ -21,7 +21,7 @@ ROUNDS = 5
 Said = tuple[int, Any]
 
 
-class Crowd(Stage):
+class Crowd(OperatorHarness):
     """A namespace with an operator, a node and two sidecars; what a trial does is to leave a file."""
 
     def __init__(self, cluster: Cluster, namespace: str, sidecars: tuple[Sidecar, ...], marks: Path):

@@ -5,16 +5,16 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tests.cluster.operator_stage import TrialPlan, in_seconds, nap
-from tests.cluster.registry_stage import Field
-from tests.cluster.rest_stage import Sidecar, sidecar
+from tests.cluster.operator_harness import TrialPlan, in_seconds, nap
+from tests.cluster.registry_harness import Field
+from tests.cluster.rest_harness import Sidecar, sidecar
 
 
 @pytest.fixture
 def rest(field: Field, tmp_path: Path) -> Iterator[Sidecar]:
     """The sidecar of the field's namespace."""
-    field.stage.create(TrialPlan, "default", {"activities": [nap()]})
-    with sidecar(field.stage.cluster, field.stage.namespace, tmp_path) as running:
+    field.harness.create(TrialPlan, "default", {"activities": [nap()]})
+    with sidecar(field.harness.cluster, field.harness.namespace, tmp_path) as running:
         yield running
 
 
@@ -27,10 +27,10 @@ def test_a_list_that_is_older_than_what_rest_has_read_moves_nothing(field: Field
 
     assert rest.call("POST", "/debug/trial/survey/schedule").status == 200
 
-    (trial,) = field.stage.trials()
+    (trial,) = field.harness.trials()
     field.until_start(trial, later)
     first_look = in_seconds(0)
-    field.stage.wait(lambda: datetime.fromisoformat(in_seconds(-2)) > datetime.fromisoformat(near))
+    field.harness.wait(lambda: datetime.fromisoformat(in_seconds(-2)) > datetime.fromisoformat(near))
     assert datetime.fromisoformat(first_look) < datetime.fromisoformat(near)
     trial.reload()
     assert "startedTime" not in trial.obj["status"]
@@ -44,15 +44,15 @@ def test_a_late_start_asks_the_registry_first(field: Field):
     field.serve(intervalSeconds=3600)
     trial = field.trial("survey", startingDeadlineSeconds=600)
     field.until_start(trial, begun)
-    field.stage.cluster.stop("operator")
+    field.harness.cluster.stop("operator")
     field.tells(survey=later)
-    field.stage.wait(lambda: datetime.fromisoformat(in_seconds(-1)) > datetime.fromisoformat(begun))
+    field.harness.wait(lambda: datetime.fromisoformat(in_seconds(-1)) > datetime.fromisoformat(begun))
 
-    field.stage.cluster.start("operator")
+    field.harness.cluster.start("operator")
 
     field.until_start(trial, later)
     assert "startedTime" not in trial.obj["status"]
-    assert not field.stage.pods_created()
+    assert not field.harness.pods_created()
 
 
 def test_a_late_start_does_not_wait_for_ever_for_a_registry_that_is_away(field: Field):
@@ -61,14 +61,14 @@ def test_a_late_start_does_not_wait_for_ever_for_a_registry_that_is_away(field: 
     field.serve(intervalSeconds=3600)
     trial = field.trial("survey", startingDeadlineSeconds=600)
     field.until_start(trial, begun)
-    field.stage.cluster.stop("operator")
+    field.harness.cluster.stop("operator")
     field.registry.delay = 300
-    field.stage.wait(lambda: datetime.fromisoformat(in_seconds(-1)) > datetime.fromisoformat(begun))
+    field.harness.wait(lambda: datetime.fromisoformat(in_seconds(-1)) > datetime.fromisoformat(begun))
 
-    field.stage.cluster.start("operator")
+    field.harness.cluster.start("operator")
 
-    field.stage.until_condition(trial, "Started", "True", "EngineStarted")
-    field.stage.wait(lambda: field.stage.events("RegistrySilent"))
+    field.harness.until_condition(trial, "Started", "True", "EngineStarted")
+    field.harness.wait(lambda: field.harness.events("RegistrySilent"))
 
 
 def test_a_trial_is_missed_only_after_the_registry_was_asked(field: Field):
@@ -77,11 +77,11 @@ def test_a_trial_is_missed_only_after_the_registry_was_asked(field: Field):
     field.serve(intervalSeconds=3600)
     trial = field.trial("survey", startingDeadlineSeconds=1)
     field.until_start(trial, begun)
-    field.stage.cluster.stop("operator")
+    field.harness.cluster.stop("operator")
     field.tells(survey=later)
-    field.stage.wait(lambda: datetime.fromisoformat(in_seconds(-3)) > datetime.fromisoformat(begun))
+    field.harness.wait(lambda: datetime.fromisoformat(in_seconds(-3)) > datetime.fromisoformat(begun))
 
-    field.stage.cluster.start("operator")
+    field.harness.cluster.start("operator")
 
     field.until_start(trial, later)
     assert "missed" not in trial.obj["status"]

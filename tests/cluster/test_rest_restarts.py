@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.operator_stage import Stage, Trial, TrialPlan, in_seconds, nap
-from tests.cluster.rest_stage import KEY, Sidecar, sidecar
+from tests.cluster.operator_harness import OperatorHarness, Trial, TrialPlan, in_seconds, nap
+from tests.cluster.rest_harness import KEY, Sidecar, sidecar
 
 from devcluster.cluster.components import LEASE_NAMESPACE, OPERATOR
 
@@ -31,8 +31,8 @@ PLAN: dict[str, Any] = {
 class Script:
     """One caller with one trial; each step is a call, or waits for what the trial does by itself."""
 
-    def __init__(self, stage: Stage, rest: Sidecar, trial_id: str) -> None:
-        self._stage, self._rest, self._id = stage, rest, trial_id
+    def __init__(self, harness: OperatorHarness, rest: Sidecar, trial_id: str) -> None:
+        self._harness, self._rest, self._id = harness, rest, trial_id
         self._token = ""
 
     def steps(self) -> list[Callable[[], Any]]:
@@ -75,23 +75,23 @@ class Script:
 
     def _start(self) -> None:
         """Let the trial be due now."""
-        trial = Trial.objects(self._stage.api, namespace=self._stage.namespace).get_by_name(self._id)
+        trial = Trial.objects(self._harness.api, namespace=self._harness.namespace).get_by_name(self._id)
         trial.patch({"spec": {"startTime": in_seconds(0)}})
 
     def _call_back(self) -> Any:
         """Report once the engine waits for it."""
 
         def waits() -> bool:
-            engine = next((each for each in self._stage.engines() if each.name == self._id), None)
+            engine = next((each for each in self._harness.engines() if each.name == self._id), None)
             states = engine.obj.get("status", {}).get("activities", []) if engine else []
             return any((one["name"], one["state"]) == ("slice-ready", "Running") for one in states)
 
-        self._stage.wait(waits)
+        self._harness.wait(waits)
         return self._state(), self._said("POST", f"/trial/{self._id}/callback/slice", self._token)
 
     def _finish(self) -> Any:
         """End the trial once it flies."""
-        self._stage.wait(lambda: "State: Flight" in self._state()[1])
+        self._harness.wait(lambda: "State: Flight" in self._state()[1])
         return self._said("POST", f"/trial/{self._id}/finish")
 
     def _restore(self) -> Any:
@@ -107,30 +107,30 @@ class Script:
 
     def _until_finished(self) -> None:
         finished = f"{{'ID': {self._id!r}, 'status': 'Finished'}}"
-        self._stage.wait(lambda: finished in self._rest.status()["Executor_Engine_instances"])
+        self._harness.wait(lambda: finished in self._rest.status()["Executor_Engine_instances"])
 
     def _state(self) -> Any:
         return self._said("GET", f"/trial/{self._id}/status")
 
 
 @pytest.fixture
-def rest(stage: Stage, tmp_path: Path) -> Iterator[Sidecar]:
-    stage.create(TrialPlan, "default", PLAN)
-    with sidecar(stage.cluster, stage.namespace, tmp_path, LCM_API_LEVEL="1.0.2") as running:
+def rest(harness: OperatorHarness, tmp_path: Path) -> Iterator[Sidecar]:
+    harness.create(TrialPlan, "default", PLAN)
+    with sidecar(harness.cluster, harness.namespace, tmp_path, LCM_API_LEVEL="1.0.2") as running:
         yield running
 
 
-def kill_sidecar(_: Stage, rest: Sidecar) -> None:
+def kill_sidecar(_: OperatorHarness, rest: Sidecar) -> None:
     rest.kill()
     rest.start()
 
 
-def kill_operator(stage: Stage, _: Sidecar) -> None:
-    stage.cluster.stop(OPERATOR, signal.SIGKILL)
-    stage.cluster.kubectl(
+def kill_operator(harness: OperatorHarness, _: Sidecar) -> None:
+    harness.cluster.stop(OPERATOR, signal.SIGKILL)
+    harness.cluster.kubectl(
         "delete", "lease", "lcm-operator", f"--namespace={LEASE_NAMESPACE}", "--ignore-not-found"
     )
-    stage.cluster.start(OPERATOR)
+    harness.cluster.start(OPERATOR)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def kill_operator(stage: Stage, _: Sidecar) -> None:
     [pytest.param(kill_sidecar, id="the sidecar"), pytest.param(kill_operator, id="the operator")],
 )
 def test_a_kill_and_restart_between_any_two_calls_changes_no_answer(
-    stage: Stage, rest: Sidecar, kill: Callable[[Stage, Sidecar], None]
+    harness: OperatorHarness, rest: Sidecar, kill: Callable[[OperatorHarness, Sidecar], None]
 ):
-    undisturbed = [step() for step in Script(stage, rest, "undisturbed").steps()]
+    undisturbed = [step() for step in Script(harness, rest, "undisturbed").steps()]
     assert undisturbed[-1] == (
         [True, False],
         (200, '{"message":"Trial scheduling removed with trial ID: ID"}'),
@@ -149,7 +149,7 @@ def test_a_kill_and_restart_between_any_two_calls_changes_no_answer(
     together = threading.Barrier(len(gaps) + 1, timeout=90)
 
     def play(gap: int) -> list[Any]:
-        steps = Script(stage, rest, f"gap-{gap:02}").steps()
+        steps = Script(harness, rest, f"gap-{gap:02}").steps()
         answers = [step() for step in steps[: gap - 1]]
         together.wait()
         answers.append(steps[gap - 1]())
@@ -161,9 +161,9 @@ def test_a_kill_and_restart_between_any_two_calls_changes_no_answer(
         played = {gap: callers.submit(play, gap) for gap in gaps}
         together.wait()
         together.wait()
-        kill(stage, rest)
+        kill(harness, rest)
         together.wait()
         answers = {gap: answered.result() for gap, answered in played.items()}
 
     assert answers == dict.fromkeys(gaps, undisturbed)
-    assert set(stage.pods_created().values()) == {1}
+    assert set(harness.pods_created().values()) == {1}

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cluster.rest_stage import FAR, KEY, Caller
+from tests.cluster.rest_harness import FAR, KEY, Caller
 
 EXAMPLES = "5"
 """For each of the routes; beside them come the edges of each value."""

@@ -43,7 +43,7 @@ from lcm_operator.kube.errors import (
 )
 
 
-class Stage:
+class Harness:
     """An operator's hands at an API server that refuses what it is told to."""
 
     def __init__(self):
@@ -86,8 +86,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage():
-    return Stage()
+def harness():
+    return Harness()
 
 
 def owned_by(uid, kind="TrialEngine", name="example"):
@@ -101,31 +101,31 @@ def a_pod(owners):
 # --- creating
 
 
-def test_a_created_engine_is_known_at_once(stage):
-    stage.with_engine()
-    assert stage.store.snapshot(KEY).engine is not None
+def test_a_created_engine_is_known_at_once(harness):
+    harness.with_engine()
+    assert harness.store.snapshot(KEY).engine is not None
 
 
-def test_an_engine_that_exists_is_read_instead(stage):
-    trial = stage.with_trial()
+def test_an_engine_that_exists_is_read_instead(harness):
+    trial = harness.with_trial()
     manifest = resolve_engine(trial, None, T)
-    stage.api.create("trialengines", manifest)
-    seen = stage.does(CreateEngine(manifest))
+    harness.api.create("trialengines", manifest)
+    seen = harness.does(CreateEngine(manifest))
     assert seen.engine is not None
 
 
-def test_a_created_pod_is_known_with_the_time_of_the_answer(stage):
-    stage.clock.advance(0.3)
-    stage.with_pod()
-    pod = stage.store.snapshot(KEY).pod.value
+def test_a_created_pod_is_known_with_the_time_of_the_answer(harness):
+    harness.clock.advance(0.3)
+    harness.with_pod()
+    pod = harness.store.snapshot(KEY).pod.value
     assert isinstance(pod, Pod)
     assert pod.created == at(0.3)
 
 
-def test_a_pod_of_this_engine_that_exists_is_adopted(stage):
-    engine = stage.with_engine()
-    stage.api.create("pods", a_pod(owned_by(engine.metadata.uid)))
-    seen = stage.does(CreatePod(engine, engine_pod(engine, 1, "image")))
+def test_a_pod_of_this_engine_that_exists_is_adopted(harness):
+    engine = harness.with_engine()
+    harness.api.create("pods", a_pod(owned_by(engine.metadata.uid)))
+    seen = harness.does(CreatePod(engine, engine_pod(engine, 1, "image")))
     assert isinstance(seen.pod.value, Pod)
     assert seen.refusal is None
 
@@ -138,10 +138,10 @@ def test_a_pod_of_this_engine_that_exists_is_adopted(stage):
         pytest.param(owned_by("engine-0"), "Waiting", id="that an earlier engine of the name has left"),
     ],
 )
-def test_a_pod_is_not_adopted(stage, owners, reason):
-    engine = stage.with_engine()
-    stage.api.create("pods", a_pod(owners))
-    seen = stage.does(CreatePod(engine, engine_pod(engine, 1, "image")))
+def test_a_pod_is_not_adopted(harness, owners, reason):
+    engine = harness.with_engine()
+    harness.api.create("pods", a_pod(owners))
+    seen = harness.does(CreatePod(engine, engine_pod(engine, 1, "image")))
     assert seen.pod is None
     assert seen.refusal is not None
     assert seen.refusal.value.reason == reason
@@ -166,54 +166,54 @@ def test_a_pod_is_not_adopted(stage, owners, reason):
         pytest.param(UnavailableError(0, "Unreachable", "no route"), "APIUnavailable", id="no answer"),
     ],
 )
-def test_why_a_create_failed_is_remembered_until_one_succeeds(stage, what, error, reason):
-    trial = stage.with_trial()
+def test_why_a_create_failed_is_remembered_until_one_succeeds(harness, what, error, reason):
+    trial = harness.with_trial()
     engine = parse(resolve_engine(trial, None, T) | {"status": {}}, TrialEngine)
     create = CreateEngine(resolve_engine(trial, None, T))
     if what == "pods":
-        engine = parse(stage.api.create("trialengines", resolve_engine(trial, None, T)), TrialEngine)
-        stage.store.put_engine(stage.api.get("trialengines", "example"))
+        engine = parse(harness.api.create("trialengines", resolve_engine(trial, None, T)), TrialEngine)
+        harness.store.put_engine(harness.api.get("trialengines", "example"))
         create = CreatePod(engine, engine_pod(engine, 1, "image"))
-    stage.refuses[what] = error
-    refusal = stage.does(create).refusal
+    harness.refuses[what] = error
+    refusal = harness.does(create).refusal
     assert refusal is not None
     assert refusal.value.reason == reason
     assert error.message in refusal.value.message
-    stage.refuses.clear()
-    assert stage.does(create).refusal is None
+    harness.refuses.clear()
+    assert harness.does(create).refusal is None
 
 
 # --- Leases
 
 
-def test_a_lease_that_this_pod_has_is_left_alone(stage):
-    engine = stage.with_engine()
+def test_a_lease_that_this_pod_has_is_left_alone(harness):
+    engine = harness.with_engine()
     lease = engine_lease(engine, "example-1", "pod-1")
-    stage.does(CreateLease(lease))
-    before = stage.api.get("leases", "example-1")
-    stage.does(CreateLease(lease))
-    assert stage.api.get("leases", "example-1") is before
+    harness.does(CreateLease(lease))
+    before = harness.api.get("leases", "example-1")
+    harness.does(CreateLease(lease))
+    assert harness.api.get("leases", "example-1") is before
 
 
 @pytest.mark.parametrize(("holder", "kept"), [("pod-1", True), ("pod-2", False)])
-def test_lease_made_again_is_no_sign_of_life(stage, holder, kept):
-    engine = stage.with_engine()
-    slot = stage.store.slot(KEY)
+def test_lease_made_again_is_no_sign_of_life(harness, holder, kept):
+    engine = harness.with_engine()
+    slot = harness.store.slot(KEY)
     minute = timedelta(minutes=1)
     beat = Beat(pod_uid="pod-1", begun=True, silent=minute, unheard=minute, missing=True)
-    slot.beat = stage.store.observed(beat)
-    stage.does(CreateLease(engine_lease(engine, "example-1", holder)))
+    slot.beat = harness.store.observed(beat)
+    harness.does(CreateLease(engine_lease(engine, "example-1", holder)))
     assert value_of(slot.beat) == (replace(beat, missing=False) if kept else None)
 
 
-def test_a_lease_that_an_earlier_pod_has_left_is_replaced(stage):
-    engine = stage.with_engine()
-    stage.does(CreateLease(engine_lease(engine, "example-1", "pod-0")))
+def test_a_lease_that_an_earlier_pod_has_left_is_replaced(harness):
+    engine = harness.with_engine()
+    harness.does(CreateLease(engine_lease(engine, "example-1", "pod-0")))
     lease = engine_lease(engine, "example-1", "pod-1")
     with pytest.raises(ConflictError):
-        stage.does(CreateLease(lease))
-    stage.does(CreateLease(lease))
-    (owner,) = stage.api.get("leases", "example-1")["metadata"]["ownerReferences"]
+        harness.does(CreateLease(lease))
+    harness.does(CreateLease(lease))
+    (owner,) = harness.api.get("leases", "example-1")["metadata"]["ownerReferences"]
     assert owner["uid"] == "pod-1"
 
 
@@ -225,217 +225,217 @@ def test_a_lease_that_an_earlier_pod_has_left_is_replaced(stage):
         pytest.param({"labels": {}}, id="no label"),
     ],
 )
-def test_a_lease_that_its_pod_can_not_renew_is_made_again(stage, change):
-    engine = stage.with_pod()
-    pod = stage.api.get("pods", "example-1")["metadata"]["uid"]
+def test_a_lease_that_its_pod_can_not_renew_is_made_again(harness, change):
+    engine = harness.with_pod()
+    pod = harness.api.get("pods", "example-1")["metadata"]["uid"]
     lease = engine_lease(engine, "example-1", pod)
-    stage.does(CreateLease(lease))
-    raw = stage.api.get("leases", "example-1")
+    harness.does(CreateLease(lease))
+    raw = harness.api.get("leases", "example-1")
     raw["spec"] = change.get("spec", raw["spec"])
     raw["metadata"]["labels"] = change.get("labels", raw["metadata"]["labels"])
     with pytest.raises(ConflictError):
-        stage.does(CreateLease(lease))
-    stage.does(CreateLease(lease))
-    made = stage.api.get("leases", "example-1")
+        harness.does(CreateLease(lease))
+    harness.does(CreateLease(lease))
+    made = harness.api.get("leases", "example-1")
     assert (made["spec"]["holderIdentity"], made["metadata"]["labels"]) == (pod, lease["metadata"]["labels"])
 
 
 # --- looking
 
 
-def test_a_pod_that_is_not_there_is_absent(stage):
-    stage.with_engine()
-    assert stage.does(LookUpPod("example-1")).pod.value == Absent("example-1")
+def test_a_pod_that_is_not_there_is_absent(harness):
+    harness.with_engine()
+    assert harness.does(LookUpPod("example-1")).pod.value == Absent("example-1")
 
 
-def test_a_pod_of_somebody_else_is_as_good_as_absent(stage):
-    stage.with_engine()
-    stage.api.create("pods", a_pod([]))
-    assert stage.does(LookUpPod("example-1")).pod.value == Absent("example-1")
+def test_a_pod_of_somebody_else_is_as_good_as_absent(harness):
+    harness.with_engine()
+    harness.api.create("pods", a_pod([]))
+    assert harness.does(LookUpPod("example-1")).pod.value == Absent("example-1")
 
 
-def test_pod_that_replaced_the_granted_one_is_deleted_and_counts_as_absent(stage):
-    engine = stage.with_engine()
+def test_pod_that_replaced_the_granted_one_is_deleted_and_counts_as_absent(harness):
+    engine = harness.with_engine()
     granted = {"attempt": 1, "podRef": {"name": "example-1", "uid": "gone", "notBefore": rfc3339(T)}}
-    stage.api.set_status("trialengines", "example", **granted)
-    stage.store.put_engine(stage.api.get("trialengines", "example"))
-    stage.api.create("pods", a_pod(owned_by(engine.metadata.uid)))
-    assert stage.does(LookUpPod("example-1")).pod.value == Absent("example-1")
-    assert "deletionTimestamp" in stage.api.get("pods", "example-1")["metadata"]
+    harness.api.set_status("trialengines", "example", **granted)
+    harness.store.put_engine(harness.api.get("trialengines", "example"))
+    harness.api.create("pods", a_pod(owned_by(engine.metadata.uid)))
+    assert harness.does(LookUpPod("example-1")).pod.value == Absent("example-1")
+    assert "deletionTimestamp" in harness.api.get("pods", "example-1")["metadata"]
 
 
-def without_node(stage):
+def without_node(harness):
     """Let the pod of the engine be one that no node has."""
-    engine = stage.with_pod()
-    pod = stage.api.get("pods", "example-1")
+    engine = harness.with_pod()
+    pod = harness.api.get("pods", "example-1")
     pod["spec"].pop("nodeName")
     return engine, pod["metadata"]["uid"]
 
 
-def test_deleted_pod_that_was_never_bound_to_a_node_has_never_run(stage):
-    engine, uid = without_node(stage)
+def test_deleted_pod_that_was_never_bound_to_a_node_has_never_run(harness):
+    engine, uid = without_node(harness)
     granted = {"attempt": 1, "podRef": {"name": "example-1", "uid": uid, "notBefore": rfc3339(T)}}
-    stage.api.set_status("trialengines", "example", **granted)
-    stage.store.put_engine(stage.api.get("trialengines", "example"))
-    gone = stage.does(DeletePod("example-1", uid)).pod.value
+    harness.api.set_status("trialengines", "example", **granted)
+    harness.store.put_engine(harness.api.get("trialengines", "example"))
+    gone = harness.does(DeletePod("example-1", uid)).pod.value
     assert isinstance(gone, Absent)
     assert gone.last is not None
     assert gone.last.never_ran
     assert engine.metadata.name == "example"
 
 
-def test_a_pod_that_a_node_had_is_looked_up_once_it_is_deleted(stage):
-    stage.with_pod()
-    uid = stage.api.get("pods", "example-1")["metadata"]["uid"]
-    seen = stage.does(DeletePod("example-1", uid)).pod.value
+def test_a_pod_that_a_node_had_is_looked_up_once_it_is_deleted(harness):
+    harness.with_pod()
+    uid = harness.api.get("pods", "example-1")["metadata"]["uid"]
+    seen = harness.does(DeletePod("example-1", uid)).pod.value
     assert isinstance(seen, Pod)
     assert seen.deleting
     assert not seen.never_ran
 
 
-def test_an_engine_that_is_gone_is_known_to_be(stage):
-    stage.with_engine()
-    stage.api.remove("trialengines", "example")
-    seen = stage.does(LookUpEngine())
+def test_an_engine_that_is_gone_is_known_to_be(harness):
+    harness.with_engine()
+    harness.api.remove("trialengines", "example")
+    seen = harness.does(LookUpEngine())
     assert seen.engine is None
     assert seen.engine_gone
 
 
-def test_engine_is_read_after_the_end_only_if_its_pod_had_ended_before(stage):
-    stage.with_pod()
-    assert not stage.does(LookUpEngine()).engine_read_after_end
-    stage.api.set_status("pods", "example-1", phase="Succeeded")
-    stage.does(LookUpPod("example-1"))
-    assert stage.does(LookUpEngine()).engine_read_after_end
+def test_engine_is_read_after_the_end_only_if_its_pod_had_ended_before(harness):
+    harness.with_pod()
+    assert not harness.does(LookUpEngine()).engine_read_after_end
+    harness.api.set_status("pods", "example-1", phase="Succeeded")
+    harness.does(LookUpPod("example-1"))
+    assert harness.does(LookUpEngine()).engine_read_after_end
 
 
-def test_engine_read_while_its_pod_ended_is_not_read_after_the_end(stage):
-    stage.with_pod()
-    read = stage.client.get
+def test_engine_read_while_its_pod_ended_is_not_read_after_the_end(harness):
+    harness.with_pod()
+    read = harness.client.get
 
     async def reading(resource, namespace, name):
         raw = await read(resource, namespace, name)
-        known = stage.store.slot(KEY).pod
-        stage.store.slot(KEY).set_pod(replace(known, value=replace(known.value, ended=True)))
+        known = harness.store.slot(KEY).pod
+        harness.store.slot(KEY).set_pod(replace(known, value=replace(known.value, ended=True)))
         return raw
 
-    stage.client.get = reading
-    assert not stage.does(LookUpEngine()).engine_read_after_end
+    harness.client.get = reading
+    assert not harness.does(LookUpEngine()).engine_read_after_end
 
 
-def test_a_create_that_is_to_be_tried_later_says_when(stage):
-    engine = stage.with_engine()
-    stage.refuses["pods"] = UnavailableError(429, "TooManyRequests", "later", 7.0)
-    seen = stage.does(CreatePod(engine, engine_pod(engine, 1, "image")))
+def test_a_create_that_is_to_be_tried_later_says_when(harness):
+    engine = harness.with_engine()
+    harness.refuses["pods"] = UnavailableError(429, "TooManyRequests", "later", 7.0)
+    seen = harness.does(CreatePod(engine, engine_pod(engine, 1, "image")))
     assert seen.refusal.value.retry_after == timedelta(seconds=7)
 
 
 # --- writing and deleting
 
 
-def test_a_status_is_written_only_on_the_version_that_it_was_made_from(stage):
-    trial = stage.with_trial()
-    stage.api.edit("trials", "example", suspend=True)
+def test_a_status_is_written_only_on_the_version_that_it_was_made_from(harness):
+    trial = harness.with_trial()
+    harness.api.edit("trials", "example", suspend=True)
     with pytest.raises(ConflictError):
-        stage.does(WriteTrial(trial, trial.status))
+        harness.does(WriteTrial(trial, trial.status))
 
 
-def test_a_written_status_is_known_at_once(stage):
-    trial = stage.with_trial()
+def test_a_written_status_is_known_at_once(harness):
+    trial = harness.with_trial()
     status = parse({"phase": "Scheduled"}, type(trial.status))
-    seen = stage.does(WriteTrial(trial, status))
+    seen = harness.does(WriteTrial(trial, status))
     assert seen.trials[0].status.phase == "Scheduled"
 
 
-def test_only_the_pod_of_that_uid_is_deleted(stage):
-    stage.with_pod()
+def test_only_the_pod_of_that_uid_is_deleted(harness):
+    harness.with_pod()
     with pytest.raises(ConflictError):
-        stage.does(DeletePod("example-1", "another"))
-    uid = stage.api.get("pods", "example-1")["metadata"]["uid"]
-    seen = stage.does(DeletePod("example-1", uid))
+        harness.does(DeletePod("example-1", "another"))
+    uid = harness.api.get("pods", "example-1")["metadata"]["uid"]
+    seen = harness.does(DeletePod("example-1", uid))
     assert isinstance(seen.pod.value, Pod)
     assert seen.pod.value.deleting
 
 
-def test_deleting_what_is_gone_is_no_fault(stage):
-    engine = stage.with_engine()
-    stage.api.remove("trialengines", "example")
-    assert stage.does(DeleteEngine(engine)).engine is None
-    assert stage.does(DeletePod("example-1", "pod-1")).pod is None
+def test_deleting_what_is_gone_is_no_fault(harness):
+    engine = harness.with_engine()
+    harness.api.remove("trialengines", "example")
+    assert harness.does(DeleteEngine(engine)).engine is None
+    assert harness.does(DeletePod("example-1", "pod-1")).pod is None
 
 
-def test_a_trial_that_has_changed_since_is_not_deleted_and_read_instead(stage):
-    trial = stage.with_trial()
-    stage.api.edit("trials", "example", annotations={"lcm.5gdrones.eu/restore": "r1"})
+def test_a_trial_that_has_changed_since_is_not_deleted_and_read_instead(harness):
+    trial = harness.with_trial()
+    harness.api.edit("trials", "example", annotations={"lcm.5gdrones.eu/restore": "r1"})
     with pytest.raises(ConflictError):
-        stage.does(DeleteTrial(trial))
-    assert stage.api.find("trials", "example") is not None
+        harness.does(DeleteTrial(trial))
+    assert harness.api.find("trials", "example") is not None
 
 
-def test_a_trial_whose_engine_was_restored_unseen_is_not_deleted(stage):
-    stage.with_engine()
-    trial = stage.store.snapshot(KEY).trials[0]
-    stage.api.edit("trialengines", "example", annotations={"lcm.5gdrones.eu/restore": "r1"})
+def test_a_trial_whose_engine_was_restored_unseen_is_not_deleted(harness):
+    harness.with_engine()
+    trial = harness.store.snapshot(KEY).trials[0]
+    harness.api.edit("trialengines", "example", annotations={"lcm.5gdrones.eu/restore": "r1"})
     with pytest.raises(ConflictError):
-        stage.does(DeleteTrial(trial))
-    assert stage.api.find("trials", "example") is not None
-    seen = stage.store.snapshot(KEY).engine
+        harness.does(DeleteTrial(trial))
+    assert harness.api.find("trials", "example") is not None
+    seen = harness.store.snapshot(KEY).engine
     assert seen is not None
     assert seen.metadata.annotations == {"lcm.5gdrones.eu/restore": "r1"}
 
 
-def test_trial_is_decided_again_before_its_delete_if_its_engine_went_unseen(stage):
-    stage.with_engine()
-    trial = stage.store.snapshot(KEY).trials[0]
-    stage.api.remove("trialengines", "example")
+def test_trial_is_decided_again_before_its_delete_if_its_engine_went_unseen(harness):
+    harness.with_engine()
+    trial = harness.store.snapshot(KEY).trials[0]
+    harness.api.remove("trialengines", "example")
     with pytest.raises(ConflictError):
-        stage.does(DeleteTrial(trial))
-    assert stage.store.snapshot(KEY).engine is None
+        harness.does(DeleteTrial(trial))
+    assert harness.store.snapshot(KEY).engine is None
 
 
-def test_an_engine_that_was_granted_unseen_is_not_deleted(stage):
-    engine = stage.with_engine()
-    stage.api.set_status("trialengines", "example", podRef={"name": "example-1", "uid": "pod-1"})
+def test_an_engine_that_was_granted_unseen_is_not_deleted(harness):
+    engine = harness.with_engine()
+    harness.api.set_status("trialengines", "example", podRef={"name": "example-1", "uid": "pod-1"})
     with pytest.raises(ConflictError):
-        stage.does(DeleteEngine(engine))
-    assert "deletionTimestamp" not in stage.api.get("trialengines", "example")["metadata"]
+        harness.does(DeleteEngine(engine))
+    assert "deletionTimestamp" not in harness.api.get("trialengines", "example")["metadata"]
 
 
-def test_an_engine_whose_trial_was_latched_unseen_is_not_deleted(stage):
-    engine = stage.with_engine()
-    stage.api.set_status("trials", "example", startedTime=rfc3339(T))
+def test_an_engine_whose_trial_was_latched_unseen_is_not_deleted(harness):
+    engine = harness.with_engine()
+    harness.api.set_status("trials", "example", startedTime=rfc3339(T))
     with pytest.raises(ConflictError):
-        stage.does(DeleteEngine(engine))
-    assert "deletionTimestamp" not in stage.api.get("trialengines", "example")["metadata"]
-    assert stage.store.snapshot(KEY).trials[0].status.started_time == T
+        harness.does(DeleteEngine(engine))
+    assert "deletionTimestamp" not in harness.api.get("trialengines", "example")["metadata"]
+    assert harness.store.snapshot(KEY).trials[0].status.started_time == T
 
 
 @pytest.mark.parametrize(
     ("reason", "ignored", "imports"),
     [("Cancelled", ["example"], 1), ("Missed", [], 0)],
 )
-def test_what_becomes_of_an_import_is_noted_before_it_is_removed(stage, reason, ignored, imports):
+def test_what_becomes_of_an_import_is_noted_before_it_is_removed(harness, reason, ignored, imports):
     (entry,) = noted({}, [("example", T)])
     spec = {"url": "http://registry", "import": "All"}
     registry = {"metadata": {"name": "default"}, "spec": spec, "status": {"imports": [entry]}}
-    stage.api.put("trialregistries", registry)
+    harness.api.put("trialregistries", registry)
     since = {"message": "", "lastTransitionTime": rfc3339(T)}
     over = {"type": "Succeeded", "status": "False", "reason": reason} | since
     metadata = {"name": "example", "annotations": {"lcm.5gdrones.eu/imported-by": "default"}}
     spec = {"registryRef": {"name": "default"}, "activities": [nap("one")]}
-    stage.api.put("trials", {"metadata": metadata, "spec": spec, "status": {"conditions": [over]}})
-    stage.store.put_trial(stage.api.get("trials", "example"))
+    harness.api.put("trials", {"metadata": metadata, "spec": spec, "status": {"conditions": [over]}})
+    harness.store.put_trial(harness.api.get("trials", "example"))
 
-    stage.does(DeleteTrial(stage.store.snapshot(KEY).trials[0]))
+    harness.does(DeleteTrial(harness.store.snapshot(KEY).trials[0]))
 
-    status = stage.api.get("trialregistries", "default")["status"]
+    status = harness.api.get("trialregistries", "default")["status"]
     assert (list(status.get("ignored", [])), len(status.get("imports", []))) == (ignored, imports)
-    assert stage.api.find("trials", "example") is None
+    assert harness.api.find("trials", "example") is None
 
 
-def test_what_is_deleted_is_known_to_be_gone(stage):
-    trial = stage.with_trial()
-    assert stage.does(DeleteTrial(trial)).trials == ()
+def test_what_is_deleted_is_known_to_be_gone(harness):
+    trial = harness.with_trial()
+    assert harness.does(DeleteTrial(trial)).trials == ()
 
 
 # --- admission
@@ -468,31 +468,31 @@ def test_what_is_deleted_is_known_to_be_gone(stage):
         ),
     ],
 )
-def test_a_pod_is_not_admitted(stage, refuses, error, reason):
-    engine = stage.with_engine()
-    stage.refuses[refuses] = error
-    admission = asked(stage, engine)
+def test_a_pod_is_not_admitted(harness, refuses, error, reason):
+    engine = harness.with_engine()
+    harness.refuses[refuses] = error
+    admission = asked(harness, engine)
     assert admission.problem is not None
     assert (admission.problem.reason, admission.engine_uid) == (reason, engine.metadata.uid)
 
 
-def test_a_pod_is_admitted_without_a_trace(stage):
-    engine = stage.with_engine()
-    assert asked(stage, engine).problem is None
-    assert stage.api.all("pods") == []
+def test_a_pod_is_admitted_without_a_trace(harness):
+    engine = harness.with_engine()
+    assert asked(harness, engine).problem is None
+    assert harness.api.all("pods") == []
 
 
-def test_nothing_is_said_while_the_api_server_does_not_answer(stage):
-    engine = stage.with_engine()
-    stage.refuses["pods"] = UnavailableError(0, "Unreachable", "no")
+def test_nothing_is_said_while_the_api_server_does_not_answer(harness):
+    engine = harness.with_engine()
+    harness.refuses["pods"] = UnavailableError(0, "Unreachable", "no")
     with pytest.raises(UnavailableError):
-        asked(stage, engine)
+        asked(harness, engine)
 
 
-def test_a_lease_that_an_earlier_pod_left_does_not_matter(stage):
-    engine = stage.with_engine()
-    stage.refuses["leases"] = AlreadyExistsError(409, "AlreadyExists", "")
-    assert asked(stage, engine).problem is None
+def test_a_lease_that_an_earlier_pod_left_does_not_matter(harness):
+    engine = harness.with_engine()
+    harness.refuses["leases"] = AlreadyExistsError(409, "AlreadyExists", "")
+    assert asked(harness, engine).problem is None
 
 
 @pytest.mark.parametrize(
@@ -502,35 +502,35 @@ def test_a_lease_that_an_earlier_pod_left_does_not_matter(stage):
         pytest.param(UnavailableError(500, "InternalError", "webhook"), id="not answered"),
     ],
 )
-def test_what_refuses_a_lease_is_known_and_the_grant_is_not_given(stage, error):
-    engine = stage.with_pod()
-    stage.refuses["leases"] = error
+def test_what_refuses_a_lease_is_known_and_the_grant_is_not_given(harness, error):
+    engine = harness.with_pod()
+    harness.refuses["leases"] = error
     with pytest.raises(StepRejectedError):
-        stage.does(CreateLease(engine_lease(engine, "example-1", "pod-1")))
-    seen = stage.store.snapshot(KEY).refusal
+        harness.does(CreateLease(engine_lease(engine, "example-1", "pod-1")))
+    seen = harness.store.snapshot(KEY).refusal
     assert seen is not None
     assert error.message in seen.value.message
-    stage.refuses.clear()
-    assert stage.does(CreateLease(engine_lease(engine, "example-1", "pod-1"))).refusal is None
+    harness.refuses.clear()
+    assert harness.does(CreateLease(engine_lease(engine, "example-1", "pod-1"))).refusal is None
 
 
-def test_an_engine_is_held_and_let_go_and_what_others_hold_it_by_stays(stage):
-    engine = stage.with_engine()
-    stage.api.set_finalizers("trialengines", "example", "example.com/hold")
-    engine = parse(stage.api.get("trialengines", "example"), TrialEngine)
-    held = stage.does(HoldEngine(engine)).engine
+def test_an_engine_is_held_and_let_go_and_what_others_hold_it_by_stays(harness):
+    engine = harness.with_engine()
+    harness.api.set_finalizers("trialengines", "example", "example.com/hold")
+    engine = parse(harness.api.get("trialengines", "example"), TrialEngine)
+    held = harness.does(HoldEngine(engine)).engine
     assert held is not None
     assert held.metadata.finalizers == ("example.com/hold", names.FINALIZER_ENGINE)
-    left = stage.does(UnholdEngine(held)).engine
+    left = harness.does(UnholdEngine(held)).engine
     assert left is not None
     assert left.metadata.finalizers == ("example.com/hold",)
 
 
-def asked(stage, engine):
+def asked(harness, engine):
     found = []
 
     async def asking():
-        found.append(await check(stage.client, engine, engine_pod(engine, 1, "image")))
+        found.append(await check(harness.client, engine, engine_pod(engine, 1, "image")))
 
     finish(asking())
     return found[0]

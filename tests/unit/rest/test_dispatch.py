@@ -4,7 +4,7 @@ import json
 import logging
 
 import pytest
-from tests.unit.rest.stage import ENGINE, KEY, READ_KEY, TIME, TOKEN, Sidecar, run
+from tests.unit.rest.harness import ENGINE, KEY, READ_KEY, TIME, TOKEN, Sidecar, run
 
 from lcm_operator.api.storage import MalformedError
 from lcm_operator.kube.errors import ConflictError, UnavailableError

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from openapi_spec_validator import validate
-from tests.unit.rest.stage import KEY, Sidecar, run
+from tests.unit.rest.harness import KEY, Sidecar, run
 
 from lcm_operator.rest.auth.authenticator import Requirement
 from lcm_operator.rest.http import openapi

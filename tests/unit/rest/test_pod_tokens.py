@@ -1,8 +1,8 @@
 """An engine's pod shows its own token: what Kubernetes has to say about it, and for which trial it counts."""
 
 import pytest
+from tests.unit.rest.harness import run
 from tests.unit.rest.kube import Kube
-from tests.unit.rest.stage import run
 
 from lcm_operator.rest.auth.pod_tokens import PodTokens
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 import pytest
-from tests.unit.rest.stage import KEY, Sidecar, read, run
+from tests.unit.rest.harness import KEY, Sidecar, read, run
 
 from lcm_operator.rest.http.server import Limits
 

@@ -4,8 +4,8 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from tests.unit.rest.harness import run
 from tests.unit.rest.kube import TIME, Kube
-from tests.unit.rest.stage import run
 
 from lcm_operator.kube.errors import ConflictError
 from lcm_operator.plan.signals import CALLBACKS

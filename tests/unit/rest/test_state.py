@@ -5,8 +5,8 @@ import json
 from itertools import chain, repeat
 
 import pytest
+from tests.unit.rest.harness import run
 from tests.unit.rest.kube import Kube
-from tests.unit.rest.stage import run
 
 from lcm_operator.api.storage import MalformedError
 from lcm_operator.kube.errors import ConflictError, UnavailableError

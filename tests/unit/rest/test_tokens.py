@@ -5,8 +5,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.unit.rest.harness import run
 from tests.unit.rest.kube import Kube
-from tests.unit.rest.stage import run
 
 from lcm_operator.kube.errors import ConflictError
 from lcm_operator.rest.auth.tokens import LIFETIME, MOST_PER_TRIAL, CallbackTokens

@@ -6,7 +6,7 @@ from math import ceil
 
 from tests.harness.api_server import Json as Raw
 from tests.unit.states.events import Event
-from tests.unit.states.stage import Stage
+from tests.unit.states.harness import Harness
 from tests.unit.states.states import State
 
 from lcm_operator.api import reasons
@@ -26,39 +26,39 @@ class Cell:
 @cache
 def cell(state: State, event: Event) -> Cell:
     """Return what happens, played by the code."""
-    stage = state.reach()
-    why = begin(stage, event)
+    harness = state.reach()
+    why = begin(harness, event)
     if why:
         return Cell(impossible=why)
-    stage.settle()
+    harness.settle()
     return Cell(
-        happens=" → ".join(stage.did),
-        shows=shows(stage),
-        events=", ".join(stage.events),
-        waits=waits(stage),
+        happens=" → ".join(harness.did),
+        shows=shows(harness),
+        events=", ".join(harness.events),
+        waits=waits(harness),
     )
 
 
-def begin(stage: Stage, event: Event) -> str | None:
+def begin(harness: Harness, event: Event) -> str | None:
     """Let an event happen, and note only what happens from there on."""
-    stage.did.clear()
-    stage.events.clear()
-    return event.happen(stage)
+    harness.did.clear()
+    harness.events.clear()
+    return event.happen(harness)
 
 
-def shows(stage: Stage) -> str:
+def shows(harness: Harness) -> str:
     """Return what people see of the Trial and its TrialEngine."""
-    trial = stage.trial
+    trial = harness.trial
     if trial is None:
-        return f"no Trial{engine(stage)}"
+        return f"no Trial{engine(harness)}"
     status = trial["status"]
     phase, reason = status.get("phase"), _reason(trial)
     word = phase if phase == reason else f"{phase} ({reason})"
     said = [
-        f"{word}{engine(stage)}",
+        f"{word}{engine(harness)}",
         *unfinished(trial),
         *released(trial),
-        *(f"{what} {given}" for what, given in answers(stage)),
+        *(f"{what} {given}" for what, given in answers(harness)),
     ]
     return "; ".join(said)
 
@@ -79,20 +79,20 @@ def released(trial: Raw) -> list[str]:
     return [f"Released {each['status']} {each['reason']}" for each in found]
 
 
-def engine(stage: Stage) -> str:
+def engine(harness: Harness) -> str:
     """Return the current attempt, as far as there is one."""
-    raw = stage.engine
+    raw = harness.engine
     if raw is None:
         return ""
     granted = "" if "podRef" in raw.get("status", {}) else " not granted"
     going = ", deleting" if "deletionTimestamp" in raw["metadata"] else ""
-    return f", attempt {stage.attempt}{granted}{going}"
+    return f", attempt {harness.attempt}{granted}{going}"
 
 
-def answers(stage: Stage) -> list[tuple[str, str]]:
+def answers(harness: Harness) -> list[tuple[str, str]]:
     """Return the answers to the requests of people: which, and the result."""
     found = []
-    for plural, raw in (("", stage.trial), (" on the TrialEngine", stage.engine)):
+    for plural, raw in (("", harness.trial), (" on the TrialEngine", harness.engine)):
         status = (raw or {}).get("status", {})
         for kind in ("Restore", "Delete"):
             answer = status.get(f"lastHandled{kind}")
@@ -101,13 +101,13 @@ def answers(stage: Stage) -> list[tuple[str, str]]:
     return found
 
 
-def waits(stage: Stage) -> str:
+def waits(harness: Harness) -> str:
     """Return what the operator waits for, and when it looks again by itself."""
-    wake = stage.wait.wake_at
-    reason = ": ".join(stage.wait.reason.split(": ")[:2])
+    wake = harness.wait.wake_at
+    reason = ": ".join(harness.wait.reason.split(": ")[:2])
     if wake is None:
         return reason
-    seconds = ceil((wake - stage.now).total_seconds())
+    seconds = ceil((wake - harness.now).total_seconds())
     return f"{reason} ({_span(seconds)})"
 
 

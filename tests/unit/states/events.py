@@ -1,6 +1,6 @@
 """The events: what people, time, the API server, the node and the engine can do to a trial in any state.
 
-Each changes the stage, or returns why it can't happen there. The operator is not asked in between.
+Each changes the harness, or returns why it can't happen there. The operator is not asked in between.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tests.unit.domain.builders import at, nap
-from tests.unit.states.stage import ACTIVE_DEADLINE, FINALLY, NAME, OTHER, PLAN, TTL, Stage
+from tests.unit.states.harness import ACTIVE_DEADLINE, FINALLY, NAME, OTHER, PLAN, TTL, Harness
 
 from lcm_operator.api.names import GROUP
 from lcm_operator.api.storage import rfc3339
@@ -24,336 +24,336 @@ class Event:
     """A line of each table."""
 
     name: str
-    happen: Callable[[Stage], Impossible]
+    happen: Callable[[Harness], Impossible]
 
 
-def _edit(stage: Stage, **spec: object) -> Impossible:
-    assert stage.trial is not None
+def _edit(harness: Harness, **spec: object) -> Impossible:
+    assert harness.trial is not None
     try:
-        stage.api.edit("trials", NAME, **spec)
+        harness.api.edit("trials", NAME, **spec)
     except RejectedError:
         return "the CRD rejects it, because the start is latched"
     if "startTime" in spec:
-        stage.trial["spec"].pop("registryRef", None)
+        harness.trial["spec"].pop("registryRef", None)
     return None
 
 
-def start_time_comes(stage: Stage) -> Impossible:
-    if stage.trial is None or "startTime" not in stage.trial["spec"]:
+def start_time_comes(harness: Harness) -> Impossible:
+    if harness.trial is None or "startTime" not in harness.trial["spec"]:
         return "no start time is known"
-    if stage.now >= at(0):
+    if harness.now >= at(0):
         return "it has passed"
-    stage.advance(at(0))
+    harness.advance(at(0))
     return None
 
 
-def deadline_passes(stage: Stage) -> Impossible:
-    if stage.trial is None or "startTime" not in stage.trial["spec"]:
+def deadline_passes(harness: Harness) -> Impossible:
+    if harness.trial is None or "startTime" not in harness.trial["spec"]:
         return "no start time is known"
-    if stage.now > at(120):
+    if harness.now > at(120):
         return "it has passed"
-    stage.now = at(121)
+    harness.now = at(121)
     return None
 
 
-def moved_ahead(stage: Stage) -> Impossible:
-    return _edit(stage, startTime=rfc3339(at(7200)))
+def moved_ahead(harness: Harness) -> Impossible:
+    return _edit(harness, startTime=rfc3339(at(7200)))
 
 
-def moved_to_just_now(stage: Stage) -> Impossible:
-    return _edit(stage, startTime=rfc3339(stage.now - timedelta(seconds=10)))
+def moved_to_just_now(harness: Harness) -> Impossible:
+    return _edit(harness, startTime=rfc3339(harness.now - timedelta(seconds=10)))
 
 
-def moved_far_back(stage: Stage) -> Impossible:
-    return _edit(stage, startTime=rfc3339(stage.now - timedelta(hours=2)))
+def moved_far_back(harness: Harness) -> Impossible:
+    return _edit(harness, startTime=rfc3339(harness.now - timedelta(hours=2)))
 
 
-def edited(stage: Stage) -> Impossible:
-    return _edit(stage, parameters={"height": "30"})
+def edited(harness: Harness) -> Impossible:
+    return _edit(harness, parameters={"height": "30"})
 
 
-def suspend(stage: Stage) -> Impossible:
-    if stage.trial is not None and stage.trial["spec"].get("suspend"):
+def suspend(harness: Harness) -> Impossible:
+    if harness.trial is not None and harness.trial["spec"].get("suspend"):
         return "it is suspended"
-    return _edit(stage, suspend=True)
+    return _edit(harness, suspend=True)
 
 
-def resume(stage: Stage) -> Impossible:
-    if stage.trial is None or not stage.trial["spec"].get("suspend"):
+def resume(harness: Harness) -> Impossible:
+    if harness.trial is None or not harness.trial["spec"].get("suspend"):
         return "it is not suspended"
-    return _edit(stage, suspend=False)
+    return _edit(harness, suspend=False)
 
 
-def resume_late(stage: Stage) -> Impossible:
-    if why := resume(stage):
+def resume_late(harness: Harness) -> Impossible:
+    if why := resume(harness):
         return why
-    if stage.now < at(0):
-        stage.now = at(10)
+    if harness.now < at(0):
+        harness.now = at(10)
     return None
 
 
-def mended(stage: Stage) -> Impossible:
-    if stage.trial is not None and "planRef" in stage.trial["spec"]:
-        version = str(stage.api.version + 1)
+def mended(harness: Harness) -> Impossible:
+    if harness.trial is not None and "planRef" in harness.trial["spec"]:
+        version = str(harness.api.version + 1)
         metadata = {"namespace": "lab", "name": "flight", "uid": "plan-1", "resourceVersion": version}
-        stage.plans.append({"metadata": metadata, "spec": {"activities": [nap(name) for name in PLAN]}})
+        harness.plans.append({"metadata": metadata, "spec": {"activities": [nap(name) for name in PLAN]}})
         return None
-    saved = ((stage.engine or {}).get("status") or {}).get("activities", [])
+    saved = ((harness.engine or {}).get("status") or {}).get("activities", [])
     if any(activity["state"] == "Paused" for activity in saved):
-        stage.save(two="Running")
+        harness.save(two="Running")
         return None
-    if stage.trial is not None and not isinstance(stage.trial["spec"]["activities"][-1], dict):
-        return _edit(stage, activities=[nap(name) for name in PLAN])
+    if harness.trial is not None and not isinstance(harness.trial["spec"]["activities"][-1], dict):
+        return _edit(harness, activities=[nap(name) for name in PLAN])
     return "there is no obstacle"
 
 
-def restore(stage: Stage) -> Impossible:
-    stage.annotate("trials", restore="r1")
+def restore(harness: Harness) -> Impossible:
+    harness.annotate("trials", restore="r1")
     return None
 
 
-def restore_from(stage: Stage) -> Impossible:
-    stage.annotate("trials", restore="r1", restore_from="r1/one")
+def restore_from(harness: Harness) -> Impossible:
+    harness.annotate("trials", restore="r1", restore_from="r1/one")
     return None
 
 
-def restore_plan(stage: Stage) -> Impossible:
+def restore_plan(harness: Harness) -> Impossible:
     mended = [nap(name) for name in (*PLAN[:-1], "mended")]
     requests = {f"{GROUP}/restore": "r1", f"{GROUP}/restore-plan": "r1"}
-    stage.api.edit("trials", NAME, annotations=requests, activities=mended)
+    harness.api.edit("trials", NAME, annotations=requests, activities=mended)
     return None
 
 
-def restore_on_engine(stage: Stage) -> Impossible:
-    if stage.engine is None:
+def restore_on_engine(harness: Harness) -> Impossible:
+    if harness.engine is None:
         return "there is no TrialEngine"
-    stage.annotate("trialengines", restore="r1")
+    harness.annotate("trialengines", restore="r1")
     return None
 
 
-def delete(stage: Stage) -> Impossible:
-    stage.annotate("trials", delete="d1")
+def delete(harness: Harness) -> Impossible:
+    harness.annotate("trials", delete="d1")
     return None
 
 
-def delete_on_engine(stage: Stage) -> Impossible:
-    if stage.engine is None:
+def delete_on_engine(harness: Harness) -> Impossible:
+    if harness.engine is None:
         return "there is no TrialEngine"
-    stage.annotate("trialengines", delete="d1")
+    harness.annotate("trialengines", delete="d1")
     return None
 
 
-def trial_deleted(stage: Stage) -> Impossible:
-    stage.api.delete("trials", NAME)
+def trial_deleted(harness: Harness) -> Impossible:
+    harness.api.delete("trials", NAME)
     return None
 
 
-def trial_deleted_in_foreground(stage: Stage) -> Impossible:
-    stage.api.set_finalizers("trials", NAME, "foregroundDeletion")
-    stage.api.delete("trials", NAME)
+def trial_deleted_in_foreground(harness: Harness) -> Impossible:
+    harness.api.set_finalizers("trials", NAME, "foregroundDeletion")
+    harness.api.delete("trials", NAME)
     return None
 
 
-def trial_deleted_and_held(stage: Stage) -> Impossible:
-    stage.api.set_finalizers("trials", NAME, HOLD)
-    stage.api.delete("trials", NAME)
+def trial_deleted_and_held(harness: Harness) -> Impossible:
+    harness.api.set_finalizers("trials", NAME, HOLD)
+    harness.api.delete("trials", NAME)
     return None
 
 
-def trial_deleted_orphaning(stage: Stage) -> Impossible:
-    if stage.engine is None:
+def trial_deleted_orphaning(harness: Harness) -> Impossible:
+    if harness.engine is None:
         return "there is no TrialEngine"
-    stage.api.orphan("trialengines", NAME)
-    stage.api.delete("trials", NAME)
+    harness.api.orphan("trialengines", NAME)
+    harness.api.delete("trials", NAME)
     return None
 
 
-def engine_deleted(stage: Stage) -> Impossible:
-    if stage.engine is None:
+def engine_deleted(harness: Harness) -> Impossible:
+    if harness.engine is None:
         return "there is no TrialEngine"
-    if "deletionTimestamp" in stage.engine["metadata"]:
+    if "deletionTimestamp" in harness.engine["metadata"]:
         return "it is being deleted"
-    stage.api.delete("trialengines", NAME)
+    harness.api.delete("trialengines", NAME)
     return None
 
 
-def engine_gone(stage: Stage) -> Impossible:
-    if stage.engine is None:
+def engine_gone(harness: Harness) -> Impossible:
+    if harness.engine is None:
         return "there is no TrialEngine"
-    stage.api.remove("trialengines", NAME)
+    harness.api.remove("trialengines", NAME)
     return None
 
 
-def creates_refused(stage: Stage) -> Impossible:
-    stage.api.refuses = RejectedError(403, "Forbidden", "exceeded quota")
-    if stage.now < at(0):
-        stage.advance(at(0))
+def creates_refused(harness: Harness) -> Impossible:
+    harness.api.refuses = RejectedError(403, "Forbidden", "exceeded quota")
+    if harness.now < at(0):
+        harness.advance(at(0))
     return None
 
 
-def creates_refused_to_the_end(stage: Stage) -> Impossible:
-    if stage.now >= at(0):
+def creates_refused_to_the_end(harness: Harness) -> Impossible:
+    if harness.now >= at(0):
         return "the start time has passed"
-    stage.api.refuses = RejectedError(403, "Forbidden", "exceeded quota")
-    stage.advance(at(121))
+    harness.api.refuses = RejectedError(403, "Forbidden", "exceeded quota")
+    harness.advance(at(121))
     return None
 
 
-def creates_refused_beyond_the_grant(stage: Stage) -> Impossible:
-    if stage.trial is None or "startedTime" not in stage.trial["status"]:
+def creates_refused_beyond_the_grant(harness: Harness) -> Impossible:
+    if harness.trial is None or "startedTime" not in harness.trial["status"]:
         return "it has not started"
-    if stage.engine is None:
+    if harness.engine is None:
         return "there is no TrialEngine"
-    stage.api.refuses = RejectedError(403, "Forbidden", "exceeded quota")
-    stage.advance(stage.now + timedelta(seconds=125))
+    harness.api.refuses = RejectedError(403, "Forbidden", "exceeded quota")
+    harness.advance(harness.now + timedelta(seconds=125))
     return None
 
 
-def creates_not_answered(stage: Stage) -> Impossible:
-    stage.api.refuses = UnavailableError(503, "ServiceUnavailable", "a webhook gives no answer")
-    if stage.now < at(0):
-        stage.advance(at(0))
+def creates_not_answered(harness: Harness) -> Impossible:
+    harness.api.refuses = UnavailableError(503, "ServiceUnavailable", "a webhook gives no answer")
+    if harness.now < at(0):
+        harness.advance(at(0))
     return None
 
 
-def namespace_deleted(stage: Stage) -> Impossible:
+def namespace_deleted(harness: Harness) -> Impossible:
     why = "unable to create new content in namespace lab because it is being terminated"
-    stage.api.refuses = RejectedError(403, "Forbidden", why)
+    harness.api.refuses = RejectedError(403, "Forbidden", why)
     for plural in ("trials", "trialengines", "pods"):
-        for each in stage.api.all(plural):
-            stage.api.delete(plural, each["metadata"]["name"])
+        for each in harness.api.all(plural):
+            harness.api.delete(plural, each["metadata"]["name"])
     return None
 
 
-def api_away(stage: Stage) -> Impossible:
-    if stage.now < at(0):
-        stage.advance(at(-1))
-        stage.now = at(0)
-    stage.api.away = True
+def api_away(harness: Harness) -> Impossible:
+    if harness.now < at(0):
+        harness.advance(at(-1))
+        harness.now = at(0)
+    harness.api.away = True
     for _ in range(3):
-        stage.step()
-    stage.now += timedelta(seconds=10)
-    stage.api.away = False
+        harness.step()
+    harness.now += timedelta(seconds=10)
+    harness.api.away = False
     return None
 
 
-def _can_act(stage: Stage) -> Impossible:
-    return None if stage.granted and not stage.node_lost else "no engine may act"
+def _can_act(harness: Harness) -> Impossible:
+    return None if harness.granted and not harness.node_lost else "no engine may act"
 
 
-def success(stage: Stage) -> Impossible:
-    if why := _can_act(stage):
+def success(harness: Harness) -> Impossible:
+    if why := _can_act(harness):
         return why
-    if stage.reporting:
+    if harness.reporting:
         return "it has failed"
-    stage.save(**dict.fromkeys((*PLAN, FINALLY), "Succeeded"))
-    stage.end_pod("Succeeded")
+    harness.save(**dict.fromkeys((*PLAN, FINALLY), "Succeeded"))
+    harness.end_pod("Succeeded")
     return None
 
 
-def failure(stage: Stage) -> Impossible:
-    if why := _can_act(stage):
+def failure(harness: Harness) -> Impossible:
+    if why := _can_act(harness):
         return why
-    if stage.slow:
-        stage.save(free="Failed")
-        stage.end_pod("Succeeded")
+    if harness.slow:
+        harness.save(free="Failed")
+        harness.end_pod("Succeeded")
     else:
-        stage.save(two="Failed")
-        stage.end_pod("Failed")
+        harness.save(two="Failed")
+        harness.end_pod("Failed")
     return None
 
 
-def _has_pod(stage: Stage) -> Impossible:
-    if stage.pod is None:
+def _has_pod(harness: Harness) -> Impossible:
+    if harness.pod is None:
         return "there is no pod"
     return (
-        "its pod has ended" if stage.pod.get("status", {}).get("phase") in ("Succeeded", "Failed") else None
+        "its pod has ended" if harness.pod.get("status", {}).get("phase") in ("Succeeded", "Failed") else None
     )
 
 
-def pod_ends(stage: Stage) -> Impossible:
-    if why := _has_pod(stage):
+def pod_ends(harness: Harness) -> Impossible:
+    if why := _has_pod(harness):
         return why
-    stage.end_pod("Failed")
+    harness.end_pod("Failed")
     return None
 
 
-def pod_disrupted(stage: Stage) -> Impossible:
-    if why := _has_pod(stage):
+def pod_disrupted(harness: Harness) -> Impossible:
+    if why := _has_pod(harness):
         return why
-    stage.end_pod("Failed", conditions=[{"type": "DisruptionTarget", "status": "True"}])
+    harness.end_pod("Failed", conditions=[{"type": "DisruptionTarget", "status": "True"}])
     return None
 
 
-def pod_gone(stage: Stage) -> Impossible:
-    if stage.pod is None:
+def pod_gone(harness: Harness) -> Impossible:
+    if harness.pod is None:
         return "there is no pod"
-    stage.api.remove("pods", stage.pod["metadata"]["name"])
+    harness.api.remove("pods", harness.pod["metadata"]["name"])
     return None
 
 
-def no_first_beat(stage: Stage) -> Impossible:
-    if why := _can_act(stage):
+def no_first_beat(harness: Harness) -> Impossible:
+    if why := _can_act(harness):
         return why
-    stage.beats(begun=False)
-    stage.now += timedelta(seconds=121)
+    harness.beats(begun=False)
+    harness.now += timedelta(seconds=121)
     return None
 
 
-def silence(stage: Stage) -> Impossible:
-    if why := _can_act(stage):
+def silence(harness: Harness) -> Impossible:
+    if why := _can_act(harness):
         return why
-    stage.beats(begun=True, silent=61)
-    stage.now += timedelta(seconds=61)
+    harness.beats(begun=True, silent=61)
+    harness.now += timedelta(seconds=61)
     return None
 
 
-def active_deadline(stage: Stage) -> Impossible:
-    if why := _can_act(stage):
+def active_deadline(harness: Harness) -> Impossible:
+    if why := _can_act(harness):
         return why
-    if stage.slow:
+    if harness.slow:
         return "it was stopped"
-    stage.now += timedelta(seconds=ACTIVE_DEADLINE)
+    harness.now += timedelta(seconds=ACTIVE_DEADLINE)
     return None
 
 
-def finally_times_out(stage: Stage) -> Impossible:
-    if not stage.slow:
+def finally_times_out(harness: Harness) -> Impossible:
+    if not harness.slow:
         return "`finally` is not running"
-    stage.now += timedelta(seconds=311)
+    harness.now += timedelta(seconds=311)
     return None
 
 
-def holder_goes(stage: Stage) -> Impossible:
-    if stage.api.find("trials", OTHER) is None:
+def holder_goes(harness: Harness) -> Impossible:
+    if harness.api.find("trials", OTHER) is None:
         return "no other Trial holds the ID"
-    stage.api.delete("trials", OTHER)
+    harness.api.delete("trials", OTHER)
     return None
 
 
-def holder_goes_too_late(stage: Stage) -> Impossible:
-    if why := holder_goes(stage):
+def holder_goes_too_late(harness: Harness) -> Impossible:
+    if why := holder_goes(harness):
         return why
-    stage.now = at(10)
+    harness.now = at(10)
     return None
 
 
-def other_comes(stage: Stage) -> Impossible:
-    if stage.api.find("trials", OTHER) is not None:
+def other_comes(harness: Harness) -> Impossible:
+    if harness.api.find("trials", OTHER) is not None:
         return "there is one already"
-    stage.create_trial(OTHER, startTime=rfc3339(at(7200)))
+    harness.create_trial(OTHER, startTime=rfc3339(at(7200)))
     return None
 
 
-def ttl_passes(stage: Stage) -> Impossible:
-    if stage.outcome is None:
+def ttl_passes(harness: Harness) -> Impossible:
+    if harness.outcome is None:
         return "it has no outcome"
-    stage.now += timedelta(seconds=TTL + 1)
+    harness.now += timedelta(seconds=TTL + 1)
     return None
 
 
-def operator_restarts(stage: Stage) -> Impossible:
-    stage.restart()
+def operator_restarts(harness: Harness) -> Impossible:
+    harness.restart()
     return None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.unit.domain.builders import at, nap
-from tests.unit.states.stage import NAME, OTHER, REPORT, Stage
+from tests.unit.states.harness import NAME, OTHER, REPORT, Harness
 
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.domain import actions as act
@@ -16,143 +16,143 @@ class State:
 
     name: str
     known_by: str
-    reach: Callable[[], Stage]
+    reach: Callable[[], Harness]
 
 
-def awaiting_registry() -> Stage:
-    return Stage(startTime=None, registryRef={"name": "default"}).settle()
+def awaiting_registry() -> Harness:
+    return Harness(startTime=None, registryRef={"name": "default"}).settle()
 
 
-def scheduled() -> Stage:
-    return Stage().settle()
+def scheduled() -> Harness:
+    return Harness().settle()
 
 
-def not_armed() -> Stage:
-    return Stage(activities=None, **{"finally": None}, planRef={"name": "flight"}).advance(at(-30))
+def not_armed() -> Harness:
+    return Harness(activities=None, **{"finally": None}, planRef={"name": "flight"}).advance(at(-30))
 
 
-def armed(**spec: object) -> Stage:
-    return Stage(**spec).advance(at(-30))
+def armed(**spec: object) -> Harness:
+    return Harness(**spec).advance(at(-30))
 
 
-def suspended() -> Stage:
-    stage = armed()
-    stage.api.edit("trials", NAME, suspend=True)
-    return stage.settle()
+def suspended() -> Harness:
+    harness = armed()
+    harness.api.edit("trials", NAME, suspend=True)
+    return harness.settle()
 
 
-def duplicate() -> Stage:
-    stage = Stage(OTHER, startTime=rfc3339(at(7200))).settle()
-    stage.create_trial(NAME)
-    return stage.settle()
+def duplicate() -> Harness:
+    harness = Harness(OTHER, startTime=rfc3339(at(7200))).settle()
+    harness.create_trial(NAME)
+    return harness.settle()
 
 
-def due(**spec: object) -> Stage:
-    stage = armed(**spec)
-    stage.now = at(0.2)
-    return stage.until(act.CreatePod)
+def due(**spec: object) -> Harness:
+    harness = armed(**spec)
+    harness.now = at(0.2)
+    return harness.until(act.CreatePod)
 
 
-def latched() -> Stage:
+def latched() -> Harness:
     return due().until(act.LatchTrial)
 
 
-def running(**spec: object) -> Stage:
-    stage = due(**spec).until(act.LatchTrial).settle()
-    stage.beats(begun=True)
-    stage.now = at(5)
-    stage.save(one="Succeeded", two="Running")
-    return stage.settle()
+def running(**spec: object) -> Harness:
+    harness = due(**spec).until(act.LatchTrial).settle()
+    harness.beats(begun=True)
+    harness.now = at(5)
+    harness.save(one="Succeeded", two="Running")
+    return harness.settle()
 
 
-def failed() -> Stage:
-    stage = running()
-    stage.save(two="Failed")
-    stage.end_pod("Failed")
-    return stage.settle()
+def failed() -> Harness:
+    harness = running()
+    harness.save(two="Failed")
+    harness.end_pod("Failed")
+    return harness.settle()
 
 
-def reporting() -> Stage:
-    stage = running(onFailure=[nap(REPORT)])
-    stage.reporting = True
-    stage.save(two="Failed", **{REPORT: "Running"})
-    return stage.settle()
+def reporting() -> Harness:
+    harness = running(onFailure=[nap(REPORT)])
+    harness.reporting = True
+    harness.save(two="Failed", **{REPORT: "Running"})
+    return harness.settle()
 
 
-def ending() -> Stage:
-    stage = running()
-    stage.node_lost = True
-    stage.beats(begun=True, silent=61)
-    stage.now = at(66)
-    return stage.settle()
+def ending() -> Harness:
+    harness = running()
+    harness.node_lost = True
+    harness.beats(begun=True, silent=61)
+    harness.now = at(66)
+    return harness.settle()
 
 
-def restoring() -> Stage:
-    stage = failed()
-    stage.annotate("trials", restore="r0")
-    return stage.until(act.WriteEngine)
+def restoring() -> Harness:
+    harness = failed()
+    harness.annotate("trials", restore="r0")
+    return harness.until(act.WriteEngine)
 
 
-def taking_plan() -> Stage:
-    stage = failed()
-    stage.api.edit("trials", NAME, activities=[nap(name) for name in ("one", "other", "three")])
-    stage.annotate("trials", restore="r0", restore_plan="r0")
-    return stage.until(act.WriteEngine)
+def taking_plan() -> Harness:
+    harness = failed()
+    harness.api.edit("trials", NAME, activities=[nap(name) for name in ("one", "other", "three")])
+    harness.annotate("trials", restore="r0", restore_plan="r0")
+    return harness.until(act.WriteEngine)
 
 
-def succeeded() -> Stage:
-    stage = running()
-    stage.save(two="Succeeded", three="Succeeded", free="Succeeded")
-    stage.end_pod("Succeeded")
-    return stage.settle()
+def succeeded() -> Harness:
+    harness = running()
+    harness.save(two="Succeeded", three="Succeeded", free="Succeeded")
+    harness.end_pod("Succeeded")
+    return harness.settle()
 
 
-def stopping() -> Stage:
-    stage = running()
-    stage.slow = True
-    stage.now = at(601)
-    stage.settle()
-    stage.save(free="Running")
-    return stage.settle()
+def stopping() -> Harness:
+    harness = running()
+    harness.slow = True
+    harness.now = at(601)
+    harness.settle()
+    harness.save(free="Running")
+    return harness.settle()
 
 
-def removing() -> Stage:
-    stage = running()
-    stage.slow = True
-    stage.api.delete("trialengines", NAME)
-    stage.settle()
-    stage.save(free="Running")
-    return stage.settle()
+def removing() -> Harness:
+    harness = running()
+    harness.slow = True
+    harness.api.delete("trialengines", NAME)
+    harness.settle()
+    harness.save(free="Running")
+    return harness.settle()
 
 
-def missed() -> Stage:
-    stage = Stage()
-    stage.now = at(300)
-    return stage.settle()
+def missed() -> Harness:
+    harness = Harness()
+    harness.now = at(300)
+    return harness.settle()
 
 
-def cancelled() -> Stage:
-    stage = scheduled()
-    stage.annotate("trials", delete="d0")
-    return stage.settle()
+def cancelled() -> Harness:
+    harness = scheduled()
+    harness.annotate("trials", delete="d0")
+    return harness.settle()
 
 
-def engine_lost() -> Stage:
-    stage = running()
-    stage.api.remove("trialengines", NAME)
-    return stage.settle()
+def engine_lost() -> Harness:
+    harness = running()
+    harness.api.remove("trialengines", NAME)
+    return harness.settle()
 
 
-def unreadable_engine() -> Stage:
-    stage = running()
-    stage.save(two="Paused")
-    return stage.settle()
+def unreadable_engine() -> Harness:
+    harness = running()
+    harness.save(two="Paused")
+    return harness.settle()
 
 
-def unreadable_trial() -> Stage:
-    stage = scheduled()
-    stage.api.edit("trials", NAME, activities=[nap("one"), "from a newer version"])
-    return stage.settle()
+def unreadable_trial() -> Harness:
+    harness = scheduled()
+    harness.api.edit("trials", NAME, activities=[nap("one"), "from a newer version"])
+    return harness.settle()
 
 
 STATES = (

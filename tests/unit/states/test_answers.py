@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.states.stage import PLAN, Stage
+from tests.unit.states.harness import PLAN, Harness
 from tests.unit.states.states import STATES, State
 
 BEFORE = ("AwaitingRegistry", "Scheduled", "NotArmed", "Armed", "Suspended", "Duplicate", "Due")
@@ -83,49 +83,49 @@ CASES = [
 ]
 
 
-def played(state: State, request: Asked | None) -> Stage:
-    """Return what has become of a trial; the stage's engine does nothing of the plan by itself."""
-    stage = state.reach()
+def played(state: State, request: Asked | None) -> Harness:
+    """Return what has become of a trial; the harness's engine does nothing of the plan by itself."""
+    harness = state.reach()
     if request is not None:
         if request.engine:
-            stage.annotate("trialengines", **request.engine)
+            harness.annotate("trialengines", **request.engine)
         if request.trial:
-            stage.annotate("trials", **request.trial)
+            harness.annotate("trials", **request.trial)
     if state.name in BEFORE:
-        stage.finish()
-    return stage.settle()
+        harness.finish()
+    return harness.settle()
 
 
-def answers(stage: Stage) -> dict[str, dict[str, Any]]:
+def answers(harness: Harness) -> dict[str, dict[str, Any]]:
     """Return the answers by the request's ID: on the Trial as it shows them."""
     found = {}
-    for raw in (stage.trial, stage.engine):
+    for raw in (harness.trial, harness.engine):
         answer = ((raw or {}).get("status") or {}).get("lastHandledRestore")
         if answer is not None and answer["id"][:1] in ("t", "e"):
             found[answer["id"][:1]] = answer
     return found
 
 
-def progress(stage: Stage) -> dict[str, tuple[str, int]]:
-    saved = ((stage.engine or {}).get("status") or {}).get("activities", [])
+def progress(harness: Harness) -> dict[str, tuple[str, int]]:
+    saved = ((harness.engine or {}).get("status") or {}).get("activities", [])
     known = {activity["name"]: (activity["state"], activity["run"]) for activity in saved}
     return {name: known.get(name, ("Pending", 1)) for name in PLAN}
 
 
-def begins_at(stage: Stage) -> str | None:
+def begins_at(harness: Harness) -> str | None:
     """Return where the current attempt was to begin."""
-    assert stage.engine is not None
-    last = stage.engine["status"]["attempts"][-1]
-    assert last["number"] == stage.attempt
-    return str(last.get("fromActivity", "")) if stage.attempt > 1 else PLAN[0]
+    assert harness.engine is not None
+    last = harness.engine["status"]["attempts"][-1]
+    assert last["number"] == harness.attempt
+    return str(last.get("fromActivity", "")) if harness.attempt > 1 else PLAN[0]
 
 
-def was_done(stage: Stage, before: Stage, chosen: str | None) -> None:
+def was_done(harness: Harness, before: Harness, chosen: str | None) -> None:
     """Check that the engine goes on from the checkpoint, or from `chosen`, in an attempt that may act."""
-    assert stage.engine is not None
-    assert "podRef" in stage.engine["status"]
+    assert harness.engine is not None
+    assert "podRef" in harness.engine["status"]
     first = PLAN.index(chosen) if chosen is not None else len(PLAN)
-    now = progress(stage)
+    now = progress(harness)
     for place, (name, (state, run)) in enumerate(progress(before).items()):
         passed = state in ("Succeeded", "Skipped")
         if place < first and passed:
@@ -133,27 +133,27 @@ def was_done(stage: Stage, before: Stage, chosen: str | None) -> None:
         else:
             assert now[name] == ("Pending", run + (state == "Succeeded")), name
     if chosen is not None:
-        assert begins_at(stage) == chosen
+        assert begins_at(harness) == chosen
 
 
-def was_met(stage: Stage, before: Stage, chosen: str | None) -> None:
+def was_met(harness: Harness, before: Harness, chosen: str | None) -> None:
     """Check that the attempt that was under way then has met a request by its grant."""
-    assert stage.engine is not None
-    assert "podRef" in stage.engine["status"]
-    assert stage.attempt == before.attempt
+    assert harness.engine is not None
+    assert "podRef" in harness.engine["status"]
+    assert harness.attempt == before.attempt
     assert not before.granted
-    assert chosen in (None, begins_at(stage))
+    assert chosen in (None, begins_at(harness))
 
 
-def nothing_was_done(stage: Stage, without: Stage) -> None:
-    assert progress(stage) == progress(without)
-    assert stage.attempt == without.attempt
+def nothing_was_done(harness: Harness, without: Harness) -> None:
+    assert progress(harness) == progress(without)
+    assert harness.attempt == without.attempt
 
 
 @pytest.mark.parametrize(("state", "request_"), CASES)
 def test_what_is_answered_is_what_has_happened(state, request_):
-    before, stage = state.reach(), played(state, request_)
-    found, wished = answers(stage), request_.wished
+    before, harness = state.reach(), played(state, request_)
+    found, wished = answers(harness), request_.wished
     results = {answer["result"] for answer in found.values()}
     if state.name == "AwaitingRegistry" and "delete" not in request_.trial:
         assert found == {}, "it is still to be started"
@@ -161,17 +161,17 @@ def test_what_is_answered_is_what_has_happened(state, request_):
         assert found["t"]["result"] == "Refused"
     elif results == {"Refused"}:
         assert found.keys() == wished.keys()
-        nothing_was_done(stage, played(state, None))
+        nothing_was_done(harness, played(state, None))
     else:
         assert found.keys() == wished.keys()
         done = {wished[each] for each, answer in found.items() if answer["result"] == "Done"}
         assert len(done) <= 1, "what contradicts each other was not done both"
         merged = {wished[each] for each, answer in found.items() if answer["result"] == "Merged"}
         for chosen in done:
-            was_done(stage, before, chosen)
+            was_done(harness, before, chosen)
             assert merged <= {None}, "who asked for something else did not get it"
         for chosen in () if done else merged:
-            was_met(stage, before, chosen)
+            was_met(harness, before, chosen)
 
 
 @pytest.mark.parametrize(
@@ -196,21 +196,21 @@ def test_the_answer_on_the_trial_says_what_was_done_and_why(state, request_, res
 
 def test_the_second_of_two_that_contradict_each_other_is_told_of_the_first():
     (reached,) = (each for each in STATES if each.name == "Failed")
-    stage = played(reached, asked("one", "two"))
-    answer = answers(stage)["e"]
+    harness = played(reached, asked("one", "two"))
+    answer = answers(harness)["e"]
     assert answer["result"] == "Refused"
     assert "attempt 2 begins at one, as asked by restore t on the Trial" in answer["message"]
-    assert "RequestRefused" in stage.events
+    assert "RequestRefused" in harness.events
 
 
 # --- IDs that come again
 
 
-def restored(stage: Stage, kind: str, request: str) -> dict[str, Any]:
+def restored(harness: Harness, kind: str, request: str) -> dict[str, Any]:
     """Ask for a restore of the whole plan, and return the answer."""
-    stage.annotate(kind, restore=request, restore_from=f"{request}/one")
-    stage.advance(stage.now + timedelta(seconds=1))
-    raw = stage.trial if kind == "trials" else stage.engine
+    harness.annotate(kind, restore=request, restore_from=f"{request}/one")
+    harness.advance(harness.now + timedelta(seconds=1))
+    raw = harness.trial if kind == "trials" else harness.engine
     assert raw is not None
     answer: dict[str, Any] = raw["status"]["lastHandledRestore"]
     assert answer["id"] == request
@@ -219,12 +219,12 @@ def restored(stage: Stage, kind: str, request: str) -> dict[str, Any]:
 
 def test_id_that_comes_again_on_the_trial_gets_the_answer_that_it_had():
     (reached,) = (each for each in STATES if each.name == "Failed")
-    stage = reached.reach()
-    first = restored(stage, "trials", "a")
-    restored(stage, "trials", "b")
-    assert stage.attempt == 3
-    again = restored(stage, "trials", "a")
-    assert stage.attempt == 3
+    harness = reached.reach()
+    first = restored(harness, "trials", "a")
+    restored(harness, "trials", "b")
+    assert harness.attempt == 3
+    again = restored(harness, "trials", "a")
+    assert harness.attempt == 3
     assert (again["result"], again["time"]) == (first["result"], first["time"]) == ("Done", first["time"])
     assert again["message"].startswith(f"request a was answered at {first['time']} and is not repeated")
     assert again["message"].endswith(first["message"])
@@ -232,18 +232,18 @@ def test_id_that_comes_again_on_the_trial_gets_the_answer_that_it_had():
 
 def test_id_that_comes_again_on_the_engine_is_carried_out_again():
     (reached,) = (each for each in STATES if each.name == "Failed")
-    stage = reached.reach()
-    answers = [restored(stage, "trialengines", each) for each in ("a", "b", "a")]
-    assert stage.attempt == 4
+    harness = reached.reach()
+    answers = [restored(harness, "trialengines", each) for each in ("a", "b", "a")]
+    assert harness.attempt == 4
     assert [each["result"] for each in answers] == ["Done"] * 3
     assert answers[2]["time"] > answers[0]["time"]
 
 
 def test_answer_that_a_crash_has_kept_from_the_trial_is_shown_as_it_was():
     (reached,) = (each for each in STATES if each.name == "Failed")
-    stage = reached.reach()
-    first = restored(stage, "trials", "a")
-    assert stage.trial is not None
-    stage.trial["status"].pop("lastHandledRestore")
-    stage.restart()
-    assert restored(stage, "trials", "a") == first
+    harness = reached.reach()
+    first = restored(harness, "trials", "a")
+    assert harness.trial is not None
+    harness.trial["status"].pop("lastHandledRestore")
+    harness.restart()
+    assert restored(harness, "trials", "a") == first

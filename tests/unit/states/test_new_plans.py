@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.unit.domain.builders import nap
-from tests.unit.states.stage import FINALLY, NAME, Stage
+from tests.unit.states.harness import FINALLY, NAME, Harness
 from tests.unit.states.states import STATES, State
 
 from lcm_operator.api import names
@@ -40,37 +40,37 @@ CASES = [
 ]
 
 
-def asked(state: State, plan: str) -> Stage:
+def asked(state: State, plan: str) -> Harness:
     """Return what has become of a trial whose plan a person has changed, to have it restored with that."""
-    stage = state.reach()
-    stage.events.clear()
+    harness = state.reach()
+    harness.events.clear()
     requests = {f"{names.GROUP}/restore": "r1", f"{names.GROUP}/restore-plan": "r1"}
-    stage.api.edit("trials", NAME, annotations=requests, **PLANS[plan])
-    return stage.settle()
+    harness.api.edit("trials", NAME, annotations=requests, **PLANS[plan])
+    return harness.settle()
 
 
-def spec(stage: Stage) -> dict[str, Any]:
-    assert stage.engine is not None
+def spec(harness: Harness) -> dict[str, Any]:
+    assert harness.engine is not None
     lists = {
-        field: [each["name"] for each in stage.engine["spec"].get(field, [])]
+        field: [each["name"] for each in harness.engine["spec"].get(field, [])]
         for field in ("activities", "finally")
     }
-    return lists | {"engine": stage.engine["spec"]["engine"]}
+    return lists | {"engine": harness.engine["spec"]["engine"]}
 
 
-def succeeded(stage: Stage) -> set[str]:
-    """Return what has succeeded; the release is the stage's own affair."""
-    assert stage.engine is not None
-    saved = stage.engine["status"].get("activities", [])
+def succeeded(harness: Harness) -> set[str]:
+    """Return what has succeeded; the release is the harness's own affair."""
+    assert harness.engine is not None
+    saved = harness.engine["status"].get("activities", [])
     return {each["name"] for each in saved if each["state"] == "Succeeded"} - {FINALLY}
 
 
 @pytest.mark.parametrize(("state", "plan"), CASES)
 def test_a_restore_with_another_plan(state, plan):
-    stage, without = asked(state, plan), state.reach().settle()
-    assert stage.trial is not None
-    assert stage.engine is not None
-    status, trial = stage.engine["status"], stage.trial["status"]
+    harness, without = asked(state, plan), state.reach().settle()
+    assert harness.trial is not None
+    assert harness.engine is not None
+    status, trial = harness.engine["status"], harness.trial["status"]
     assert trial["lastHandledRestore"]["id"] == "r1"
     answer = trial["lastHandledRestore"]
     why = "'two'" if (state.name, plan) == ("Succeeded", "repaired") else WRONG.get(plan)
@@ -78,12 +78,12 @@ def test_a_restore_with_another_plan(state, plan):
         why = "release 'free' is still owed"
     if why is not None:
         assert (answer["result"], why in answer["message"]) == ("Refused", True), answer
-        assert spec(stage) == spec(without)
+        assert spec(harness) == spec(without)
         assert without.engine is not None
         assert status.get("activities") == without.engine["status"].get("activities")
-        assert (stage.attempt, stage.outcome) == (without.attempt, without.outcome)
+        assert (harness.attempt, harness.outcome) == (without.attempt, without.outcome)
         assert trial["planGeneration"] == 1
-        assert "RequestRefused" in stage.events
+        assert "RequestRefused" in harness.events
         return
     assert answer["result"] == "Done", answer
     assert "with the plan of generation 2" in answer["message"]
@@ -92,38 +92,38 @@ def test_a_restore_with_another_plan(state, plan):
     changed = {
         field: [each["name"] for each in value] for field, value in PLANS[plan].items() if field != "engine"
     }
-    assert spec(stage) == spec(without) | {"engine": spec(stage)["engine"]} | changed
+    assert spec(harness) == spec(without) | {"engine": spec(harness)["engine"]} | changed
     assert (status["planGeneration"], trial["planGeneration"]) == (2, 2)
     assert status["attempts"][-1]["reason"] == "RestorePlan"
-    assert stage.attempt == state.reach().attempt + 1
-    planned = {*spec(stage)["activities"], *spec(stage)["finally"]}
+    assert harness.attempt == state.reach().attempt + 1
+    planned = {*spec(harness)["activities"], *spec(harness)["finally"]}
     unplanned = [each for each in status.get("activities", []) if each["name"] not in planned]
     assert {each["state"] for each in unplanned if each["name"] != FINALLY} <= {"Pending"}
-    assert succeeded(stage) - {"other"} == succeeded(without), "but for the new release"
-    assert stage.events.count("Restored") == 1
+    assert succeeded(harness) - {"other"} == succeeded(without), "but for the new release"
+    assert harness.events.count("Restored") == 1
 
 
 def test_restore_with_the_plan_of_the_engine_is_a_plain_restore():
     (failed,) = (state for state in STATES if state.name == "Failed")
-    stage = failed.reach()
-    stage.annotate("trials", restore="r1", restore_plan="r1")
-    stage.settle()
-    assert stage.trial is not None
-    answer = stage.trial["status"]["lastHandledRestore"]
+    harness = failed.reach()
+    harness.annotate("trials", restore="r1", restore_plan="r1")
+    harness.settle()
+    assert harness.trial is not None
+    answer = harness.trial["status"]["lastHandledRestore"]
     assert answer["result"] == "Done"
     assert "the engine has the latest plan, of generation 1" in answer["message"]
-    assert stage.engine is not None
-    assert stage.engine["metadata"]["generation"] == 1
+    assert harness.engine is not None
+    assert harness.engine["metadata"]["generation"] == 1
 
 
 def test_plain_restore_takes_the_snapshot_and_reports_the_changed_plan():
     (failed,) = (state for state in STATES if state.name == "Failed")
-    stage = failed.reach()
-    stage.api.edit("trials", NAME, annotations={f"{names.GROUP}/restore": "r1"}, **PLANS["repaired"])
-    stage.settle()
-    assert stage.trial is not None
-    answer = stage.trial["status"]["lastHandledRestore"]
+    harness = failed.reach()
+    harness.api.edit("trials", NAME, annotations={f"{names.GROUP}/restore": "r1"}, **PLANS["repaired"])
+    harness.settle()
+    assert harness.trial is not None
+    answer = harness.trial["status"]["lastHandledRestore"]
     assert answer["result"] == "Done"
     told = "the plan of generation 1; the Trial's plan is at generation 2: add lcm.5gdrones.eu/restore-plan"
     assert told in answer["message"]
-    assert spec(stage)["activities"] == ["one", "two", "three"]
+    assert spec(harness)["activities"] == ["one", "two", "three"]

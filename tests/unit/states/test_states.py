@@ -1,14 +1,14 @@
 """Every state x every event: `decide()` does what docs/state-machine.md says, and what must hold does.
 
 What holds at each single step (one latch, one grant an attempt, no overlap, no pod for who must not have one)
-is checked by the stage itself, so in every test of this module.
+is checked by the harness itself, so in every test of this module.
 """
 
 import pytest
 from tests.unit.states.cells import answers, begin, cell, engine, shows
 from tests.unit.states.events import EVENTS, Event
+from tests.unit.states.harness import Harness
 from tests.unit.states.page import PAGE, lines, page
-from tests.unit.states.stage import Stage
 from tests.unit.states.states import STATES, State
 
 from lcm_operator.api import names
@@ -57,13 +57,13 @@ def of(*events: str, readable: bool = True) -> list[tuple[State, Event]]:
     ]
 
 
-def after(state: State, event: Event, *, forgetful: bool = False) -> Stage:
-    stage = state.reach()
-    stage.forgetful = forgetful
-    begin(stage, event)
+def after(state: State, event: Event, *, forgetful: bool = False) -> Harness:
+    harness = state.reach()
+    harness.forgetful = forgetful
+    begin(harness, event)
     if forgetful:
-        stage.restart()
-    return stage.settle()
+        harness.restart()
+    return harness.settle()
 
 
 @pytest.mark.parametrize(("state", "event"), named(CELLS))
@@ -87,15 +87,15 @@ def test_an_operator_that_is_killed_after_each_step_comes_to_the_same(state, eve
 
 @pytest.mark.parametrize(("state", "event"), named(POSSIBLE))
 def test_who_waits_says_for_what_and_looks_again_when_time_may_bring_it(state, event):
-    stage = after(state, event)
+    harness = after(state, event)
 
-    assert stage.wait.reason
-    assert stage.wait.wake_at is None or stage.wait.wake_at > stage.now
-    if stage.trial is None or "deletionTimestamp" in stage.trial["metadata"]:
+    assert harness.wait.reason
+    assert harness.wait.wake_at is None or harness.wait.wake_at > harness.now
+    if harness.trial is None or "deletionTimestamp" in harness.trial["metadata"]:
         return
-    if stage.wait.wake_at is None and state.name not in UNREADABLE:
-        failed = stage.trial["status"]["phase"] == "Failed"
-        assert failed or stage.trial["spec"].get("startTime") is None
+    if harness.wait.wake_at is None and state.name not in UNREADABLE:
+        failed = harness.trial["status"]["phase"] == "Failed"
+        assert failed or harness.trial["spec"].get("startTime") is None
 
 
 def before_its_start(state: State, event: Event) -> bool:
@@ -106,9 +106,9 @@ def before_its_start(state: State, event: Event) -> bool:
 @pytest.mark.parametrize("state", [state for state in STATES if state.name in ("Armed", "Due")])
 def test_an_engine_that_a_person_deletes_before_the_start_is_made_anew(state):
     event = next(event for event in EVENTS if before_its_start(state, event))
-    stage = after(state, event)
-    assert stage.outcome is None
-    assert stage.engine is not None
+    harness = after(state, event)
+    assert harness.outcome is None
+    assert harness.engine is not None
 
 
 @pytest.mark.parametrize(
@@ -116,37 +116,39 @@ def test_an_engine_that_a_person_deletes_before_the_start_is_made_anew(state):
 )
 def test_deleted_trial_is_cancelled_or_keeps_its_outcome_and_leaves_nothing(state, event):
     kept = state.reach().outcome if state.name in ("Succeeded", "Missed") else None
-    stage = after(state, event).finish()
+    harness = after(state, event).finish()
 
-    assert stage.outcome == (kept or "Cancelled")
-    assert engine(stage) == ""
-    assert stage.api.all("pods") == []
+    assert harness.outcome == (kept or "Cancelled")
+    assert engine(harness) == ""
+    assert harness.api.all("pods") == []
 
 
 @pytest.mark.parametrize(("state", "event"), named(POSSIBLE))
 def test_finished_and_released_are_true_of_the_outcome(state, event):
-    stage = after(state, event).finish()
-    if stage.trial is None or stage.unreadable:
+    harness = after(state, event).finish()
+    if harness.trial is None or harness.unreadable:
         return
-    found = {each["type"]: each for each in stage.trial["status"].get("conditions", [])}
-    assert {each["observedGeneration"] for each in found.values()} == {stage.trial["metadata"]["generation"]}
-    over = stage.outcome is not None
+    found = {each["type"]: each for each in harness.trial["status"].get("conditions", [])}
+    assert {each["observedGeneration"] for each in found.values()} == {
+        harness.trial["metadata"]["generation"]
+    }
+    over = harness.outcome is not None
     assert (found["Finished"]["status"] == "True") is over
     if over:
-        phase = stage.trial["status"]["phase"]
+        phase = harness.trial["status"]["phase"]
         assert found["Finished"]["reason"] == phase
     released = found.get("Released", {"status": "absent"})["status"]
     if released == "absent" and state.name == "NotArmed":
         return  # there is no plan that could have a `finally`
-    if over and stage.outcome in ("Completed", "Cancelled", "Missed", "DeadlineExceeded"):
-        assert released == ("True" if stage.is_released or not stage.begun else "False")
+    if over and harness.outcome in ("Completed", "Cancelled", "Missed", "DeadlineExceeded"):
+        assert released == ("True" if harness.is_released or not harness.begun else "False")
 
 
 @pytest.mark.parametrize(("state", "event"), named(POSSIBLE))
 def test_only_an_engine_that_owes_its_releases_is_held(state, event):
-    stage = after(state, event).finish()
-    engine = stage.engine
-    if engine is None or stage.unreadable:
+    harness = after(state, event).finish()
+    engine = harness.engine
+    if engine is None or harness.unreadable:
         return
     held = names.FINALIZER_ENGINE in engine["metadata"].get("finalizers", [])
     found = {each["type"]: each for each in engine["status"].get("conditions", [])}
@@ -155,35 +157,35 @@ def test_only_an_engine_that_owes_its_releases_is_held(state, event):
 
 @pytest.mark.parametrize(("state", "event"), named(of(*REQUESTS)))
 def test_every_request_on_a_trial_is_answered_in_the_end(state, event):
-    stage = after(state, event).finish()
-    waits_for_ever = stage.outcome is None and stage.wait.wake_at is None
+    harness = after(state, event).finish()
+    waits_for_ever = harness.outcome is None and harness.wait.wake_at is None
 
-    assert waits_for_ever or event.name.partition("-")[0].split()[0] in dict(answers(stage))
+    assert waits_for_ever or event.name.partition("-")[0].split()[0] in dict(answers(harness))
 
 
 @pytest.mark.parametrize(("state", "event"), named(of(*GONE)))
 def test_of_a_trial_that_is_deleted_nothing_is_left(state, event):
-    stage = after(state, event).finish()
+    harness = after(state, event).finish()
 
-    assert stage.trial is None
-    assert engine(stage) == ""
-    assert stage.api.all("pods") == []
+    assert harness.trial is None
+    assert engine(harness) == ""
+    assert harness.api.all("pods") == []
 
 
 @pytest.mark.parametrize(("state", "event"), named(of("Trial deleted, held by a foreign finalizer")))
 def test_deleted_trial_that_still_exists_shows_its_outcome_without_an_engine(state, event):
-    stage = after(state, event).finish()
+    harness = after(state, event).finish()
 
     before = state.reach().outcome
-    assert stage.outcome == ("Cancelled" if before in (None, "ActivityFailed", "EngineSilent") else before)
-    assert engine(stage) == "" or state.name == "Duplicate"
+    assert harness.outcome == ("Cancelled" if before in (None, "ActivityFailed", "EngineSilent") else before)
+    assert engine(harness) == "" or state.name == "Duplicate"
 
 
 @pytest.mark.parametrize(("state", "event"), named(POSSIBLE))
 def test_every_readable_trial_with_a_start_time_ends_in_an_outcome(state, event):
-    stage = after(state, event).finish()
-    trial = stage.trial
+    harness = after(state, event).finish()
+    trial = harness.trial
 
-    if trial is None or "startTime" not in trial["spec"] or stage.unreadable:
+    if trial is None or "startTime" not in trial["spec"] or harness.unreadable:
         return
     assert trial["status"]["phase"] in FINAL

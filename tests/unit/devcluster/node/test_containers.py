@@ -22,7 +22,7 @@ from devcluster.waiting import wait_until
 DEADLINE = 20
 
 
-class Stage:
+class Harness:
     """One root directory with containers that are started by argument lists."""
 
     def __init__(self, root: Path) -> None:
@@ -49,8 +49,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path):
-    yield Stage(tmp_path)
+def harness(tmp_path):
+    yield Harness(tmp_path)
     reap(tmp_path, 0)
 
 
@@ -79,22 +79,22 @@ async def ended(files):
         pytest.param("kill -KILL $$", 137, 9, "Error", id="killed by SIGKILL"),
     ],
 )
-def test_the_end_of_a_process_is_told_as_it_was(stage, script, code, by_signal, reason):
+def test_the_end_of_a_process_is_told_as_it_was(harness, script, code, by_signal, reason):
     async def scenario():
         async with Launcher() as launcher:
-            files = await stage.start(launcher, "/bin/sh", "-c", script)
-            return state_of(await ended(files), files, {}, stage.log, 0)
+            files = await harness.start(launcher, "/bin/sh", "-c", script)
+            return state_of(await ended(files), files, {}, harness.log, 0)
 
     state = asyncio.run(scenario())
 
     assert (state.exit_code, state.signal, state.reason) == (code, by_signal, reason)
 
 
-def test_a_program_that_cannot_be_started_is_no_success(stage):
+def test_a_program_that_cannot_be_started_is_no_success(harness):
     async def scenario():
         async with Launcher() as launcher:
-            files = await stage.start(launcher, "/no/such/program")
-            return state_of(await ended(files), files, {}, stage.log, 0)
+            files = await harness.start(launcher, "/no/such/program")
+            return state_of(await ended(files), files, {}, harness.log, 0)
 
     state = asyncio.run(scenario())
 
@@ -102,22 +102,22 @@ def test_a_program_that_cannot_be_started_is_no_success(stage):
     assert "No such file" in state.message
 
 
-def test_a_container_is_begun_once_however_often_and_by_whom_it_is_asked_for(stage):
+def test_a_container_is_begun_once_however_often_and_by_whom_it_is_asked_for(harness):
     async def scenario():
         async with Launcher() as first, Launcher() as second:
             async with asyncio.TaskGroup() as tasks:
                 for number in range(10):
                     launcher = (first, second)[number % 2]
-                    tasks.create_task(stage.start(launcher, "/bin/sh", "-c", "echo once; exec sleep 600"))
-            assert isinstance(stage.files().observe(), Running)
-        assert stage.said("once")
+                    tasks.create_task(harness.start(launcher, "/bin/sh", "-c", "echo once; exec sleep 600"))
+            assert isinstance(harness.files().observe(), Running)
+        assert harness.said("once")
 
     asyncio.run(scenario())
 
-    assert stage.log.read_text() == "once\n"
+    assert harness.log.read_text() == "once\n"
 
 
-def test_processes_of_a_container_in_any_session_end_with_its_first_one(stage):
+def test_processes_of_a_container_in_any_session_end_with_its_first_one(harness):
     source = """
 import subprocess, sys
 for session in (False, True):
@@ -129,17 +129,17 @@ for session in (False, True):
 
     async def scenario():
         async with Launcher() as launcher:
-            return await ended(await stage.python(launcher, source))
+            return await ended(await harness.python(launcher, source))
 
     end = asyncio.run(scenario())
 
     assert isinstance(end, Ended)
     assert end.wait_status == 0
-    assert len(stage.numbers()) == 4
-    assert not [pid for pid in stage.numbers() if lives(pid)]
+    assert len(harness.numbers()) == 4
+    assert not [pid for pid in harness.numbers() if lives(pid)]
 
 
-def test_orphans_that_end_before_their_container_are_reaped(stage):
+def test_orphans_that_end_before_their_container_are_reaped(harness):
     source = """
 import os, subprocess
 for _ in range(50):
@@ -149,7 +149,7 @@ os._exit(9)
 
     async def scenario():
         async with Launcher() as launcher:
-            return await ended(await stage.python(launcher, source))
+            return await ended(await harness.python(launcher, source))
 
     end = asyncio.run(scenario())
 
@@ -157,15 +157,15 @@ os._exit(9)
     assert os.waitstatus_to_exitcode(end.wait_status) == 9
 
 
-def test_supervisors_outlive_launcher_and_node_and_still_record_the_end(stage):
+def test_supervisors_outlive_launcher_and_node_and_still_record_the_end(harness):
     async def begin():
         async with Launcher() as launcher:
-            return await stage.start(
+            return await harness.start(
                 launcher, "/bin/sh", "-c", "echo begun; trap 'exit 5' TERM; sleep 600 & wait"
             )
 
     files = asyncio.run(begin())
-    assert stage.said("begun")
+    assert harness.said("begun")
     with Supervisor.of(files) as supervisor:
         supervisor.terminate()
     end = asyncio.run(ended(files))
@@ -174,79 +174,79 @@ def test_supervisors_outlive_launcher_and_node_and_still_record_the_end(stage):
     assert os.waitstatus_to_exitcode(end.wait_status) == 5
 
 
-def test_killed_supervisor_takes_its_container_with_it_which_is_lost(stage):
+def test_killed_supervisor_takes_its_container_with_it_which_is_lost(harness):
     async def begin():
         async with Launcher() as launcher:
-            return await stage.python(launcher, "import os, time; print(os.getpid()); time.sleep(600)")
+            return await harness.python(launcher, "import os, time; print(os.getpid()); time.sleep(600)")
 
     files = asyncio.run(begin())
-    assert wait_until(lambda: bool(stage.numbers()), seconds=DEADLINE)
+    assert wait_until(lambda: bool(harness.numbers()), seconds=DEADLINE)
     with Supervisor.of(files) as supervisor:
         supervisor.kill_itself()
     seen = asyncio.run(ended(files))
 
     assert isinstance(seen, Lost)
-    assert wait_until(lambda: not lives(stage.numbers()[0]), seconds=DEADLINE)
+    assert wait_until(lambda: not lives(harness.numbers()[0]), seconds=DEADLINE)
 
 
-def test_a_launcher_that_is_killed_is_replaced(stage):
+def test_a_launcher_that_is_killed_is_replaced(harness):
     async def scenario():
         async with Launcher() as launcher:
-            await stage.start(launcher, "/bin/sleep", "600", name="first")
+            await harness.start(launcher, "/bin/sleep", "600", name="first")
             os.kill(launcher._process.pid, signal.SIGKILL)
             await launcher._process.wait()
             async with asyncio.timeout(DEADLINE):
-                await stage.start(launcher, "/bin/sleep", "600", name="second")
+                await harness.start(launcher, "/bin/sleep", "600", name="second")
 
     asyncio.run(scenario())
 
-    assert isinstance(stage.files("first").observe(), Running)
-    assert isinstance(stage.files("second").observe(), Running)
+    assert isinstance(harness.files("first").observe(), Running)
+    assert isinstance(harness.files("second").observe(), Running)
 
 
-def test_nothing_begins_for_a_pod_whose_directory_is_gone(stage):
+def test_nothing_begins_for_a_pod_whose_directory_is_gone(harness):
     async def scenario():
         async with Launcher() as launcher:
-            gone = stage.root / "pods" / "other" / "containers" / "engine"
-            await launcher.start(Start(gone, stage.log, ["/bin/sh", "-c", "echo begun"], {}, stage.root))
+            gone = harness.root / "pods" / "other" / "containers" / "engine"
+            await launcher.start(Start(gone, harness.log, ["/bin/sh", "-c", "echo begun"], {}, harness.root))
 
     asyncio.run(scenario())
 
-    assert stage.log.read_text() == ""
+    assert harness.log.read_text() == ""
 
 
-def test_the_reaper_ends_all_containers_gently_and_then_not(stage):
+def test_the_reaper_ends_all_containers_gently_and_then_not(harness):
     stubborn = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(600)"
     )
 
     async def begin():
         async with Launcher() as launcher:
-            await stage.python(launcher, stubborn, name="stubborn")
-            await stage.start(
+            await harness.python(launcher, stubborn, name="stubborn")
+            await harness.start(
                 launcher, "/bin/sh", "-c", "trap 'exit 7' TERM; echo ears; sleep 600 & wait", name="polite"
             )
 
     asyncio.run(begin())
-    assert stage.said("deaf")
-    assert stage.said("ears")
-    count = reap(stage.root, 1)
+    assert harness.said("deaf")
+    assert harness.said("ears")
+    count = reap(harness.root, 1)
 
     assert count == 2
     codes = {
-        name: os.waitstatus_to_exitcode(stage.files(name).observe().wait_status)
+        name: os.waitstatus_to_exitcode(harness.files(name).observe().wait_status)
         for name in ("polite", "stubborn")
     }
     assert codes == {"polite": 7, "stubborn": -signal.SIGKILL}
-    assert reap(stage.root, 1) == 0
+    assert reap(harness.root, 1) == 0
 
 
 def test_reaping_where_no_node_ever_was_is_no_error(tmp_path):
     assert reap(tmp_path / "nowhere", 1) == 0
 
 
-def test_a_container_that_nobody_asked_for_has_not_begun(stage):
-    assert isinstance(stage.files().observe(), NotBegun)
+def test_a_container_that_nobody_asked_for_has_not_begun(harness):
+    assert isinstance(harness.files().observe(), NotBegun)
 
 
 @pytest.mark.parametrize(
@@ -259,43 +259,43 @@ def test_a_container_that_nobody_asked_for_has_not_begun(stage):
         pytest.param("FallbackToLogsOnError", "echo out", "", id="not of a success"),
     ],
 )
-def test_the_message_of_an_end(stage, policy, script, message):
-    stage.log.write_text("an earlier pod of that name said this\n")
+def test_the_message_of_an_end(harness, policy, script, message):
+    harness.log.write_text("an earlier pod of that name said this\n")
 
     async def scenario():
         async with Launcher() as launcher:
-            files = await stage.start(launcher, "/bin/sh", "-c", script)
+            files = await harness.start(launcher, "/bin/sh", "-c", script)
             container = {"terminationMessagePolicy": policy}
-            return state_of(await ended(files), files, container, stage.log, 0)
+            return state_of(await ended(files), files, container, harness.log, 0)
 
     assert asyncio.run(scenario()).message == message
 
 
-def test_a_long_message_keeps_its_last_4096_bytes(stage):
+def test_a_long_message_keeps_its_last_4096_bytes(harness):
     async def scenario():
         async with Launcher() as launcher:
-            files = await stage.start(launcher, "/bin/true")
+            files = await harness.start(launcher, "/bin/true")
             files.termination_log.write_text("x" * 5000 + "y" * 4096)
-            return state_of(await ended(files), files, {}, stage.log, 0)
+            return state_of(await ended(files), files, {}, harness.log, 0)
 
     assert asyncio.run(scenario()).message == "y" * 4096
 
 
-def test_an_environment_that_no_process_can_have_is_told(stage):
+def test_an_environment_that_no_process_can_have_is_told(harness):
     async def scenario():
         async with Launcher() as launcher:
-            files = stage.files()
+            files = harness.files()
             files.prepare()
-            start = Start(files.directory, stage.log, ["/bin/true"], {"A": "one\0two"}, files.home)
+            start = Start(files.directory, harness.log, ["/bin/true"], {"A": "one\0two"}, files.home)
             await launcher.start(start)
-            return state_of(await ended(files), files, {}, stage.log, 0)
+            return state_of(await ended(files), files, {}, harness.log, 0)
 
     state = asyncio.run(scenario())
 
     assert (state.exit_code, state.reason, state.message) == (128, "StartError", "embedded null byte")
 
 
-def test_an_environment_keeps_its_bytes_whatever_they_are(stage):
+def test_an_environment_keeps_its_bytes_whatever_they_are(harness):
     class Secrets:
         async def get(self, *_):
             return {"kind": "Secret", "data": {"A": base64.b64encode(b"\xff\xfe\n").decode()}}
@@ -304,12 +304,12 @@ def test_an_environment_keeps_its_bytes_whatever_they_are(stage):
         container = {"envFrom": [{"secretRef": {"name": "s"}}]}
         found = await environment.declared({}, container, Sources(Secrets(), "default"), {})
         async with Launcher() as launcher:
-            files = stage.files()
+            files = harness.files()
             files.prepare()
             script = [sys.executable, "-c", "import os; os.write(1, os.environb[b'A'])"]
-            await launcher.start(Start(files.directory, stage.log, script, found, files.home))
+            await launcher.start(Start(files.directory, harness.log, script, found, files.home))
             await ended(files)
 
     asyncio.run(scenario())
 
-    assert stage.log.read_bytes() == b"\xff\xfe\n"
+    assert harness.log.read_bytes() == b"\xff\xfe\n"

@@ -62,7 +62,7 @@ class Moody(Cluster):
             raise UnavailableError(503, "ServiceUnavailable", "no answer")
 
 
-class Stage:
+class Harness:
     """See the module."""
 
     def __init__(self, name: str = NAME, **spec: Any) -> None:
@@ -168,14 +168,14 @@ class Stage:
         """Kill the operator and start another one: all that was in memory is lost."""
         self.operator = self._replica()
 
-    def settle(self) -> "Stage":
+    def settle(self) -> "Harness":
         """Let everybody work until all wait."""
         for _ in range(_MOST_STEPS):
             if not (self.step() or self.others() or self._notice()):
                 return self
         raise AssertionError(f"no end: {self.did[-8:]}, {self.wait}")
 
-    def until(self, action: type) -> "Stage":
+    def until(self, action: type) -> "Harness":
         """Let the operator work until it has just done this."""
         for _ in range(_MOST_STEPS):
             assert self.step() or self.others(), f"it waits instead: {self.wait.reason}"
@@ -183,7 +183,7 @@ class Stage:
                 return self
         raise AssertionError(f"it never came to {action.__name__}: {self.did}")
 
-    def advance(self, to: datetime) -> "Stage":
+    def advance(self, to: datetime) -> "Harness":
         """Let time go on to a moment, with every alarm before it."""
         self.settle()
         while self.wait.wake_at is not None and self.wait.wake_at < to:
@@ -193,7 +193,7 @@ class Stage:
         self.now = to
         return self.settle()
 
-    def finish(self) -> "Stage":
+    def finish(self) -> "Harness":
         """Let time go on until the trial has its outcome, or nothing more will come of itself."""
         self.slow = self.reporting = self.node_lost = False
         self.settle()

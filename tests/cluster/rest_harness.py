@@ -1,4 +1,4 @@
-"""The stage of the REST tests: the sidecar as a process of its own, and clients that know only HTTP.
+"""The harness of the REST tests: the sidecar as a process of its own, and clients that know only HTTP.
 
 `Caller` has all of it in one namespace. `Sidecar` runs as the ServiceAccount lcm-rest of a test's namespace,
 with the rights of deploy/rbac/rest.yaml there. `Registry` is a trial registry that answers what the test
@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 from pykube.objects import NamespacedAPIObject
-from tests.cluster.operator_stage import DEADLINE, GROUP, Stage
+from tests.cluster.operator_harness import DEADLINE, GROUP, OperatorHarness
 
 from devcluster.cluster.cluster import Cluster
 from devcluster.cluster.layout import REPOSITORY
@@ -246,7 +246,7 @@ class Registry:
         return Handler
 
 
-class Caller(Stage):
+class Caller(OperatorHarness):
     """One namespace with operator, node, a registry and a sidecar, and the words of its level."""
 
     def __init__(self, cluster: Cluster, namespace: str, rest: Sidecar, registry: Registry, level: str):

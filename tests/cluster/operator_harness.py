@@ -1,6 +1,6 @@
-"""The stage of the operator tests: a user with pykube-ng, and what the audit log tells of who did what.
+"""The harness of the operator tests: a user with pykube-ng, and what the audit log tells of who did what.
 
-`Stage` applies Trials, waits for what becomes of them and annotates them. Nothing of the operator is called
+`OperatorHarness` applies Trials, waits for what becomes of them and annotates them. Nothing of the operator is called
 directly: it runs as the process that `make up` starts.
 """
 
@@ -61,7 +61,7 @@ def condition(thing: NamespacedAPIObject, kind: str) -> tuple[str, str]:
     return "", ""
 
 
-class Stage:
+class OperatorHarness:
     """One namespace of a cluster with an operator."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
@@ -154,7 +154,7 @@ class Stage:
     def each_was_started_once(self, count: int) -> None:
         """Wait until so many engines, all that there are, have started; their pods are the only ones ever.
 
-        Only for a stage without a node, where pods stay as they are. The audit log tells less than the pods:
+        Only for a harness without a node, where pods stay as they are. The audit log tells less than the pods:
         of a create whose sender was killed meanwhile it says 504, whether or not the pod is there.
         """
         self.wait(lambda: self.started() == count)

@@ -1,6 +1,6 @@
-"""The stage of the engine tests: the test plays operator, node and partner; the engine is the real process.
+"""The harness of the engine tests: the test plays operator, node and partner; the engine is the real process.
 
-`Stage` creates TrialEngines, grants and resets as the operator does, and starts engines as the ServiceAccount
+`EngineHarness` creates TrialEngines, grants and resets as the operator does, and starts engines as the ServiceAccount
 lcm-engine. `Partner` is what activities call: it records every request and answers as it is told.
 """
 
@@ -131,7 +131,7 @@ class Engine:
         return self.process.wait(DEADLINE)
 
 
-class Stage:
+class EngineHarness:
     """One TrialEngine in a namespace of its own, or beside others."""
 
     def __init__(self, cluster, namespace: str, folder: Path, partner: Partner, name: str) -> None:
@@ -248,14 +248,14 @@ class Stage:
 
 
 @contextmanager
-def acting(cluster, namespace: str, folder: Path, name: str = "example") -> Iterator[Stage]:
-    """Set the stage and clear it."""
+def acting(cluster, namespace: str, folder: Path, name: str = "example") -> Iterator[EngineHarness]:
+    """Set the harness and clear it."""
     partner = Partner()
-    stage = Stage(cluster, namespace, folder, partner, name)
+    harness = EngineHarness(cluster, namespace, folder, partner, name)
     try:
-        yield stage
+        yield harness
     finally:
-        stage.close()
+        harness.close()
         partner.close()
 
 

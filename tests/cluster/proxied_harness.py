@@ -1,4 +1,4 @@
-"""The stage of the race and crash tests: an operator behind the proxy, and nobody else; no node, no engine.
+"""The harness of the race and crash tests: an operator behind the proxy, and nobody else; no node, no engine.
 
 The operator is the real process as its ServiceAccount; the test starts and kills it. Pods stay Pending, so
 the test plays their engines: it writes checkpoints and ends pods, in no time.
@@ -13,7 +13,7 @@ from typing import Any
 import pykube
 import yaml
 from pykube.objects import NamespacedAPIObject, Pod
-from tests.cluster.operator_stage import DEADLINE, Lease, Stage, TrialEngine, condition
+from tests.cluster.operator_harness import DEADLINE, Lease, OperatorHarness, TrialEngine, condition
 from tests.cluster.proxy import Proxy, Request
 
 from devcluster.cluster.cluster import Cluster
@@ -76,7 +76,7 @@ class ProxiedOperator:
         )
 
 
-class ProxiedStage(Stage):
+class ProxiedHarness(OperatorHarness):
     """One namespace, and an operator behind the proxy."""
 
     def __init__(self, operator: ProxiedOperator, namespace: str) -> None:

@@ -1,4 +1,4 @@
-"""The stage of the plan `5gdrones`: dummy partners for each trial, and a person at the REST interface.
+"""The harness of the plan `5gdrones`: dummy partners for each trial, and a person at the REST interface.
 
 `Partners` serves the real dummy in a thread of the tests. Below `/lcm` it passes on to the sidecar, so that
 its journal has all that a trial asks for, in order. `Flight` is one trial of the plan.
@@ -16,8 +16,8 @@ import aiohttp
 import requests
 import yaml
 from aiohttp import web
-from tests.cluster.operator_stage import Stage, Trial, TrialPlan, in_seconds
-from tests.cluster.rest_stage import Sidecar
+from tests.cluster.operator_harness import OperatorHarness, Trial, TrialPlan, in_seconds
+from tests.cluster.rest_harness import Sidecar
 
 from devcluster.cluster.cluster import Cluster
 from devcluster.cluster.layout import REPOSITORY
@@ -144,7 +144,7 @@ class Flight:
         self.partners.fail(**({"kind": "status", "status": 500} | fault | at))
 
 
-class Airfield(Stage):
+class Airfield(OperatorHarness):
     """A namespace with the plan and a sidecar, from which flights start."""
 
     def __init__(self, cluster: Cluster, namespace: str, lcm: Sidecar) -> None:
