@@ -1,7 +1,7 @@
 """Whole lives of a trial, and what must hold in every one of them."""
 
 import pytest
-from tests.unit.controllers.world import World, annotate, has_ended, phase_is, works_on
+from tests.unit.controllers.simulation import Simulation, annotate, has_ended, phase_is, works_on
 from tests.unit.domain.builders import nap
 
 from lcm_operator.api import names
@@ -9,29 +9,31 @@ from lcm_operator.api import names
 PROMPT = [pytest.param(True, id="watches that tell at once"), pytest.param(False, id="watches that lag")]
 
 
-def is_sound(world):
-    """What must hold in every life, besides what the world itself watches over."""
-    attempts = [attempt for attempt, _ in world.grants]
+def is_sound(simulation):
+    """What must hold in every life, besides what the simulation itself watches over."""
+    attempts = [attempt for attempt, _ in simulation.grants]
     assert attempts == sorted(set(attempts)), "each attempt is granted once"
-    assert len(world.latches) <= 1, "a trial is started once"
-    granted = [world.pods[uid] for _, uid in world.grants]
+    assert len(simulation.latches) <= 1, "a trial is started once"
+    granted = [simulation.pods[uid] for _, uid in simulation.grants]
     assert len(set(granted)) == len(granted), "each attempt has one pod that may act"
-    assert len(world.acts) == len(set(world.acts)), "no activity acts twice in one attempt"
-    assert is_truthful(world)
+    assert len(simulation.acts) == len(set(simulation.acts)), "no activity acts twice in one attempt"
+    assert is_truthful(simulation)
     return True
 
 
-def is_truthful(world):
+def is_truthful(simulation):
     """What the Trial says in the end of its outcome and its releases is so."""
-    outcome = world.outcome()
+    outcome = simulation.outcome()
     said, phase = outcome["conditions"], outcome["phase"]
     over = phase in ("Succeeded", "Failed", "Missed", "Cancelled")
     if said:
         assert said["Finished"][0] == ("True" if over else "False"), said
         assert not over or said["Finished"][1] == phase, said
     if "Released" in said:
-        acted = {activity for activity, _, _ in world.acts}
-        assert said["Released"] != ("True", "Released") or set(world.finally_) <= acted, "it was released"
+        acted = {activity for activity, _, _ in simulation.acts}
+        assert said["Released"] != ("True", "Released") or set(simulation.finally_) <= acted, (
+            "it was released"
+        )
         assert said["Released"] != ("True", "NothingToRelease") or not acted, "there was nothing to release"
         assert (said["Released"][0] == "Unknown") is outcome["held"], "who owes a release is held"
     else:
@@ -40,17 +42,19 @@ def is_truthful(world):
 
 
 def straight(**how):
-    return World(**how)
+    return Simulation(**how)
 
 
 def failing(**how):
     """The second activity fails; a person asks for a restore."""
-    return World(fails=frozenset({("two", 1)}), people=[(phase_is("Failed"), annotate(restore="r1"))], **how)
+    return Simulation(
+        fails=frozenset({("two", 1)}), people=[(phase_is("Failed"), annotate(restore="r1"))], **how
+    )
 
 
 def failing_twice(**how):
     """It fails again; the second restore goes back to the first activity."""
-    return World(
+    return Simulation(
         fails=frozenset({("two", 1), ("three", 2)}),
         people=[
             (phase_is("Failed"), annotate(restore="r1")),
@@ -63,22 +67,24 @@ def failing_twice(**how):
 
 def deleted(**how):
     """A person asks for the deletion of an engine that has failed."""
-    return World(fails=frozenset({("two", 1)}), people=[(phase_is("Failed"), annotate(delete="d1"))], **how)
+    return Simulation(
+        fails=frozenset({("two", 1)}), people=[(phase_is("Failed"), annotate(delete="d1"))], **how
+    )
 
 
 def cancelled(**how):
     """A person asks for the deletion before the start."""
-    return World(people=[(phase_is("Armed"), annotate(delete="d1"))], **how)
+    return Simulation(people=[(phase_is("Armed"), annotate(delete="d1"))], **how)
 
 
 def releasing(**how):
     """What it holds is released when it succeeds."""
-    return World(finally_=("free", "tell"), **how)
+    return Simulation(finally_=("free", "tell"), **how)
 
 
 def releasing_late(**how):
     """It fails and reports that; on a delete request one more attempt releases what it holds."""
-    return World(
+    return Simulation(
         on_failure=("report",),
         finally_=("free", "tell"),
         fails=frozenset({("two", 1)}),
@@ -89,7 +95,7 @@ def releasing_late(**how):
 
 def too_slow(**how):
     """It hangs until its deadline, releases, and has failed for good."""
-    return World(
+    return Simulation(
         finally_=("free", "tell"),
         hangs=frozenset({("two", 1)}),
         engine={"activeDeadlineSeconds": 60},
@@ -99,12 +105,12 @@ def too_slow(**how):
 
 def persistent(**how):
     """It fails twice and is restored twice, by itself."""
-    return World(fails=frozenset({("two", 1), ("two", 2)}), engine={"maxRestores": 2}, **how)
+    return Simulation(fails=frozenset({("two", 1), ("two", 2)}), engine={"maxRestores": 2}, **how)
 
 
 def interrupted(**how):
     """Its pod is deleted while it reports a failure; it is restored by itself all the same."""
-    return World(
+    return Simulation(
         on_failure=("report",),
         fails=frozenset({("two", 1)}),
         hangs=frozenset({("report", 1)}),
@@ -117,7 +123,7 @@ def interrupted(**how):
 def repaired(**how):
     """The second activity fails; a person replaces it, and has the trial restored with the new plan."""
     plan = [nap(name) for name in ("one", "mended", "three")]
-    return World(
+    return Simulation(
         fails=frozenset({("two", 1)}),
         finally_=("free",),
         people=[(phase_is("Failed"), annotate({"activities": plan}, restore="r1", restore_plan="r1"))],
@@ -134,17 +140,19 @@ def repaired_elsewhere(**how):
         asked = {f"{names.GROUP}/restore": "r1", f"{names.GROUP}/restore-plan": "r1"}
         api.edit("trials", "example", annotations=asked)
 
-    return World(plan="default", fails=frozenset({("two", 1)}), people=[(phase_is("Failed"), repair)], **how)
+    return Simulation(
+        plan="default", fails=frozenset({("two", 1)}), people=[(phase_is("Failed"), repair)], **how
+    )
 
 
 def unreleased(**how):
     """It succeeds, but one of its releases fails."""
-    return World(finally_=("free", "tell"), fails=frozenset({("free", 1)}), **how)
+    return Simulation(finally_=("free", "tell"), fails=frozenset({("free", 1)}), **how)
 
 
 def cut_off(**how):
     """Its pod ends while it releases what it holds after success."""
-    return World(
+    return Simulation(
         finally_=("free", "tell"),
         hangs=frozenset({("free", 1)}),
         people=[(works_on("free"), lambda api: api.set_status("pods", "example-1", phase="Failed"))],
@@ -154,12 +162,12 @@ def cut_off(**how):
 
 def taken_away(**how):
     """Its pod is removed by force while it works, and its engine goes on for a while."""
-    return World(people=[(works_on("two"), lambda api: api.remove_by_force("example-1"))], **how)
+    return Simulation(people=[(works_on("two"), lambda api: api.remove_by_force("example-1"))], **how)
 
 
 def stopped(**how):
     """A restore is asked for while the engine works."""
-    return World(people=[(works_on("two"), annotate(restore="r1"))], **how)
+    return Simulation(people=[(works_on("two"), annotate(restore="r1"))], **how)
 
 
 LIVES = [

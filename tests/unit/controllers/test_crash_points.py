@@ -40,9 +40,9 @@ def comes_to_the_same(life, prompt, disturbed):
     assert undisturbed.points >= 10
     assert is_sound(undisturbed)
     for point in range(1, undisturbed.points + 1):
-        world = life(prompt=prompt, **disturbed(point)).run()
-        assert is_sound(world), point
-        assert world.outcome() == undisturbed.outcome(), point
+        simulation = life(prompt=prompt, **disturbed(point)).run()
+        assert is_sound(simulation), point
+        assert simulation.outcome() == undisturbed.outcome(), point
 
 
 def killed(point):
@@ -71,16 +71,16 @@ def test_kills_at_any_two_points_change_no_outcome():
     short = {"activities": ("one",)}
     expected = straight(**short).run()
     for points in combinations(range(1, expected.points + 3), 2):
-        world = straight(**short, kills=frozenset(points)).run()
-        assert is_sound(world), points
-        assert world.outcome() == expected.outcome(), points
+        simulation = straight(**short, kills=frozenset(points)).run()
+        assert is_sound(simulation), points
+        assert simulation.outcome() == expected.outcome(), points
 
 
 def test_killed_again_and_again_it_still_gets_through():
     expected = failing().run()
-    world = failing(kills=frozenset(range(1, 1000, 5))).run()
-    assert is_sound(world)
-    assert world.outcome() == expected.outcome()
+    simulation = failing(kills=frozenset(range(1, 1000, 5))).run()
+    assert is_sound(simulation)
+    assert simulation.outcome() == expected.outcome()
 
 
 @every_life
@@ -111,12 +111,12 @@ def test_kill_during_a_restore_begins_one_attempt_and_loses_no_activity(prompt):
     undisturbed = stopped(prompt=prompt).run()
     assert [attempt for attempt, _ in undisturbed.grants] == [1, 2]
     for point in range(1, undisturbed.points + 1):
-        world = stopped(prompt=prompt, kills=frozenset({point})).run()
-        assert is_sound(world), point
-        assert [attempt for attempt, _ in world.grants] == [1, 2], point
-        assert world.outcome()["phase"] == "Succeeded", point
-        assert {activity for activity, _, _ in world.acts} == {"one", "two", "three"}, point
-        assert {run for _, run, _ in world.acts} == {1}, point
+        simulation = stopped(prompt=prompt, kills=frozenset({point})).run()
+        assert is_sound(simulation), point
+        assert [attempt for attempt, _ in simulation.grants] == [1, 2], point
+        assert simulation.outcome()["phase"] == "Succeeded", point
+        assert {activity for activity, _, _ in simulation.acts} == {"one", "two", "three"}, point
+        assert {run for _, run, _ in simulation.acts} == {1}, point
 
 
 def test_a_straight_life_is_what_it_should_be():
@@ -185,24 +185,24 @@ def test_a_life_restored_by_itself_is_what_it_should_be():
 
 
 def test_a_life_that_was_deleted_is_what_it_should_be():
-    world = deleted().run()
-    outcome = world.outcome()
+    simulation = deleted().run()
+    outcome = simulation.outcome()
     assert (outcome["phase"], outcome["deleted"]) == ("Cancelled", ("d1", "Done"))
     assert outcome["acts"] == [("one", 1, 1), ("two", 1, 1)]
-    assert (world.api.all("pods"), world.api.all("trialengines")) == ([], [])
+    assert (simulation.api.all("pods"), simulation.api.all("trialengines")) == ([], [])
 
 
 def test_a_life_that_was_cancelled_is_what_it_should_be():
-    world = cancelled().run()
-    outcome = world.outcome()
+    simulation = cancelled().run()
+    outcome = simulation.outcome()
     assert (outcome["phase"], outcome["deleted"]) == ("Cancelled", ("d1", "Done"))
     assert outcome["acts"] == []
-    assert (world.api.all("pods"), world.api.all("trialengines")) == ([], [])
+    assert (simulation.api.all("pods"), simulation.api.all("trialengines")) == ([], [])
 
 
 def test_a_life_restored_from_the_beginning_is_what_it_should_be():
-    world = failing_twice().run()
-    assert world.acts == [
+    simulation = failing_twice().run()
+    assert simulation.acts == [
         ("one", 1, 1),
         ("two", 1, 1),
         ("two", 1, 2),
@@ -215,8 +215,8 @@ def test_a_life_restored_from_the_beginning_is_what_it_should_be():
 
 @pytest.mark.parametrize("life", [repaired, repaired_elsewhere])
 def test_a_life_restored_with_a_repaired_plan_is_what_it_should_be(life):
-    world = life().run()
-    outcome = world.outcome()
+    simulation = life().run()
+    outcome = simulation.outcome()
     acts = [("one", 1, 1), ("two", 1, 1), ("mended", 1, 2), ("three", 1, 2)]
     assert [each for each in outcome["acts"] if each[0] != "free"] == acts
     assert (outcome["phase"], outcome["progress"]) == ("Succeeded", "3/3")
@@ -224,7 +224,7 @@ def test_a_life_restored_with_a_repaired_plan_is_what_it_should_be(life):
     assert (outcome["restored"], outcome["plan"]) == (("r1", "Done"), ["one", "mended", "three"])
     assert outcome["generation"] == (2, False)
     assert ("two", "Pending") in {(name, state) for name, state, *_ in outcome["activities"]}
-    assert len(world.api.all("trialengines")) == 1
+    assert len(simulation.api.all("trialengines")) == 1
 
 
 def test_outputs_survive_restores_to_the_last_null():

@@ -5,7 +5,7 @@ At every point before and after every write of an undisturbed life, with watches
 
 import pytest
 from tests.unit.controllers.lives import PROMPT, is_sound
-from tests.unit.controllers.world import World
+from tests.unit.controllers.simulation import Simulation
 from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api.storage import rfc3339
@@ -31,17 +31,19 @@ class Interference:
 
 
 def lives(does, prompt, **how):
-    """Yield a finished world for each point at which `does` can be done, and whether it was taken."""
-    undisturbed = World(prompt=prompt, **how).run()
+    """Yield a finished simulation for each point at which `does` can be done, and whether it was taken."""
+    undisturbed = Simulation(prompt=prompt, **how).run()
     for point in range(1, undisturbed.points + 1):
         interference = Interference(does)
-        world = World(prompt=prompt, interfere=(point, interference), **how).run()
-        assert is_sound(world), point
-        yield point, world, interference.taken
+        simulation = Simulation(prompt=prompt, interfere=(point, interference), **how).run()
+        assert is_sound(simulation), point
+        yield point, simulation, interference.taken
 
 
-def left(world):
-    return [raw["metadata"]["name"] for plural in ("trialengines", "pods") for raw in world.api.all(plural)]
+def left(simulation):
+    return [
+        raw["metadata"]["name"] for plural in ("trialengines", "pods") for raw in simulation.api.all(plural)
+    ]
 
 
 def both(outcomes):
@@ -52,13 +54,13 @@ def both(outcomes):
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_rescheduled_trial_starts_once_at_the_old_or_the_new_start_time(prompt):
     outcomes = []
-    for point, world, taken in lives(
+    for point, simulation, taken in lives(
         lambda api: api.edit("trials", "example", startTime=rfc3339(LATER)), prompt
     ):
-        assert world.acts == ALL, point
-        assert world.outcome()["phase"] == "Succeeded", point
-        assert min(world.act_times) >= (LATER if taken else T), point
-        assert max(world.act_times) < (at(720) if taken else LATER), point
+        assert simulation.acts == ALL, point
+        assert simulation.outcome()["phase"] == "Succeeded", point
+        assert min(simulation.act_times) >= (LATER if taken else T), point
+        assert max(simulation.act_times) < (at(720) if taken else LATER), point
         outcomes.append(taken)
     both(outcomes)
 
@@ -66,10 +68,10 @@ def test_rescheduled_trial_starts_once_at_the_old_or_the_new_start_time(prompt):
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_trial_that_is_suspended_either_never_acts_or_has_started(prompt):
     outcomes = []
-    for point, world, taken in lives(lambda api: api.edit("trials", "example", suspend=True), prompt):
-        assert world.acts == ([] if taken else ALL), point
-        assert world.outcome()["phase"] == ("Missed" if taken else "Succeeded"), point
-        assert left(world) == ([] if taken else ["example", "example-1"]), point
+    for point, simulation, taken in lives(lambda api: api.edit("trials", "example", suspend=True), prompt):
+        assert simulation.acts == ([] if taken else ALL), point
+        assert simulation.outcome()["phase"] == ("Missed" if taken else "Succeeded"), point
+        assert left(simulation) == ([] if taken else ["example", "example-1"]), point
         outcomes.append(taken)
     both(outcomes)
 
@@ -77,17 +79,17 @@ def test_a_trial_that_is_suspended_either_never_acts_or_has_started(prompt):
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_trial_whose_plan_is_edited_runs_one_plan_or_the_other_as_a_whole(prompt):
     other = [nap("one"), nap("two"), nap("three", stateName="Edited")]
-    for point, world, _ in lives(lambda api: api.edit("trials", "example", activities=other), prompt):
-        assert world.acts == ALL, point
-        assert world.outcome()["phase"] == "Succeeded", point
+    for point, simulation, _ in lives(lambda api: api.edit("trials", "example", activities=other), prompt):
+        assert simulation.acts == ALL, point
+        assert simulation.outcome()["phase"] == "Succeeded", point
 
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_of_a_trial_that_is_deleted_nothing_is_left(prompt):
-    for point, world, taken in lives(lambda api: api.delete("trials", "example"), prompt):
+    for point, simulation, taken in lives(lambda api: api.delete("trials", "example"), prompt):
         assert taken, point
-        assert world.acts == ALL[: len(world.acts)], point
-        assert left(world) == [], point
+        assert simulation.acts == ALL[: len(simulation.acts)], point
+        assert left(simulation) == [], point
 
 
 @pytest.mark.parametrize("prompt", PROMPT)
@@ -99,10 +101,10 @@ def test_of_a_trial_that_is_deleted_nothing_is_left(prompt):
     ],
 )
 def test_begun_plan_is_released_once_whenever_its_end_comes_by_deleting_the(delete, prompt):
-    for point, world, _ in lives(delete, prompt, finally_=("free",)):
-        acts = [activity for activity, _, _ in world.acts]
-        assert acts.count("free") == (1 if world.begun else 0), point
-        assert acts[-1:] == (["free"] if world.begun else []), point
+    for point, simulation, _ in lives(delete, prompt, finally_=("free",)):
+        acts = [activity for activity, _, _ in simulation.acts]
+        assert acts.count("free") == (1 if simulation.begun else 0), point
+        assert acts[-1:] == (["free"] if simulation.begun else []), point
 
 
 def recreate(api):
@@ -123,15 +125,15 @@ def recreate(api):
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_trial_that_is_re_created_at_once_is_a_trial_of_its_own(prompt):
-    undisturbed = World(prompt=prompt).run()
+    undisturbed = Simulation(prompt=prompt).run()
     for point in range(1, undisturbed.points + 1):
-        world = World(prompt=prompt, interfere=(point, recreate)).run()
-        late = [act for act, when in zip(world.acts, world.act_times, strict=True) if when >= LATER]
-        early = [act for act, when in zip(world.acts, world.act_times, strict=True) if when < LATER]
+        simulation = Simulation(prompt=prompt, interfere=(point, recreate)).run()
+        late = [act for act, when in zip(simulation.acts, simulation.act_times, strict=True) if when >= LATER]
+        early = [act for act, when in zip(simulation.acts, simulation.act_times, strict=True) if when < LATER]
         assert late == ALL, point
         assert early == ALL[: len(early)], point
-        assert world.outcome()["phase"] == "Succeeded", point
-        assert left(world) == ["example", "example-1"], point
+        assert simulation.outcome()["phase"] == "Succeeded", point
+        assert left(simulation) == ["example", "example-1"], point
 
 
 def delete_pod(api):
@@ -141,22 +143,22 @@ def delete_pod(api):
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_pod_that_is_deleted_is_never_replaced_without_being_asked(prompt):
-    for point, world, taken in lives(delete_pod, prompt):
-        assert [attempt for attempt, _ in world.grants] == [1], point
-        assert world.acts == ALL[: len(world.acts)], point
+    for point, simulation, taken in lives(delete_pod, prompt):
+        assert [attempt for attempt, _ in simulation.grants] == [1], point
+        assert simulation.acts == ALL[: len(simulation.acts)], point
         expected = {"Succeeded"} if not taken else {"Succeeded", "Failed"}
-        assert world.outcome()["phase"] in expected, point
+        assert simulation.outcome()["phase"] in expected, point
 
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_deleted_engine_that_was_started_is_never_started_again(prompt):
-    for point, world, taken in lives(lambda api: api.delete("trialengines", "example"), prompt):
-        phase = world.outcome()["phase"]
+    for point, simulation, taken in lives(lambda api: api.delete("trialengines", "example"), prompt):
+        phase = simulation.outcome()["phase"]
         if not taken:
-            assert (phase, world.acts) == ("Succeeded", ALL), point
+            assert (phase, simulation.acts) == ("Succeeded", ALL), point
         assert phase in ("Succeeded", "Failed", "Cancelled"), point
-        assert world.acts == ALL[: len(world.acts)], point
-        assert len(world.grants) <= 1, point
+        assert simulation.acts == ALL[: len(simulation.acts)], point
+        assert len(simulation.grants) <= 1, point
 
 
 def replace_engine(api):
@@ -170,11 +172,11 @@ def replace_engine(api):
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_replaced_engine_is_never_started_after_its_forerunner_was(prompt):
-    for point, world, taken in lives(replace_engine, prompt):
-        phase = world.outcome()["phase"]
+    for point, simulation, taken in lives(replace_engine, prompt):
+        phase = simulation.outcome()["phase"]
         assert phase in (("Succeeded", "Failed", "Cancelled") if taken else ("Succeeded",)), point
-        assert world.acts == ALL[: len(world.acts)], point
-        assert len(world.grants) <= 1, point
+        assert simulation.acts == ALL[: len(simulation.acts)], point
+        assert len(simulation.grants) <= 1, point
 
 
 def stray_pod(api):
@@ -190,11 +192,11 @@ def stray_pod(api):
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_pod_that_takes_the_place_of_the_granted_one_never_acts(prompt):
-    for point, world, taken in lives(stray_pod, prompt):
-        strays = [uid for uid, name in world.pods.items() if name == "example-1"][1:]
+    for point, simulation, taken in lives(stray_pod, prompt):
+        strays = [uid for uid, name in simulation.pods.items() if name == "example-1"][1:]
         assert bool(strays) is taken, point
-        assert not {uid for _, uid in world.grants} & set(strays), point
-        assert world.outcome()["phase"] == "Succeeded", point
+        assert not {uid for _, uid in simulation.grants} & set(strays), point
+        assert simulation.outcome()["phase"] == "Succeeded", point
 
 
 def removed_by_force(api):
@@ -206,14 +208,14 @@ def removed_by_force(api):
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_pod_removed_by_force_is_restored_once_its_engine_can_not_act(prompt):
-    """The world itself watches that no two attempts act at a time."""
+    """The simulation itself watches that no two attempts act at a time."""
     outcomes = []
-    for point, world, _ in lives(removed_by_force, prompt):
-        assert world.outcome()["phase"] == "Succeeded", point
-        assert list(dict.fromkeys(name for name, _, _ in world.acts)) == ["one", "two", "three"], point
-        outcomes.append(len(world.grants) == 2)
-        reasons = [reason for _, reason, *_ in world.outcome()["attempts"]]
-        assert reasons == ["Start", "Disruption"][: len(world.grants)], point
+    for point, simulation, _ in lives(removed_by_force, prompt):
+        assert simulation.outcome()["phase"] == "Succeeded", point
+        assert list(dict.fromkeys(name for name, _, _ in simulation.acts)) == ["one", "two", "three"], point
+        outcomes.append(len(simulation.grants) == 2)
+        reasons = [reason for _, reason, *_ in simulation.outcome()["attempts"]]
+        assert reasons == ["Start", "Disruption"][: len(simulation.grants)], point
     both(outcomes)
 
 
@@ -223,9 +225,9 @@ def test_a_restore_by_a_person_waits_for_an_engine_removed_by_force(prompt):
         removed_by_force(api)
         api.edit("trials", "example", annotations={"lcm.5gdrones.eu/restore": "r1"})
 
-    for point, world, taken in lives(removed_and_asked, prompt):
-        assert world.outcome()["phase"] == "Succeeded", point
-        assert not taken or world.outcome()["restored"] == ("r1", "Done"), point
+    for point, simulation, taken in lives(removed_and_asked, prompt):
+        assert simulation.outcome()["phase"] == "Succeeded", point
+        assert not taken or simulation.outcome()["restored"] == ("r1", "Done"), point
 
 
 @pytest.mark.parametrize("prompt", PROMPT)
@@ -234,26 +236,26 @@ def test_a_release_waits_for_an_engine_removed_by_force(prompt):
         removed_by_force(api)
         api.edit("trials", "example", annotations={"lcm.5gdrones.eu/delete": "d1"})
 
-    for point, world, taken in lives(removed_and_deleted, prompt, finally_=("free",)):
+    for point, simulation, taken in lives(removed_and_deleted, prompt, finally_=("free",)):
         if taken:
-            assert [act[0] for act in world.acts].count("free") == (1 if world.begun else 0), point
-            assert world.outcome()["phase"] in ("Cancelled", "Succeeded"), point
+            assert [act[0] for act in simulation.acts].count("free") == (1 if simulation.begun else 0), point
+            assert simulation.outcome()["phase"] in ("Cancelled", "Succeeded"), point
 
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_restart_after_its_deadline_misses_a_trial_or_has_started_it(prompt):
     """The operator is killed at any point, and comes back an hour later."""
-    undisturbed = World(prompt=prompt).run()
+    undisturbed = Simulation(prompt=prompt).run()
     outcomes = []
     for point in range(1, undisturbed.points + 1):
-        world = World(prompt=prompt)
-        world.kills = frozenset({point})
-        world.away = at(1800)
-        world.run()
-        assert is_sound(world), point
-        started = world.outcome()["phase"] == "Succeeded"
-        assert world.acts == (ALL if started else []), point
-        assert started or world.outcome()["phase"] == "Missed", point
-        assert started or left(world) == [], point
+        simulation = Simulation(prompt=prompt)
+        simulation.kills = frozenset({point})
+        simulation.away = at(1800)
+        simulation.run()
+        assert is_sound(simulation), point
+        started = simulation.outcome()["phase"] == "Succeeded"
+        assert simulation.acts == (ALL if started else []), point
+        assert started or simulation.outcome()["phase"] == "Missed", point
+        assert started or left(simulation) == [], point
         outcomes.append(started)
     both(outcomes)

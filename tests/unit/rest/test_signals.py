@@ -32,7 +32,7 @@ RELEASE = [{"name": "release", "stateName": "CloseService", "sleep": {"seconds":
 LIVES, FAILED, FINISHED = "Unknown", "False", "True"
 
 
-class World:
+class Harness:
     """An API server, and any number of sidecars that have seen nothing of it."""
 
     def __init__(self):
@@ -81,8 +81,8 @@ class World:
 
 
 @pytest.fixture
-def world():
-    return World()
+def harness():
+    return Harness()
 
 
 def signals(names, prefix="s"):
@@ -101,133 +101,133 @@ def consumed(stored):
         *(pytest.param(lambda to, n=n: to.callback("a", n), n, id=f"callback {n}") for n in CALLBACKS),
     ],
 )
-def test_a_signal_stands_on_the_engine_once_it_is_acknowledged(world, send, name):
-    world.engine(values={"kpiLabel": "Idle"}, signals=signals(["slice"]))
+def test_a_signal_stands_on_the_engine_once_it_is_acknowledged(harness, send, name):
+    harness.engine(values={"kpiLabel": "Idle"}, signals=signals(["slice"]))
 
-    run(send(world.signals))
+    run(send(harness.signals))
 
-    first, second = world.stored
+    first, second = harness.stored
     assert first == signals(["slice"])[0]
     assert (second["name"], second["receivedTime"]) == (name, "2026-11-24T10:00:00Z")
     assert len(second["id"]) == 36
-    assert world.kube.objects["trialengines", "a"]["status"]["values"] == {"kpiLabel": "Idle"}
+    assert harness.kube.objects["trialengines", "a"]["status"]["values"] == {"kpiLabel": "Idle"}
 
 
-def test_callback_reads_its_engine_once(world):
-    world.engine()
-    tokens = CallbackTokens(world.kube, "lab", SidecarState(world.kube, "lab"), lambda: NOW)
+def test_callback_reads_its_engine_once(harness):
+    harness.engine()
+    tokens = CallbackTokens(harness.kube, "lab", SidecarState(harness.kube, "lab"), lambda: NOW)
     token = run(tokens.issue("a"))
-    world.kube.reads.clear()
+    harness.kube.reads.clear()
 
     partner = run(tokens.partner("a", (token,)))
-    run(world.signals.callback("a", "slice", partner.engine))
+    run(harness.signals.callback("a", "slice", partner.engine))
 
-    assert world.kube.reads == [("trialengines", "a")]
-    assert [signal["name"] for signal in world.stored] == ["slice"]
-
-
-def test_signal_is_appended_to_what_others_wrote_since_the_engine_was_read(world):
-    read = world.engine()
-    world.engine(signals=signals(["slice"]))
-
-    run(world.signals.callback("a", "monitoring", read))
-
-    assert [signal["name"] for signal in world.stored] == ["slice", "monitoring"]
+    assert harness.kube.reads == [("trialengines", "a")]
+    assert [signal["name"] for signal in harness.stored] == ["slice"]
 
 
-def test_engine_that_took_the_place_of_the_one_read_gets_no_signal(world):
-    read = world.engine()
-    world.kube.drop("trialengines", "a")
-    world.engine(trial_id="other")
+def test_signal_is_appended_to_what_others_wrote_since_the_engine_was_read(harness):
+    read = harness.engine()
+    harness.engine(signals=signals(["slice"]))
 
-    assert world.refusal("callback", "slice", read) == UNKNOWN
+    run(harness.signals.callback("a", "monitoring", read))
+
+    assert [signal["name"] for signal in harness.stored] == ["slice", "monitoring"]
 
 
-def test_callbacks_that_wait_for_another_read_the_engine_again(world):
-    read = world.engine()
+def test_engine_that_took_the_place_of_the_one_read_gets_no_signal(harness):
+    read = harness.engine()
+    harness.kube.drop("trialengines", "a")
+    harness.engine(trial_id="other")
+
+    assert harness.refusal("callback", "slice", read) == UNKNOWN
+
+
+def test_callbacks_that_wait_for_another_read_the_engine_again(harness):
+    read = harness.engine()
 
     async def scenario():
-        await asyncio.gather(*(world.signals.callback("a", name, read) for name in CALLBACKS))
+        await asyncio.gather(*(harness.signals.callback("a", name, read) for name in CALLBACKS))
 
     run(scenario())
-    assert [signal["name"] for signal in world.stored] == list(CALLBACKS)
-    assert world.kube.reads == [("trialengines", "a")] * (len(CALLBACKS) - 1)
+    assert [signal["name"] for signal in harness.stored] == list(CALLBACKS)
+    assert harness.kube.reads == [("trialengines", "a")] * (len(CALLBACKS) - 1)
 
 
-def test_a_repeated_callback_is_another_signal(world):
-    world.engine()
+def test_a_repeated_callback_is_another_signal(harness):
+    harness.engine()
 
-    run(world.signals.callback("a", "slice"))
-    run(world.signals.callback("a", "slice"))
+    run(harness.signals.callback("a", "slice"))
+    run(harness.signals.callback("a", "slice"))
 
-    assert [signal["name"] for signal in world.stored] == ["slice", "slice"]
-    assert len({signal["id"] for signal in world.stored}) == 2
+    assert [signal["name"] for signal in harness.stored] == ["slice", "slice"]
+    assert len({signal["id"] for signal in harness.stored}) == 2
 
 
-def test_callbacks_to_two_sidecars_at_once_are_all_stored(world):
-    world.engine()
-    sidecars = [world.sidecar() for _ in range(2)]
+def test_callbacks_to_two_sidecars_at_once_are_all_stored(harness):
+    harness.engine()
+    sidecars = [harness.sidecar() for _ in range(2)]
 
     async def scenario():
         await asyncio.gather(*(s.callback("a", name) for s in sidecars for name in CALLBACKS))
 
     run(scenario())
-    assert sorted(signal["name"] for signal in world.stored) == sorted(CALLBACKS * 2)
+    assert sorted(signal["name"] for signal in harness.stored) == sorted(CALLBACKS * 2)
 
 
-def test_an_engine_that_saves_its_checkpoint_meanwhile_costs_no_signal(world):
-    world.engine()
-    world.kube.before_write = [
-        lambda: world.engine(signals=signals(["slice"]), consumedSignals=[]),
-        lambda: world.engine(signals=signals(["slice"]), consumedSignals=consumed(signals(["slice"]))),
+def test_an_engine_that_saves_its_checkpoint_meanwhile_costs_no_signal(harness):
+    harness.engine()
+    harness.kube.before_write = [
+        lambda: harness.engine(signals=signals(["slice"]), consumedSignals=[]),
+        lambda: harness.engine(signals=signals(["slice"]), consumedSignals=consumed(signals(["slice"]))),
     ]
 
-    run(world.signals.finish("a"))
+    run(harness.signals.finish("a"))
 
-    assert [signal["name"] for signal in world.stored] == ["slice", "finish"]
-    assert world.kube.objects["trialengines", "a"]["status"]["consumedSignals"]
-
-
-def test_an_engine_that_ends_meanwhile_takes_no_signal(world):
-    world.engine()
-    world.kube.before_write = [lambda: world.engine(succeeded=FINISHED)]
-
-    assert world.refusal("callback", "slice") == NOT_READY
-    assert world.stored == []
+    assert [signal["name"] for signal in harness.stored] == ["slice", "finish"]
+    assert harness.kube.objects["trialengines", "a"]["status"]["consumedSignals"]
 
 
-def test_an_engine_that_goes_meanwhile_takes_no_signal(world):
-    world.engine()
-    world.kube.before_write = [lambda: world.kube.drop("trialengines", "a")]
+def test_an_engine_that_ends_meanwhile_takes_no_signal(harness):
+    harness.engine()
+    harness.kube.before_write = [lambda: harness.engine(succeeded=FINISHED)]
 
-    assert world.refusal("finish") == UNKNOWN
+    assert harness.refusal("callback", "slice") == NOT_READY
+    assert harness.stored == []
 
 
-def test_an_engine_that_never_stands_still_is_told_as_such(world):
-    world.engine()
-    world.kube.before_write = [world.engine] * 100
+def test_an_engine_that_goes_meanwhile_takes_no_signal(harness):
+    harness.engine()
+    harness.kube.before_write = [lambda: harness.kube.drop("trialengines", "a")]
+
+    assert harness.refusal("finish") == UNKNOWN
+
+
+def test_an_engine_that_never_stands_still_is_told_as_such(harness):
+    harness.engine()
+    harness.kube.before_write = [harness.engine] * 100
 
     with pytest.raises(ConflictError, match="TrialEngine a is being changed too often"):
-        run(world.signals.finish("a"))
-    assert world.stored == []
+        run(harness.signals.finish("a"))
+    assert harness.stored == []
 
 
-def no_engine(_world):
+def no_engine(_harness):
     """Leave the API server empty."""
 
 
-def another_trial(world):
-    world.engine("A b")
+def another_trial(harness):
+    harness.engine("A b")
 
 
-def armed(world):
-    world.engine(attempt=0)
+def armed(harness):
+    harness.engine(attempt=0)
 
 
-def made_anew(world):
-    world.engine(attempt=0)
-    world.latch()
-    world.kube.objects["trialengines", "a"]["metadata"]["uid"] = "uid-new"
+def made_anew(harness):
+    harness.engine(attempt=0)
+    harness.latch()
+    harness.kube.objects["trialengines", "a"]["metadata"]["uid"] = "uid-new"
 
 
 @pytest.mark.parametrize(
@@ -240,20 +240,20 @@ def made_anew(world):
     ],
 )
 @pytest.mark.parametrize("ask", ["active", "finish", "callback", "trial_status"])
-def test_what_is_no_engine_yet_or_any_more_is_unknown(world, state, ask):
-    state(world)
+def test_what_is_no_engine_yet_or_any_more_is_unknown(harness, state, ask):
+    state(harness)
 
-    assert world.refusal(ask, *(["slice"] if ask == "callback" else [])) == UNKNOWN
+    assert harness.refusal(ask, *(["slice"] if ask == "callback" else [])) == UNKNOWN
 
 
-def test_an_engine_that_was_started_and_waits_for_its_grant_takes_signals(world):
-    world.engine(attempt=0)
-    world.latch()
+def test_an_engine_that_was_started_and_waits_for_its_grant_takes_signals(harness):
+    harness.engine(attempt=0)
+    harness.latch()
 
-    run(world.signals.finish("a"))
+    run(harness.signals.finish("a"))
 
-    assert [signal["name"] for signal in world.stored] == ["finish"]
-    assert run(world.signals.trial_status("a")) == ("Waiting", "Waiting")
+    assert [signal["name"] for signal in harness.stored] == ["finish"]
+    assert run(harness.signals.trial_status("a")) == ("Waiting", "Waiting")
 
 
 IDLE = {"kpiLabel": "Idle"}
@@ -279,42 +279,42 @@ IDLE = {"kpiLabel": "Idle"}
         ),
     ],
 )
-def test_which_engine_takes_what(world, state, active, finish, callback):
+def test_which_engine_takes_what(harness, state, active, finish, callback):
     def answer(kind, *arguments):
         try:
-            run(getattr(world.signals, kind)("a", *arguments))
+            run(getattr(harness.signals, kind)("a", *arguments))
         except HttpRefusalError as refused:
             return refused.status, refused.detail
         return None
 
-    world.engine(**state)
+    harness.engine(**state)
 
     assert answer("active") == active
     assert answer("finish") == finish
     assert answer("callback", "slice") == callback
 
 
-def test_sixty_four_signals_may_wait_and_no_more_until_one_is_taken(world):
+def test_sixty_four_signals_may_wait_and_no_more_until_one_is_taken(harness):
     stored = signals(["slice"] * (MOST_OPEN - 1))
-    world.engine(signals=stored)
-    run(world.signals.callback("a", "slice"))
+    harness.engine(signals=stored)
+    run(harness.signals.callback("a", "slice"))
 
-    assert world.refusal("finish") == TOO_MANY
-    assert len(world.stored) == MOST_OPEN
+    assert harness.refusal("finish") == TOO_MANY
+    assert len(harness.stored) == MOST_OPEN
 
-    world.engine(signals=world.stored, consumedSignals=consumed(stored[:1]))
-    run(world.signals.finish("a"))
-    assert world.stored[-1]["name"] == "finish"
+    harness.engine(signals=harness.stored, consumedSignals=consumed(stored[:1]))
+    run(harness.signals.finish("a"))
+    assert harness.stored[-1]["name"] == "finish"
 
 
-def test_last_consumed_signals_stay_so_that_a_restore_can_give_them_back(world):
+def test_last_consumed_signals_stay_so_that_a_restore_can_give_them_back(harness):
     taken = signals(["slice"] * (KEPT_CONSUMED + 3), "taken")
     still = signals(["finish"] * 2, "open")
-    world.engine(signals=[*still[:1], *taken, *still[1:]], consumedSignals=consumed(taken))
+    harness.engine(signals=[*still[:1], *taken, *still[1:]], consumedSignals=consumed(taken))
 
-    run(world.signals.callback("a", "slice"))
+    run(harness.signals.callback("a", "slice"))
 
-    kept = [signal["id"] for signal in world.stored[:-1]]
+    kept = [signal["id"] for signal in harness.stored[:-1]]
     assert kept == [one["id"] for one in (*still[:1], *taken[3:], *still[1:])]
 
 
@@ -385,15 +385,15 @@ ASKED = {"ask": "Succeeded", "asked": "Succeeded"}
         ),
     ],
 )
-def test_status_and_state_in_the_old_words(world, state, shown):
-    world.engine(**state)
+def test_status_and_state_in_the_old_words(harness, state, shown):
+    harness.engine(**state)
 
-    assert run(world.signals.trial_status("a")) == shown
+    assert run(harness.signals.trial_status("a")) == shown
 
 
-def test_an_activity_that_may_fail_is_not_what_an_engine_failed_at(world):
-    world.engine(succeeded=FAILED, activities=activities(ask="Failed", asked="Failed"))
+def test_an_activity_that_may_fail_is_not_what_an_engine_failed_at(harness):
+    harness.engine(succeeded=FAILED, activities=activities(ask="Failed", asked="Failed"))
     plan = [PLAN[0] | {"continueOnError": True}, *PLAN[1:]]
-    world.kube.objects["trialengines", "a"]["spec"]["activities"] = plan
+    harness.kube.objects["trialengines", "a"]["spec"]["activities"] = plan
 
-    assert run(world.signals.trial_status("a")) == ("Stopped", "asked")
+    assert run(harness.signals.trial_status("a")) == ("Stopped", "asked")

@@ -16,7 +16,7 @@ from lcm_operator.rest.state import MOST, NAME, SidecarState
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 
 
-class World:
+class Harness:
     """An API server, a clock, and any number of sidecars."""
 
     def __init__(self):
@@ -54,22 +54,22 @@ class World:
 
 
 @pytest.fixture
-def world():
-    return World()
+def harness():
+    return Harness()
 
 
-def engine_exists(world):
-    world.kube.engine("a")
+def engine_exists(harness):
+    harness.kube.engine("a")
 
 
-def nothing_exists(_world):
+def nothing_exists(_harness):
     pass
 
 
 @pytest.fixture(params=[nothing_exists, engine_exists], ids=["without an engine", "with an engine"])
-def either(world, request):
-    request.param(world)
-    return world
+def either(harness, request):
+    request.param(harness)
+    return harness
 
 
 def test_a_token_is_good_for_its_trial_only_in_every_sidecar(either):
@@ -87,8 +87,8 @@ def test_anything_else_is_no_token(either, other):
     assert either.holds("a", other) == [False]
 
 
-def test_tokens_hold_256_random_bits(world):
-    found = world.issue("a", times=MOST_PER_TRIAL)
+def test_tokens_hold_256_random_bits(harness):
+    found = harness.issue("a", times=MOST_PER_TRIAL)
 
     assert len(set(found)) == MOST_PER_TRIAL
     assert {len(token) for token in found} == {43}
@@ -118,14 +118,14 @@ def test_a_revoked_token_ends_and_no_other_one(either):
     assert either.holds("a", first, second) == [False, True]
 
 
-def test_token_issued_before_its_engine_exists_stays_valid_and_revocable(world):
-    early, other = world.issue("a", times=2)
-    world.kube.engine("a")
-    (late,) = world.issue("a")
+def test_token_issued_before_its_engine_exists_stays_valid_and_revocable(harness):
+    early, other = harness.issue("a", times=2)
+    harness.kube.engine("a")
+    (late,) = harness.issue("a")
 
-    assert world.holds("a", early, other, late) == [True, True, True]
-    run(world.tokens.revoke("a", early))
-    assert world.holds("a", early, other, late) == [False, True, True]
+    assert harness.holds("a", early, other, late) == [True, True, True]
+    run(harness.tokens.revoke("a", early))
+    assert harness.holds("a", early, other, late) == [False, True, True]
 
 
 def test_the_ninth_token_of_a_trial_ends_the_oldest(either):
@@ -134,14 +134,14 @@ def test_the_ninth_token_of_a_trial_ends_the_oldest(either):
     assert either.holds("a", *found) == [False] * 2 + [True] * MOST_PER_TRIAL
 
 
-def test_the_ninth_ends_the_oldest_also_where_they_stand_in_two_places(world):
-    early = world.issue("a", times=6)
-    others = world.issue("b", times=6)
-    world.kube.engine("a")
-    late = world.issue("a", times=4)
+def test_the_ninth_ends_the_oldest_also_where_they_stand_in_two_places(harness):
+    early = harness.issue("a", times=6)
+    others = harness.issue("b", times=6)
+    harness.kube.engine("a")
+    late = harness.issue("a", times=4)
 
-    assert world.holds("a", *early, *late) == [False] * 2 + [True] * 8
-    assert world.holds("b", *others) == [True] * 6
+    assert harness.holds("a", *early, *late) == [False] * 2 + [True] * 8
+    assert harness.holds("b", *others) == [True] * 6
 
 
 def test_expired_tokens_do_not_count_and_go(either):
@@ -153,9 +153,9 @@ def test_expired_tokens_do_not_count_and_go(either):
     assert len(either.noted) + len(either.on_engine("a") if either.noted == [] else []) == 2
 
 
-def test_thousand_tokens_are_kept_and_the_next_is_refused_until_some_expire(world):
+def test_thousand_tokens_are_kept_and_the_next_is_refused_until_some_expire(harness):
     stands = (NOW + timedelta(days=1)).isoformat()
-    world.kube.put(
+    harness.kube.put(
         "configmaps",
         NAME,
         data={
@@ -166,13 +166,13 @@ def test_thousand_tokens_are_kept_and_the_next_is_refused_until_some_expire(worl
     )
 
     with pytest.raises(HttpRefusalError) as told:
-        world.issue("a")
+        harness.issue("a")
     assert (told.value.status, "Too many callback tokens" in told.value.detail) == (400, True)
-    assert len(world.noted) == MOST
-    world.now += timedelta(days=1)
-    (token,) = world.issue("a")
-    assert world.holds("a", token) == [True]
-    assert len(world.noted) == 1
+    assert len(harness.noted) == MOST
+    harness.now += timedelta(days=1)
+    (token,) = harness.issue("a")
+    assert harness.holds("a", token) == [True]
+    assert len(harness.noted) == 1
 
 
 @pytest.mark.parametrize(
@@ -183,49 +183,49 @@ def test_thousand_tokens_are_kept_and_the_next_is_refused_until_some_expire(worl
         pytest.param({"trial_id": "other"}, id="it is another trial's"),
     ],
 )
-def test_an_engine_that_may_not_stay_is_given_no_tokens(world, engine):
-    world.kube.engine("a", **engine)
-    (token,) = world.issue("a")
+def test_an_engine_that_may_not_stay_is_given_no_tokens(harness, engine):
+    harness.kube.engine("a", **engine)
+    (token,) = harness.issue("a")
 
-    assert world.on_engine("a") == []
-    assert world.holds("a", token) == [True]
-
-
-def test_an_engine_of_another_trial_that_has_the_same_name_lends_no_tokens(world):
-    world.kube.engine("a")
-    (token,) = world.issue("a")
-    world.kube.objects["trialengines", "a"]["spec"]["trialID"] = "other"
-
-    assert world.holds("a", token) == [False]
+    assert harness.on_engine("a") == []
+    assert harness.holds("a", token) == [True]
 
 
-def test_an_engine_that_saves_its_checkpoint_meanwhile_costs_no_token(world):
-    world.kube.engine("a")
-    (first,) = world.issue("a")
+def test_an_engine_of_another_trial_that_has_the_same_name_lends_no_tokens(harness):
+    harness.kube.engine("a")
+    (token,) = harness.issue("a")
+    harness.kube.objects["trialengines", "a"]["spec"]["trialID"] = "other"
+
+    assert harness.holds("a", token) == [False]
+
+
+def test_an_engine_that_saves_its_checkpoint_meanwhile_costs_no_token(harness):
+    harness.kube.engine("a")
+    (first,) = harness.issue("a")
 
     def save():
-        status = world.kube.objects["trialengines", "a"]["status"] | {"values": {"kpiLabel": "Idle"}}
-        raw = world.kube.objects["trialengines", "a"]
-        world.kube.put("trialengines", "a", metadata=raw["metadata"], spec=raw["spec"], status=status)
+        status = harness.kube.objects["trialengines", "a"]["status"] | {"values": {"kpiLabel": "Idle"}}
+        raw = harness.kube.objects["trialengines", "a"]
+        harness.kube.put("trialengines", "a", metadata=raw["metadata"], spec=raw["spec"], status=status)
 
-    world.kube.before_write = [save, save]
-    (second,) = world.issue("a")
+    harness.kube.before_write = [save, save]
+    (second,) = harness.issue("a")
 
-    assert world.holds("a", first, second) == [True, True]
-    assert world.kube.objects["trialengines", "a"]["status"]["values"] == {"kpiLabel": "Idle"}
-
-
-def test_an_engine_that_goes_while_its_token_is_issued_costs_no_token(world):
-    world.kube.engine("a")
-    world.kube.before_write = [lambda: world.kube.drop("trialengines", "a")]
-    (token,) = world.issue("a")
-
-    assert world.holds("a", token) == [True]
+    assert harness.holds("a", first, second) == [True, True]
+    assert harness.kube.objects["trialengines", "a"]["status"]["values"] == {"kpiLabel": "Idle"}
 
 
-def test_an_engine_that_never_stands_still_is_told_as_such(world):
-    world.kube.engine("a")
-    world.kube.before_write = [lambda: world.kube.engine("a")] * 100
+def test_an_engine_that_goes_while_its_token_is_issued_costs_no_token(harness):
+    harness.kube.engine("a")
+    harness.kube.before_write = [lambda: harness.kube.drop("trialengines", "a")]
+    (token,) = harness.issue("a")
+
+    assert harness.holds("a", token) == [True]
+
+
+def test_an_engine_that_never_stands_still_is_told_as_such(harness):
+    harness.kube.engine("a")
+    harness.kube.before_write = [lambda: harness.kube.engine("a")] * 100
 
     with pytest.raises(ConflictError, match="TrialEngine a is being changed too often"):
-        world.issue("a")
+        harness.issue("a")

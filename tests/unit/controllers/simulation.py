@@ -1,4 +1,4 @@
-"""A small world around `decide`, `Apply` and `Store`: API server, node, engines, people, and a clock.
+"""A small simulation around `decide`, `Apply` and `Store`: API server, node, engines, people, and a clock.
 
 It is driven by hand and without an event loop: nothing in it waits, so a whole life of a trial takes some
 milliseconds, and each of its points can be the one at which the operator is killed or somebody interferes.
@@ -34,7 +34,7 @@ LONGEST_SILENCE = timedelta(seconds=60)
 
 
 @dataclass
-class World:
+class Simulation:
     """`kills`: at which points the operator is killed. `outages`: at which ones it gets no answer.
 
     A point lies before and after each write: of one that was not answered nobody knows whether it was done.
@@ -122,7 +122,7 @@ class World:
 
     # --- time goes on
 
-    def run(self) -> "World":
+    def run(self) -> "Simulation":
         """Live until nobody has anything left to do."""
         for _ in range(_MOST_TURNS):
             if not self._turn():
