@@ -1,6 +1,6 @@
 """The operator killed at every write of start, restore and delete: the outcome is the same as without.
 
-One life is led undisturbed, and its writes are counted by the proxy. Then one trial for each of them, before
+One scenario is run undisturbed, and its writes are counted by the proxy. Then one trial for each of them, before
 and after the API server took it, is held at its write; when they are where they should be, the operator is
 killed by SIGKILL, and another one finds what each of them left.
 """
@@ -153,8 +153,8 @@ def is_gone(harness: ProxiedHarness, name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Life:
-    """A part of a trial's life: what sets it off, when it is over, and what comes before."""
+class Scenario:
+    """A part of a trial's scenario: what sets it off, when it is over, and what comes before."""
 
     script: Script
     begin: Step
@@ -164,49 +164,51 @@ class Life:
 
 
 COMPLETED = shows("Succeeded", "Completed")
-LIVES = {
-    "start of a trial ahead": Life(works, apply_ahead, COMPLETED),
-    "start of a trial that is due": Life(works, apply_due, COMPLETED),
-    "start of a trial that releases": Life(works_and_releases, apply_releasing, is_let_go),
-    "restore of a trial that has released": Life(
+SCENARIOS = {
+    "start of a trial ahead": Scenario(works, apply_ahead, COMPLETED),
+    "start of a trial that is due": Scenario(works, apply_due, COMPLETED),
+    "start of a trial that releases": Scenario(works_and_releases, apply_releasing, is_let_go),
+    "restore of a trial that has released": Scenario(
         works_and_releases, ask_restore, is_let_go_again, apply_releasing, is_let_go
     ),
-    "delete request to an engine that holds something": Life(
+    "delete request to an engine that holds something": Scenario(
         releases_when_stopped, ask_delete, is_cancelled, apply_releasing, has_begun
     ),
-    "restore of a failed engine": Life(
+    "restore of a failed engine": Scenario(
         fails_at_first, ask_restore, COMPLETED, apply_due, shows("Succeeded", "ActivityFailed")
     ),
-    "restore with a repaired plan": Life(
+    "restore with a repaired plan": Scenario(
         is_mended, repair, COMPLETED, apply_due, shows("Succeeded", "ActivityFailed")
     ),
-    "restore of a running engine": Life(goes_on, ask_restore, is_restored, apply_due, is_granted),
-    "delete request before the start": Life(
+    "restore of a running engine": Scenario(goes_on, ask_restore, is_restored, apply_due, is_granted),
+    "delete request before the start": Scenario(
         works, ask_delete, is_cancelled, apply_far_ahead, shows("Armed", "Admitted")
     ),
-    "delete request to a running engine": Life(goes_on, ask_delete, is_cancelled, apply_due, is_granted),
-    "delete request to an engine that has ended": Life(works, ask_delete, is_cancelled, apply_due, COMPLETED),
-    "removal of a Trial whose engine runs": Life(goes_on, delete, is_gone, apply_due, is_granted),
+    "delete request to a running engine": Scenario(goes_on, ask_delete, is_cancelled, apply_due, is_granted),
+    "delete request to an engine that has ended": Scenario(
+        works, ask_delete, is_cancelled, apply_due, COMPLETED
+    ),
+    "removal of a Trial whose engine runs": Scenario(goes_on, delete, is_gone, apply_due, is_granted),
 }
 
 
-class Troupe:
-    """Trials that lead the same life; their engines are played."""
+class Batch:
+    """Trials that follow the same scenario; their engines are played."""
 
-    def __init__(self, harness: ProxiedHarness, life: Life, names: Iterable[str]) -> None:
+    def __init__(self, harness: ProxiedHarness, scenario: Scenario, names: Iterable[str]) -> None:
         self._harness = harness
-        self._life = life
+        self._scenario = scenario
         self.names = list(names)
         for name in self.names:
-            life.prepare(harness, name)
-        self.play(lambda name: life.is_prepared(harness, name))
+            scenario.prepare(harness, name)
+        self.play(lambda name: scenario.is_prepared(harness, name))
 
     def begin(self) -> None:
         for name in self.names:
-            self._life.begin(self._harness, name)
+            self._scenario.begin(self._harness, name)
 
     def is_over(self, name: str) -> bool:
-        return bool(self._life.is_over(self._harness, name))
+        return bool(self._scenario.is_over(self._harness, name))
 
     def play(
         self, is_there: Callable[[str], object], *, all_of: bool = True, seconds: float = DEADLINE
@@ -215,7 +217,7 @@ class Troupe:
         left = list(self.names)
 
         def enough() -> bool:
-            self._harness.play(self._life.script)
+            self._harness.play(self._scenario.script)
             left[:] = [name for name in left if not is_there(name)]
             return not left if all_of else len(left) < len(self.names)
 
@@ -274,27 +276,29 @@ def outcome(harness: ProxiedHarness, name: str) -> dict[str, Any]:
     }
 
 
-def kill_at_each(harness: ProxiedHarness, troupe: Troupe, held: dict[str, Held]) -> None:
+def kill_at_each(harness: ProxiedHarness, batch: Batch, held: dict[str, Held]) -> None:
     """Kill the operator until each trial was held at its write in one of its deaths, or has none left."""
 
     def is_there(name: str) -> bool:
-        return held[name].reached.is_set() or troupe.is_over(name)
+        return held[name].reached.is_set() or batch.is_over(name)
 
-    while troupe.names:
-        troupe.play(is_there, all_of=False)
-        troupe.play(is_there, seconds=PATIENCE)
+    while batch.names:
+        batch.play(is_there, all_of=False)
+        batch.play(is_there, seconds=PATIENCE)
         harness.operator.kill()
-        for name in list(troupe.names):
+        for name in list(batch.names):
             if held[name].reached.is_set():
                 held[name].cut()
-                troupe.names.remove(name)
+                batch.names.remove(name)
         harness.operator.start()
-        troupe.names[:] = [name for name in troupe.names if not troupe.is_over(name)]
+        batch.names[:] = [name for name in batch.names if not batch.is_over(name)]
 
 
-@pytest.mark.parametrize("life", [pytest.param(life, id=name) for name, life in LIVES.items()])
-def test_an_operator_killed_at_any_write_leaves_the_same_outcome(proxied: ProxiedHarness, life: Life):
-    plain = Troupe(proxied, life, ["plain"])
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(scenario, id=name) for name, scenario in SCENARIOS.items()]
+)
+def test_an_operator_killed_at_any_write_leaves_the_same_outcome(proxied: ProxiedHarness, scenario: Scenario):
+    plain = Batch(proxied, scenario, ["plain"])
     before = len(proxied.writes_about("plain"))
     plain.begin()
     plain.play(plain.is_over)
@@ -302,12 +306,12 @@ def test_an_operator_killed_at_any_write_leaves_the_same_outcome(proxied: Proxie
     expected = outcome(proxied, "plain")
 
     points = points_of([write.about("plain") for write in writes])
-    troupe = Troupe(proxied, life, points)
+    batch = Batch(proxied, scenario, points)
     held = {name: hold(proxied, name, point) for name, point in points.items()}
-    troupe.begin()
-    kill_at_each(proxied, troupe, held)
-    troupe.names = list(points)
-    troupe.play(troupe.is_over)
+    batch.begin()
+    kill_at_each(proxied, batch, held)
+    batch.names = list(points)
+    batch.play(batch.is_over)
 
     assert {name: outcome(proxied, name) for name in points} == dict.fromkeys(points, expected)
     met = {point for name, point in points.items() if held[name].reached.is_set()}

@@ -6,9 +6,9 @@ Not at random: at every point before and after every write that it makes, and at
 from itertools import combinations
 
 import pytest
-from tests.unit.controllers.lives import (
-    LIVES,
+from tests.unit.controllers.scenarios import (
     PROMPT,
+    SCENARIOS,
     cancelled,
     cut_off,
     deleted,
@@ -27,20 +27,21 @@ from tests.unit.controllers.lives import (
     unreleased,
 )
 
-every_life = pytest.mark.parametrize("life", LIVES)
+every_scenario = pytest.mark.parametrize("scenario", SCENARIOS)
 every_watch = pytest.mark.parametrize("prompt", PROMPT)
-lives_with_late_watches = pytest.mark.parametrize(
-    "life", [life for life in LIVES if life.values[0] in (straight, failing, releasing_late)]
+scenarios_with_late_watches = pytest.mark.parametrize(
+    "scenario",
+    [scenario for scenario in SCENARIOS if scenario.values[0] in (straight, failing, releasing_late)],
 )
 
 
-def comes_to_the_same(life, prompt, disturbed):
-    """Check a life that is disturbed at each of its points in turn; `disturbed` makes it from the point."""
-    undisturbed = life(prompt=prompt).run()
+def comes_to_the_same(scenario, prompt, disturbed):
+    """Check a scenario that is disturbed at each of its points in turn; `disturbed` makes it from the point."""
+    undisturbed = scenario(prompt=prompt).run()
     assert undisturbed.points >= 10
     assert is_sound(undisturbed)
     for point in range(1, undisturbed.points + 1):
-        simulation = life(prompt=prompt, **disturbed(point)).run()
+        simulation = scenario(prompt=prompt, **disturbed(point)).run()
         assert is_sound(simulation), point
         assert simulation.outcome() == undisturbed.outcome(), point
 
@@ -57,14 +58,14 @@ def frozen(point):
     return {"freezes": point}
 
 
-@every_life
-def test_killed_at_any_point_it_comes_to_the_same_outcome_as_undisturbed(life):
-    comes_to_the_same(life, True, killed)
+@every_scenario
+def test_killed_at_any_point_it_comes_to_the_same_outcome_as_undisturbed(scenario):
+    comes_to_the_same(scenario, True, killed)
 
 
-@lives_with_late_watches
-def test_kill_at_any_point_with_lagging_watches_changes_no_outcome(life):
-    comes_to_the_same(life, False, killed)
+@scenarios_with_late_watches
+def test_kill_at_any_point_with_lagging_watches_changes_no_outcome(scenario):
+    comes_to_the_same(scenario, False, killed)
 
 
 def test_kills_at_any_two_points_change_no_outcome():
@@ -83,19 +84,19 @@ def test_killed_again_and_again_it_still_gets_through():
     assert simulation.outcome() == expected.outcome()
 
 
-@every_life
-def test_without_an_answer_at_any_point_it_comes_to_the_same_outcome(life):
-    comes_to_the_same(life, True, unanswered)
+@every_scenario
+def test_without_an_answer_at_any_point_it_comes_to_the_same_outcome(scenario):
+    comes_to_the_same(scenario, True, unanswered)
 
 
-@every_life
-def test_freeze_at_any_point_while_another_leads_spoils_nothing(life):
-    comes_to_the_same(life, True, frozen)
+@every_scenario
+def test_freeze_at_any_point_while_another_leads_spoils_nothing(scenario):
+    comes_to_the_same(scenario, True, frozen)
 
 
-@lives_with_late_watches
-def test_freeze_at_any_point_with_lagging_watches_spoils_nothing(life):
-    comes_to_the_same(life, False, frozen)
+@scenarios_with_late_watches
+def test_freeze_at_any_point_with_lagging_watches_spoils_nothing(scenario):
+    comes_to_the_same(scenario, False, frozen)
 
 
 def test_killed_at_any_point_it_restores_an_engine_that_could_not_report():
@@ -213,9 +214,9 @@ def test_a_life_restored_from_the_beginning_is_what_it_should_be():
     ]
 
 
-@pytest.mark.parametrize("life", [repaired, repaired_elsewhere])
-def test_a_life_restored_with_a_repaired_plan_is_what_it_should_be(life):
-    simulation = life().run()
+@pytest.mark.parametrize("scenario", [repaired, repaired_elsewhere])
+def test_a_life_restored_with_a_repaired_plan_is_what_it_should_be(scenario):
+    simulation = scenario().run()
     outcome = simulation.outcome()
     acts = [("one", 1, 1), ("two", 1, 1), ("mended", 1, 2), ("three", 1, 2)]
     assert [each for each in outcome["acts"] if each[0] != "free"] == acts

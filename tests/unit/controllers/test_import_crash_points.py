@@ -18,7 +18,7 @@ class KilledError(BaseException):
     """The process is gone: nothing of it goes on."""
 
 
-class Life:
+class Scenario:
     """One operator after the other at the same registry and the same objects.
 
     Imports three trials; one vanishes and comes back; a person deletes another one, which stays deleted.
@@ -64,7 +64,7 @@ class Life:
         return field
 
     def run(self) -> dict[str, Any]:
-        """Lead the life, and return what it has come to."""
+        """Run the scenario, and return what it has come to."""
         self._pulled()
         self.times = {key: at for key, at in self.times.items() if key != "c"}
         self._pulled()
@@ -114,16 +114,16 @@ END = {"suspended": {"a": False, "c": False}, "vanished": [], "imports": 3, "ign
 
 
 def test_an_undisturbed_import_is_what_it_should_be(mocker):
-    life = Life(mocker, 0, after=False)
-    assert life.run() == END
-    assert life.points >= 8
+    scenario = Scenario(mocker, 0, after=False)
+    assert scenario.run() == END
+    assert scenario.points >= 8
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_any_write_of_an_import_it_comes_to_the_same_end(mocker, after):
-    undisturbed = Life(mocker, 0, after=after)
+    undisturbed = Scenario(mocker, 0, after=after)
     undisturbed.run()
     for point in range(1, undisturbed.points + 1):
-        life = Life(mocker, point, after=after)
-        assert life.run() == END, point
-        assert life.killed, point
+        scenario = Scenario(mocker, point, after=after)
+        assert scenario.run() == END, point
+        assert scenario.killed, point

@@ -1,10 +1,10 @@
 """Whoever interferes at whatever point: one side wins, no engine acts twice or too early, nothing is left.
 
-At every point before and after every write of an undisturbed life, with watches that tell at once or lag.
+At every point before and after every write of an undisturbed scenario, with watches that tell at once or lag.
 """
 
 import pytest
-from tests.unit.controllers.lives import PROMPT, is_sound
+from tests.unit.controllers.scenarios import PROMPT, is_sound
 from tests.unit.controllers.simulation import Simulation
 from tests.unit.domain.builders import T, at, nap
 
@@ -30,7 +30,7 @@ class Interference:
         self.taken = True
 
 
-def lives(does, prompt, **how):
+def variants(does, prompt, **how):
     """Yield a finished simulation for each point at which `does` can be done, and whether it was taken."""
     undisturbed = Simulation(prompt=prompt, **how).run()
     for point in range(1, undisturbed.points + 1):
@@ -54,7 +54,7 @@ def both(outcomes):
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_rescheduled_trial_starts_once_at_the_old_or_the_new_start_time(prompt):
     outcomes = []
-    for point, simulation, taken in lives(
+    for point, simulation, taken in variants(
         lambda api: api.edit("trials", "example", startTime=rfc3339(LATER)), prompt
     ):
         assert simulation.acts == ALL, point
@@ -68,7 +68,7 @@ def test_rescheduled_trial_starts_once_at_the_old_or_the_new_start_time(prompt):
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_trial_that_is_suspended_either_never_acts_or_has_started(prompt):
     outcomes = []
-    for point, simulation, taken in lives(lambda api: api.edit("trials", "example", suspend=True), prompt):
+    for point, simulation, taken in variants(lambda api: api.edit("trials", "example", suspend=True), prompt):
         assert simulation.acts == ([] if taken else ALL), point
         assert simulation.outcome()["phase"] == ("Missed" if taken else "Succeeded"), point
         assert left(simulation) == ([] if taken else ["example", "example-1"]), point
@@ -79,14 +79,14 @@ def test_a_trial_that_is_suspended_either_never_acts_or_has_started(prompt):
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_trial_whose_plan_is_edited_runs_one_plan_or_the_other_as_a_whole(prompt):
     other = [nap("one"), nap("two"), nap("three", stateName="Edited")]
-    for point, simulation, _ in lives(lambda api: api.edit("trials", "example", activities=other), prompt):
+    for point, simulation, _ in variants(lambda api: api.edit("trials", "example", activities=other), prompt):
         assert simulation.acts == ALL, point
         assert simulation.outcome()["phase"] == "Succeeded", point
 
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_of_a_trial_that_is_deleted_nothing_is_left(prompt):
-    for point, simulation, taken in lives(lambda api: api.delete("trials", "example"), prompt):
+    for point, simulation, taken in variants(lambda api: api.delete("trials", "example"), prompt):
         assert taken, point
         assert simulation.acts == ALL[: len(simulation.acts)], point
         assert left(simulation) == [], point
@@ -101,7 +101,7 @@ def test_of_a_trial_that_is_deleted_nothing_is_left(prompt):
     ],
 )
 def test_begun_plan_is_released_once_whenever_its_end_comes_by_deleting_the(delete, prompt):
-    for point, simulation, _ in lives(delete, prompt, finally_=("free",)):
+    for point, simulation, _ in variants(delete, prompt, finally_=("free",)):
         acts = [activity for activity, _, _ in simulation.acts]
         assert acts.count("free") == (1 if simulation.begun else 0), point
         assert acts[-1:] == (["free"] if simulation.begun else []), point
@@ -143,7 +143,7 @@ def delete_pod(api):
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_pod_that_is_deleted_is_never_replaced_without_being_asked(prompt):
-    for point, simulation, taken in lives(delete_pod, prompt):
+    for point, simulation, taken in variants(delete_pod, prompt):
         assert [attempt for attempt, _ in simulation.grants] == [1], point
         assert simulation.acts == ALL[: len(simulation.acts)], point
         expected = {"Succeeded"} if not taken else {"Succeeded", "Failed"}
@@ -152,7 +152,7 @@ def test_a_pod_that_is_deleted_is_never_replaced_without_being_asked(prompt):
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_deleted_engine_that_was_started_is_never_started_again(prompt):
-    for point, simulation, taken in lives(lambda api: api.delete("trialengines", "example"), prompt):
+    for point, simulation, taken in variants(lambda api: api.delete("trialengines", "example"), prompt):
         phase = simulation.outcome()["phase"]
         if not taken:
             assert (phase, simulation.acts) == ("Succeeded", ALL), point
@@ -172,7 +172,7 @@ def replace_engine(api):
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_replaced_engine_is_never_started_after_its_forerunner_was(prompt):
-    for point, simulation, taken in lives(replace_engine, prompt):
+    for point, simulation, taken in variants(replace_engine, prompt):
         phase = simulation.outcome()["phase"]
         assert phase in (("Succeeded", "Failed", "Cancelled") if taken else ("Succeeded",)), point
         assert simulation.acts == ALL[: len(simulation.acts)], point
@@ -192,7 +192,7 @@ def stray_pod(api):
 
 @pytest.mark.parametrize("prompt", PROMPT)
 def test_a_pod_that_takes_the_place_of_the_granted_one_never_acts(prompt):
-    for point, simulation, taken in lives(stray_pod, prompt):
+    for point, simulation, taken in variants(stray_pod, prompt):
         strays = [uid for uid, name in simulation.pods.items() if name == "example-1"][1:]
         assert bool(strays) is taken, point
         assert not {uid for _, uid in simulation.grants} & set(strays), point
@@ -210,7 +210,7 @@ def removed_by_force(api):
 def test_a_pod_removed_by_force_is_restored_once_its_engine_can_not_act(prompt):
     """The simulation itself watches that no two attempts act at a time."""
     outcomes = []
-    for point, simulation, _ in lives(removed_by_force, prompt):
+    for point, simulation, _ in variants(removed_by_force, prompt):
         assert simulation.outcome()["phase"] == "Succeeded", point
         assert list(dict.fromkeys(name for name, _, _ in simulation.acts)) == ["one", "two", "three"], point
         outcomes.append(len(simulation.grants) == 2)
@@ -225,7 +225,7 @@ def test_a_restore_by_a_person_waits_for_an_engine_removed_by_force(prompt):
         removed_by_force(api)
         api.edit("trials", "example", annotations={"lcm.5gdrones.eu/restore": "r1"})
 
-    for point, simulation, taken in lives(removed_and_asked, prompt):
+    for point, simulation, taken in variants(removed_and_asked, prompt):
         assert simulation.outcome()["phase"] == "Succeeded", point
         assert not taken or simulation.outcome()["restored"] == ("r1", "Done"), point
 
@@ -236,7 +236,7 @@ def test_a_release_waits_for_an_engine_removed_by_force(prompt):
         removed_by_force(api)
         api.edit("trials", "example", annotations={"lcm.5gdrones.eu/delete": "d1"})
 
-    for point, simulation, taken in lives(removed_and_deleted, prompt, finally_=("free",)):
+    for point, simulation, taken in variants(removed_and_deleted, prompt, finally_=("free",)):
         if taken:
             assert [act[0] for act in simulation.acts].count("free") == (1 if simulation.begun else 0), point
             assert simulation.outcome()["phase"] in ("Cancelled", "Succeeded"), point

@@ -178,7 +178,7 @@ def ending_in_lists(**results):
 
 
 @dataclass(frozen=True)
-class Life:
+class Scenario:
     """One way through a plan: its last report, and the last states, by the first letter."""
 
     plan: TrialEngineSpec
@@ -199,42 +199,42 @@ class Life:
         return recorder.points
 
 
-LIVES = {
-    "a plan of all kinds": Life(MIXED, mixed, Ending.FINISHED, "S-SFS"),
-    "a plan with finally": Life(plan(nap("one"), **LISTS), ending_in_lists, Ending.FINISHED, "SPPPF-S"),
-    "a failure with onFailure": Life(
+SCENARIOS = {
+    "a plan of all kinds": Scenario(MIXED, mixed, Ending.FINISHED, "S-SFS"),
+    "a plan with finally": Scenario(plan(nap("one"), **LISTS), ending_in_lists, Ending.FINISHED, "SPPPF-S"),
+    "a failure with onFailure": Scenario(
         plan(nap("one"), **LISTS),
         lambda: ending_in_lists(one=ActivityFailedError("503")),
         Ending.ACTIVITY_FAILED,
         "FF-SPPP",
     ),
-    "a stop with finally": Life(
+    "a stop with finally": Scenario(
         plan(nap("one"), **LISTS), ending_in_lists, Ending.STOPPED, "PPPPF-S", stopped=True
     ),
 }
 
 
 @pytest.mark.parametrize(
-    ("life", "strike"),
+    ("scenario", "strike"),
     [
-        pytest.param(life, strike, id=f"{name}, killed at point {strike}")
-        for name, life in LIVES.items()
-        for strike in range(1, life.points() + 1)
+        pytest.param(scenario, strike, id=f"{name}, killed at point {strike}")
+        for name, scenario in SCENARIOS.items()
+        for strike in range(1, scenario.points() + 1)
     ],
 )
-def test_only_the_activity_in_flight_is_repeated_and_the_outcome_is_the_same(life, strike):
+def test_only_the_activity_in_flight_is_repeated_and_the_outcome_is_the_same(scenario, strike):
     store = Memory()
-    first = Recorder(store, life.perform(), strike)
+    first = Recorder(store, scenario.perform(), strike)
     with pytest.raises(KilledError):
-        life.run(store, first)
+        scenario.run(store, first)
     over = {a.name for a in store.status().activities if a.state not in ("Running", "Pending")}
 
-    second = Recorder(store, life.perform())
-    report = life.run(store, second)
+    second = Recorder(store, scenario.perform())
+    report = scenario.run(store, second)
 
-    assert report.ending is life.ending
-    assert "".join("-" if state == "Skipped" else state[0] for state in states(store)) == life.final
-    assert store.status().values == ({"kpiLabel": "Idle"} if life.plan is MIXED else {})
+    assert report.ending is scenario.ending
+    assert "".join("-" if state == "Skipped" else state[0] for state in states(store)) == scenario.final
+    assert store.status().values == ({"kpiLabel": "Idle"} if scenario.plan is MIXED else {})
     assert over.isdisjoint(name for name, _ in second.done)
     assert len({name for name, _ in first.done} & {name for name, _ in second.done}) <= 1
     assert {run_number for _, run_number in first.done + second.done} <= {1}

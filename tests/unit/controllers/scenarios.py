@@ -1,4 +1,4 @@
-"""Whole lives of a trial, and what must hold in every one of them."""
+"""Whole variants of a trial, and what must hold in every one of them."""
 
 import pytest
 from tests.unit.controllers.simulation import Simulation, annotate, has_ended, phase_is, works_on
@@ -10,7 +10,7 @@ PROMPT = [pytest.param(True, id="watches that tell at once"), pytest.param(False
 
 
 def is_sound(simulation):
-    """What must hold in every life, besides what the simulation itself watches over."""
+    """What must hold in every scenario, besides what the simulation itself watches over."""
     attempts = [attempt for attempt, _ in simulation.grants]
     assert attempts == sorted(set(attempts)), "each attempt is granted once"
     assert len(simulation.latches) <= 1, "a trial is started once"
@@ -170,7 +170,7 @@ def stopped(**how):
     return Simulation(people=[(works_on("two"), annotate(restore="r1"))], **how)
 
 
-LIVES = [
+SCENARIOS = [
     pytest.param(straight, id="a trial that just runs"),
     pytest.param(failing, id="one that fails and is restored"),
     pytest.param(taken_away, id="one whose pod is removed by force"),
