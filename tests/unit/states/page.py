@@ -7,8 +7,8 @@ import logging
 from functools import cache
 from pathlib import Path
 
-from tests.unit.states.cells import Cell, cell
 from tests.unit.states.events import EVENTS
+from tests.unit.states.rows import Row, row
 from tests.unit.states.states import STATES
 
 PAGE = Path(__file__).parents[3] / "docs" / "state-machine.md"
@@ -23,9 +23,9 @@ def page() -> str:
 
 
 @cache
-def lines(text: str) -> dict[tuple[str, str], Cell]:
-    """Return the cells that a page tells, by state and event."""
-    found: dict[tuple[str, str], Cell] = {}
+def lines(text: str) -> dict[tuple[str, str], Row]:
+    """Return the rows that a page tells, by state and event."""
+    found: dict[tuple[str, str], Row] = {}
     state = ""
     names = {event.name for event in EVENTS}
     for line in text.splitlines():
@@ -36,7 +36,7 @@ def lines(text: str) -> dict[tuple[str, str], Cell]:
             found[state, columns[0]] = _read(columns[1:])
         elif state and line.startswith("- "):
             why, _, events = line.removeprefix("- ").partition(": ")
-            found |= {(state, event): Cell(impossible=why) for event in events.split("; ")}
+            found |= {(state, event): Row(impossible=why) for event in events.split("; ")}
     return found
 
 
@@ -47,7 +47,7 @@ def _tables() -> list[str]:
         told += [_row(*_COLUMNS), "|" + "---|" * len(_COLUMNS)]
         impossible: dict[str, list[str]] = {}
         for event in EVENTS:
-            made = cell(state, event)
+            made = row(state, event)
             if made.impossible:
                 impossible.setdefault(made.impossible, []).append(event.name)
             else:
@@ -58,9 +58,9 @@ def _tables() -> list[str]:
     return told
 
 
-def _read(columns: list[str]) -> Cell:
+def _read(columns: list[str]) -> Row:
     happens, shows, events, waits = columns
-    return Cell(happens="" if happens == _NOTHING else happens, shows=shows, events=events, waits=waits)
+    return Row(happens="" if happens == _NOTHING else happens, shows=shows, events=events, waits=waits)
 
 
 def _row(*columns: str) -> str:

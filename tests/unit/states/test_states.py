@@ -5,10 +5,10 @@ is checked by the harness itself, so in every test of this module.
 """
 
 import pytest
-from tests.unit.states.cells import answers, begin, cell, engine, shows
 from tests.unit.states.events import EVENTS, Event
 from tests.unit.states.harness import Harness
 from tests.unit.states.page import PAGE, lines, page
+from tests.unit.states.rows import answers, begin, engine, row, shows
 from tests.unit.states.states import STATES, State
 
 from lcm_operator.api import names
@@ -30,26 +30,26 @@ GONE = (
 )
 # A pod that vanished may be granted before anybody notices, or be made anew because its maker is not there.
 RACES = {("Due", "pod no longer exists"), ("Latched", "pod no longer exists")}
-CELLS = [(state, event) for state in STATES for event in EVENTS]
+ROWS = [(state, event) for state in STATES for event in EVENTS]
 
 
 def can_happen(state: State, event: Event) -> bool:
     """Whether the event can happen; one that breaks something can, and is for a test to show."""
     try:
-        return not cell(state, event).impossible
+        return not row(state, event).impossible
     except AssertionError:
         return True
 
 
-POSSIBLE = [(state, event) for state, event in CELLS if can_happen(state, event)]
+POSSIBLE = [(state, event) for state, event in ROWS if can_happen(state, event)]
 
 
-def named(cells: list[tuple[State, Event]]) -> list[object]:
-    return [pytest.param(state, event, id=f"{state.name}: {event.name}") for state, event in cells]
+def named(rows: list[tuple[State, Event]]) -> list[object]:
+    return [pytest.param(state, event, id=f"{state.name}: {event.name}") for state, event in rows]
 
 
 def of(*events: str, readable: bool = True) -> list[tuple[State, Event]]:
-    """Return the cells of these events that can happen."""
+    """Return the rows of these events that can happen."""
     return [
         (state, event)
         for state, event in POSSIBLE
@@ -66,11 +66,11 @@ def after(state: State, event: Event, *, forgetful: bool = False) -> Harness:
     return harness.settle()
 
 
-@pytest.mark.parametrize(("state", "event"), named(CELLS))
+@pytest.mark.parametrize(("state", "event"), named(ROWS))
 def test_what_happens_is_what_the_page_says(state, event):
     told = lines(PAGE.read_text(encoding="utf-8"))
 
-    assert told[state.name, event.name] == cell(state, event)
+    assert told[state.name, event.name] == row(state, event)
 
 
 def test_the_page_is_up_to_date():
@@ -82,7 +82,7 @@ def test_an_operator_that_is_killed_after_each_step_comes_to_the_same(state, eve
     if (state.name, event.name) in RACES:
         assert after(state, event, forgetful=True).outcome is None
         return
-    assert shows(after(state, event, forgetful=True)) == cell(state, event).shows
+    assert shows(after(state, event, forgetful=True)) == row(state, event).shows
 
 
 @pytest.mark.parametrize(("state", "event"), named(POSSIBLE))

@@ -1,4 +1,4 @@
-"""A cell of the table: what happens when an event comes in a state, and what can be seen then."""
+"""A row of the table: what happens when an event comes in a state, and what can be seen then."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +13,7 @@ from lcm_operator.api import reasons
 
 
 @dataclass(frozen=True)
-class Cell:
+class Row:
     """What the table says. `impossible`: why the event can't happen in this state."""
 
     impossible: str = ""
@@ -24,14 +24,14 @@ class Cell:
 
 
 @cache
-def cell(state: State, event: Event) -> Cell:
+def row(state: State, event: Event) -> Row:
     """Return what happens, played by the code."""
     harness = state.reach()
     why = begin(harness, event)
     if why:
-        return Cell(impossible=why)
+        return Row(impossible=why)
     harness.settle()
-    return Cell(
+    return Row(
         happens=" → ".join(harness.did),
         shows=shows(harness),
         events=", ".join(harness.events),
