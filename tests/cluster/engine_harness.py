@@ -1,7 +1,8 @@
-"""The harness of the engine tests: the test plays operator, node and partner; the engine is the real process.
+"""Harness of the engine tests: the test acts as operator, node and partner; the engine is the real process.
 
-`EngineHarness` creates TrialEngines, grants and resets as the operator does, and starts engines as the ServiceAccount
-lcm-engine. `Partner` is what activities call: it records every request and answers as it is told.
+`EngineHarness` creates TrialEngines, grants and resets as the operator does, and starts engines as the
+ServiceAccount lcm-engine. `Partner` is the server that activities call: it records every
+request and answers as configured.
 """
 
 import json
@@ -249,7 +250,7 @@ class EngineHarness:
 
 @contextmanager
 def acting(cluster, namespace: str, folder: Path, name: str = "example") -> Iterator[EngineHarness]:
-    """Set the harness and clear it."""
+    """Start a partner, and create the TrialEngine; remove all of it afterwards."""
     partner = Partner()
     harness = EngineHarness(cluster, namespace, folder, partner, name)
     try:

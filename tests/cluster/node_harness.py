@@ -1,4 +1,4 @@
-"""The harness of the node's tests: the node as a process of its own, and pods as a user makes them.
+"""Harness of the node's tests: the node as a process of its own, and pods as a user makes them.
 
 The node runs with the rights of deploy/local/node-rbac.yaml and no others, as the cluster's component `node`,
 so that the cluster's guardian ends it and its pods when the tests are killed.

@@ -1,7 +1,7 @@
-"""The harness of the operator tests: a user with pykube-ng, and what the audit log tells of who did what.
+"""Harness of the operator tests: a user with pykube-ng, and the audit log, which shows who did what.
 
-`OperatorHarness` applies Trials, waits for what becomes of them and annotates them. Nothing of the operator is called
-directly: it runs as the process that `make up` starts.
+`OperatorHarness` applies Trials, waits for their outcome and annotates them. It calls nothing of the operator
+directly: the operator runs as the process that `make up` starts.
 """
 
 from collections import Counter
@@ -152,10 +152,10 @@ class OperatorHarness:
         return sum("podRef" in engine.obj.get("status", {}) for engine in self.engines())
 
     def each_was_started_once(self, count: int) -> None:
-        """Wait until so many engines, all that there are, have started; their pods are the only ones ever.
+        """Wait until `count` engines, and no others, have started; each had exactly one pod.
 
-        Only for a harness without a node, where pods stay as they are. The audit log tells less than the pods:
-        of a create whose sender was killed meanwhile it says 504, whether or not the pod is there.
+        Only for clusters without a node, where pods stay as they are. The audit log is less reliable than the
+        pods: it records 504 for a create whose sender was killed, whether or not the pod exists.
         """
         self.wait(lambda: self.started() == count)
         assert max(self.pods_created().values()) == 1

@@ -1,4 +1,4 @@
-"""The harness of the plan `5gdrones`: dummy partners for each trial, and a person at the REST interface.
+"""Harness of the plan `5gdrones`: dummy partners for each trial, and a person at the REST interface.
 
 `Partners` serves the real dummy in a thread of the tests. Below `/lcm` it passes on to the sidecar, so that
 its journal has all that a trial asks for, in order. `Flight` is one trial of the plan.

@@ -1,4 +1,4 @@
-"""The harness of the race and crash tests: an operator behind the proxy, and nobody else; no node, no engine.
+"""Harness of the race and crash tests: an operator behind the proxy, and nobody else; no node, no engine.
 
 The operator is the real process as its ServiceAccount; the test starts and kills it. Pods stay Pending, so
 the test plays their engines: it writes checkpoints and ends pods, in no time.

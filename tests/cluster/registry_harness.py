@@ -1,4 +1,4 @@
-"""The harness of the registry tests: a namespace whose TrialRegistry asks a registry that the test plays."""
+"""Harness of the registry tests: a namespace whose TrialRegistry asks a registry that the test plays."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""The harness of the REST tests: the sidecar as a process of its own, and clients that know only HTTP.
+"""Harness of the REST tests: the sidecar as a process of its own, and clients that know only HTTP.
 
 `Caller` has all of it in one namespace. `Sidecar` runs as the ServiceAccount lcm-rest of a test's namespace,
 with the rights of deploy/rbac/rest.yaml there. `Registry` is a trial registry that answers what the test

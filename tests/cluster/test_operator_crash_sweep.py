@@ -1,8 +1,8 @@
 """The operator killed at every write of start, restore and delete: the outcome is the same as without.
 
-One scenario is run undisturbed, and its writes are counted by the proxy. Then one trial for each of them, before
-and after the API server took it, is held at its write; when they are where they should be, the operator is
-killed by SIGKILL, and another one finds what each of them left.
+One scenario is run undisturbed, and the proxy counts its writes. Then one trial for each write is held at it,
+before or after the API server has taken it. When all of them are held, the operator is killed with SIGKILL,
+and the next operator continues from there.
 """
 
 from collections.abc import Callable, Iterable

@@ -36,7 +36,7 @@ scenarios_with_late_watches = pytest.mark.parametrize(
 
 
 def comes_to_the_same(scenario, prompt, disturbed):
-    """Check a scenario that is disturbed at each of its points in turn; `disturbed` makes it from the point."""
+    """Disturb a scenario at each of its points in turn, as `disturbed` says, and compare outcomes."""
     undisturbed = scenario(prompt=prompt).run()
     assert undisturbed.points >= 10
     assert is_sound(undisturbed)
