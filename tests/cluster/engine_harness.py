@@ -250,7 +250,7 @@ class EngineHarness:
 
 @contextmanager
 def acting(cluster, namespace: str, folder: Path, name: str = "example") -> Iterator[EngineHarness]:
-    """Start a partner, and create the TrialEngine; remove all of it afterwards."""
+    """Yield a harness with a running partner; close both afterwards."""
     partner = Partner()
     harness = EngineHarness(cluster, namespace, folder, partner, name)
     try:
