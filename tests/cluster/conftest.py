@@ -12,7 +12,7 @@ from tests.cluster.node_harness import Node, Pods, running_node
 from tests.cluster.operator_harness import OperatorHarness, TrialPlan, nap
 from tests.cluster.proxied_harness import ProxiedHarness, ProxiedOperator
 from tests.cluster.proxy import Proxy
-from tests.cluster.registry_harness import Field
+from tests.cluster.registry_harness import RegistryHarness
 from tests.cluster.rest_harness import LEVELS, Caller, Registry, TrialRegistry, sidecar
 
 from devcluster.cluster.cluster import Cluster
@@ -75,10 +75,10 @@ def harness(staffed: Cluster) -> Iterator[OperatorHarness]:
 
 
 @pytest.fixture
-def field(harness: OperatorHarness) -> Iterator[Field]:
+def field(harness: OperatorHarness) -> Iterator[RegistryHarness]:
     """A namespace with a registry that the test is, asked every second."""
     registry = Registry()
-    yield Field(harness, registry)
+    yield RegistryHarness(harness, registry)
     registry.close()
 
 

@@ -96,7 +96,7 @@ class Flight:
         self.trial, self.partners, self._lcm = trial, partners, lcm
         self.id = trial.name
         self.stops: list[str] = []
-        self._told: set[str] = set()
+        self._sent: set[str] = set()
 
     def requests(self) -> list[Entry]:
         """Return what the trial has asked for so far; what partners have reported is not among it."""
@@ -109,8 +109,8 @@ class Flight:
         puts = [one for one in self.requests() if one["method"] == "PUT" and one["status"] == 204]
         return [one["body"]["status"] for one in puts]
 
-    def tell(self, signal: str) -> None:
-        self._told.add(signal)
+    def send(self, signal: str) -> None:
+        self._sent.add(signal)
         assert self._lcm.call("POST", f"/trial/{self.id}/{signal}").status == 200
 
     def status(self) -> str:
@@ -124,8 +124,8 @@ class Flight:
         """
         reported = self.reported()
         for status, signal in (("IDLE", "active"), ("ACTIVE", "finish")):
-            if status in reported and not {signal, "finish"} & self._told:
-                self.tell(signal)
+            if status in reported and not {signal, "finish"} & self._sent:
+                self.send(signal)
 
     def has_stopped(self) -> bool:
         """Return whether it has failed once more, and note where."""

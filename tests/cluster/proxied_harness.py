@@ -177,7 +177,7 @@ class ProxiedHarness(OperatorHarness):
             self.end_pod(reference["name"], "Failed" if "Failed" in states.values() else "Succeeded")
 
 
-def told(thing: NamespacedAPIObject) -> dict[str, tuple[str, str]]:
+def conditions(thing: NamespacedAPIObject) -> dict[str, tuple[str, str]]:
     """Return every condition's status and reason."""
     kinds = [found["type"] for found in thing.obj.get("status", {}).get("conditions", [])]
     return {kind: condition(thing, kind) for kind in kinds}

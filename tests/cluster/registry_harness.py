@@ -10,7 +10,7 @@ FAR = "2031-07-01T08:00:00Z"
 LATER = "2031-07-02T08:00:00Z"
 
 
-class Field:
+class RegistryHarness:
     """A namespace with a registry that the test is, asked every second."""
 
     def __init__(self, harness: OperatorHarness, registry: Registry) -> None:
@@ -24,7 +24,7 @@ class Field:
         wanted = {"registryRef": {"name": "default"}, "activities": [nap()]}
         return self.harness.create(Trial, name, wanted | spec)
 
-    def tells(self, **times: str) -> None:
+    def serve_times(self, **times: str) -> None:
         self.registry.trials = [{"id": name, "start_time": time} for name, time in times.items()]
 
     def until_start(self, trial: Trial, time: str) -> None:

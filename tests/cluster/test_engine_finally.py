@@ -70,13 +70,13 @@ def test_an_engine_that_is_told_to_stop_leaves_its_plan_at_once_and_releases(har
     harness.partner.answer["/free"] = lambda _: came.append(time.monotonic()) or 200
     running = working(harness)
 
-    told = time.monotonic()
+    stopped_at = time.monotonic()
     harness.write(stop=CANCEL)
 
     assert running.exit_code() == 5, running.log
     assert running.last_message == "a stop was asked for (Cancel)"
     assert harness.partner.lines == ["POST /free", "POST /clean"]
-    assert came[0] - told < 3
+    assert came[0] - stopped_at < 3
 
 
 def test_stop_that_is_seen_before_the_next_activity_begins_precedes_it(harness):

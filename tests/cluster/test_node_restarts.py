@@ -11,7 +11,7 @@ from devcluster.node.reaping import reap
 from devcluster.node.supervisor import Supervisor
 from devcluster.waiting import wait_until
 
-UNTIL_TOLD = "echo begun; while ! test -e /tmp/go; do sleep 0.05; done; echo ended; exit 5"
+UNTIL_FILE_EXISTS = "echo begun; while ! test -e /tmp/go; do sleep 0.05; done; echo ended; exit 5"
 TMP = {
     "volumes": [{"name": "tmp", "emptyDir": {}}],
     "container": {"volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]},  # noqa: S108
@@ -37,7 +37,7 @@ def away(node):
     back()
 
 
-def begin(node, pods, name, script=UNTIL_TOLD, **spec):
+def begin(node, pods, name, script=UNTIL_FILE_EXISTS, **spec):
     pod = pods.create(name, "sh", "-c", script, **{**TMP, **spec})
     pods.wait_phase(name, "Running")
     assert wait_until(lambda: "begun" in node.log_of(pods.namespace, name), seconds=60)
@@ -48,7 +48,7 @@ def files_of(node, pod):
     return pod_files(node.root, pod["metadata"]["uid"])
 
 
-def tell(files):
+def create_file(files):
     (files.volumes / "tmp" / "go").touch()
 
 
@@ -58,12 +58,12 @@ def test_a_pod_goes_on_without_the_node_and_its_exit_code_is_reported(node, pods
     files = begin(node, pods, "steady")
     away(number)
     if ends == "while the node is away":
-        tell(files)
+        create_file(files)
         assert wait_until(lambda: "ended" in node.log_of(pods.namespace, "steady"), seconds=30)
         away.back()
     else:
         away.back()
-        tell(files)
+        create_file(files)
     pod = pods.wait_phase("steady", "Failed")
 
     assert terminated(pod)["exitCode"] == 5
@@ -178,7 +178,7 @@ def test_pods_run_on_without_an_api_server_and_are_reported_later(node, pods, cl
     files = begin(node, pods, "steady")
     cluster.stop(API_SERVER, signal.SIGKILL)
     try:
-        tell(files)
+        create_file(files)
         assert wait_until(lambda: "ended" in node.log_of(pods.namespace, "steady"), seconds=30)
     finally:
         cluster.start(API_SERVER)

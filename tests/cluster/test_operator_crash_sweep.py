@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.operator_harness import GROUP, Trial, TrialEngine, condition, in_seconds, nap
-from tests.cluster.proxied_harness import ProxiedHarness, told
+from tests.cluster.proxied_harness import ProxiedHarness, conditions
 from tests.cluster.proxy import Held
 
 from devcluster.waiting import wait_until
@@ -261,7 +261,7 @@ def outcome(harness: ProxiedHarness, name: str) -> dict[str, Any]:
     shown = trial.obj["status"] if trial else {}
     status = engine.obj["status"] if engine else {}
     return {
-        "trial": (shown.get("phase"), shown.get("progress"), told(trial) if trial else {}),
+        "trial": (shown.get("phase"), shown.get("progress"), conditions(trial) if trial else {}),
         "answers": [shown.get(f"lastHandled{kind}", {}).get("result") for kind in KINDS],
         "attempt": status.get("attempt"),
         "plan": (shown.get("planGeneration"), status.get("planGeneration"), "pendingPlan" in status),

@@ -231,8 +231,8 @@ def test_without_an_operator_only_an_engine_that_owes_a_release_holds_on(
 def test_a_held_engine_says_how_to_free_it(harness: OperatorHarness, partner: Partner):
     trial = failed(harness, partner)
     engine = harness.engine("example")
-    told = {each["type"]: each["message"] for each in engine.obj["status"]["conditions"]}["Released"]
-    assert f"kubectl patch trialengine example -n {harness.namespace}" in told
+    message = {each["type"]: each["message"] for each in engine.obj["status"]["conditions"]}["Released"]
+    assert f"kubectl patch trialengine example -n {harness.namespace}" in message
     harness.cluster.stop(OPERATOR)
     trial.delete()
     harness.wait(lambda: "deletionTimestamp" in harness.engine("example").obj["metadata"])

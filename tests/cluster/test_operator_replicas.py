@@ -188,7 +188,7 @@ def test_a_replica_that_leads_again_starts_nothing_by_what_it_knew_before(pair: 
     registry = Registry()
     begun, later = in_seconds(AHEAD), in_seconds(7200)
     registry.trials = [{"id": "survey", "start_time": begun}]
-    told = pair.create(TrialRegistry, "default", {"url": registry.url, "intervalSeconds": 3600})
+    trial_registry = pair.create(TrialRegistry, "default", {"url": registry.url, "intervalSeconds": 3600})
     spec = {"registryRef": {"name": "default"}, "activities": [nap()]}
     trial = pair.create(Trial, "survey", spec)
     until_start(pair, trial, begun)
@@ -198,7 +198,7 @@ def test_a_replica_that_leads_again_starts_nothing_by_what_it_knew_before(pair: 
     pair.wait(lambda: pair.leads(second))
     pair.cluster.layout.process(first).send(signal.SIGCONT)
     registry.trials = [{"id": "survey", "start_time": later}]
-    pair.annotate(told, sync="moved")
+    pair.annotate(trial_registry, sync="moved")
     until_start(pair, trial, later)
     pair.wait(lambda: requests.get(address(pair, first, "readyz"), timeout=5).ok)
     registry.answer["/trial/"] = (503, b"away")
@@ -261,8 +261,8 @@ def test_a_lease_that_is_stolen_each_second_for_ten_years_delays_no_start(pair: 
     pair.each_was_started_once_in_time()
     lags = [trial.obj["status"]["startLagMilliseconds"] for trial in pair.trials()]
     assert max(lags) <= LONGEST_DELAY / timedelta(milliseconds=1)
-    told = pykube.Event.objects(pair.api, namespace=LEASE_NAMESPACE)
-    assert [event for event in told if event.obj["reason"] == "LeaseStolen"]
+    events = pykube.Event.objects(pair.api, namespace=LEASE_NAMESPACE)
+    assert [event for event in events if event.obj["reason"] == "LeaseStolen"]
 
 
 def test_a_lease_in_a_strangers_name_is_taken_when_its_holder_dies(pair: Pair):

@@ -123,8 +123,8 @@ def test_a_failed_engine_goes_on_with_its_repaired_plan(harness: OperatorHarness
     assert partner.keys("POST /three") == partner.keys("POST /mended")
     assert status["lastHandledRestore"]["result"] == "Done"
     generation = trial.obj["metadata"]["generation"]
-    told = f"attempt 2 begins at three with the plan of generation {generation}"
-    assert status["lastHandledRestore"]["message"] == told
+    reported = f"attempt 2 begins at three with the plan of generation {generation}"
+    assert status["lastHandledRestore"]["message"] == reported
     assert (status["progress"], status["planGeneration"]) == ("4/4", generation)
     engine = harness.engine("five").obj
     assert engine["metadata"]["uid"] == before["metadata"]["uid"]

@@ -289,7 +289,7 @@ def test_finish_before_there_is_a_slice_leaves_out_what_has_nothing_to_undo(
     flight = field.flight("finishes-at-once", **FULL)
     flight.fail_at(good, 1, kind="slow", seconds=600)
     field.wait(lambda: len(flight.requests()) == 2)
-    flight.tell("finish")
+    flight.send("finish")
     field.land(flight)
 
     assert [shape(entry) for entry in flight.requests()[2:]] == [
@@ -305,7 +305,7 @@ def test_finish_while_the_slice_is_asked_for_closes_what_may_have_come_of_it(
     flight = field.flight("finishes-early", **FULL)
     flight.fail_at(good, 3, kind="slow", seconds=600)
     field.wait(lambda: len(flight.requests()) == 4)
-    flight.tell("finish")
+    flight.send("finish")
     field.land(flight)
 
     assert rows(flight.requests()[4:]) == [
@@ -321,7 +321,7 @@ def test_finish_while_the_slice_is_made_closes_it(field: Airfield):
     back = f"/lcm/trial/{flight.id}/callback/slice"
     flight.partners.fail(kind="status", status=503, path=back)
     field.wait(lambda: flight.status() == "Status: Waiting State: Waiting" and len(flight.requests()) == 4)
-    flight.tell("finish")
+    flight.send("finish")
     field.wait(lambda: shape(flight.requests()[-1]) == TABLE[-3][1])
     flight.partners.fail_no_more()
     field.land(flight)
@@ -334,7 +334,7 @@ def test_finish_before_the_measurement_job_deletes_none(field: Airfield, good: l
     flight = field.flight("finishes-unmeasured", **MEASUREMENT)
     flight.fail_at(good, 13, kind="slow", seconds=600)
     field.wait(lambda: flight.reported()[-1:] == ["ACTIVATING_2"] and shape(flight.requests()[-1]) == READ)
-    flight.tell("finish")
+    flight.send("finish")
     field.land(flight)
 
     asked = [shape(entry) for entry in flight.requests()]
@@ -344,7 +344,7 @@ def test_finish_before_the_measurement_job_deletes_none(field: Airfield, good: l
 def test_finish_before_active_undoes_all(field: Airfield):
     flight = field.flight("finishes-idle", **MEASUREMENT)
     field.wait(lambda: flight.reported()[-1:] == ["IDLE"] and "Waiting" in flight.status())
-    flight.tell("finish")
+    flight.send("finish")
     field.land(flight)
 
     asked = [shape(entry) for entry in flight.requests()]

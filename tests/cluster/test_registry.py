@@ -4,16 +4,16 @@ from datetime import datetime
 
 import pykube
 from tests.cluster.operator_harness import OPERATOR_USER, Trial, condition, in_seconds, nap
-from tests.cluster.registry_harness import FAR, LATER, Field
+from tests.cluster.registry_harness import FAR, LATER, RegistryHarness
 
 
-def test_a_trial_waits_for_its_time_and_is_moved_by_the_registry(field: Field):
+def test_a_trial_waits_for_its_time_and_is_moved_by_the_registry(field: RegistryHarness):
     registry, trial = field.serve(), field.trial("survey")
     field.harness.until(trial, lambda _: condition(trial, "Scheduled")[1] == "AwaitingRegistry")
 
-    field.tells(survey=FAR)
+    field.serve_times(survey=FAR)
     field.until_start(trial, FAR)
-    field.tells(survey=LATER)
+    field.serve_times(survey=LATER)
     field.until_start(trial, LATER)
 
     (move,) = trial.obj["status"]["registryMoves"]
@@ -25,28 +25,28 @@ def test_a_trial_waits_for_its_time_and_is_moved_by_the_registry(field: Field):
     assert registry.obj["status"]["trials"] == 1
 
 
-def test_a_trial_that_is_armed_is_armed_anew_when_it_moves_and_starts_once(field: Field):
+def test_a_trial_that_is_armed_is_armed_anew_when_it_moves_and_starts_once(field: RegistryHarness):
     field.serve()
-    field.tells(survey=in_seconds(30))
+    field.serve_times(survey=in_seconds(30))
     trial = field.trial("survey")
     field.harness.until_condition(trial, "Armed", "True", "Admitted")
     first = field.harness.engine("survey").obj["metadata"]["uid"]
 
-    field.tells(survey=in_seconds(4))
+    field.serve_times(survey=in_seconds(4))
     field.harness.until_condition(trial, "Succeeded", "True", "Completed")
 
     assert trial.obj["status"]["engineRef"]["uid"] != first
     assert field.harness.pods_created() == {"survey-1": 1}
 
 
-def test_a_trial_that_has_started_is_not_moved_any_more(field: Field):
+def test_a_trial_that_has_started_is_not_moved_any_more(field: RegistryHarness):
     begin = in_seconds(0)
     field.serve()
-    field.tells(survey=begin)
+    field.serve_times(survey=begin)
     trial = field.trial("survey", activities=[nap("long", 600)])
     field.harness.until_condition(trial, "Started", "True", "EngineStarted")
 
-    field.tells(survey=FAR)
+    field.serve_times(survey=FAR)
     field.until_asked_again()
 
     trial.reload()
@@ -54,19 +54,19 @@ def test_a_trial_that_has_started_is_not_moved_any_more(field: Field):
     assert "registryMoves" not in trial.obj["status"]
 
 
-def test_a_missed_trial_that_gets_a_new_time_is_scheduled_again(field: Field):
+def test_a_missed_trial_that_gets_a_new_time_is_scheduled_again(field: RegistryHarness):
     field.serve()
-    field.tells(survey="2026-01-01T00:00:00Z")
+    field.serve_times(survey="2026-01-01T00:00:00Z")
     trial = field.trial("survey")
     field.harness.until_condition(trial, "Succeeded", "False", "Missed")
 
-    field.tells(survey=FAR)
+    field.serve_times(survey=FAR)
 
     field.harness.until_condition(trial, "Scheduled", "True", "StartTimeKnown")
     field.until_start(trial, FAR)
 
 
-def test_reported_time_counts_while_the_registry_does_not_answer(field: Field):
+def test_reported_time_counts_while_the_registry_does_not_answer(field: RegistryHarness):
     field.registry.answer["/trial/"] = (500, b"away")
     registry = field.serve()
     trial = Trial(
@@ -97,9 +97,9 @@ FAULTS = {
 }
 
 
-def test_whatever_the_registry_answers_the_times_known_so_far_are_kept(field: Field):
+def test_whatever_the_registry_answers_the_times_known_so_far_are_kept(field: RegistryHarness):
     registry, trial = field.serve(), field.trial("survey")
-    field.tells(survey=FAR)
+    field.serve_times(survey=FAR)
     field.until_start(trial, FAR)
 
     for answer, reason in FAULTS.values():
@@ -116,9 +116,9 @@ def test_whatever_the_registry_answers_the_times_known_so_far_are_kept(field: Fi
     assert "registryMoves" not in trial.obj["status"]
 
 
-def test_trials_are_imported_once_and_later_pulls_write_none(field: Field):
+def test_trials_are_imported_once_and_later_pulls_write_none(field: RegistryHarness):
     wanted = {f"trial-{number}": FAR for number in range(50)}
-    field.tells(**wanted, past="2026-01-01T00:00:00Z")
+    field.serve_times(**wanted, past="2026-01-01T00:00:00Z")
     field.registry.trials.append({"id": "Two Words", "start_time": FAR})
     registry = field.serve(**{"import": "All"})
     field.harness.wait(lambda: len(field.names()) == 51)
@@ -132,7 +132,7 @@ def test_trials_are_imported_once_and_later_pulls_write_none(field: Field):
     field.until_synced(registry, "Synced")
 
 
-def written(field: Field) -> int:
+def written(field: RegistryHarness) -> int:
     """Return how often the operator has written a Trial of the namespace."""
     about = [event for event in field.harness.cluster.audit() if "objectRef" in event]
     return sum(
@@ -144,8 +144,8 @@ def written(field: Field) -> int:
     )
 
 
-def test_removed_import_is_ignored_until_somebody_schedules_it(field: Field):
-    field.tells(survey=FAR, other=FAR)
+def test_removed_import_is_ignored_until_somebody_schedules_it(field: RegistryHarness):
+    field.serve_times(survey=FAR, other=FAR)
     registry = field.serve(**{"import": "All"})
     field.harness.wait(lambda: field.names() == {"survey", "other"})
 
@@ -162,29 +162,29 @@ def test_removed_import_is_ignored_until_somebody_schedules_it(field: Field):
     field.harness.wait(lambda: field.imported("survey"))
 
 
-def test_an_imported_trial_that_vanishes_is_held_back_and_let_go_on(field: Field):
-    field.tells(survey=FAR)
+def test_an_imported_trial_that_vanishes_is_held_back_and_let_go_on(field: RegistryHarness):
+    field.serve_times(survey=FAR)
     field.serve(**{"import": "All", "onVanished": "Suspend"})
     field.harness.wait(lambda: field.names() == {"survey"})
     (trial,) = field.harness.trials()
 
-    field.tells()
+    field.serve_times()
     field.harness.until_condition(trial, "Scheduled", "False", "Suspended")
-    field.tells(survey=FAR)
+    field.serve_times(survey=FAR)
     field.harness.until_condition(trial, "Scheduled", "True", "StartTimeKnown")
 
     assert trial.obj["spec"]["suspend"] is False
 
 
-def test_a_trial_that_the_list_lacks_is_asked_for_by_itself(field: Field):
+def test_a_trial_that_the_list_lacks_is_asked_for_by_itself(field: RegistryHarness):
     field.registry.answer["/trial/survey/"] = (200, b'{"start_time": "%s"}' % FAR.encode())
     field.serve()
 
     field.until_start(field.trial("survey"), FAR)
 
 
-def test_a_secret_is_sent_only_where_it_was_meant_for(field: Field):
-    field.tells(survey=FAR)
+def test_a_secret_is_sent_only_where_it_was_meant_for(field: RegistryHarness):
+    field.serve_times(survey=FAR)
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.cluster.operator_harness import Trial, condition
-from tests.cluster.registry_harness import FAR, LATER, Field
+from tests.cluster.registry_harness import FAR, LATER, RegistryHarness
 from tests.cluster.rest_harness import TrialRegistry
 
 MANY = 25
@@ -22,16 +22,16 @@ def silent_server() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_every_trial_that_vanishes_has_its_turn(field: Field):
+def test_every_trial_that_vanishes_has_its_turn(field: RegistryHarness):
     by_hand = [field.trial(f"by-hand-{number}") for number in range(MANY)]
-    field.tells(**{f"imported-{number}": FAR for number in range(MANY)})
+    field.serve_times(**{f"imported-{number}": FAR for number in range(MANY)})
     field.serve(**{"import": "All", "onVanished": "Suspend"})
     field.harness.wait(lambda: all(field.imported(f"imported-{number}") for number in range(MANY)))
 
     for trial in by_hand:
         content = f'{{"start_time": "{FAR}"}}'.encode()
         field.registry.answer[f"/trial/{trial.name}/"] = (200, content)
-    field.tells()
+    field.serve_times()
 
     def suspended() -> int:
         return sum(trial.obj["spec"].get("suspend", False) for trial in field.harness.trials())
@@ -40,21 +40,21 @@ def test_every_trial_that_vanishes_has_its_turn(field: Field):
     field.harness.wait(lambda: all(field.start_times()[trial.name] for trial in by_hand))
 
 
-def test_moves_do_not_wait_for_trials_that_are_asked_for_singly(field: Field):
+def test_moves_do_not_wait_for_trials_that_are_asked_for_singly(field: RegistryHarness):
     for number in range(20):
         field.registry.delays[f"/trial/slow-{number}/"] = 20
         field.trial(f"slow-{number}")
     trial = field.trial("survey")
-    field.tells(survey=FAR)
+    field.serve_times(survey=FAR)
     field.serve()
     field.until_start(trial, FAR)
 
-    field.tells(survey=LATER)
+    field.serve_times(survey=LATER)
 
     field.until_start(trial, LATER)
 
 
-def test_registries_that_hang_keep_no_other_from_being_asked(field: Field):
+def test_registries_that_hang_keep_no_other_from_being_asked(field: RegistryHarness):
     with silent_server() as url:
         field.serve()
         field.until_asked_again()
@@ -72,7 +72,7 @@ def test_registries_that_hang_keep_no_other_from_being_asked(field: Field):
         field.harness.until(hung, lambda _: condition(hung, "Synced")[1] == "RegistryUnreachable")
 
 
-def test_creates_that_a_quota_refuses_are_shown_and_made_once_there_is_room(field: Field):
+def test_creates_that_a_quota_refuses_are_shown_and_made_once_there_is_room(field: RegistryHarness):
     quota = {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
@@ -83,7 +83,7 @@ def test_creates_that_a_quota_refuses_are_shown_and_made_once_there_is_room(fiel
     kubectl("apply", "--filename=-", stdin=yaml.safe_dump(quota))
     few = ("resourcequota", "few", f"--namespace={field.harness.namespace}")
     field.harness.wait(lambda: kubectl.get(*few).get("status", {}).get("hard"))
-    field.tells(first=FAR, second=FAR, third=FAR)
+    field.serve_times(first=FAR, second=FAR, third=FAR)
     registry = field.serve(**{"import": "All"})
 
     status = field.harness.until_condition(registry, "Imported", "False", "ImportFailed")
@@ -122,7 +122,7 @@ def refusal(namespace: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def stubborn(field: Field) -> Iterator[Field]:
+def stubborn(field: RegistryHarness) -> Iterator[RegistryHarness]:
     """A namespace in which the Trial `stuck` can't be resumed."""
     kubectl, objects = field.harness.cluster.kubectl, yaml.safe_dump_all(refusal(field.harness.namespace))
     kubectl("apply", "--filename=-", stdin=objects)
@@ -130,17 +130,17 @@ def stubborn(field: Field) -> Iterator[Field]:
     kubectl("delete", "--filename=-", stdin=objects)
 
 
-def test_a_refused_patch_keeps_no_other_from_its_own_and_is_shown(stubborn: Field):
+def test_a_refused_patch_keeps_no_other_from_its_own_and_is_shown(stubborn: RegistryHarness):
     field = stubborn
-    field.tells(stuck=FAR, survey=FAR)
+    field.serve_times(stuck=FAR, survey=FAR)
     registry = field.serve(**{"import": "All", "onVanished": "Suspend"})
     field.harness.wait(lambda: field.names() == {"stuck", "survey"})
-    field.tells()
+    field.serve_times()
     trials = {trial.name: trial for trial in field.harness.trials()}
     for trial in trials.values():
         field.harness.until_condition(trial, "Scheduled", "False", "Suspended")
 
-    field.tells(stuck=FAR, survey=FAR)
+    field.serve_times(stuck=FAR, survey=FAR)
 
     field.harness.until_condition(trials["survey"], "Scheduled", "True", "StartTimeKnown")
     status = field.harness.until(registry, lambda status: status.get("failed"))
@@ -150,9 +150,9 @@ def test_a_refused_patch_keeps_no_other_from_its_own_and_is_shown(stubborn: Fiel
     field.harness.wait(lambda: field.harness.events("WritesFailed"))
 
 
-def test_no_more_than_the_limit_are_imported_the_soonest_first(field: Field):
+def test_no_more_than_the_limit_are_imported_the_soonest_first(field: RegistryHarness):
     times = {f"trial-{number}": f"2031-07-{10 + number}T08:00:00Z" for number in reversed(range(8))}
-    field.tells(**times)
+    field.serve_times(**times)
     registry = field.serve(**{"import": "All", "importLimit": 3})
 
     status = field.harness.until_condition(registry, "Imported", "False", "ImportLimitReached")
@@ -173,7 +173,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("content", "why"), HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_hostile_list_is_an_error_with_its_reason(field: Field, content: bytes, why: str):
+def test_a_hostile_list_is_an_error_with_its_reason(field: RegistryHarness, content: bytes, why: str):
     field.registry.answer["/trial/"] = (200, content)
     registry = field.serve()
 
@@ -183,7 +183,7 @@ def test_a_hostile_list_is_an_error_with_its_reason(field: Field, content: bytes
     assert why in shown["message"]
 
 
-def test_a_long_list_is_read_and_only_what_counts_is_imported(field: Field):
+def test_a_long_list_is_read_and_only_what_counts_is_imported(field: RegistryHarness):
     content = ",".join(f'{{"id": "t-{number}", "start_time": "{FAR}"}}' for number in range(100_000))
     field.registry.answer["/trial/"] = (200, f"[{content}]".encode())
     trial = field.trial("mine", trialID="t-99999")

@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from tests.cluster.operator_harness import Trial, nap
-from tests.cluster.registry_harness import FAR, Field
+from tests.cluster.registry_harness import FAR, RegistryHarness
 from tests.cluster.rest_harness import TrialRegistry
 
 from devcluster.programs.kubernetes import find_programs
@@ -13,9 +13,9 @@ from devcluster.programs.kubernetes import find_programs
 MANY = 200
 
 
-def test_nothing_that_is_imported_hangs_without_an_operator_or_comes_back(field: Field):
+def test_nothing_that_is_imported_hangs_without_an_operator_or_comes_back(field: RegistryHarness):
     harness = field.harness
-    field.tells(survey=FAR, other=FAR)
+    field.serve_times(survey=FAR, other=FAR)
     registry = field.serve(**{"import": "All"})
     harness.wait(lambda: field.names() == {"survey", "other"})
     harness.until(registry, lambda status: len(status.get("imports", [])) == 2)
@@ -33,17 +33,17 @@ def test_nothing_that_is_imported_hangs_without_an_operator_or_comes_back(field:
     harness.until(registry, lambda status: status.get("ignored") == ["survey"])
 
 
-def test_one_that_is_deleted_without_an_operator_and_moved_stays_away(field: Field):
+def test_one_that_is_deleted_without_an_operator_and_moved_stays_away(field: RegistryHarness):
     """Its start time passes before an operator runs again, and the registry gives it another."""
     harness, start = field.harness, datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=15)
-    field.tells(survey=start.isoformat())
+    field.serve_times(survey=start.isoformat())
     registry = field.serve(**{"import": "All"})
     harness.until(registry, lambda status: len(status.get("imports", [])) == 1)
 
     harness.cluster.stop("operator")
     Trial.objects(harness.api, namespace=harness.namespace).get_by_name("survey").delete()
     harness.wait(lambda: datetime.now(UTC) > start)
-    field.tells(survey=FAR)
+    field.serve_times(survey=FAR)
     harness.cluster.up(find_programs(print))
 
     harness.until(registry, lambda status: status.get("ignored") == ["survey"])
@@ -51,9 +51,9 @@ def test_one_that_is_deleted_without_an_operator_and_moved_stays_away(field: Fie
     assert field.names() == set()
 
 
-def test_one_that_is_cancelled_and_kept_for_its_time_stays_away(field: Field):
+def test_one_that_is_cancelled_and_kept_for_its_time_stays_away(field: RegistryHarness):
     harness, start = field.harness, datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=10)
-    field.tells(survey=start.isoformat())
+    field.serve_times(survey=start.isoformat())
     spec = {"activities": [nap()], "ttlSecondsAfterFinished": 1, "startingDeadlineSeconds": 0}
     registry = field.serve(**{"import": "All", "trialTemplate": spec})
     harness.wait(lambda: field.names() == {"survey"})
@@ -61,7 +61,7 @@ def test_one_that_is_cancelled_and_kept_for_its_time_stays_away(field: Field):
 
     harness.annotate(survey, delete="d1")
     harness.until(survey, lambda status: status.get("phase") == "Cancelled")
-    field.tells(survey=FAR)
+    field.serve_times(survey=FAR)
     harness.wait(lambda: field.names() == set())
 
     field.until_asked_again()
@@ -69,9 +69,9 @@ def test_one_that_is_cancelled_and_kept_for_its_time_stays_away(field: Field):
     harness.until(registry, lambda status: status.get("ignored") == ["survey"])
 
 
-def test_a_namespace_goes_without_an_operator(field: Field):
+def test_a_namespace_goes_without_an_operator(field: RegistryHarness):
     harness = field.harness
-    field.tells(survey=FAR)
+    field.serve_times(survey=FAR)
     field.serve(**{"import": "All"})
     harness.wait(lambda: field.names() == {"survey"})
 
@@ -81,9 +81,9 @@ def test_a_namespace_goes_without_an_operator(field: Field):
     harness.wait(lambda: not harness.cluster.kubectl.get("namespace", harness.namespace))
 
 
-def test_operator_killed_while_it_imports_loses_and_doubles_nothing(field: Field):
+def test_operator_killed_while_it_imports_loses_and_doubles_nothing(field: RegistryHarness):
     harness = field.harness
-    field.tells(**{f"trial-{number}": FAR for number in range(MANY)})
+    field.serve_times(**{f"trial-{number}": FAR for number in range(MANY)})
     registry = field.serve(**{"import": "All"})
     for share in (1, MANY // 3, 2 * MANY // 3):
         harness.wait(lambda share=share: len(field.names()) >= share)
@@ -99,10 +99,10 @@ def test_operator_killed_while_it_imports_loses_and_doubles_nothing(field: Field
     assert len(registry.obj["status"]["imports"]) == MANY
 
 
-def test_finalizers_of_earlier_versions_are_taken_off(field: Field):
+def test_finalizers_of_earlier_versions_are_taken_off(field: RegistryHarness):
     harness = field.harness
     harness.cluster.stop("operator")
-    field.tells(kept=FAR, deleted=FAR)
+    field.serve_times(kept=FAR, deleted=FAR)
     wanted = {"url": field.registry.url, "import": "All", "intervalSeconds": 3600}
     registry = held(field, TrialRegistry, "default", "timer", wanted)
     spec = {"registryRef": {"name": "default"}, "activities": [nap()]}
@@ -139,7 +139,7 @@ def held(field, kind, name, finalizer, spec, annotations=None):
     return thing
 
 
-def test_a_registry_that_is_gone_is_not_asked_any_more(field: Field):
+def test_a_registry_that_is_gone_is_not_asked_any_more(field: RegistryHarness):
     registry = field.serve()
     field.until_asked_again()
     registry.delete()

@@ -13,7 +13,7 @@ EXAMPLES = "5"
 def test_no_request_gets_an_answer_that_is_not_described(caller: Caller, tmp_path: Path):
     caller.registry.trials = [{"id": "known-there", "start_time": FAR}]
 
-    told = subprocess.run(
+    result = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "run"),
             *(f"http://127.0.0.1:{caller.rest.port}/openapi.json", "--header", f"Authorization: {KEY}"),
@@ -27,5 +27,5 @@ def test_no_request_gets_an_answer_that_is_not_described(caller: Caller, tmp_pat
         check=False,
     )
 
-    assert told.returncode == 0, told.stdout + told.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     assert "status=500" not in caller.rest.log

@@ -120,10 +120,10 @@ class Release:
     def until_phase(self, trial: str, phase: str, seconds: float = DEADLINE) -> dict[str, Any]:
         """Wait until a trial has come to a phase; return its status."""
 
-        def told() -> str:
+        def shown_phase() -> str:
             return json.dumps(self.get("trial", trial).get("status"), indent=1) + self.state()
 
-        until(lambda: self.phase(trial) == phase, told, seconds)
+        until(lambda: self.phase(trial) == phase, shown_phase, seconds)
         return self.get("trial", trial)["status"]
 
     def starts(self, *trials: str) -> Counter[str]:

@@ -94,8 +94,10 @@ def test_a_flight_fails_once_is_restored_and_lands(release: Release, urls):
     release.annotate(flight, restore="again")
     for signal in ("active", "finish"):
         until(lambda signal=signal: waits_for(release, flight, signal), release.state)
-        told = {"Authorization": release.key()}
-        requests.post(f"{urls['rest']}/trial/{flight}/{signal}", headers=told, timeout=10).raise_for_status()
+        headers = {"Authorization": release.key()}
+        requests.post(
+            f"{urls['rest']}/trial/{flight}/{signal}", headers=headers, timeout=10
+        ).raise_for_status()
     release.until_phase(flight, "Succeeded")
 
     journal = requests.get(f"{urls['partners']}/_journal", timeout=10).json()

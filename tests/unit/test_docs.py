@@ -31,7 +31,7 @@ def tables() -> dict[str, list[list[str]]]:
     return found
 
 
-def told(cell: str) -> list[str]:
+def code_spans(cell: str) -> list[str]:
     """Return what stands in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
@@ -43,13 +43,13 @@ def conditions() -> set[tuple[str, str, str]]:
         for section, rows in tables().items()
         if section != "Events"
         for row in rows
-        for status in told(row[0])
-        for reason in told(row[1])
+        for status in code_spans(row[0])
+        for reason in code_spans(row[1])
     }
 
 
 def events() -> set[str]:
-    return {reason for row in tables()["Events"] for reason in told(row[1])}
+    return {reason for row in tables()["Events"] for reason in code_spans(row[1])}
 
 
 def calls() -> Iterator[ast.Call]:
@@ -158,7 +158,7 @@ def test_every_module_that_the_architecture_names_exists():
 def test_the_architecture_names_every_module_of_the_domain():
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     table = text.partition("| in `domain/` | decides |")[2].partition("\n\n")[0]
-    named = [name for row in table.splitlines()[2:] for name in told(row.split("|")[1])]
+    named = [name for row in table.splitlines()[2:] for name in code_spans(row.split("|")[1])]
 
     assert sorted(named) == sorted(
         module.stem for module in (PACKAGE / "domain").glob("*.py") if module.stem != "__init__"

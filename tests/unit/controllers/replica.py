@@ -60,20 +60,20 @@ class Replica:
         client = connect(api, point, renewed).client()
         self.api = api
         self.store = Store(Settings(), clock)
-        self._told: dict[str, Raw] = {}
+        self._delivered: dict[str, Raw] = {}
         self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False, clock=clock), clock)
         self._leases = LeaseMonitor(client, self.store, lambda _: None, clock)
         self._pods = PodMonitor(client, self.store, lambda _: None, clock)
-        self._heard = -1
-        self._heard_of_pods = len(api.ended_pods)
+        self._seen_version = -1
+        self._seen_ended_pods = len(api.ended_pods)
         self.was_frozen = False
         self.listen()
 
     def listen(self) -> None:
         """Hear what the watches tell: all that has changed since the last time."""
-        if self._heard == self.api.version:
+        if self._seen_version == self.api.version:
             return
-        self._heard = self.api.version
+        self._seen_version = self.api.version
         self._forget()
         for plural, put in (
             ("trialplans", self.store.put_plan),
@@ -81,13 +81,13 @@ class Replica:
             ("trialengines", self.store.put_engine),
         ):
             for raw in self.api.all(plural):
-                if self._told.get(uid_of(raw)) is not raw:
-                    self._told[uid_of(raw)] = raw
+                if self._delivered.get(uid_of(raw)) is not raw:
+                    self._delivered[uid_of(raw)] = raw
                     put(raw)
         ended = [raw for raw in self.api.all("pods") if raw.get("status", {}).get("phase") in _ENDED]
-        for raw in (*self.api.ended_pods[self._heard_of_pods :], *ended):
+        for raw in (*self.api.ended_pods[self._seen_ended_pods :], *ended):
             self.store.put_pod(raw)
-        self._heard_of_pods = len(self.api.ended_pods)
+        self._seen_ended_pods = len(self.api.ended_pods)
 
     def _forget(self) -> None:
         stands = {uid_of(raw) for plural in _WATCHED for raw in self.api.all(plural)}

@@ -11,14 +11,14 @@ class Watched(Node):
 
     def __init__(self, **how) -> None:
         super().__init__(**how)
-        self.told: list[tuple[str, str]] = []
+        self.events: list[tuple[str, str]] = []
         self.listens = True
         self.jumps = 0
         self.watch = ClockWatch(self.cluster, self._warn, self._jumped, "operator-1")
 
     def _warn(self, reason: str, message: str) -> bool:
         if self.listens:
-            self.told.append((reason, message))
+            self.events.append((reason, message))
         return self.listens
 
     async def _jumped(self) -> None:
@@ -30,7 +30,7 @@ class Watched(Node):
             self.passes(0.5)
             self.asks()
             self.jumps += self.watch.look()
-        return [reason for reason, _ in self.told]
+        return [reason for reason, _ in self.events]
 
 
 def test_of_clocks_that_agree_nothing_is_told():

@@ -13,7 +13,7 @@ ABOUT = Metadata(name="x", namespace="n", uid="u-1")
 
 def reported(complaints):
     made = []
-    complaints.report(lambda *told, **how: made.append((*told, how)))
+    complaints.report(lambda *reported, **how: made.append((*reported, how)))
     return made
 
 
@@ -43,7 +43,7 @@ def test_what_is_new_is_reported(about, why):
     complaints.note("Trial", ABOUT, "w")
     reported(complaints)
     complaints.note("Trial", about, why)
-    assert [(told[1].uid, told[3]) for told in reported(complaints)] == [(about.uid, why)]
+    assert [(shown[1].uid, shown[3]) for shown in reported(complaints)] == [(about.uid, why)]
 
 
 def test_object_that_can_be_read_again_is_not_reported():
@@ -62,4 +62,4 @@ def test_new_leader_reports_what_it_saw_as_a_standby():
     reported(complaints)
     complaints.forget("TrialPlan", "n", "x")
     complaints.begin_term()
-    assert [told[0] for told in reported(complaints)] == ["Trial"]
+    assert [shown[0] for shown in reported(complaints)] == ["Trial"]

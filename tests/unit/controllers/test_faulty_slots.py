@@ -36,6 +36,6 @@ def test_fault_in_one_slot_is_reported_once_and_stops_no_other(reconciler, mocke
         reconciler.enqueue(KEY)
     assert len(reconciler.queue) == 1
     assert len(caplog.records) == 1
-    (told,) = reconciler._recorder.tell.call_args_list
-    assert told.args[2] == reasons.MALFORMED
-    assert "date value out of range" in told.args[3]
+    (reported,) = reconciler._recorder.tell.call_args_list
+    assert reported.args[2] == reasons.MALFORMED
+    assert "date value out of range" in reported.args[3]

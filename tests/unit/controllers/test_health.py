@@ -178,16 +178,16 @@ def test_probes_and_scrapes_are_answered_by_http(replica):
 
 
 @pytest.mark.parametrize(
-    ("leads", "seconds", "told"),
+    ("leads", "seconds", "reported"),
     [
         pytest.param(True, 29, False, id="for a while: no"),
         pytest.param(True, 31, True, id="for long: yes"),
         pytest.param(False, 31, False, id="for long, by a standby: no"),
     ],
 )
-def test_leases_of_engines_that_can_not_be_read_are_a_fault(replica, leads, seconds, told):
+def test_leases_of_engines_that_can_not_be_read_are_a_fault(replica, leads, seconds, reported):
     if leads:
         replica.lead()
     replica.passes(60)
     replica.leases_failing = float(seconds)
-    assert any(fault.startswith("engines:") for fault in replica.health.faults()) is told
+    assert any(fault.startswith("engines:") for fault in replica.health.faults()) is reported

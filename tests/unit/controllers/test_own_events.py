@@ -15,17 +15,17 @@ class People:
 
     def __init__(self, lease=LEASE):
         self.clock = HandClock()
-        self.told = []
+        self.recorded = []
         self.events = OwnEvents(self._tell, lambda: lease, self.clock)
 
     def _tell(self, kind, about, reason, message, *, warning):
-        self.told.append((kind, about.namespace, about.uid, reason, message, warning))
+        self.recorded.append((kind, about.namespace, about.uid, reason, message, warning))
 
 
 def test_a_warning_stands_on_the_lease():
     people = People()
     assert people.events.warn("ClockSkew", "an hour")
-    assert people.told == [("Lease", "lcm-system", "1", "ClockSkew", "an hour", True)]
+    assert people.recorded == [("Lease", "lcm-system", "1", "ClockSkew", "an hour", True)]
 
 
 def test_one_of_a_kind_is_told_a_minute():
@@ -35,10 +35,10 @@ def test_one_of_a_kind_is_told_a_minute():
     assert not people.events.warn("ClockSkew", "three")
     people.clock.advance(61)
     assert people.events.warn("ClockSkew", "four")
-    assert [said[4] for said in people.told] == ["one", "two", "four"]
+    assert [said[4] for said in people.recorded] == ["one", "two", "four"]
 
 
 def test_before_the_lease_is_known_nobody_can_be_told():
     people = People(lease=None)
     assert not people.events.warn("ClockSkew", "one")
-    assert people.told == []
+    assert people.recorded == []

@@ -61,8 +61,8 @@ def test_a_pod_without_an_engine_container_has_no_exit_code():
 
 
 def test_pod_creation_time_is_that_of_the_answer_or_else_of_its_metadata():
-    told = datetime(2026, 11, 24, 10, 0, 0, 250_000, tzinfo=UTC)
-    assert seen_pod(raw(), created=told).created == told
+    created = datetime(2026, 11, 24, 10, 0, 0, 250_000, tzinfo=UTC)
+    assert seen_pod(raw(), created=created).created == created
     assert seen_pod(raw()).created == datetime(2026, 11, 24, 10, tzinfo=UTC)
 
 

@@ -59,7 +59,7 @@ async def with_recorder(client, scenario, hold=lambda: False, clock=None):
             await task
 
 
-def told(number, about=None):
+def an_event(number, about=None):
     return RecordEvent(about or trial(), "Missed", f"number {number}", warning=True)
 
 
@@ -78,7 +78,7 @@ def test_an_event_is_sent_about_a(about, kind):
     client = Client()
 
     async def scenario(recorder):
-        recorder.add(told(1, about))
+        recorder.add(an_event(1, about))
         await client.has_sent(1)
         (sent,) = client.sent
         assert (sent["involvedObject"]["kind"], sent["involvedObject"]["uid"]) == (kind, about.metadata.uid)
@@ -92,7 +92,7 @@ def test_events_are_sent_in_their_order():
 
     async def scenario(recorder):
         for number in range(5):
-            recorder.add(told(number))
+            recorder.add(an_event(number))
         await client.has_sent(5)
         assert [sent["message"] for sent in client.sent] == [f"number {number}" for number in range(5)]
 
@@ -120,7 +120,7 @@ def test_an_event_is_sent_again_after(failures):
 
     async def scenario(recorder):
         for number in range(3):
-            recorder.add(told(number))
+            recorder.add(an_event(number))
         await client.has_sent(3)
         assert [sent["message"] for sent in client.sent] == ["number 0", "number 1", "number 2"]
         assert len(recorder) == 0
@@ -132,14 +132,14 @@ def test_an_event_is_not_sent_again_before_the_api_server_wants_it():
     clock, client = HandClock(), Client(UnavailableError(429, "TooManyRequests", "later", 7.0))
 
     async def scenario(recorder):
-        recorder.add(told(1))
+        recorder.add(an_event(1))
         await client.has_been_asked(1)
         clock.advance(6.5)
-        recorder.add(told(2))
+        recorder.add(an_event(2))
         await asyncio.sleep(0.05)
         assert client.asked == 1
         clock.advance(0.6)
-        recorder.add(told(3))
+        recorder.add(an_event(3))
         await client.has_sent(3)
 
     asyncio.run(with_recorder(client, scenario, clock=clock))
@@ -149,7 +149,7 @@ def test_an_event_that_was_taken_without_an_answer_is_recorded_once():
     client = Client(AWAY, AlreadyExistsError(409, "AlreadyExists", "events"))
 
     async def scenario(recorder):
-        recorder.add(told(1))
+        recorder.add(an_event(1))
         await client.has_been_asked(2)
         await asyncio.sleep(0.05)
         assert (client.asked, len(recorder)) == (2, 0)
@@ -169,8 +169,8 @@ def test_an_event_is_given_up_and_logged_if(failure, caplog):
     client = Client(failure)
 
     async def scenario(recorder):
-        recorder.add(told(0))
-        recorder.add(told(1))
+        recorder.add(an_event(0))
+        recorder.add(an_event(1))
         await client.has_sent(1)
         assert [sent["message"] for sent in client.sent] == ["number 1"]
 
@@ -191,8 +191,8 @@ def test_a_namespace_that_takes_no_events_holds_up_no_other():
         full = trial()
         metadata = msgspec.structs.replace(full.metadata, namespace="full")
         for number in range(50):
-            recorder.add(told(number, msgspec.structs.replace(full, metadata=metadata)))
-        recorder.add(told(50))
+            recorder.add(an_event(number, msgspec.structs.replace(full, metadata=metadata)))
+        recorder.add(an_event(50))
         await client.has_sent(1)
         assert len(recorder) == 50
 
@@ -203,9 +203,9 @@ def test_what_is_left_at_the_end_is_tried_once_more():
     client = Client(*[BUSY] * 2)
 
     async def scenario(recorder):
-        recorder.add(told(1))
+        recorder.add(an_event(1))
         await client.has_been_asked(1)
-        recorder.add(told(2))
+        recorder.add(an_event(2))
 
     asyncio.run(with_recorder(client, scenario, clock=HandClock()))
     assert [sent["message"] for sent in client.sent] == ["number 2"] or len(client.sent) == 2
@@ -223,7 +223,7 @@ def test_an_api_server_that_hangs_holds_up_the_end_for_a_moment_only(mocker, cap
     mocker.patch.object(client, "create", side_effect=hangs)
 
     async def scenario(recorder):
-        recorder.add(told(1))
+        recorder.add(an_event(1))
         await client.has_been_asked(1)
 
     async def bounded():
@@ -243,7 +243,7 @@ def test_events_wait_while_something_is_due():
         return looks.pop(0) if len(looks) > 1 else looks[0]
 
     async def scenario(recorder):
-        recorder.add(told(1))
+        recorder.add(an_event(1))
         await client.has_sent(1)
         assert looks == [False]
 
@@ -283,7 +283,7 @@ def test_the_oldest_events_are_dropped_when_too_many_that_matter_wait(monkeypatc
 
     async def scenario(recorder):
         for number in range(10):
-            recorder.add(told(number))
+            recorder.add(an_event(number))
         await client.has_sent(3)
         assert [sent["message"] for sent in client.sent] == ["number 7", "number 8", "number 9"]
 
@@ -297,8 +297,8 @@ def test_an_outcome_that_nothing_else_tells_of_is_recorded_under_one_name():
     client = Client()
 
     async def scenario(recorder):
-        await recorder.record(told(1))
-        await recorder.record(told(1))
+        await recorder.record(an_event(1))
+        await recorder.record(an_event(1))
         names = {sent["metadata"]["name"] for sent in client.sent}
         assert len(names) == 1
 
@@ -308,7 +308,7 @@ def test_an_outcome_that_nothing_else_tells_of_is_recorded_under_one_name():
 def test_an_outcome_that_can_not_be_recorded_now_holds_up_what_follows():
     async def scenario(recorder):
         with pytest.raises(UnavailableError):
-            await recorder.record(told(1))
+            await recorder.record(an_event(1))
 
     asyncio.run(with_recorder(Client(BUSY), scenario))
 
@@ -317,7 +317,7 @@ def test_an_outcome_that_is_refused_holds_up_nothing_and_is_tried_again():
     client = Client(FULL)
 
     async def scenario(recorder):
-        await recorder.record(told(1))
+        await recorder.record(an_event(1))
         await client.has_sent(1)
 
     asyncio.run(with_recorder(client, scenario))

@@ -60,7 +60,7 @@ class Field:
         mocker.patch.object(RegistryClient, "trial", autospec=True, side_effect=self._one)
 
     @property
-    def told(self) -> list[str]:
+    def recorded_reasons(self) -> list[str]:
         """The reasons of the events about the registry."""
         return [call.args[2] for call in self._tell.call_args_list]
 
@@ -187,7 +187,7 @@ def test_a_refused_create_stops_no_other_and_is_shown(field):
     assert field.trials == {"a", "c"}
     assert field.shown() == {"Synced": ("True", "Synced"), "Imported": ("False", "ImportFailed")}
     assert (field.status["imported"], field.status["notImported"], field.status["failed"]) == (2, 1, 1)
-    assert "WritesFailed" in field.told or "ImportFailed" in field.told
+    assert "WritesFailed" in field.recorded_reasons or "ImportFailed" in field.recorded_reasons
 
 
 def test_a_quota_that_is_used_up_is_not_tried_for_each(field):
@@ -373,8 +373,8 @@ def gone(field: Field, name: str, **status: Any) -> Raw:
 
 def ended(reason: str) -> Raw:
     since = "2026-11-24T09:00:00Z"
-    told = {"type": "Succeeded", "status": "False", "reason": reason, "message": ""}
-    return {"conditions": [told | {"lastTransitionTime": since}]}
+    succeeded = {"type": "Succeeded", "status": "False", "reason": reason, "message": ""}
+    return {"conditions": [succeeded | {"lastTransitionTime": since}]}
 
 
 @pytest.mark.parametrize("status", [{}, ended("Cancelled")])

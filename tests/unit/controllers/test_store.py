@@ -378,6 +378,6 @@ def test_plan_that_nests_too_deep_is_reported_once():
     known = store(raw_trial(activities=[]))
     plan = raw_plan(activities=[{"name": "one", "http": {"url": "http://a", "json": deep()}}])
     known.put_plan(plan)
-    assert [told[0] for told in reports(known)] == ["TrialPlan"]
+    assert [reported[0] for reported in reports(known)] == ["TrialPlan"]
     known.put_plan(raw_plan(version=2, activities=plan["spec"]["activities"]))
     assert reports(known) == []

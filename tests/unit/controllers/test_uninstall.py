@@ -73,7 +73,7 @@ def test_nothing_is_said_of_an_engine_with(found):
 
 
 def test_of_many_engines_some_are_named_and_the_rest_counted():
-    told = refusal([raw_engine(name=f"e{number}", attempt=1) for number in range(12)])
+    reported = refusal([raw_engine(name=f"e{number}", attempt=1) for number in range(12)])
 
-    assert "lab/e9 and 2 more" in told
-    assert "lab/e10" not in told
+    assert "lab/e9 and 2 more" in reported
+    assert "lab/e10" not in reported

@@ -42,7 +42,7 @@ def activity(name: str, state: str, message: str = "") -> dict[str, Any]:
     return {"name": name, "state": state, "run": 1, "message": message}
 
 
-def told(before: Seen, now: Seen) -> list[str]:
+def narrated(before: Seen, now: Seen) -> list[str]:
     return list(news(before, now))
 
 
@@ -52,7 +52,7 @@ def test_nothing_new_is_nothing_to_tell() -> None:
         engine(attempt=2, activities=[activity("one", "Succeeded")]),
     )
 
-    assert told(seen, seen) == []
+    assert narrated(seen, seen) == []
 
 
 def test_what_happened_between_two_looks_is_told_in_its_order() -> None:
@@ -62,7 +62,7 @@ def test_what_happened_between_two_looks_is_told_in_its_order() -> None:
         engine(attempt=1, activities=[activity("one", "Succeeded"), activity("two", "Failed", "no\n link")]),
     )
 
-    assert told(Seen(), now) == [
+    assert narrated(Seen(), now) == [
         "scheduled",
         "armed: its plan is fixed, and its pod would be admitted",
         "started 0 ms after its start time",
@@ -77,15 +77,15 @@ def test_an_activity_that_runs_again_is_told_again() -> None:
     reset = Seen(trial(), engine(attempt=2, activities=[activity("one", "Pending")]))
     passed = Seen(trial(), engine(attempt=2, activities=[activity("one", "Succeeded")]))
 
-    assert told(failed, reset) == ["attempt 2 goes on from the checkpoint"]
-    assert told(reset, passed) == ["✓ one"]
+    assert narrated(failed, reset) == ["attempt 2 goes on from the checkpoint"]
+    assert narrated(reset, passed) == ["✓ one"]
 
 
 def test_what_is_left_out_is_told_only_with_a_reason() -> None:
     jumped = activity("two", "Skipped", "the signal finish jumped over it")
     now = Seen(trial(), engine(activities=[activity("one", "Skipped"), jumped]))
 
-    assert told(Seen(), now) == ["- two: the signal finish jumped over it"]
+    assert narrated(Seen(), now) == ["- two: the signal finish jumped over it"]
 
 
 @pytest.mark.parametrize(

@@ -280,6 +280,6 @@ def message_of(decision: Decision, kind: str) -> str:
     return found.message
 
 
-def told(decision: Decision) -> list[tuple[str, bool]]:
+def recorded_events(decision: Decision) -> list[tuple[str, bool]]:
     """Return reason and warning of each Event of a decision."""
     return [(a.reason, a.warning) for a in actions_of(decision) if isinstance(a, RecordEvent)]

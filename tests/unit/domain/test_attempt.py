@@ -16,12 +16,12 @@ from tests.unit.domain.builders import (
     message_of,
     nap,
     pod,
+    recorded_events,
     refused,
     running,
     settle,
     shown,
     steps,
-    told,
     trial,
     with_activities,
     written,
@@ -169,14 +169,14 @@ def test_the_outcome_is_then_shown_on_the_trial_with_an_event():
     recorded = written(before, decide(before, at(9)))
     decision = decide(recorded, at(9))
     assert shown(decision, "Succeeded") == ("True", "Completed")
-    assert told(decision) == [("Completed", False)]
+    assert recorded_events(decision) == [("Completed", False)]
 
 
 def test_a_failure_is_told_as_a_warning():
     before = running(one="Failed")
     recorded = written(before, decide(before, at(9)))
     decision = decide(recorded, at(9))
-    assert told(decision) == [("ActivityFailed", True)]
+    assert recorded_events(decision) == [("ActivityFailed", True)]
     (action, _) = decision.actions
     assert isinstance(action, WriteTrial)
     assert "activity one failed: as told" in action.status.conditions[-1].message
@@ -228,7 +228,7 @@ def test_a_latched_trial_whose_pod_was_refused_shows_it_and_tells_it_once():
     decision = decide(before, at(5.5))
     assert shown(decision, "Succeeded") == ("Unknown", "AdmissionRefused")
     assert shown(decision, "Finished") == ("False", "AdmissionRefused")
-    assert told(decision) == [("AdmissionRefused", True)]
+    assert recorded_events(decision) == [("AdmissionRefused", True)]
     (action, _) = decision.actions
     assert isinstance(action, WriteTrial)
     assert "exceeded quota" in action.status.conditions[-1].message
@@ -237,9 +237,9 @@ def test_a_latched_trial_whose_pod_was_refused_shows_it_and_tells_it_once():
 
 def test_what_else_changes_meanwhile_is_shown_without_telling_it_again():
     before = replace(latched(), pod=None, refusal=refused(5))
-    told_once = written(before, decide(before, at(5.5)))
-    changed = edited(told_once.trials[0], ttlSecondsAfterFinished=5)
-    assert steps(decide(replace(told_once, trials=(changed,)), at(5.6))) == ["WriteTrial"]
+    decided_once = written(before, decide(before, at(5.5)))
+    changed = edited(decided_once.trials[0], ttlSecondsAfterFinished=5)
+    assert steps(decide(replace(decided_once, trials=(changed,)), at(5.6))) == ["WriteTrial"]
 
 
 def test_the_lag_of_the_first_activity_stays_what_it_was():
@@ -277,7 +277,7 @@ def test_a_latched_trial_whose_engine_was_taken_away_by_force_has_failed(state):
     assert shown(decision, "Succeeded") == ("False", "EngineLost")
     assert shown(decision, "Released") == ("False", "EngineLost")
     assert shown(decision, "Finished") == ("True", "Failed")
-    assert told(decision) == [("EngineLost", True)]
+    assert recorded_events(decision) == [("EngineLost", True)]
     assert steps(decide(settle(before, at(60)), at(61))) == []
 
 
@@ -289,7 +289,7 @@ def test_latched_trial_of_a_deleted_engine_without_releases_is_cancelled(granted
     decision = decide(before, at(60))
     assert shown(decision, "Succeeded") == ("False", "Cancelled")
     assert shown(decision, "Finished") == ("True", "Cancelled")
-    assert told(decision) == [("Cancelled", False)]
+    assert recorded_events(decision) == [("Cancelled", False)]
     assert steps(decide(settle(before, at(60)), at(61))) == []
 
 
@@ -298,7 +298,7 @@ def test_an_engine_that_went_when_its_plan_was_through_has_succeeded():
     gone_with_it = replace(before, engine=None, engine_gone=True, pod=None, departed=before.engine)
     decision = decide(gone_with_it, at(60))
     assert shown(decision, "Succeeded") == ("True", "Completed")
-    assert told(decision) == [("Completed", False)]
+    assert recorded_events(decision) == [("Completed", False)]
 
 
 def test_a_failed_trial_whose_engine_was_deleted_is_cancelled():

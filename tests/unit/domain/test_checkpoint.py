@@ -11,11 +11,11 @@ from tests.unit.domain.builders import (
     ended,
     nap,
     pod,
+    recorded_events,
     running,
     settle,
     shown,
     steps,
-    told,
     trial,
     with_activities,
     with_plan_read,
@@ -85,7 +85,7 @@ def test_a_restore_begins_the_next_attempt_in_one_write_with_its_answer():
         ("Restore", "r1", "Done")
     ]
     assert shown(decision, "Succeeded") == ("Unknown", "Restoring")
-    assert told(decision) == [("Restored", False)]
+    assert recorded_events(decision) == [("Restored", False)]
 
 
 def test_lineage_shows_how_the_old_attempt_ended_and_the_new_one_begins():
@@ -221,7 +221,7 @@ def test_restore_from_an_unknown_activity_is_refused_and_reported():
     assert [(taken.result, "'four'" in taken.message) for taken in action.status.trial_requests] == [
         ("Refused", True)
     ]
-    assert told(decision) == [("RequestRefused", True)]
+    assert recorded_events(decision) == [("RequestRefused", True)]
     after = decide(written(before, decision), at(20))
     assert isinstance(after.actions[0], WriteTrial)
     assert after.actions[0].status.last_handled_restore is not None

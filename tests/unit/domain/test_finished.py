@@ -98,8 +98,8 @@ def test_a_trial_whose_failure_is_being_reported_is_not_finished():
     failed = settle(with_activities(running(REPORTING), one="Failed", tell="Running"), at(9))
     assert conditions.reason(failed.trials[0].status.conditions, "Succeeded") == "ActivityFailed"
     assert finished(failed) == ("False", "Reporting")
-    told = settle(with_activities(failed, one="Failed", tell="Succeeded"), at(12))
-    assert finished(told) == ("True", "Failed")
+    reported = settle(with_activities(failed, one="Failed", tell="Succeeded"), at(12))
+    assert finished(reported) == ("True", "Failed")
 
 
 def test_it_is_finished_once_its_report_can_not_go_on():

@@ -10,9 +10,9 @@ from tests.unit.domain.builders import (
     at,
     nap,
     pod,
+    recorded_events,
     running,
     settle,
-    told,
     trial,
     with_activities,
     written,
@@ -107,7 +107,7 @@ def test_the_pause_outlives_the_operator():
 
 def test_what_follows_and_when_is_shown_on_the_trial_and_as_an_event():
     before, now = failed(("Start", 5))
-    assert ("ActivityFailed", True) in told(decide(before, now))
+    assert ("ActivityFailed", True) in recorded_events(decide(before, now))
     message = settle(before, now).trials[0].status.conditions[-1].message
     assert message == "attempt 2 (Automatic) begins at 10:00:15 UTC or later: activity two failed: as told"
 
@@ -241,7 +241,7 @@ def reporting(**report):
 def test_a_report_that_a_drain_cuts_off_is_closed_truthfully_in(report, closed):
     before = reporting(**report)
     drained = replace(before, pod=pod(ended=True, disrupted=True), engine_read_after_end=True)
-    assert ("ReportInterrupted", True) in told(decide(drained, at(9)))
+    assert ("ReportInterrupted", True) in recorded_events(decide(drained, at(9)))
     after = settle(drained, at(9))
     states = {a.name: a.state for a in after.engine.status.activities}
     assert {name: states[name] for name in closed} == closed

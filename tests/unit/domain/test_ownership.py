@@ -12,13 +12,13 @@ from tests.unit.domain.builders import (
     ended,
     engine,
     message_of,
+    recorded_events,
     running,
     scheduled,
     settle,
     shown,
     slot,
     steps,
-    told,
     trial,
 )
 
@@ -87,7 +87,7 @@ def test_the_others_are_told_who_holds_the_id_and_once_only():
     both = slot(scheduled(OLD), YOUNG)
     decision = decide(both, at(-3000))
     assert shown(decision, "Accepted") == ("False", "DuplicateTrialID")
-    assert told(decision) == [("DuplicateTrialID", True)]
+    assert recorded_events(decision) == [("DuplicateTrialID", True)]
     (action, _) = decision.actions
     assert isinstance(action, WriteTrial)
     assert action.status.phase == "Pending"
@@ -116,7 +116,7 @@ def test_a_trial_waits_while_the_engine_of_a_trial_that_is_gone_is_there():
     before = slot(OLD, engine=engine(trial(uid="gone")))
     decision = decide(before, T)
     assert shown(decision, "Accepted") == ("False", "TrialIDNotFree")
-    assert told(decision) == [("TrialIDNotFree", False)]
+    assert recorded_events(decision) == [("TrialIDNotFree", False)]
     assert "at 2026-11-24T10:02:00.000000Z at the latest" in message_of(decision, "Accepted")
     assert steps(decide(settle(before, T), T)) == []
 
@@ -128,10 +128,10 @@ def gone_before(now, **spec):
 
 
 @pytest.mark.parametrize(
-    "told_at", [pytest.param(-5, id="before"), pytest.param(3, id="after its start time")]
+    "duplicate_shown_at", [pytest.param(-5, id="before"), pytest.param(3, id="after its start time")]
 )
-def test_recreated_trial_starts_late_when_the_first_one_has_ended(told_at):
-    decision = decide(slot(gone_before(told_at)), at(40))
+def test_recreated_trial_starts_late_when_the_first_one_has_ended(duplicate_shown_at):
+    decision = decide(slot(gone_before(duplicate_shown_at)), at(40))
     assert steps(decision) == ["CreateEngine"]
 
 
@@ -196,7 +196,7 @@ def test_trial_that_waits_for_its_id_past_its_deadline_is_missed():
     assert at(120) < rests.wake_at < at(121)
     missed = decide(before, at(121))
     assert shown(missed, "Succeeded") == ("False", "Missed")
-    assert told(missed) == [("Missed", True)]
+    assert recorded_events(missed) == [("Missed", True)]
 
 
 def test_a_duplicate_whose_start_time_nobody_has_told_yet_waits_for_a_change():
@@ -213,7 +213,7 @@ def test_a_duplicate_that_is_edited_is_not_told_again():
 def test_a_duplicate_is_told_when_somebody_else_holds_its_id():
     other = scheduled(trial(name="other", uid="f", created=-300, trialID="example"))
     decision = decide(slot(other, waiting()), at(-3000))
-    assert told(decision) == [("DuplicateTrialID", True)]
+    assert recorded_events(decision) == [("DuplicateTrialID", True)]
 
 
 def test_a_restore_of_a_duplicate_is_not_refused_while_it_may_still_start():

@@ -15,12 +15,12 @@ from tests.unit.domain.builders import (
     held,
     nap,
     pod,
+    recorded_events,
     refused,
     running,
     settle,
     shown,
     steps,
-    told,
     trial,
     with_activities,
     with_plan_read,
@@ -165,7 +165,7 @@ def test_a_running_engine_is_not_stopped_for_a_plan_that_does_not_fit():
     before = repaired(settle(running(one="Succeeded", two="Running"), at(3)), activities=[nap("two")])
     decision = decide(with_plan_read(before, at(4)), at(4))
     assert steps(decision) == ["WriteEngine", "RecordEvent"]
-    assert told(decision) == [("RequestRefused", True)]
+    assert recorded_events(decision) == [("RequestRefused", True)]
 
 
 def test_the_request_is_taken_over_in_one_write_and_not_answered():
@@ -209,7 +209,7 @@ def test_the_request_is_done_once_the_spec_is_replaced_before_any_pod():
     before = taken()
     decision = decide(before, at(21))
     assert steps(decision) == ["WriteEngine", "RecordEvent"]
-    assert told(decision) == [("Restored", False)]
+    assert recorded_events(decision) == [("Restored", False)]
     after = written(before, decision).engine
     assert after is not None
     assert answer(after.status) == ("Done", "attempt 2 begins at mended with the plan of generation 2")
@@ -406,7 +406,7 @@ def test_a_restore_is_called_off_when_the_plan_that_was_taken_over(change, words
     before = with_plan_read(replace(before, trials=(changed,)), at(21))
     decision = decide(before, at(21))
     assert shown(decision, "Succeeded") == ("False", "RestoreRefused")
-    assert told(decision) == [("RequestRefused", True)]
+    assert recorded_events(decision) == [("RequestRefused", True)]
     over = settle(written(before, decision), at(21))
     assert over.engine is not None
     assert over.engine.status.pending_plan is None
@@ -466,7 +466,7 @@ def test_a_request_is_done_with_the_spec_though_the_engine_goes(removed):
     assert this.engine is not None
     this = replace(this, engine=deleting(this.engine)) if removed else asking(this, restore="r1", delete="d1")
     decision = decide(this, at(22))
-    assert told(decision) == [("Restored", False)]
+    assert recorded_events(decision) == [("Restored", False)]
     after = written(this, decision)
     assert after.engine is not None
     assert answer(after.engine.status)[0] == "Done"

@@ -6,7 +6,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.domain.builders import T, armed, at, engine, pod, settle, shown, slot, steps, told, trial
+from tests.unit.domain.builders import (
+    T,
+    armed,
+    at,
+    engine,
+    pod,
+    recorded_events,
+    settle,
+    shown,
+    slot,
+    steps,
+    trial,
+)
 
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.trial import Trial, TrialStatus
@@ -175,8 +187,8 @@ def test_a_registry_has_its_time_from_when_the_request_went_out():
 
 def test_a_registry_that_was_not_asked_in_time_is_not_called_silent():
     decision = decide(due(pod=pod(), **queued(-5)), at(120))
-    (told_why,) = [a.message for a in decision.actions if isinstance(a, RecordEvent) and a.warning]
-    assert told_why.endswith("it was not asked in time, 63 requests to other registries are under way")
+    (explained,) = [a.message for a in decision.actions if isinstance(a, RecordEvent) and a.warning]
+    assert explained.endswith("it was not asked in time, 63 requests to other registries are under way")
 
 
 def test_a_miss_waits_only_so_long_for_the_turn_of_its_registry():
@@ -202,14 +214,14 @@ def test_a_start_that_the_registry_did_not_confirm_leaves_an_event():
     silent = decide(due(pod=pod(), **wanted(-5, failed=Observation("refused: 503", at(-4)))), at(1))
     confirmed = decide(due(pod=pod(), **listed(T, at(-5))), at(1))
 
-    assert told(silent) == [("Started", False), ("RegistrySilent", True)]
+    assert recorded_events(silent) == [("Started", False), ("RegistrySilent", True)]
     assert "refused: 503" in [a.message for a in silent.actions if isinstance(a, RecordEvent)][-1]
-    assert told(confirmed) == [("Started", False)]
+    assert recorded_events(confirmed) == [("Started", False)]
 
 
 def test_a_miss_that_the_registry_did_not_confirm_leaves_an_event():
     missed = decide(slot(known_at(T), **wanted(190)), at(200))
-    assert told(missed) == [("Missed", True), ("RegistrySilent", True)]
+    assert recorded_events(missed) == [("Missed", True), ("RegistrySilent", True)]
 
 
 def test_a_trial_that_rest_has_just_made_starts_without_another_question():

@@ -16,12 +16,12 @@ from tests.unit.domain.builders import (
     message_of,
     nap,
     pod,
+    recorded_events,
     refused,
     running,
     settle,
     shown,
     steps,
-    told,
     trial,
     with_activities,
     written,
@@ -50,8 +50,8 @@ def saying(before, **messages):
     activities = tuple(
         msgspec.structs.replace(each, message=messages.get(each.name, "")) for each in status.activities
     )
-    told_so = msgspec.structs.replace(status, activities=activities)
-    return replace(before, engine=msgspec.structs.replace(before.engine, status=told_so))
+    decided = msgspec.structs.replace(status, activities=activities)
+    return replace(before, engine=msgspec.structs.replace(before.engine, status=decided))
 
 
 def over(before, now=20.0):
@@ -121,7 +121,7 @@ def test_after_success_it_says_what_became_of_each(states, messages, reason, par
 def test_each_release_that_failed_is_an_event():
     before = saying(running(RELEASING, one="Succeeded", free="Failed", clean="Failed"), free="no", clean="no")
     decision = decide(before, at(9))
-    assert told(decision) == [("FinallyFailed", True), ("FinallyFailed", True)]
+    assert recorded_events(decision) == [("FinallyFailed", True), ("FinallyFailed", True)]
     assert [action.message for action in decision.actions[1:]] == [
         "release free: failed: no",
         "release clean: failed: no",
@@ -143,7 +143,7 @@ def test_many_failed_releases_are_few_events():
     names = [f"free-{number}" for number in range(40)]
     many = trial(activities=[nap("one")], **{"finally": [nap(name) for name in names]})
     decision = decide(running(many, one="Succeeded", **dict.fromkeys(names, "Failed")), at(9))
-    assert len(told(decision)) == 17
+    assert len(recorded_events(decision)) == 17
     assert names[-1] in decision.actions[-1].message
     assert "not released: free-0, free-1" in message_of(decision, "Released")
 
@@ -329,7 +329,7 @@ def recorded(before, now):
     found = []
     for _ in range(10):
         decision = decide(before, now)
-        found += [reason for reason, _ in told(decision)]
+        found += [reason for reason, _ in recorded_events(decision)]
         before = written(before, decision)
     return found
 
@@ -402,11 +402,11 @@ def test_from_a_grant_on_it_has_to_be_released_again():
 
 def test_a_delete_has_nothing_to_release_then():
     late = asking(replace(ungranted(**PASSED), refusal=None), delete="d1")
-    told_to = settle(late, at(300))
-    assert told_to.engine.status.stop.mode == "Cancel"
-    assert "CreatePod" not in steps(decide(told_to, at(301)))
-    assert on_trial(told_to, "Succeeded") == ("True", "Completed")
-    assert on_trial(told_to, "Released") == ("True", "Released")
+    stop_requested = settle(late, at(300))
+    assert stop_requested.engine.status.stop.mode == "Cancel"
+    assert "CreatePod" not in steps(decide(stop_requested, at(301)))
+    assert on_trial(stop_requested, "Succeeded") == ("True", "Completed")
+    assert on_trial(stop_requested, "Released") == ("True", "Released")
 
 
 def test_an_attempt_that_is_refused_for_too_long_has_failed_and_its_pod_goes():

@@ -17,13 +17,13 @@ from tests.unit.domain.builders import (
     latched,
     nap,
     pod,
+    recorded_events,
     refused,
     running,
     settle,
     shown,
     slot,
     steps,
-    told,
     trial,
     with_activities,
     written,
@@ -66,8 +66,8 @@ def with_finally(before):
 
 def stopping(before, now=5.0):
     """Return the snapshot after its TrialEngine was deleted and told to stop."""
-    told_to = going(before)
-    return written(told_to, decide(told_to, at(now)))
+    stop_requested = going(before)
+    return written(stop_requested, decide(stop_requested, at(now)))
 
 
 def failed_with_something_to_release():
@@ -117,7 +117,7 @@ def test_a_pod_that_is_ending_is_waited_for_and_looked_at_every_second():
 def test_an_engine_of_nobody_is_released_once_its_pod_has(seen):
     decision = decide(slot(engine=GOING, pod=seen), T)
     assert decision.actions[-1] == UnholdEngine(GOING)
-    assert told(decision) == [("Cancelled", False)]
+    assert recorded_events(decision) == [("Cancelled", False)]
 
 
 def test_an_engine_that_others_still_hold_is_left_to_them():
@@ -163,7 +163,7 @@ def test_a_deleted_trial_that_is_still_there_shows_that_it_was_cancelled():
     leaving = replace(before, trials=(msgspec.structs.replace(owner, metadata=metadata),))
     decision = decide(leaving, at(-20))
     assert shown(decision, "Succeeded") == ("False", "Cancelled")
-    assert told(decision) == [("Cancelled", False)]
+    assert recorded_events(decision) == [("Cancelled", False)]
     assert steps(decide(written(leaving, decision), at(-20))) == ["UnholdEngine"]
 
 
@@ -173,7 +173,7 @@ def test_an_engine_whose_trial_is_gone_tells_that_it_has_succeeded():
     concluded = written(freed, decide(freed, at(21)))
     decision = decide(concluded, at(22))
     assert steps(decision) == ["RecordEvent", "UnholdEngine"]
-    assert told(decision) == [("Completed", False)]
+    assert recorded_events(decision) == [("Completed", False)]
 
 
 def test_an_engine_whose_trial_is_gone_tells_that_it_was_cancelled():
@@ -182,7 +182,7 @@ def test_an_engine_whose_trial_is_gone_tells_that_it_was_cancelled():
     concluded = written(freed, decide(freed, at(21)))
     decision = decide(concluded, at(22))
     assert steps(decision) == ["RecordEvent", "UnholdEngine"]
-    assert told(decision) == [("Cancelled", False)]
+    assert recorded_events(decision) == [("Cancelled", False)]
 
 
 def test_engine_that_is_not_the_started_one_is_deleted_without_a_report():
@@ -223,7 +223,7 @@ def test_its_trial_is_cancelled_before_it_is_let_go():
     decision = decide(concluded, at(8))
     assert steps(decision) == ["WriteTrial", "RecordEvent"]
     assert shown(decision, "Succeeded") == ("False", "Cancelled")
-    assert told(decision) == [("Cancelled", False)]
+    assert recorded_events(decision) == [("Cancelled", False)]
     assert steps(decide(written(concluded, decision), at(8))) == ["UnholdEngine"]
 
 
@@ -380,7 +380,7 @@ def test_a_delete_comes_before_a_restore_which_is_refused():
     stop = decide(before, at(20))
     stopped = written(before, stop)
     refusing = decide(stopped, at(20))
-    assert told(refusing) == [("RequestRefused", True)]
+    assert recorded_events(refusing) == [("RequestRefused", True)]
     over = settle(ended_pod(written(stopped, refusing)), at(22))
     answered = over.trials[0].status.last_handled_restore
     assert answered is not None
@@ -391,7 +391,7 @@ def test_a_delete_request_that_is_malformed_is_refused_and_told():
     before = asking(running(), delete="x" * 300)
     decision = decide(before, at(5))
     assert steps(decision) == ["WriteEngine", "RecordEvent"]
-    assert told(decision) == [("RequestRefused", True)]
+    assert recorded_events(decision) == [("RequestRefused", True)]
     assert "DeleteEngine" not in steps(decide(settle(before, at(5)), at(5)))
 
 
@@ -411,7 +411,7 @@ def test_a_delete_request_before_the_start_cancels_a_trial_that_is(before):
 def test_malformed_delete_request_before_the_start_is_refused():
     before = asking(armed(), delete="x" * 300)
     decision = decide(before, at(-20))
-    assert told(decision) == [("RequestRefused", True)]
+    assert recorded_events(decision) == [("RequestRefused", True)]
     (action, _) = decision.actions
     assert isinstance(action, WriteTrial)
     assert action.status.last_handled_delete is not None

@@ -57,8 +57,8 @@ def test_a_trial_cancelled_before_its_start_is_kept_until_its_deadline():
 
 
 def test_a_trial_that_has_no_start_time_is_kept_from_its_outcome_on():
-    told_nothing = trial(startTime=None, registryRef={"name": "default"}, ttlSecondsAfterFinished=60)
-    cancelled = settle(asking(settle(slot(told_nothing), at(0)), delete="d1"), at(0))
+    without_outcome = trial(startTime=None, registryRef={"name": "default"}, ttlSecondsAfterFinished=60)
+    cancelled = settle(asking(settle(slot(without_outcome), at(0)), delete="d1"), at(0))
     assert cancelled.trials[0].status.phase == "Cancelled"
     assert decide(cancelled, at(1)).wake_at == at(60)
 

@@ -15,13 +15,13 @@ from tests.unit.domain.builders import (
     edited,
     engine,
     pod,
+    recorded_events,
     refused,
     scheduled,
     settle,
     shown,
     slot,
     steps,
-    told,
     trial,
     written,
 )
@@ -53,7 +53,7 @@ def test_new_trial_is_accepted_and_scheduled_and_that_is_reported():
     assert shown(decision, "Accepted") == ("True", "Accepted")
     assert shown(decision, "Scheduled") == ("True", "StartTimeKnown")
     assert [shown(decision, kind)[0] for kind in ("Armed", "Started", "Succeeded")] == ["Unknown"] * 3
-    assert told(decision) == [("Scheduled", False)]
+    assert recorded_events(decision) == [("Scheduled", False)]
 
 
 def test_the_start_time_is_shown_in_utc():
@@ -80,7 +80,7 @@ def test_a_rescheduled_trial_shows_its_new_start_time_and_says_so():
     (action, _) = decision.actions
     assert isinstance(action, WriteTrial)
     assert action.status.start_time == at(600)
-    assert told(decision) == [("Scheduled", False)]
+    assert recorded_events(decision) == [("Scheduled", False)]
 
 
 def test_an_edit_that_leaves_the_start_time_as_it_is_causes_no_second_event():
@@ -183,7 +183,7 @@ def test_an_admitted_trial_is_armed_and_said_to_be():
     made = engine()
     decision = decide(slot(scheduled(), engine=made, admission=admitted(made)), at(-40))
     assert shown(decision, "Armed") == ("True", "Admitted")
-    assert told(decision) == [("Armed", False)]
+    assert recorded_events(decision) == [("Armed", False)]
 
 
 def test_an_armed_trial_waits_for_its_start_time_with_the_highest_urgency():
@@ -209,7 +209,7 @@ def test_trial_that_cannot_be_armed_reports_why_and_is_tried_again_when(seen, re
     before = slot(scheduled(), **seen)
     decision = decide(before, at(-30))
     assert shown(decision, "Armed") == ("False", reason)
-    assert told(decision) == [(reason, True)]
+    assert recorded_events(decision) == [(reason, True)]
     after = decide(written(before, decision), at(-30))
     assert isinstance(after, Wait)
     assert after.wake_at == at(-20)
@@ -240,7 +240,7 @@ def test_a_trial_that_can_be_armed_at_last_shows_it():
     before = settle(slot(scheduled(), engine=made, admission=admitted(made, REFUSED)), at(-39))
     decision = decide(replace(before, admission=admitted(made)), at(-25))
     assert shown(decision, "Armed") == ("True", "Admitted")
-    assert told(decision) == [("Armed", False)]
+    assert recorded_events(decision) == [("Armed", False)]
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_a_created_pod_is_latched_and_the_start_is_told_after_it():
     assert latch.status.start_lag_milliseconds == 200
     assert latch.status.progress == "0/3"
     assert shown(decision, "Started") == ("True", "EngineStarted")
-    assert told(decision) == [("Started", False)]
+    assert recorded_events(decision) == [("Started", False)]
     assert decision.urgency is Urgency.FOLLOW
 
 
@@ -328,7 +328,7 @@ def test_trial_that_is_due_and_cannot_start_shows_why_and_tries_again(seen, reas
     before = slot(scheduled(), **seen)
     decision = decide(before, at(5))
     assert shown(decision, "Armed") == ("False", reason)
-    assert told(decision) == [(reason, True)]
+    assert recorded_events(decision) == [(reason, True)]
     after = decide(written(before, decision), at(5))
     assert isinstance(after, Wait)
     assert (after.wake_at, after.wake_urgency) == (again, Urgency.RETRY)
@@ -413,7 +413,7 @@ def test_a_missed_trial_says_how_late_it_would_have_been():
     assert "300.250 s late" in miss.message
     assert shown(decision, "Succeeded") == ("False", "Missed")
     assert shown(decision, "Started") == ("False", "Missed")
-    assert told(decision) == [("Missed", True)]
+    assert recorded_events(decision) == [("Missed", True)]
 
 
 def test_trial_refused_until_its_deadline_is_missed_with_that_reason():

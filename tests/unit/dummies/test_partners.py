@@ -202,8 +202,8 @@ def test_journal_has_each_request_and_answer_in_order_but_its_own():
 
         _, journal = await asked("GET", "/_journal")
 
-        told = [(e["method"], e["path"], e["query"], e["body"], e["status"]) for e in journal]
-        assert told == [
+        reported = [(e["method"], e["path"], e["query"], e["body"], e["status"]) for e in journal]
+        assert reported == [
             ("PUT", "/trial/a/", {}, {"status": "IDLE"}, 204),
             ("POST", "/markKPIData", {}, MARK, 503),
             ("POST", "/oauth/token", {}, "grant_type=guess", 422),
@@ -242,8 +242,8 @@ def test_it_fails_at_a_later_request_if_that_is_asked_for():
 def test_the_process_serves_until_sigterm_whatever_is_still_to_be_reported():
     with begun("partners", LCM_PARTNERS_CALLBACK_SECONDS="600") as process:
         try:
-            told = re.search(r"serving port=(\d+)$", process.stdout.readline())
-            url = f"http://127.0.0.1:{told[1]}"
+            serving = re.search(r"serving port=(\d+)$", process.stdout.readline())
+            url = f"http://127.0.0.1:{serving[1]}"
             made = requests.post(
                 f"{url}/sliceDeployment", params={"callback_url": url}, json=SLICE, timeout=20
             )

@@ -188,8 +188,8 @@ def test_the_process_serves_its_seed_until_sigterm(tmp_path):
     seed.write_text(json.dumps([{"id": "a", "start_time": NINE}]))
     with begun("registry", LCM_REGISTRY_SEED=str(seed)) as process:
         try:
-            told = re.search(r"serving port=(\d+)$", process.stdout.readline())
-            url = f"http://127.0.0.1:{told[1]}"
+            serving = re.search(r"serving port=(\d+)$", process.stdout.readline())
+            url = f"http://127.0.0.1:{serving[1]}"
             assert RegistryClient(Connection(url)).list_trials().total == 1
             requests.put(f"{url}/_faults", json={"kind": "endless"}, timeout=20)
             with requests.get(f"{url}/trial/", stream=True, timeout=20):

@@ -199,11 +199,11 @@ def test_a_message_is_one_line_of_bounded_length():
     assert report.message.isprintable()
 
 
-async def halted_at(store, the_plan, results, tell_when):
+async def halted_at(store, the_plan, results, interrupt_when):
     """Run with activities that never end by themselves, and ask for the end once `tell_when` says so."""
     interrupts = Interrupts(POD)
     running = asyncio.create_task(runner(the_plan, store, Stub(**results), interrupts=interrupts).run())
-    await until(tell_when)
+    await until(interrupt_when)
     interrupts.end.trigger(Report(Ending.TERMINATED, "SIGTERM received"))
     return await asyncio.wait_for(running, 10)
 

@@ -59,7 +59,7 @@ async def forever(_scope):
     await asyncio.Event().wait()
 
 
-def told_during(name, tell, *, store=None, the_plan=PLAN, **results):
+def interrupted_during(name, tell, *, store=None, the_plan=PLAN, **results):
     """Run, and tell a wish while the activity `name` runs, which never ends by itself."""
 
     async def scenario():
@@ -170,7 +170,7 @@ def test_a_condition_counts_in_finally_too():
 
 
 def test_a_stop_interrupts_the_plan_which_stays_running_and_finally_runs():
-    report, perform, store = told_during("one", stop)
+    report, perform, store = interrupted_during("one", stop)
 
     assert report == STOPPED
     assert perform.names == ["one", "free", "clean"]
@@ -185,7 +185,7 @@ def test_a_stop_interrupts_the_plan_which_stays_running_and_finally_runs():
 
 
 def test_a_stop_interrupts_the_reports_of_a_failure_and_finally_runs():
-    report, perform, store = told_during("tell", stop, one=ActivityFailedError("503"))
+    report, perform, store = interrupted_during("tell", stop, one=ActivityFailedError("503"))
 
     assert report == STOPPED
     assert perform.names == ["one", "tell", "free", "clean"]
@@ -338,7 +338,7 @@ def test_an_attempt_that_begins_with_a_recorded_failure_finishes_the_reports():
     ],
 )
 def test_sigterm_lets_go_of_what_runs_and_begins_nothing_more_in(name, interrupts, results):
-    report, perform, store = told_during(name, lambda it: [wish(it) for wish in interrupts], **results)
+    report, perform, store = interrupted_during(name, lambda it: [wish(it) for wish in interrupts], **results)
 
     assert report == TERMINATED
     assert perform.names[-1] == name

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
-from tests.unit.wire.servers import heard, saying, serving
+from tests.unit.wire.servers import received, saying, serving
 
 from lcm_operator.kube import client as client_module
 from lcm_operator.kube import session, wired
@@ -38,7 +38,7 @@ def pieces(content, size):
 
 
 async def hang(reader, _writer):
-    await heard(reader)
+    await received(reader)
     await reader.read()
 
 
@@ -117,7 +117,7 @@ def test_write_whose_answer_is_lost_is_not_repeated(transport):
     made = []
 
     async def script(reader, _writer):
-        made.append(await heard(reader))
+        made.append(await received(reader))
 
     with pytest.raises(UnavailableError):
         ask(transport, script, lambda client: client.create(TRIALS, "n", {"spec": {}}))
@@ -150,7 +150,7 @@ def test_identity_is_sent(transport):
     heads = []
 
     async def script(reader, writer):
-        heads.append(await heard(reader))
+        heads.append(await received(reader))
         writer.write(answer(OBJECT))
         await writer.drain()
 
@@ -161,7 +161,7 @@ def test_identity_is_sent(transport):
 def test_kept_connection_is_used_again(transport):
     async def script(reader, writer):
         while True:
-            await heard(reader)
+            await received(reader)
             writer.write(answer(OBJECT))
             await writer.drain()
 
@@ -190,7 +190,7 @@ def test_line_without_an_end_is_unavailable(transport, monkeypatch):
     monkeypatch.setattr(client_module, "_LONGEST_LINE", 100_000)
 
     async def script(reader, writer):
-        await heard(reader)
+        await received(reader)
         writer.write(CHUNKED)
         while True:
             writer.write(b"%x\r\n%s\r\n" % (1_000, b"x" * 1_000))
@@ -236,7 +236,7 @@ def test_silence_of_a_watch_is_unavailable(transport, monkeypatch):
         monkeypatch.setattr(module, "_SILENCE_SECONDS", 1.0)
 
     async def script(reader, writer):
-        await heard(reader)
+        await received(reader)
         writer.write(chunks(event(b"ADDED", 2), end=False))
         await writer.drain()
         await reader.read()
@@ -251,7 +251,7 @@ def test_watch_that_is_left_ends_its_connection(transport):
     ended = asyncio.Event()
 
     async def script(reader, writer):
-        await heard(reader)
+        await received(reader)
         writer.write(chunks(event(b"ADDED", 2), end=False))
         await writer.drain()
         await reader.read()
@@ -275,7 +275,7 @@ def test_list_is_read_page_by_page(transport):
 
     async def script(reader, writer):
         while True:
-            targets.append((await heard(reader)).split()[1].decode())
+            targets.append((await received(reader)).split()[1].decode())
             writer.write(answer(pages[len(targets) - 1]))
             await writer.drain()
 

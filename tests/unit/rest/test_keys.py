@@ -69,10 +69,10 @@ def test_comments_and_empty_lines_do_not_count(file, clock):
 def test_key_file_with_other_content_is_rejected_by_line_without_showing_it(file, clock, line):
     file.write_text(f"# first\n{line}\n")
 
-    with pytest.raises(BadKeysError) as told:
+    with pytest.raises(BadKeysError) as raised:
         ApiKeys(file, clock)
-    assert "line 2" in str(told.value)
-    assert line not in str(told.value)
+    assert "line 2" in str(raised.value)
+    assert line not in str(raised.value)
 
 
 def test_a_file_that_is_missing_at_the_start_is_refused(file, clock):

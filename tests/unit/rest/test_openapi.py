@@ -46,9 +46,11 @@ def test_it_is_valid_openapi(tmp_path, authenticated):
 
 def test_it_tells_of_every_route_but_its_own(sidecar):
     document = json.loads(fetched(sidecar, "/openapi.json").body)
-    told = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    reported = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
 
-    assert told == {(route.method, route.path) for route in sidecar.table.routes if route.path not in HIDDEN}
+    assert reported == {
+        (route.method, route.path) for route in sidecar.table.routes if route.path not in HIDDEN
+    }
 
 
 def test_it_tells_which_routes_ask_for_a_key_or_token(sidecar):

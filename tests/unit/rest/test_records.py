@@ -10,7 +10,7 @@ ANNOTATION = "lcm.5gdrones.eu/registry-start-time"
 
 
 @pytest.mark.parametrize(
-    ("told", "start"),
+    ("reported", "start"),
     [
         pytest.param("2031-01-01T08:00:00Z", datetime(2031, 1, 1, 8, tzinfo=UTC), id="a time"),
         pytest.param("2031-01-01T08:00:00", None, id="without an offset"),
@@ -18,8 +18,8 @@ ANNOTATION = "lcm.5gdrones.eu/registry-start-time"
         pytest.param("9999-12-31T23:59:59Z", None, id="a time that ends in no other time zone"),
     ],
 )
-def test_what_people_write_into_the_annotation_is_a_start_time_or_none(told, start):
-    metadata = {"name": "a", "uid": "1", "resourceVersion": "1", "annotations": {ANNOTATION: told}}
+def test_what_people_write_into_the_annotation_is_a_start_time_or_none(reported, start):
+    metadata = {"name": "a", "uid": "1", "resourceVersion": "1", "annotations": {ANNOTATION: reported}}
 
     assert trial_of({"metadata": metadata, "spec": {"registryRef": {"name": "default"}}}).start == start
 

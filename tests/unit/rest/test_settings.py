@@ -80,10 +80,10 @@ def test_an_address_is_host_and_port(address):
 
 
 def test_all_faults_are_told_together():
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         read({"LCM_API_LEVEL": "2", "LCM_TIMEZONE": "Mars/Base", "LCM_KUBECONFIG": "/nowhere"})
 
-    assert [fault.split(":")[0] for fault in told.value.faults] == [
+    assert [fault.split(":")[0] for fault in raised.value.faults] == [
         "LCM_KUBECONFIG",
         "LCM_API_LEVEL",
         "LCM_TIMEZONE",

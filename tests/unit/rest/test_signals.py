@@ -75,9 +75,9 @@ class Harness:
         return self.kube.objects["trialengines", "a"]["status"].get("signals", [])
 
     def refusal(self, kind, *arguments):
-        with pytest.raises(HttpRefusalError) as told:
+        with pytest.raises(HttpRefusalError) as raised:
             run(getattr(self.signals, kind)("a", *arguments))
-        return told.value.status, told.value.detail
+        return raised.value.status, raised.value.detail
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ def stored(kube):
 
 
 def refused(work):
-    with pytest.raises(HttpRefusalError) as told:
+    with pytest.raises(HttpRefusalError) as raised:
         run(work)
-    return told.value.status, told.value.detail
+    return raised.value.status, raised.value.detail
 
 
 @pytest.fixture

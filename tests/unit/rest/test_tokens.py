@@ -165,9 +165,9 @@ def test_thousand_tokens_are_kept_and_the_next_is_refused_until_some_expire(harn
         },
     )
 
-    with pytest.raises(HttpRefusalError) as told:
+    with pytest.raises(HttpRefusalError) as raised:
         harness.issue("a")
-    assert (told.value.status, "Too many callback tokens" in told.value.detail) == (400, True)
+    assert (raised.value.status, "Too many callback tokens" in raised.value.detail) == (400, True)
     assert len(harness.noted) == MOST
     harness.now += timedelta(days=1)
     (token,) = harness.issue("a")

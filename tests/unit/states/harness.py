@@ -275,9 +275,9 @@ class Harness:
             return
         slot = self.operator.store.slot(KEY)
         refused = isinstance(action, act.CreatePod | act.CreateEngine) and slot.refusal is not None
-        told = f"{name}{' (rejected)' if refused else ''}{' (the other)' if other else ''}"
-        if self.did[-1:] != [told]:
-            self.did.append(told)
+        reported = f"{name}{' (rejected)' if refused else ''}{' (the other)' if other else ''}"
+        if self.did[-1:] != [reported]:
+            self.did.append(reported)
         if isinstance(action, act.GrantEngine):
             self._note_grant(action)
         if isinstance(action, act.LatchTrial):

@@ -41,10 +41,10 @@ def lines(text: str) -> dict[tuple[str, str], Row]:
 
 
 def _tables() -> list[str]:
-    told: list[str] = []
+    reported: list[str] = []
     for state in STATES:
-        told += ["", f"### {state.name}", "", f"{state.known_by}.", ""]
-        told += [_row(*_COLUMNS), "|" + "---|" * len(_COLUMNS)]
+        reported += ["", f"### {state.name}", "", f"{state.known_by}.", ""]
+        reported += [_row(*_COLUMNS), "|" + "---|" * len(_COLUMNS)]
         impossible: dict[str, list[str]] = {}
         for event in EVENTS:
             made = row(state, event)
@@ -52,10 +52,10 @@ def _tables() -> list[str]:
                 impossible.setdefault(made.impossible, []).append(event.name)
             else:
                 shown = (made.happens or _NOTHING, made.shows, made.events, made.waits)
-                told.append(_row(event.name, *shown))
-        told += ["", "Cannot happen:", ""]
-        told += [f"- {why}: {'; '.join(events)}" for why, events in impossible.items()]
-    return told
+                reported.append(_row(event.name, *shown))
+        reported += ["", "Cannot happen:", ""]
+        reported += [f"- {why}: {'; '.join(events)}" for why, events in impossible.items()]
+    return reported
 
 
 def _read(columns: list[str]) -> Row:

@@ -124,6 +124,8 @@ def test_plain_restore_takes_the_snapshot_and_reports_the_changed_plan():
     assert harness.trial is not None
     answer = harness.trial["status"]["lastHandledRestore"]
     assert answer["result"] == "Done"
-    told = "the plan of generation 1; the Trial's plan is at generation 2: add lcm.5gdrones.eu/restore-plan"
-    assert told in answer["message"]
+    reported = (
+        "the plan of generation 1; the Trial's plan is at generation 2: add lcm.5gdrones.eu/restore-plan"
+    )
+    assert reported in answer["message"]
     assert spec(harness)["activities"] == ["one", "two", "three"]

@@ -68,9 +68,9 @@ def after(state: State, event: Event, *, forgetful: bool = False) -> Harness:
 
 @pytest.mark.parametrize(("state", "event"), named(ROWS))
 def test_what_happens_is_what_the_page_says(state, event):
-    told = lines(PAGE.read_text(encoding="utf-8"))
+    reported = lines(PAGE.read_text(encoding="utf-8"))
 
-    assert told[state.name, event.name] == row(state, event)
+    assert reported[state.name, event.name] == row(state, event)
 
 
 def test_the_page_is_up_to_date():

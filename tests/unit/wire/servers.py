@@ -40,7 +40,7 @@ async def connected(script, trust=None, verify=None):
         yield connection, origin, accepted
 
 
-async def heard(reader):
+async def received(reader):
     """Return the head of the next request, and take in its body."""
     head = await reader.readuntil(b"\r\n\r\n")
     for line in head.lower().split(b"\r\n"):
@@ -53,7 +53,7 @@ def saying(*parts):
     """Return a script that hears one request, says these parts, each by itself, and hangs up."""
 
     async def script(reader, writer):
-        await heard(reader)
+        await received(reader)
         for part in parts:
             writer.write(part)
             await writer.drain()
@@ -67,7 +67,7 @@ def serving_on(*answers):
 
     async def script(reader, writer):
         for answer in answers:
-            await heard(reader)
+            await received(reader)
             writer.write(answer)
             await writer.drain()
         await reader.read()

@@ -8,7 +8,7 @@ import struct
 import pytest
 import trustme
 from tests.unit.engine.builders import until
-from tests.unit.wire.servers import connected, heard, saying, serving, serving_on
+from tests.unit.wire.servers import connected, received, saying, serving, serving_on
 
 from lcm_operator.wire.connection import Connection
 from lcm_operator.wire.errors import WireError
@@ -17,7 +17,7 @@ from lcm_operator.wire.messages import Origin, request
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
 
 
-async def told(connection, origin, method="GET", content=None):
+async def reply_to(connection, origin, method="GET", content=None):
     """Ask, and return status and body."""
     reply = await connection.ask(method, request(origin, method, "/", {}, content))
     body = b""
@@ -31,7 +31,7 @@ def asked(script, method="GET", content=None, trust=None, verify=None):
 
     async def scenario():
         async with connected(script, trust, verify) as (connection, origin, _):
-            return await told(connection, origin, method, content)
+            return await reply_to(connection, origin, method, content)
 
     return asyncio.run(scenario())
 
@@ -48,7 +48,7 @@ def test_a_large_body_goes_out_and_another_comes_in_while_nobody_reads():
     large = b"x" * 3_000_000
 
     async def script(reader, writer):
-        await heard(reader)
+        await received(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + large)
         await writer.drain()
 
@@ -85,7 +85,7 @@ def test_it_is_an_error_when_a_server(script, why):
 
 def test_a_reply_without_a_length_that_breaks_off_is_not_taken_for_whole():
     async def script(reader, writer):
-        await heard(reader)
+        await received(reader)
         writer.write(b"HTTP/1.1 200 OK\r\n\r\nbo")
         await writer.drain()
         await reader.readexactly(4)
@@ -134,10 +134,10 @@ def test_a_host_that_is_not_there(host):
 def test_a_connection_can_be_used_again_after(answer, reusable):
     async def scenario():
         async with connected(serving_on(answer, OK)) as (connection, origin, _):
-            assert await told(connection, origin) == (200, b"body")
+            assert await reply_to(connection, origin) == (200, b"body")
             assert connection.reusable is reusable
             if reusable:
-                assert await told(connection, origin, "POST", b"x") == (200, b"body")
+                assert await reply_to(connection, origin, "POST", b"x") == (200, b"body")
 
     asyncio.run(scenario())
 
@@ -147,7 +147,7 @@ def test_connection_that_the_server_closes_between_requests_is_seen_closed(words
     go = asyncio.Event()
 
     async def script(reader, writer):
-        await heard(reader)
+        await received(reader)
         writer.write(OK)
         await writer.drain()
         await go.wait()
@@ -155,12 +155,12 @@ def test_connection_that_the_server_closes_between_requests_is_seen_closed(words
 
     async def scenario():
         async with connected(script) as (connection, origin, _):
-            await told(connection, origin)
+            await reply_to(connection, origin)
             assert connection.reusable
             go.set()
             await until(lambda: not connection.reusable)
             with pytest.raises(WireError):
-                await told(connection, origin)
+                await reply_to(connection, origin)
 
     asyncio.run(scenario())
 
@@ -169,16 +169,16 @@ def test_a_request_is_never_repeated_on_a_connection_that_closes_meanwhile():
     heads = []
 
     async def script(reader, writer):
-        heads.append(await heard(reader))
+        heads.append(await received(reader))
         writer.write(OK)
         await writer.drain()
-        heads.append(await heard(reader))
+        heads.append(await received(reader))
 
     async def scenario():
         async with connected(script) as (connection, origin, accepted):
-            await told(connection, origin)
+            await reply_to(connection, origin)
             with pytest.raises(WireError, match="closed before a reply"):
-                await told(connection, origin)
+                await reply_to(connection, origin)
             return len(accepted)
 
     assert (asyncio.run(scenario()), len(heads)) == (1, 2)
@@ -189,7 +189,7 @@ def test_a_request_is_never_repeated_on_a_connection_that_closes_meanwhile():
 
 def test_silence_within_a_reply_is_noticed_and_nothing_in_time_is_lost():
     async def script(reader, writer):
-        await heard(reader)
+        await received(reader)
         writer.write(OK[:-2])
         await reader.read()
 
@@ -209,7 +209,7 @@ def test_whoever_waits_can_leave_and_the_connection_is_gone(by_tls):
     gone, began = asyncio.Event(), asyncio.Event()
 
     async def script(reader, _writer):
-        await heard(reader)
+        await received(reader)
         began.set()
         try:
             await reader.read()
@@ -222,7 +222,7 @@ def test_whoever_waits_can_leave_and_the_connection_is_gone(by_tls):
 
             async def ask():
                 async with await Connection.connect(origin, verify) as connection:
-                    await told(connection, origin)
+                    await reply_to(connection, origin)
 
             asking = asyncio.create_task(ask())
             await began.wait()

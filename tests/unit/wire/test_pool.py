@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from tests.unit.engine.builders import until
-from tests.unit.wire.servers import heard, serving, serving_on
-from tests.unit.wire.test_connection import OK, told
+from tests.unit.wire.servers import received, serving, serving_on
+from tests.unit.wire.test_connection import OK, reply_to
 
 from lcm_operator.wire.errors import WireError
 from lcm_operator.wire.pool import Pool
@@ -22,7 +22,7 @@ def with_pool(work, script=MANY, **settings):
 
             async def ask():
                 async with pool.lend() as connection:
-                    return await told(connection, origin)
+                    return await reply_to(connection, origin)
 
             try:
                 await work(pool, ask, accepted)
@@ -52,7 +52,7 @@ def test_a_connection_that_was_quiet_for_too_long_is_not_used_again():
 
 def test_a_connection_that_the_server_has_closed_is_not_used_again():
     async def hang_up(reader, writer):
-        await heard(reader)
+        await received(reader)
         writer.write(OK)
 
     async def work(pool, ask, accepted):

@@ -24,7 +24,7 @@ def standing(over=False, verdict=None, **states):
 
 
 @pytest.mark.parametrize(
-    ("stands", "phase"),
+    ("states", "phase"),
     [
         pytest.param(standing(a=WAITING, b=WAITING), "Pending", id="nothing begun: Pending"),
         pytest.param(standing(a=RUNNING, b=WAITING), "Pending", id="one not begun: Pending"),
@@ -40,8 +40,8 @@ def standing(over=False, verdict=None, **states):
         ),
     ],
 )
-def test_the_phase(stands, phase):
-    assert pod_status(pod("a", "b"), stands, NOW)["phase"] == phase
+def test_the_phase(states, phase):
+    assert pod_status(pod("a", "b"), states, NOW)["phase"] == phase
 
 
 def test_a_condition_keeps_its_time_until_it_flips():
@@ -56,8 +56,8 @@ def test_a_condition_keeps_its_time_until_it_flips():
 
 
 def test_ready_only_while_all_containers_run():
-    def ready(stands):
-        conditions = pod_status(pod("a", "b", init=["i"]), stands, NOW)["conditions"]
+    def ready(states):
+        conditions = pod_status(pod("a", "b", init=["i"]), states, NOW)["conditions"]
         return {item["type"]: item["status"] for item in conditions}["Ready"]
 
     assert ready(standing(i=DONE, a=RUNNING, b=RUNNING)) == "True"
