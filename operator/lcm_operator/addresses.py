@@ -1,4 +1,4 @@
-"""Where a server listens: `host:port`, as variables hold it."""
+"""Addresses of servers, `host:port`."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ ADDRESS_OR_ANY_PORT = Kind(
 
 @contextmanager
 def listening(variable: str, address: Address) -> Iterator[None]:
-    """Make an address where the process can't listen a fault of the variable that names it."""
+    """Turn an OSError while listening into a SettingsError of the variable that has the address."""
     try:
         yield
     except OSError as error:

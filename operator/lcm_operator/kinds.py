@@ -1,6 +1,6 @@
-"""What an environment variable may hold: how a text is parsed, and how a fault names what is allowed.
+"""Kinds of environment variables: how a value is parsed, and how an error describes allowed values.
 
-The engine loads this module: it must import and compile only what is light.
+Engines load this module, so its imports must be light.
 """
 
 import math
@@ -18,7 +18,7 @@ _OBJECT_NAME = r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9
 
 
 class Kind(Generic[T]):
-    """What a variable may hold. `parse` raises ValueError; its text, if any, is added to the fault."""
+    """A kind of value. `parse` raises ValueError, whose text, if any, is added to the error."""
 
     __slots__ = ("allowed", "parse")
 
@@ -28,7 +28,7 @@ class Kind(Generic[T]):
 
 
 def one_of(choices: Mapping[str, T]) -> Kind[T]:
-    """Return the kind of a variable that holds one of some words."""
+    """Return the kind of a variable with a choice of words."""
 
     def parse(text: str) -> T:
         if text not in choices:

@@ -1,4 +1,4 @@
-"""One convention for the logs of all processes: a constant message, and what it is about as fields.
+"""The logs of all processes: a constant message, and key=value fields.
 
     log = logs.get(__name__)
     log.warning("Lease not renewed", namespace="trials", name="survey-1")
@@ -7,8 +7,8 @@ Text, the default, is one line a record; `LCM_LOG_FORMAT=json` writes one JSON o
 
     2026-11-27T11:00:00.123Z WARNING controllers.leader Lease not renewed namespace=trials name=survey-1
 
-No value can begin a line of its own or hide one: line ends and control characters are escaped. No secret may
-be the value of a field. The engine loads this module: it must import only what is light.
+Line breaks and control characters in values are escaped, so that no value can forge a line. A field must not
+contain a secret. Engines load this module, so its imports must be light.
 """
 
 import json
@@ -24,11 +24,11 @@ from lcm_operator.settings import LogSettings, Reading
 _PACKAGE = "lcm_operator."
 _QUOTED = frozenset(' "=\\,')
 _QUIET = ("kopf", "urllib3", "asyncio")
-"""Libraries whose records below WARNING are of no use to who runs us."""
+"""Libraries whose records below WARNING do not help our users."""
 
 
 class Message:
-    """A message and its fields, as it travels through `logging`; any formatter shows both."""
+    """A message with its fields, which any formatter of `logging` can show."""
 
     __slots__ = ("fields", "text")
 
@@ -41,7 +41,7 @@ class Message:
 
 
 class Logger:
-    """Writes the log of one module. Messages are constants; whatever varies is a field."""
+    """The logger of one module. Messages must be constants; variable parts are fields."""
 
     __slots__ = ("_logger",)
 
@@ -49,19 +49,19 @@ class Logger:
         self._logger = logger
 
     def debug(self, message: str, /, **fields: object) -> None:
-        """Log what only helps to find a fault in us."""
+        """Log a detail for debugging."""
         self._write(logging.DEBUG, message, fields)
 
     def info(self, message: str, /, **fields: object) -> None:
-        """Log what is as it should be."""
+        """Log normal operation."""
         self._write(logging.INFO, message, fields)
 
     def warning(self, message: str, /, **fields: object) -> None:
-        """Log what is handled, but should not happen often."""
+        """Log a problem that is handled."""
         self._write(logging.WARNING, message, fields)
 
     def error(self, message: str, /, **fields: object) -> None:
-        """Log what somebody has to look at."""
+        """Log a problem that needs attention."""
         self._write(logging.ERROR, message, fields)
 
     def exception(self, message: str, /, **fields: object) -> None:
@@ -85,9 +85,9 @@ def get(name: str) -> Logger:
 def configure(
     settings: LogSettings, *, stream: TextIO | None = None, mask: Callable[[Any], Any] | None = None
 ) -> None:
-    """Send the records of all libraries and of ours to `stream`, by default standard error.
+    """Write the records of all loggers to `stream`, by default standard error.
 
-    `mask` replaces the secrets in a value: in a text, or in the texts of a list.
+    `mask` replaces secrets in a text, or in the texts of a list.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter((JsonFormatter if settings.log_format == "json" else TextFormatter)(mask))
@@ -110,7 +110,7 @@ def report_unknown(reading: Reading[Any]) -> None:
 
 
 class TextFormatter(logging.Formatter):
-    """One line a record; the lines of a traceback follow, indented."""
+    """One line per record, followed by the indented lines of a traceback."""
 
     def __init__(self, mask: Callable[[Any], Any] | None = None) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a record."""
+    """One JSON object per record."""
 
     def __init__(self, mask: Callable[[Any], Any] | None = None) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ def _line(text: str, fields: Mapping[str, object], mask: Callable[[Any], Any]) -
 
 
 def _plain(value: object) -> Any:
-    """Return what JSON can hold."""
+    """Return a value that JSON can represent."""
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, datetime):
@@ -197,7 +197,7 @@ def _value(plain: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a text without line ends and other characters that a terminal acts on."""
+    """Return a text with line breaks and control characters escaped."""
     if text.isprintable():
         return text
     return "".join(

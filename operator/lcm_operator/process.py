@@ -1,13 +1,13 @@
-"""How a process of ours ends: upon SIGTERM or SIGINT in bounded time, upon a fault at once and non-zero.
+"""The end of a process: within bounded time after SIGTERM or SIGINT, immediately after an error.
 
-    signal ──> stop is set ──> the work ends by itself ───────────────> exit 0 (the work's own status)
-                  │               └─ not within `grace_seconds` ──────> exit 1, whatever hangs
-                  └─ another signal ──────────────────────────────────> exit 128 + its number, at once
-    fault ──> the work raises ──> logged ─────────────────────────────> exit 1
-    fault of the settings, before the work or in it ──> printed ──────> exit 2
+    signal ──> stop is set ──> the work ends ─────────────────────────> exit with the work's status
+                  │               └─ not within `grace_seconds` ──────> exit 1
+                  └─ another signal ──────────────────────────────────> exit 128 + its number, immediately
+    the work raises ──> logged ───────────────────────────────────────> exit 1
+    invalid settings, before the work or in it ──> printed ───────────> exit 2
 
-Nothing is waited for after the work has ended: a thread that hangs in a request or a look-up of a name would
-keep the interpreter for ever. Whatever has to be closed is closed by the work.
+When the work has ended, the process must not wait for threads: one that hangs in a request or in name
+resolution would never let it exit. The work closes what it has opened.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ log = logs.get(__name__)
 
 
 class Stopping:
-    """The wish that this process ends. `requested` is set by the first signal; `listen` makes it so."""
+    """The request to end this process: the first signal sets `requested`."""
 
     def __init__(self, grace_seconds: float) -> None:
         self.requested = asyncio.Event()
@@ -45,22 +45,22 @@ class Stopping:
         self._orders: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def listen(self) -> None:
-        """Begin to heed signals, also those that come before there is a loop, or while it is blocked."""
+        """Handle signals, also before there is a loop or while it is blocked."""
         threading.Thread(target=self._end_in_time, name="ending", daemon=True).start()
         for number in _SIGNALS:
             signal.signal(number, self._signalled)
 
     def attach(self) -> None:
-        """Heed signals in the running loop; again, once others have put their own handlers there."""
+        """Handle signals in the running loop; call it again after others have installed handlers."""
         self._loop = loop = asyncio.get_running_loop()
         for number in _SIGNALS:
-            loop.add_signal_handler(number, self._begin)  # takes the place of what others have put there
-            signal.signal(number, self._signalled)  # runs although the loop may be blocked
+            loop.add_signal_handler(number, self._begin)  # replaces handlers that others have installed
+            signal.signal(number, self._signalled)  # runs even if the loop is blocked
         if self._was_signalled:
             self.requested.set()
 
     def hurry(self) -> None:
-        """Bound the rest of this process's life, as a signal does: what was to run has ended by a fault."""
+        """Limit the time until the exit, as a signal does."""
         self._orders.put(None)
 
     def _begin(self) -> None:
@@ -76,10 +76,10 @@ class Stopping:
             self._loop.call_soon_threadsafe(self._begin)
 
     def _end_in_time(self) -> None:
-        """Wait for the order to end, then as long as that may take; a thread, as the loop may hang."""
+        """Exit after the grace period. Runs in a thread, because the loop may hang."""
         self._orders.get()
         time.sleep(self._grace_seconds)
-        # The loop may hang in writing a log: no lock of its is waited for.
+        # The loop may hang while it writes a log record and holds a lock.
         threading.Thread(target=_write_out, args=(self._grace_seconds,), daemon=True).start()
         time.sleep(_LAST_WORDS_SECONDS)
         os._exit(1)
@@ -88,7 +88,7 @@ class Stopping:
 def prepare(program: str, reading: Reading[S], *, stream: TextIO | None = None) -> S:
     """Set up the log on `stream`, by default standard error, and return the settings.
 
-    Exits with EXIT_STATUS and a line for each fault if there are any. `program` begins these lines.
+    If settings are invalid, prints a line for each error, which begins with `program`, and exits.
     """
     logs.configure(reading.settings, stream=stream)
     if reading.faults:
@@ -101,10 +101,10 @@ def prepare(program: str, reading: Reading[S], *, stream: TextIO | None = None) 
 def run(
     program: str, work: Callable[[Stopping], Coroutine[Any, Any, int]], *, grace_seconds: float
 ) -> NoReturn:
-    """Do `work` in a new loop and exit with the status that it returns, or 1 if it raises.
+    """Run `work` in a new loop and exit with the status that it returns, or 1 if it raises.
 
-    If it raises SettingsError, the faults are printed as `prepare` does. `grace_seconds` is how long it may
-    take to end after the first signal.
+    A SettingsError is printed as `prepare` does. After the first signal, `work` must end within
+    `grace_seconds`.
     """
     stopping = Stopping(grace_seconds)
     stopping.listen()
@@ -130,7 +130,7 @@ async def _attached(work: Callable[[Stopping], Coroutine[Any, Any, int]], stoppi
 
 
 async def _end_tasks() -> None:
-    """Cancel what is left, so that it can close what it has open; in bounded time."""
+    """Cancel remaining tasks, and wait for a bounded time until they have closed what they opened."""
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()
@@ -139,7 +139,7 @@ async def _end_tasks() -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """Exit now, without waiting for any thread; what was logged and printed is written out."""
+    """Exit without waiting for threads, after flushing logs and output."""
     _write_out()
     os._exit(status)
 
@@ -147,7 +147,7 @@ def leave(status: int) -> NoReturn:
 def _write_out(exceeded_seconds: float | None = None) -> None:
     with contextlib.suppress(Exception):
         if exceeded_seconds is not None:
-            log.error("process did not end in time and exits now", grace_seconds=exceeded_seconds)
+            log.error("process did not end in time, exiting now", grace_seconds=exceeded_seconds)
         logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):

@@ -1,12 +1,12 @@
 """The one reader of environment variables: a process declares its settings as a class, read once.
 
     class Settings(LogSettings):
-        registry: str = setting("LCM_REGISTRY", kinds.OBJECT_NAME, "default", "Which one is asked.")
+        registry: str = setting("LCM_REGISTRY", kinds.OBJECT_NAME, "default", "The TrialRegistry to use.")
 
     found = read(Settings, os.environ)
 
-All faults are reported together; an empty variable counts as not set. docs/reference/settings.md is made from
-the declarations. The engine loads this module: it must import and compile only what is light.
+All validation errors are reported together; an empty variable counts as unset. docs/reference/settings.md is
+made from the declarations. Engines load this module, so its imports must be light.
 """
 
 import sys
@@ -21,7 +21,7 @@ D = TypeVar("D")
 S = TypeVar("S", bound="LogSettings")
 
 EXIT_STATUS = 2
-"""Of a process whose settings have faults."""
+"""The exit status of a process with invalid settings."""
 PREFIX = "LCM_"
 POD_NAME = "LCM_POD_NAME"
 LOG_LEVEL = "LCM_LOG_LEVEL"
@@ -30,7 +30,7 @@ _SERVICE_HOST = "_SERVICE_HOST"
 
 
 class SettingsError(Exception):
-    """The environment has faults: one sentence for each, which begins with the variable's name."""
+    """Settings are invalid: one sentence for each error, which begins with the variable's name."""
 
     def __init__(self, *faults: str) -> None:
         super().__init__("; ".join(faults))
@@ -63,10 +63,10 @@ class Variable:
 
 
 class Reading(Generic[S]):
-    """What was found.
+    """The result of `read`.
 
-    `settings` holds the default wherever a variable has a fault. `unknown` names the variables that begin
-    with LCM_ and mean nothing to the process, each with the nearest name that does, or ''.
+    `settings` has the default of each invalid variable. `unknown` has the LCM_ variables that the process
+    does not know, each with the nearest name that it knows, or ''.
     """
 
     __slots__ = ("faults", "settings", "unknown")
@@ -77,7 +77,7 @@ class Reading(Generic[S]):
         self.unknown = unknown
 
     def checked(self) -> S:
-        """Return the settings. Raises SettingsError if there are faults."""
+        """Return the settings. Raises SettingsError if any is invalid."""
         if self.faults:
             raise SettingsError(*self.faults)
         return self.settings
@@ -88,8 +88,8 @@ def setting(
 ) -> T | D:
     """Declare a field that is read from a variable.
 
-    `required`: it is a fault when it is not set; `default` then only fills the gap until that is reported.
-    `secret`: its value is in no message and no `repr`.
+    A `required` one must be set; its `default` only completes the settings until the error is reported. The
+    value of a `secret` one is not shown in messages and `repr`.
     """
     variable = Variable(name, kind, default, description, required=required, secret=secret)
     declared: Any = variable
@@ -97,7 +97,7 @@ def setting(
 
 
 def family(name: str, description: str) -> Mapping[str, str]:
-    """Declare a field that holds all variables whose names begin with `name`; their values are secrets."""
+    """Declare a field for all variables whose names begin with `name`; their values are secrets."""
     variable = Variable(name, kinds.TEXT, {}, description, secret=True, is_family=True)
     declared: Any = variable
     return declared  # type: ignore[no-any-return]
@@ -105,12 +105,12 @@ def family(name: str, description: str) -> Mapping[str, str]:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting, family))
 class Declared:
-    """Immutable values with a default each; dataclasses would cost the engine 3 to 4 ms."""
+    """Immutable values with defaults. Dataclasses would delay an engine's start by 3 to 4 ms."""
 
     variables: ClassVar[Mapping[str, Variable]] = {}
 
     def __init_subclass__(cls) -> None:
-        """Take the declarations of `setting` and `family`; each attribute then is its default."""
+        """Collect the declarations of `setting` and `family`; each attribute becomes its default."""
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Variable)}
         cls.variables = {**cls.variables, **own}
         for name, variable in own.items():
@@ -147,8 +147,7 @@ def read(
 ) -> Reading[S]:
     """Read the variables of a process.
 
-    `check` yields further faults, of values that don't fit together; it gets the settings and the names of
-    the variables that already have a fault.
+    `check` yields errors of combinations; it gets the settings and the names of the invalid variables.
     """
     declared = settings.variables
     values: dict[str, Any] = {}
@@ -164,14 +163,14 @@ def read(
             except ValueError as error:
                 faults[variable.name] = _fault(variable, text, str(error))
         elif variable.required:
-            faults[variable.name] = f"{variable.name}: expected {variable.kind.allowed}, it is not set"
+            faults[variable.name] = f"{variable.name}: expected {variable.kind.allowed}, but it is not set"
     found = settings(**values)
     further = check(found, frozenset(faults)) if check is not None else ()
     return Reading(found, (*faults.values(), *further), _unknown(declared.values(), environment))
 
 
 def print_faults(program: str, faults: Iterable[str]) -> None:
-    """Print a line for each fault to standard error, for a process that then exits with EXIT_STATUS."""
+    """Print a line for each error to standard error, before an exit with EXIT_STATUS."""
     sys.stderr.write("".join(f"{program}: {fault}\n" for fault in faults))
 
 
@@ -197,7 +196,7 @@ def _unknown(declared: Iterable[Variable], environment: Mapping[str, str]) -> di
 
 
 def _of_services(environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield how the variables begin that Kubernetes puts into a pod for each Service of its namespace."""
+    """Yield the prefixes of the variables that Kubernetes sets for each Service of the namespace."""
     for name in environment:
         if name.startswith(PREFIX) and name.endswith(_SERVICE_HOST):
             service = name.removesuffix(_SERVICE_HOST)
@@ -222,6 +221,6 @@ class LogSettings(Declared):
 
     @property
     def log_variables(self) -> tuple[tuple[str, str], ...]:
-        """The variables, with their values, that make another process log as this one; not the defaults."""
+        """The variables with which another process logs like this one, without defaults."""
         chosen = ((LOG_LEVEL, self.log_level, "INFO"), (LOG_FORMAT, self.log_format, "text"))
         return tuple((name, value) for name, value, default in chosen if value != default)

@@ -166,9 +166,9 @@ def test_no_more_than_the_limit_are_imported_the_soonest_first(field: RegistryHa
 
 HOSTILE = {
     "depth": (b'[{"id": "a", "more": ' + b"[" * 200_000, "nests too deeply"),
-    "another encoding": ('[{"id": "a"}]'.encode("utf-16"), "it is no JSON"),
+    "another encoding": ('[{"id": "a"}]'.encode("utf-16"), "it is not JSON"),
     "an entry without end": (b'[{"id": "' + b"a" * 1_000_000, "has more than 65536 characters"),
-    "too much": (b"[" + b" " * 34_000_000, "it is over 32 MiB"),
+    "too much": (b"[" + b" " * 34_000_000, "it is larger than 32 MiB"),
 }
 
 

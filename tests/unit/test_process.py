@@ -85,7 +85,7 @@ def test_signal_ends_what_hangs_after_its_grace(hangs):
     process.send_signal(signal.SIGTERM)
     status, log = ended(process)
     assert status == 1
-    assert "did not end in time and exits now grace_seconds=1.5" in log
+    assert "did not end in time, exiting now grace_seconds=1.5" in log
 
 
 def test_second_signal_ends_a_process_at_once():

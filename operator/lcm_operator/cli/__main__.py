@@ -1,4 +1,4 @@
-"""`lcm`, or `python -m lcm_operator.cli`: reads the arguments and calls the command."""
+"""The entry point of `lcm` (`python -m lcm_operator.cli`)."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="lcm")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     plan = commands.add_parser("plan", help="work on plans").add_subparsers(metavar="COMMAND", required=True)
-    check = plan.add_parser("check", help="find all that is wrong with the plans in a file")
+    check = plan.add_parser("check", help="report every error in the plans of a file")
     check.add_argument("file", metavar="FILE", help="YAML with TrialPlans and Trials; - is stdin")
     check.set_defaults(run=lambda given: plan_check.run(given.file))
     given = parser.parse_args()

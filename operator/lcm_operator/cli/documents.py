@@ -1,7 +1,7 @@
-"""YAML as it stands in a file: what the API server would get of it, and the line of each field.
+"""YAML documents with the line of each field.
 
-Used by `plan_check`. Read as kubectl reads it: YAML 1.1, but a time stays text. A key that stands twice in
-one mapping is told, where others would silently take the last.
+They are read as kubectl reads them: YAML 1.1, in which a time stays text. Repeated keys of a mapping are
+reported; other readers silently use the last.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _TIME = "tag:yaml.org,2002:timestamp"
 
 
 class UnreadableError(Exception):
-    """A file holds no YAML that could stand for JSON."""
+    """A file is not YAML that can be converted to JSON."""
 
     def __init__(self, mark: yaml.Mark | None, message: str) -> None:
         super().__init__(message)
@@ -24,14 +24,14 @@ class UnreadableError(Exception):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """One document: its value as JSON, the line of each place, and the keys that stand there again."""
+    """One document: its value as JSON, the line of each place, and its repeated keys."""
 
     value: Any
     lines: dict[Place, int]
     repeated: tuple[tuple[int, Place], ...]
 
     def line(self, place: Place) -> int:
-        """Return the line of a place, or of the nearest around it."""
+        """Return the line of a place, or of the nearest enclosing one."""
         while place not in self.lines:
             place = place[:-1]
         return self.lines[place]
@@ -42,7 +42,7 @@ def read(text: str) -> list[Document]:
     try:
         return [document for document in _documents(text) if document.value is not None]
     except yaml.MarkedYAMLError as error:
-        raise UnreadableError(error.problem_mark, error.problem or "no YAML") from error
+        raise UnreadableError(error.problem_mark, error.problem or "not YAML") from error
     except (yaml.YAMLError, ValueError) as error:
         raise UnreadableError(None, " ".join(str(error).split())) from error
 
@@ -59,7 +59,7 @@ def _documents(text: str) -> Iterator[Document]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Knows the nodes of keys that stand again in one mapping."""
+    """Records the nodes of repeated keys."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -82,7 +82,7 @@ _Loader.yaml_implicit_resolvers = {
 
 
 class _Reader:
-    """Makes JSON of the nodes of one document, and notes where each stood."""
+    """Converts the nodes of one document to JSON and records their lines."""
 
     def __init__(self, loader: _Loader) -> None:
         self._loader = loader
@@ -93,7 +93,7 @@ class _Reader:
     def read(self, node: yaml.Node, place: Place) -> Any:
         self.lines.setdefault(place, node.start_mark.line + 1)
         if node in self._around:
-            raise UnreadableError(node.start_mark, "an alias stands within what it stands for")
+            raise UnreadableError(node.start_mark, "an alias refers to a node that contains it")
         self._around.append(node)
         value = self._value(node, place)
         self._around.pop()

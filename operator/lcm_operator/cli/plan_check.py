@@ -1,8 +1,8 @@
-"""`lcm plan check FILE`: all that is wrong with the TrialPlans and the inline plans of Trials in a file.
+"""`lcm plan check FILE`: reports every error in the TrialPlans and Trials of a file.
 
     FILE:LINE: field.path: message
 
-Exit code 0: nothing is wrong; 1: something is; 2: the file can't be read, or holds no plan.
+The exit code is 0 without errors, 1 with errors, and 2 if the file is unreadable or has no plan.
 """
 
 import sys
@@ -20,7 +20,7 @@ FINE, FAULTY, UNREADABLE = 0, 1, 2
 
 
 def run(file: str) -> int:
-    """Print what is wrong with a file, and return the exit code."""
+    """Print the errors of a file and return the exit code."""
     name = "stdin" if file == "-" else file
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
@@ -33,7 +33,7 @@ def run(file: str) -> int:
         print(f"{name}: {error}", file=sys.stderr)
         return UNREADABLE
     if not documents:
-        print(f"{name}: no TrialPlan and no Trial stands in it", file=sys.stderr)
+        print(f"{name}: the file contains no TrialPlan and no Trial", file=sys.stderr)
         return UNREADABLE
     found = [line for document in documents for line in _lines(document)]
     for line, fault in found:
@@ -42,14 +42,14 @@ def run(file: str) -> int:
 
 
 def _kind(manifest: Any) -> str | None:
-    """Return the kind of a manifest that is ours to check."""
+    """Return the kind of a manifest that can be checked."""
     kind = manifest.get("kind") if isinstance(manifest, dict) else None
     return kind if kind in schema.PLURALS else None
 
 
 def _lines(document: Document) -> list[tuple[int, Fault]]:
-    """Return all that is wrong with the line of each, from above to below, each once."""
-    repeated = {(line, Fault(place, "stands twice")) for line, place in document.repeated}
+    """Return each error once with its line, in the order of lines."""
+    repeated = {(line, Fault(place, "is a repeated key")) for line, place in document.repeated}
     found = {(document.line(fault.place), fault) for fault in _faults(document.value)}
     return sorted(
         repeated | found, key=lambda each: (each[0], [str(key) for key in each[1].place], each[1].message)

@@ -1,7 +1,7 @@
-"""What the CRDs say of a manifest: the schema that the API server has, evaluated without one.
+"""Validates a manifest by the CRDs' schemas without an API server.
 
-Used by `plan_check`. jsonschema knows most keywords; those that Kubernetes adds or reads in another way are
-here, and its CEL rules in `plan.rules`. Everything that is wrong is told, each with its place.
+jsonschema implements most keywords. Those that Kubernetes adds or interprets differently are here; the CEL
+rules are in `plan.rules`.
 """
 
 import re
@@ -35,7 +35,7 @@ Errors = Iterator[ValidationError]
 
 
 def faults(kind: str, manifest: Any) -> Iterator[Fault]:
-    """Yield what the CRD of a kind says against a manifest."""
+    """Yield the validation errors of a manifest."""
     for error in _validator(kind).iter_errors(manifest):
         yield Fault(tuple(error.absolute_path), _message(error))
 
@@ -57,13 +57,13 @@ def _validator(kind: str) -> Any:
 
 
 def _folder() -> Any:
-    """Return the CRDs that the package came with; a clone has them where they are made."""
+    """Return the folder of the CRDs: in the package, or in a clone where they are generated."""
     shipped = files("lcm_operator") / "crds"
     return shipped if shipped.is_dir() else Path(__file__).parents[3] / "deploy" / "crds"
 
 
 def _properties(validator: Any, properties: Any, instance: Any, schema: Any) -> Errors:
-    """Check what is known; a null gives way to a default, and unknown fields are told."""
+    """Check known fields and report unknown ones; null is allowed if there is a default."""
     if not isinstance(instance, dict):
         return
     for name, value in instance.items():
@@ -82,13 +82,13 @@ def _required(validator: Any, required: Any, instance: Any, schema: Any) -> Erro
 
 
 def _pattern(validator: Any, pattern: Any, instance: Any, schema: Any) -> Errors:  # noqa: ARG001
-    """Check a pattern of RE2, for which `$` is the very end."""
+    """Check a pattern of RE2, in which `$` matches only the very end."""
     if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
         yield ValidationError("")
 
 
 def _list_type(validator: Any, kind: Any, instance: Any, schema: Any) -> Errors:  # noqa: ARG001
-    """Tell of what is the same as an item before it, in a set or by the keys of a map."""
+    """Report items that repeat an earlier one, in a set or by the keys of a map."""
     if kind == "atomic" or not isinstance(instance, list):
         return
     keys = schema.get("x-kubernetes-list-map-keys", [])
@@ -96,12 +96,12 @@ def _list_type(validator: Any, kind: Any, instance: Any, schema: Any) -> Errors:
     for index, item in enumerate(instance):
         known = [item.get(key) for key in keys] if keys and isinstance(item, dict) else item
         if known in seen:
-            yield ValidationError("is there already", path=[index])
+            yield ValidationError("repeats an earlier item", path=[index])
         seen.append(known)
 
 
 def _validations(validator: Any, rules: Any, instance: Any, schema: Any) -> Errors:  # noqa: ARG001
-    """Evaluate CEL rules, but for those about changes of an object."""
+    """Evaluate CEL rules, except those about changes of an object."""
     for rule in rules:
         if "oldSelf" in rule["rule"]:
             continue

@@ -69,7 +69,7 @@ class Settings(LogSettings):
             name = f"{PARAMETER_PREFIX}{index}"
             value = self.secrets.get(name) if parameter.secret_key_ref else parameter.value
             if value is None:
-                missing.append(f"{name}: expected the value of parameter {parameter.name}, it is not set")
+                missing.append(f"{name}: expected the value of parameter {parameter.name}, but it is not set")
             else:
                 values[parameter.name] = value
         if missing:

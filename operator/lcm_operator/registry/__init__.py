@@ -1,1 +1,1 @@
-"""The client of a trial registry, which holds the start times."""
+"""The client of trial registries, which report start times."""

@@ -1,9 +1,8 @@
-"""The client of a trial registry: asks for all trials, or for one. Synchronous: call it in a thread.
+"""The client of a trial registry: reads all trials, or one. Synchronous: call it in a thread.
 
-Used by the operator's pulls and by the REST sidecar. Everything is bounded: 30 s for a whole request however
-slowly it trickles (beside what the system's resolver takes to give up a name, and our own reading), 32 MiB
-for a list, of which little is ever held. No redirect is followed: whoever holds the credentials is named in
-the TrialRegistry, not in a reply.
+A request takes at most 30 s, however slowly the reply arrives; name resolution and our own parsing do not
+count. A list has at most 32 MiB, of which only a small part is in memory at a time. Redirects must not be
+followed: credentials are only for the host that the TrialRegistry names.
 """
 
 import base64
@@ -36,30 +35,30 @@ _LARGEST_LIST = 32 * 1024 * 1024
 _LARGEST_TRIAL = 1024 * 1024
 _REFUSAL = 4096
 _SHOWN_BODY = 512
-_SHORTEST_SECRET = 8  # a shorter one would blot out words
+_SHORTEST_SECRET = 8  # masking a shorter one would mask parts of words
 _CHUNK = 64 * 1024
 _OK = 200
 _READING = threading.Lock()
-"""Lists are read one at a time, and half of the time none: the loop waits whenever one is being read."""
+"""Lists are parsed one at a time, and half of the time none: parsing holds up the event loop."""
 _LONGEST_REST_SECONDS = 0.05
 T = TypeVar("T")
 
 
 class RegistryClient:
-    """One registry. Raises RegistryError, whose text says why in the words of the legacy interface."""
+    """One registry. Raises RegistryError, with the text of the legacy interface."""
 
     def __init__(self, connection: Connection, deadline_seconds: float = DEADLINE_SECONDS) -> None:
         self._connection = connection
         self._deadline_seconds = deadline_seconds
 
     def list_trials(self, selection: Selection | None = None) -> Listing:
-        """Return what the registry has: GET {url}/trial/, of it what `selection` wants; default all."""
+        """Return the trials of GET {url}/trial/ that `selection` includes, by default all."""
         return self._get(
             "/trial/", lambda reply, watchdog: _read_list(reply, selection or Selection(), watchdog)
         )
 
     def trial(self, trial_id: str) -> Entry:
-        """Return one trial: GET {url}/trial/{id}/, the ID percent-encoded as one segment."""
+        """Return the trial of GET {url}/trial/{id}/, with the ID percent-encoded as one segment."""
         segment = urllib.parse.quote(trial_id, safe="").replace(".", "%2E")
         content = self._get(f"/trial/{segment}/", lambda reply, _: b"".join(_body(reply, _LARGEST_TRIAL)))
         return parse_trial(content, trial_id)
@@ -74,7 +73,7 @@ class RegistryClient:
                 raise late if watchdog.is_over else error from None
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
                 raise late if watchdog.is_over else UnreachableError(url, _why(error)) from error
-            if watchdog.is_over:  # what was cut off can look like an end
+            if watchdog.is_over:  # a connection that was shut down can look complete
                 raise late
             return result
 
@@ -87,14 +86,14 @@ class RegistryClient:
                 session.mount("https://", WatchedAdapter(watchdog, self._trust()))
             request = session.prepare_request(requests.Request("GET", url, auth=self._authentication()))
             request.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
-            request.url = url  # as it stands: the library would resolve an ID of dots
+            request.url = url  # unchanged: the library would resolve an ID of dots
             seconds = self._deadline_seconds
             with session.send(request, stream=True, timeout=seconds, allow_redirects=False) as reply:
                 if reply.status_code != _OK:
                     asked = retry_after.seconds(reply.headers.get("Retry-After"))
                     raise BadStatusError(reply.status_code, self._shown(_refusal(reply)), asked)
                 if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
-                    raise BadReplyError("it is encoded, which was not asked for")
+                    raise BadReplyError("it is compressed, which was not requested")
                 return read(reply, watchdog)
 
     def _authentication(self) -> HTTPBasicAuth | None:
@@ -102,7 +101,7 @@ class RegistryClient:
         return None if user is None else HTTPBasicAuth(user.encode(), self._connection.password.encode())
 
     def _shown(self, refusal: bytes) -> bytes:
-        """Return the beginning of a refusal, without our credentials: there are servers that repeat them."""
+        """Return the beginning of a refusal, with our credentials masked: some servers echo them."""
         password = self._connection.password.encode()
         credentials = base64.b64encode(f"{self._connection.user}:".encode() + password)
         for secret in (credentials, password):
@@ -123,7 +122,7 @@ class RegistryClient:
 
 
 def _read_list(reply: requests.Response, selection: Selection, watchdog: Watchdog) -> Listing:
-    """Return the list in a reply; our own reading time does not count. Raises BadReplyError."""
+    """Return the list in a reply; our parsing time extends the deadline. Raises BadReplyError."""
     reader = ListReader(selection)
     for chunk in _body(reply, _LARGEST_LIST):
         begun = time.monotonic()
@@ -140,24 +139,24 @@ def _read_list(reply: requests.Response, selection: Selection, watchdog: Watchdo
 
 
 def _body(reply: requests.Response, largest: int) -> Iterator[bytes]:
-    """Go through a complete body in pieces of at least a chunk. Raises BadReplyError."""
+    """Yield a body in pieces of at least a chunk, except the last. Raises BadReplyError."""
     piece, size = bytearray(), 0
     try:
         for part in reply.raw.stream(_CHUNK, decode_content=False):
             piece += part
             size += len(part)
             if size > largest:
-                raise BadReplyError(f"it is over {largest // 1024 // 1024} MiB")
+                raise BadReplyError(f"it is larger than {largest // 1024 // 1024} MiB")
             if len(piece) >= _CHUNK:
                 yield bytes(piece)
                 piece.clear()
     except urllib3.exceptions.ProtocolError as error:
-        raise BadReplyError("it broke off") from error
+        raise BadReplyError("it is incomplete: the connection was closed") from error
     yield bytes(piece)
 
 
 def _refusal(reply: requests.Response) -> bytes:
-    """Return the beginning of a refusal, as far as it came."""
+    """Return the beginning of a refusal's body, as far as it arrived."""
     content = bytearray()
     try:
         for part in reply.raw.stream(_REFUSAL, decode_content=False):
@@ -170,7 +169,7 @@ def _refusal(reply: requests.Response) -> bytes:
 
 
 def _why(error: Exception) -> str:
-    """Return the innermost reason in a line, without what libraries wrap around it."""
+    """Return the innermost cause on one line, without the wrapping of libraries."""
     inner: Any = error
     while isinstance(inner, Exception):
         following = getattr(inner, "reason", None) or next(

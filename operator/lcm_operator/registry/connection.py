@@ -1,7 +1,7 @@
-"""How a registry is reached, from the TrialRegistry and the Secret that it names. Pure.
+"""How to reach a registry, from the TrialRegistry and its Secret. Pure.
 
-A Secret is sent only where it was meant for: its annotation `lcm.5gdrones.eu/origin` must equal scheme, host
-and port of the url. Otherwise whoever may write a TrialRegistry could have any Secret sent anywhere.
+A Secret is sent only to its intended address: its annotation `lcm.5gdrones.eu/origin` must equal scheme, host
+and port of the url. Otherwise anyone who may write a TrialRegistry could have any Secret sent anywhere.
 """
 
 import base64
@@ -21,7 +21,7 @@ _API_KEY_USER = "apikey"
 
 @dataclass(frozen=True)
 class Connection:
-    """Where the registry is, who we are there, and whom we trust: PEM certificates, None for the system's."""
+    """URL, credentials and trusted PEM certificates (None: the system's) of a registry."""
 
     url: str
     user: str | None = None
@@ -34,9 +34,9 @@ class Connection:
 
 
 def connection_of(registry: TrialRegistry, secret: Mapping[str, Any] | None) -> Connection:
-    """Return the connection of a TrialRegistry; `secret`: the one that it names, as the API server has it.
+    """Return the connection of a TrialRegistry; `secret`: the Secret that it names, None if that is missing.
 
-    Raises BadConnectionError, which says what is wrong with them, without what the Secret holds.
+    Raises BadConnectionError, whose text must not contain the Secret's content.
     """
     if why := unread_because(registry.spec.trial_template):
         raise BadConnectionError(f"spec.trialTemplate: {why}")
@@ -50,7 +50,8 @@ def connection_of(registry: TrialRegistry, secret: Mapping[str, Any] | None) -> 
     meant = _origin((secret["metadata"].get("annotations") or {}).get(names.ANNOTATION_ORIGIN, ""))
     if meant is None or meant != _origin(url):
         raise BadConnectionError(
-            f"Secret {name} is not for {url}: its annotation {names.ANNOTATION_ORIGIN} must say so"
+            f"Secret {name} is not meant for {url}: set its annotation {names.ANNOTATION_ORIGIN} to the "
+            "scheme, host and port of that URL"
         )
     data = secret.get("data") or {}
     if data.get("apikey"):
@@ -58,11 +59,11 @@ def connection_of(registry: TrialRegistry, secret: Mapping[str, Any] | None) -> 
     if "user" in data and "password" in data:
         user, password = _member(name, data, "user"), _member(name, data, "password")
         return Connection(url, user, password, authorities)
-    raise BadConnectionError(f"Secret {name} must hold apikey, or user and password")
+    raise BadConnectionError(f"Secret {name} must contain the key apikey, or the keys user and password")
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
-    """Return scheme, host and port, by default that of the scheme; None if it names no such place."""
+    """Return scheme, host and port (by default the scheme's) of a URL, None if it has none."""
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS[parts.scheme]
@@ -76,8 +77,8 @@ def _member(name: str, data: Mapping[str, str], key: str) -> str:
 
 
 def _text(what: str, encoded: str) -> str:
-    """Return what was encoded, without the end of line that files have. Raises BadConnectionError."""
+    """Return a decoded text without the line break at its end. Raises BadConnectionError."""
     try:
         return base64.b64decode("".join(encoded.split()), validate=True).decode().strip()
     except ValueError as error:
-        raise BadConnectionError(f"{what} is not base64 over text") from error
+        raise BadConnectionError(f"{what} is not text encoded in base64") from error

@@ -1,16 +1,16 @@
-"""What can go wrong with a trial registry. The texts go to legacy callers and into conditions as they are."""
+"""Failures of a trial registry. Legacy callers and conditions show their texts unchanged."""
 
 from lcm_operator.api import reasons
 
 
 class RegistryError(Exception):
-    """A registry that told nothing. `reason` is for a condition; the text holds no secret."""
+    """A request to a registry failed. `reason` is for a condition; the text must not contain secrets."""
 
     reason = reasons.REGISTRY_MISCONFIGURED
 
 
 class UnreachableError(RegistryError):
-    """No connection, or no complete reply in time."""
+    """There was no connection, or no complete reply in time."""
 
     reason = reasons.REGISTRY_UNREACHABLE
 
@@ -19,19 +19,19 @@ class UnreachableError(RegistryError):
 
 
 class BadStatusError(RegistryError):
-    """Any status but 200; the body is shown in Python's bytes notation, cut."""
+    """The status is not 200; the text has the beginning of the body in Python's bytes notation."""
 
     reason = reasons.REGISTRY_REFUSED
 
     def __init__(self, status: int, body: bytes, retry_after: float | None = None) -> None:
-        """`retry_after`: for how many seconds the registry wants not to be asked again."""
+        """`retry_after`: seconds until the registry wants to be asked again."""
         super().__init__(f"Trial registry responded with: {body!r}.")
         self.status = status
         self.retry_after = retry_after
 
 
 class BadReplyError(RegistryError):
-    """A reply that is not what a registry says."""
+    """The reply is not in the format of a registry."""
 
     reason = reasons.REGISTRY_REPLY_MALFORMED
 
@@ -40,4 +40,4 @@ class BadReplyError(RegistryError):
 
 
 class BadConnectionError(RegistryError):
-    """The TrialRegistry, or the Secret that it names, does not say how to reach the registry."""
+    """The TrialRegistry or its Secret is invalid."""

@@ -1,7 +1,7 @@
-"""A registry's list of trials, read while it arrives: whatever its length, little of it is ever held. Pure.
+"""A registry's list of trials, parsed while it arrives. Pure.
 
-One bad entry is a fault, never the whole list; of two entries with one ID the first counts. What a reader
-holds is bounded: half a megabyte of text, 8 bytes for each entry, and the entries that its `Selection` wants.
+An invalid entry is skipped and reported; it must not fail the list. Of two entries with the same ID the first
+counts. Memory is bounded: half a megabyte of text, 8 bytes per entry, and the entries of the `Selection`.
 """
 
 import codecs
@@ -17,7 +17,7 @@ from lcm_operator.registry.errors import BadReplyError
 from lcm_operator.registry.replies import Entry, Number, parse_entry
 
 MOST_ENTRIES = 700_000
-"""More than 32 MiB can hold of what a registry has; each costs 8 bytes."""
+"""More than a list of 32 MiB can have."""
 LONGEST_ENTRY = 64 * 1024
 _MOST_KEPT_CHARACTERS = 1_000_000
 _KEPT_FAULTS = 10
@@ -27,10 +27,10 @@ _HASH_MASK = 2**64 - 1
 
 @dataclass(frozen=True)
 class Selection:
-    """Which entries are kept: all of `ids`, and of the others the `others` soonest that start after `after`.
+    """The entries to keep: all of `ids`, and of the others the `others` soonest that start after `after`.
 
-    Those of which `also` says so are kept as if they were of `ids`. Of the others fewer are kept if their IDs
-    have more than a million characters in all.
+    IDs for which `also` returns True count as `ids`. Fewer of the others are kept if their IDs have more than
+    a million characters in total.
     """
 
     ids: Collection[str] = frozenset()
@@ -41,19 +41,19 @@ class Selection:
 
 @dataclass(frozen=True)
 class Listing:
-    """The entries that were selected, in the registry's order; what was wrong with the first bad ones."""
+    """The selected entries in the registry's order; `faults` describes the first invalid ones."""
 
     entries: tuple[Entry, ...]
     total: int
-    """How many entries the list had, bad ones and repeated ones included."""
+    """The number of entries in the list, including invalid and repeated ones."""
     bad: int = 0
     faults: tuple[str, ...] = ()
     left_out: int = 0
-    """How many of the others start after the selection's time, but were too many to be kept."""
+    """The number of others that start after the selection's time but were not kept."""
 
 
 class ListReader:
-    """Takes a reply in pieces."""
+    """Parses a reply in pieces."""
 
     def __init__(self, selection: Selection) -> None:
         self._kept = _Kept(selection)
@@ -66,7 +66,7 @@ class ListReader:
         self._faults: list[str] = []
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next piece. Raises BadReplyError."""
+        """Parse the next piece. Raises BadReplyError."""
         self._text = self._text[self._position :] + self._utf8.decode(chunk)
         self._position = 0
         self._read(is_whole=False)
@@ -78,13 +78,13 @@ class ListReader:
         self._read(is_whole=True)
         if self._next != "end":
             raise BadReplyError(
-                "it is no JSON: it ends early" if self._total or self._next != "[" else _NO_LIST
+                "it is not JSON: it ends early" if self._total or self._next != "[" else _NO_LIST
             )
         entries, left_out = self._kept.entries()
         return Listing(entries, self._total, self._bad, tuple(self._faults), left_out)
 
     def _read(self, *, is_whole: bool) -> None:
-        """Read as far as the text goes."""
+        """Parse as much of the text as is complete."""
         while self._find():
             letter = self._text[self._position]
             if self._next in ("entry", "first") and not (self._next == "first" and letter == "]"):
@@ -96,14 +96,14 @@ class ListReader:
                 self._position += 1
 
     def _find(self) -> bool:
-        """Go on to the next letter that is not blank; return whether there is one."""
+        """Skip blanks; return whether any text is left."""
         text, end = self._text, len(self._text)
         while self._position < end and text[self._position] in _BLANKS:
             self._position += 1
         return self._position < end
 
     def _sign(self, letter: str) -> None:
-        """Take what stands around the entries."""
+        """Parse the brackets and commas around the entries."""
         if self._next == "[" and letter == "[":
             self._next = "first"
         elif self._next == ", or ]" and letter == ",":
@@ -111,19 +111,19 @@ class ListReader:
         elif self._next in (", or ]", "first") and letter == "]":
             self._next = "end"
         elif self._next == "[":
-            raise BadReplyError("it is no JSON" if letter not in '{"ntf-0123456789' else _NO_LIST)
+            raise BadReplyError("it is not JSON" if letter not in '{"ntf-0123456789' else _NO_LIST)
         else:
-            raise BadReplyError(f"it is no JSON: {letter!r} after entry {self._total - 1}")
+            raise BadReplyError(f"it is not JSON: {letter!r} after entry {self._total - 1}")
 
     def _entry(self, *, is_whole: bool) -> bool:
-        """Take one entry; return False if the text does not hold all of it yet."""
+        """Parse one entry; return False if it is not complete yet."""
         try:
             value, end = self._scan(self._text, self._position)
         except RecursionError as error:
-            raise BadReplyError(f"it is no JSON: entry {self._total} nests too deeply") from error
+            raise BadReplyError(f"it is not JSON: entry {self._total} nests too deeply") from error
         except ValueError as error:
             return self._wait(is_whole, error)
-        if end == len(self._text) and not is_whole:  # a number may go on
+        if end == len(self._text) and not is_whole:  # a number may continue
             return self._wait(is_whole, None)
         if self._total >= MOST_ENTRIES:
             raise BadReplyError(f"it has more than {MOST_ENTRIES} entries")
@@ -132,12 +132,12 @@ class ListReader:
         return True
 
     def _wait(self, is_whole: bool, error: ValueError | None) -> bool:
-        """Have more text come. Raises BadReplyError if there is no more, or enough for any entry."""
+        """Wait for more text. Raises BadReplyError if there is none, or already enough for any entry."""
         if is_whole:
-            raise BadReplyError(f"it is no JSON: entry {self._total}: {error}") from error
+            raise BadReplyError(f"it is not JSON: entry {self._total}: {error}") from error
         if len(self._text) - self._position > LONGEST_ENTRY:
             raise BadReplyError(
-                f"entry {self._total} is no JSON, or has more than {LONGEST_ENTRY} characters"
+                f"entry {self._total} is not JSON, or has more than {LONGEST_ENTRY} characters"
             )
         return False
 
@@ -158,18 +158,18 @@ _NO_LIST = "it is not a list of trials"
 
 
 class _Kept:
-    """The selected entries. Of the others only the soonest stay, whatever comes in which order."""
+    """The selected entries; of the others only the soonest are kept."""
 
     def __init__(self, selection: Selection) -> None:
         self._selection = selection
         self._own: dict[str, tuple[int, Entry]] = {}
         self._heap: list[tuple[float, int]] = []
-        """The latest first: minus the start time, and the entry's number."""
+        """Negated start time and number of each other entry: the latest is popped first."""
         self._others: dict[int, Entry] = {}
         self._characters = 0
         self._ahead = 0
         self._hashes = array("Q")
-        """Of every entry that is not of `ids`: which of two with one ID came first is seen at the end."""
+        """Of every other entry, to find the first of two with the same ID at the end."""
 
     def add(self, entry: Entry) -> None:
         also = self._selection.also
@@ -191,7 +191,7 @@ class _Kept:
             self._characters -= len(self._others.pop(-latest).id)
 
     def entries(self) -> tuple[tuple[Entry, ...], int]:
-        """Return what is kept, in the list's order, and how many of the others were too many."""
+        """Return the kept entries in the list's order, and how many of the others were dropped."""
         wanted = {hash(entry.id) & _HASH_MASK for entry in self._others.values()}
         first: dict[int, int] = {}
         for number, digest in enumerate(self._hashes):

@@ -1,7 +1,4 @@
-"""What a registry reports: one trial, and how an entry of its list is read. Pure.
-
-Only `id` and `start_time` are read, whatever else an entry holds.
-"""
+"""Parses the trials in a registry's replies: only `id` and `start_time`; other members are ignored. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +14,7 @@ from lcm_operator.registry.errors import BadReplyError
 _SHOWN = 80
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _NO_TEXT = re.compile("[\ud800-\udfff]")
-"""What a decoder makes of bytes that are not UTF-8, and half characters that JSON can spell."""
+"""Lone surrogates: from bytes that are not UTF-8, or spelt as JSON escapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +37,13 @@ class _Fields(msgspec.Struct):
 
 
 def parse_trial(content: bytes, trial_id: str) -> Entry:
-    """Return what a reply to `/trial/{id}/` reports of the trial that was asked for. Raises BadReplyError."""
+    """Return the trial in a reply to `/trial/{id}/`. Raises BadReplyError."""
     try:
         fields = msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"), type=_Fields)
     except msgspec.ValidationError as error:
         raise BadReplyError(f"it is not a trial: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadReplyError(f"it is no JSON: {error}") from error
+        raise BadReplyError(f"it is not JSON: {error}") from error
     try:
         return Entry(trial_id, _start_time(_text(bytes(fields.start_time))))
     except ValueError as error:
@@ -54,9 +51,9 @@ def parse_trial(content: bytes, trial_id: str) -> Entry:
 
 
 def parse_entry(value: Any) -> Entry:
-    """Return an entry of a list; numbers in it are `Number`s. Raises ValueError, which says what is wrong."""
+    """Return an entry of a list, in which numbers are `Number`s. Raises ValueError."""
     if not isinstance(value, dict):
-        raise ValueError("no trial: it is not an object")  # noqa: TRY004 - bad data, not a bad call
+        raise ValueError("it is not an object")  # noqa: TRY004 - bad data, not a bad call
     trial_id = _id(value.get("id"))
     try:
         return Entry(trial_id, _start_time(value.get("start_time")))
@@ -72,7 +69,7 @@ def _id(value: Any) -> str:
         raise ValueError("id is not text in UTF-8")
     if not 1 <= len(value) <= LONGEST_ID or _CONTROL.search(value):
         raise ValueError(
-            f"id {_shown(value)} has not 1 to {LONGEST_ID} characters without control characters"
+            f"id {_shown(value)} must have 1 to {LONGEST_ID} characters and no control characters"
         )
     return str(value)
 
@@ -89,7 +86,7 @@ def _start_time(value: Any) -> datetime:
 
 
 def _text(raw: bytes) -> str | None:
-    """Return a JSON string; None if it is something else."""
+    """Return a JSON string, None for any other value."""
     try:
         return msgspec.json.decode(raw, type=str)
     except (msgspec.DecodeError, UnicodeError):

@@ -1,9 +1,8 @@
-"""Requests to registries from an event loop: each in a thread of its own, so many at a time and no more.
+"""Requests to registries from an event loop: each in its own thread, in a bounded number.
 
-A registry has one request at a time. One that hangs holds its own thread, nothing else: there is room kept
-for those that answered last time, and for those that a trial waits for, and no namespace takes all of any
-kind. Threads are daemons: one that hangs in the system's resolver, which nobody can end, keeps no process
-from ending.
+A registry has one request at a time, and one that hangs blocks only its own thread: some places are reserved
+for registries that answered last time and for those that a trial waits for, and no namespace can take all
+places of a kind. Threads are daemons: one that hangs in name resolution does not keep a process alive.
 """
 
 import asyncio
@@ -23,27 +22,27 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Bounds:
-    """How many requests may be in flight: each number counts the kinds before it as well."""
+    """Limits of requests in flight: each includes the kinds before it."""
 
     unproven: int
-    """To registries that did not answer the last one."""
+    """Requests to registries that did not answer the last one."""
     proven: int
     wanted: int
-    """To registries that a trial waits for."""
+    """Including registries that a trial waits for."""
     total: int
-    """Beyond `wanted` only for those that a trial waits for and that answered the last one."""
+    """Including registries that a trial waits for and that answered the last one."""
     longest_seconds: float = 180.0
-    """After that a request counts as failed, and its thread is left alone."""
+    """Then a request counts as failed; its thread continues."""
 
     @property
     def limits(self) -> tuple[int, ...]:
-        """Return the numbers by `_Turn.level`."""
+        """Return the limits by `_Turn.level`."""
         return self.unproven, self.proven, self.wanted, self.total
 
 
 @dataclass
 class _Turn:
-    """A request that waits for its turn."""
+    """A request that waits for a place."""
 
     registry: RegistryKey
     proven: bool
@@ -55,28 +54,28 @@ class _Turn:
         return 2 * self.wanted + self.proven
 
 
-def _nobody_minds(_: int = 0) -> None:
-    """Tell nobody."""
+def _ignore(_: int = 0) -> None:
+    """Do nothing."""
 
 
 class RequestQueue:
     """A bounded number of requests in flight.
 
-    Those that a trial waits for come first, then namespaces take turns: whichever has the fewest in flight.
-    No namespace takes more than three quarters of what the others leave free, so that another finds room.
+    Registries that a trial waits for come first; then the namespace with the fewest requests in flight is
+    next. No namespace may take more than three quarters of the places that the others leave free.
     """
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._waiting: dict[tuple[str, int], dict[RegistryKey, _Turn]] = {}
-        """By namespace and level, none of them empty."""
+        """By namespace and level; no group is empty."""
         self._in_flight: dict[RegistryKey, int] = {}
-        """The level of each."""
+        """The level of each registry with a request in flight."""
         self._counts: dict[str, list[int]] = {}
-        """How many of each level are in flight, by namespace."""
+        """The number in flight of each level, by namespace."""
         self._all = [0] * len(bounds.limits)
         self._served: dict[str, int] = {}
-        """When namespaces had their last turn."""
+        """The last turn of each namespace."""
         self._turns = 0
         self._asked: set[RegistryKey] = set()
         self._ending: set[asyncio.Task[None]] = set()
@@ -88,16 +87,16 @@ class RequestQueue:
         *,
         proven: bool,
         wanted: bool = False,
-        queued: Callable[[int], None] = _nobody_minds,
-        sent: Callable[[], None] = _nobody_minds,
+        queued: Callable[[int], None] = _ignore,
+        sent: Callable[[], None] = _ignore,
     ) -> T:
         """Make the request in a thread. Raises what it raises, and UnreachableError if it hangs.
 
-        `proven`: the registry has answered the last one. `wanted`: a trial waits for it. `queued` is told,
-        if there is no room, how many requests are in flight; `sent` is called when the request goes out.
+        `proven`: the registry answered the last one. `wanted`: a trial waits for it. If there is no place,
+        `queued` is called with the number of requests in flight; `sent` is called when the request starts.
         """
         if registry in self._asked:
-            raise UnreachableError(registry[1], "an earlier request still hangs")
+            raise UnreachableError(registry[1], "an earlier request has not ended")
         self._asked.add(registry)
         turn = _Turn(registry, proven, wanted, asyncio.get_running_loop().create_future())
         self._enter(turn)
@@ -117,12 +116,14 @@ class RequestQueue:
         ending.add_done_callback(self._ending.discard)
         done, _ = await asyncio.wait({answer}, timeout=self._bounds.longest_seconds)
         if not done:
-            raise UnreachableError(registry[1], f"the request hangs for {self._bounds.longest_seconds:g} s")
+            raise UnreachableError(
+                registry[1], f"the request did not end within {self._bounds.longest_seconds:g} s"
+            )
         await ending
         return answer.result()
 
     def hurry(self, registry: RegistryKey) -> None:
-        """Serve a registry first whose request waits for its turn: a trial waits for it."""
+        """Move the waiting request of a registry forward, because a trial waits for it."""
         for group in self._waiting.values():
             if registry in group:
                 turn = group[registry]
@@ -143,7 +144,7 @@ class RequestQueue:
             self._waiting.pop(key, None)
 
     def _serve(self) -> None:
-        """Let those go that wait, as long as there is room for any."""
+        """Start waiting requests while there are places."""
         while found := [key for key in self._waiting if self._has_room(*key)]:
             namespace, level = min(found, key=self._rank)
             turn = next(iter(self._waiting[namespace, level].values()))
@@ -153,7 +154,7 @@ class RequestQueue:
             self._counts.setdefault(namespace, [0] * len(self._all))[level] += 1
             self._turns += 1
             self._served[namespace] = self._turns
-            if not turn.come.done():  # whoever gave up gives the room back
+            if not turn.come.done():  # a cancelled caller gives its place back
                 turn.come.set_result(None)
 
     def _rank(self, key: tuple[str, int]) -> tuple[bool, int, int, int]:
@@ -182,14 +183,14 @@ class RequestQueue:
         self._serve()
 
     async def _free(self, registry: RegistryKey, answer: asyncio.Future[T]) -> None:
-        """Give the room back when the thread has ended, not before."""
+        """Give the place back, but only when the thread has ended."""
         await asyncio.wait({answer})
-        answer.exception()  # whoever asked may have given up
+        answer.exception()  # the caller may have been cancelled
         self._end(registry)
 
 
 def in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
-    """Return what `work` returns or raises, done in a thread that keeps no process from ending."""
+    """Run `work` in a daemon thread; return its result."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
 
@@ -205,7 +206,7 @@ def in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
         result, failure = None, None
         try:
             result = work()
-        except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+        except BaseException as error:  # noqa: BLE001 - the caller gets it
             failure = error
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(settle, result, failure)

@@ -1,6 +1,6 @@
-"""A deadline for a whole request: time-outs of a socket hold for each read, and a server may trickle.
+"""A deadline for a whole request, because a socket's time-out applies to each read.
 
-Used by `client`. At the deadline the connection is shut down, wherever it stands: handshake, headers or body.
+At the deadline the connection is shut down during handshake, headers or body.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ _INSTANT = 0.001
 
 
 class Watchdog:
-    """Shuts down what it holds once `seconds` have passed, unless the block was left before."""
+    """Shuts down its connections after `seconds`, unless the block was left before."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
-        self._barked = False
+        self._ended = False
         self._held: list[socket.socket] = []
         self._lock = threading.Lock()
         self._timer = self._made_timer(seconds)
@@ -41,23 +41,23 @@ class Watchdog:
     ) -> None:
         with self._lock:
             self._timer.cancel()
-            self._barked = True
+            self._ended = True
             for held in self._held:
                 held.close()
             self._held.clear()
 
     @property
     def is_over(self) -> bool:
-        """Return whether the deadline has passed: whatever was read or went wrong then is of no account."""
+        """Return whether the deadline has passed; then results and errors of the request no longer count."""
         return self._left() <= 0
 
     def extend(self, seconds: float) -> None:
-        """Put the deadline off, by time that was not the server's."""
+        """Extend the deadline by time that the server did not use."""
         self._deadline += seconds
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """Return a connection, of however many addresses in the time that is left. Raises OSError."""
-        refusal = OSError("it has no address")
+        """Return a connection to one of the host's addresses within the deadline. Raises OSError."""
+        refusal = OSError("the host has no address")
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             made = socket.socket(family, kind, protocol)
             try:
@@ -75,23 +75,23 @@ class Watchdog:
         return self._deadline - time.monotonic()
 
     def _hold(self, connection: socket.socket) -> None:
-        """Watch a connection, by a descriptor of our own: TLS takes the first one away from its socket."""
+        """Keep a connection by a duplicate descriptor, because TLS detaches the original one."""
         with self._lock:
             self._held.append(socket.socket(fileno=os.dup(connection.fileno())))
-            if self._barked:
+            if self._ended:
                 self._shut_down()
 
     def _made_timer(self, seconds: float) -> threading.Timer:
-        timer = threading.Timer(max(seconds, _INSTANT), self._bark)
+        timer = threading.Timer(max(seconds, _INSTANT), self._end)
         timer.daemon = True
         return timer
 
-    def _bark(self) -> None:
+    def _end(self) -> None:
         with self._lock:
-            if self._barked:  # the block was left
+            if self._ended:  # the block was left
                 return
             if self.is_over:
-                self._barked = True
+                self._ended = True
                 self._shut_down()
                 return
             self._timer = self._made_timer(self._left())
@@ -99,12 +99,12 @@ class Watchdog:
 
     def _shut_down(self) -> None:
         for held in self._held:
-            with contextlib.suppress(OSError):  # it has ended by itself
+            with contextlib.suppress(OSError):  # it is closed already
                 held.shutdown(socket.SHUT_RDWR)
 
 
 class WatchedAdapter(HTTPAdapter):
-    """Connections that a watchdog holds; https is verified by `trust` alone."""
+    """Connections under a watchdog; https is verified against `trust` alone."""
 
     def __init__(self, watchdog: Watchdog, trust: ssl.SSLContext | None = None) -> None:
         self._watchdog = watchdog
@@ -112,7 +112,7 @@ class WatchedAdapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Make the pools of watched connections."""
+        """Create pools of watched connections."""
         watchdog = self._watchdog
 
         class Plain(HTTPConnection):
@@ -135,4 +135,4 @@ class WatchedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
 
     def cert_verify(self, *_: Any) -> None:
-        """Leave the trust alone: the library would add the public authorities to it."""
+        """Do nothing: the library would add the public authorities to `trust`."""

@@ -1,4 +1,4 @@
-"""`python -m lcm_operator.rest`: the sidecar. With `hash-key`: make a line of the file of API keys."""
+"""`python -m lcm_operator.rest` runs the sidecar; `hash-key` prints a line for the file of API keys."""
 
 import argparse
 import os
@@ -11,18 +11,18 @@ from lcm_operator.rest.auth.keys import KeyScope, line_of
 
 _PROGRAM = "lcm-rest"
 _GRACE_SECONDS = 15.0
-"""Requests under way have 10 s."""
+"""Longer than the 10 s that requests in progress get."""
 
 
 def main() -> int:
-    """Carry out the command line; return the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m lcm_operator.rest", description="The REST sidecar.")
     commands = parser.add_subparsers(dest="command")
     hash_key = commands.add_parser("hash-key", help="read a key from standard input, print its line")
     hash_key.add_argument(
         "--scope", choices=[scope.value for scope in KeyScope], default=KeyScope.OPERATE.value
     )
-    hash_key.add_argument("--name", default="default", help="for logs; no blanks")
+    hash_key.add_argument("--name", default="default", help="shown in logs; without spaces")
     arguments = parser.parse_args()
     if arguments.command == "hash-key":
         return _hash_key(KeyScope(arguments.scope), arguments.name)

@@ -1,4 +1,4 @@
-"""The sidecar: puts its parts together and runs them until they are to stop. Nothing else knows all parts."""
+"""The sidecar's composition root: builds the parts and runs them until the process is to stop."""
 
 import asyncio
 
@@ -40,7 +40,7 @@ log = logs.get(__name__)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the sidecar until `stop`. Raises SettingsError, or what ended one of its parts."""
+    """Run the sidecar until `stop`. Raises SettingsError, or the error that ended one of its parts."""
     keys, access = _keys(settings), from_settings(settings.kubeconfig, settings.context)
     clock = ClusterClock(NodeClock())
     async with pooled(access, clock=clock) as client:
@@ -72,9 +72,10 @@ class Sidecar:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Answer until `stop`; then finish what is under way, in bounded time.
+        """Serve until `stop`, then complete requests in progress in bounded time.
 
-        Raises SettingsError where it can't listen, or what ended the watches: nothing may run without them.
+        Raises SettingsError if it cannot listen, or the error that ended a watch: without its watches the
+        sidecar must not serve.
         """
         server, address = Server(self._dispatcher), self._settings.address
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
@@ -123,7 +124,7 @@ class Sidecar:
 
 def _keys(settings: Settings) -> ApiKeys | None:
     if settings.keys_file is None:
-        log.warning("no API keys: whoever reaches this process can schedule trials")
+        log.warning("no API keys are configured: anyone who can reach this process can schedule trials")
         return None
     try:
         return ApiKeys(settings.keys_file)

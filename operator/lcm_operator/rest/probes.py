@@ -1,6 +1,6 @@
-"""How the sidecar reports its health: /healthz and /readyz among the routes, /metrics on its own port.
+"""Health: /healthz and /readyz are routes, /metrics has its own port.
 
-A probe is answered immediately and without a key. No label may name a trial.
+Probes need no key and wait for nothing. No metric label may name a trial.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -25,12 +25,12 @@ from lcm_operator.rest.settings import METRICS_ADDRESS
 
 
 def rows(ready: Callable[[], bool], faults: Callable[[], Sequence[str]]) -> tuple[Route, ...]:
-    """Return the rows of the probes. `ready`: the view is filled; `faults`: a sentence for each."""
+    """Return the routes of the probes. `ready`: the view is filled; `faults`: a sentence for each problem."""
 
     async def readyz(_: Call) -> web.StreamResponse:
         if ready():
             return replies.message("ready")
-        return replies.detail(503, "The first lists are not complete.")
+        return replies.detail(503, "Not ready: the first lists are not complete.")
 
     async def healthz(_: Call) -> web.StreamResponse:
         found = faults()
@@ -39,11 +39,14 @@ def rows(ready: Callable[[], bool], faults: Callable[[], Sequence[str]]) -> tupl
     def row(path: str, probe: Callable[[Call], Awaitable[web.StreamResponse]], summary: str) -> Route:
         return Route("GET", path, probe, requires=Requirement.NOTHING, summary=summary, refusals=(503,))
 
-    return row("/healthz", healthz, "Whether it is well"), row("/readyz", readyz, "Whether it can answer")
+    return (
+        row("/healthz", healthz, "Whether the sidecar is healthy"),
+        row("/readyz", readyz, "Whether the sidecar can serve requests"),
+    )
 
 
 class Metrics:
-    """What Prometheus reads."""
+    """The metrics of the sidecar."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -51,13 +54,13 @@ class Metrics:
             collector(registry=self.registry)
         self._requests = Counter(
             "lcm_rest_requests",
-            "Requests by the route's path (empty: no such route), method and status.",
+            "Requests by path of the route (empty: no such route), method and status.",
             ["path", "method", "status"],
             registry=self.registry,
         )
         self._seconds = Histogram(
             "lcm_rest_request_seconds",
-            "Time from the request's headers to its answer, by the route's path and method.",
+            "Seconds from the request's headers to its answer, by path of the route and method.",
             ["path", "method"],
             registry=self.registry,
         )
@@ -69,7 +72,7 @@ class Metrics:
 
     @asynccontextmanager
     async def served(self, address: Address) -> AsyncIterator[None]:
-        """Answer /metrics while the context is open. Raises SettingsError where it can't listen."""
+        """Serve /metrics while the context is open. Raises SettingsError if it cannot listen."""
 
         async def scrape(_: web.Request) -> web.Response:
             return web.Response(

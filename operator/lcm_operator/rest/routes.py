@@ -1,6 +1,6 @@
-"""The table of routes: every route of both levels, what it requires, what it does and how it answers.
+"""The route table: every route of both levels, the credentials that it requires, and its handler.
 
-A handler calls one service and words the success; refusals are worded by the services.
+A handler calls one service and words the success; services word refusals.
 """
 
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ _REGISTERED = "State change registered"
 
 @dataclass(frozen=True)
 class Services:
-    """The services that handlers call."""
+    """The services that handlers use."""
 
     level: Level
     page: StatusPage
@@ -44,7 +44,7 @@ _Handler = Callable[[Services, Call], Awaitable[web.StreamResponse]]
 
 
 def rows(services: Services) -> tuple[Route, ...]:
-    """Return the table, with handlers that call `services`."""
+    """Return the table with handlers bound to `services`."""
 
     def row(method: str, path: str, do: _Handler, summary: str, **more: Any) -> Route:
         return Route(method, path, partial(do, services), summary=summary, **{"refusals": (400,)} | more)
@@ -61,8 +61,8 @@ def rows(services: Services) -> tuple[Route, ...]:
         row("POST", "/debug/trial/schedule-all", _schedule_all, "Schedule all future trials of the registry"),
         row("POST", "/debug/schedule-trial", _schedule, "Schedule by ID and time", **schedule),
         row("POST", "/debug/trial/schedule", _schedule, "Schedule by ID and time", **schedule),
-        row("POST", "/debug/trial/{id}/schedule", _schedule_from_registry, "Schedule as the registry says"),
-        row("DELETE", "/debug/trial/{id}/schedule", _unschedule, "Remove a trial that has not started"),
+        row("POST", "/debug/trial/{id}/schedule", _schedule_from_registry, "Schedule by the registry"),
+        row("DELETE", "/debug/trial/{id}/schedule", _unschedule, "Remove a scheduling that has not started"),
         row("POST", "/debug/engine/{id}/restore", _restore, "Continue from the latest checkpoint", **restore),
         row("POST", "/debud/engine/{id}/restore", _restore, "Misspelt alias", deprecated=True, **restore),
         row("DELETE", "/debug/engine/{id}", _remove, "Stop and remove an engine", **remove),

@@ -1,4 +1,4 @@
-"""The settings of the REST sidecar, read once by its process from the environment."""
+"""The settings of the REST sidecar."""
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -21,7 +21,7 @@ KEYS_FILE = "LCM_API_KEYS_FILE"
 
 
 class Settings(ClusterSettings):
-    """What the sidecar depends on."""
+    """The variables of the sidecar."""
 
     namespace: str | None = setting(
         "LCM_NAMESPACE",
@@ -79,6 +79,6 @@ def _check(found: Settings, faulty: AbstractSet[str]) -> Iterator[str]:
     without_keys = found.keys_file is None and KEYS_FILE not in faulty
     if without_keys and not found.address.is_loopback and not found.allow_no_keys:
         yield (
-            f"{ADDRESS}: {found.address.host} can be reached from other machines, and anybody could schedule "
-            f"trials: set {KEYS_FILE}, or LCM_INSECURE_NO_AUTH=true if that is intended"
+            f"{ADDRESS}: {found.address.host} is reachable from other machines, and anyone could schedule "
+            f"trials: set {KEYS_FILE}, or LCM_INSECURE_NO_AUTH=true if this is intended"
         )

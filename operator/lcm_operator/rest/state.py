@@ -1,7 +1,7 @@
 """The ConfigMap `lcm-rest`: heartbeats, and callback tokens of trial IDs without an engine.
 
-The only object that the sidecar stores by itself. Any number of sidecars may write it: each write carries the
-resourceVersion that it was computed from.
+The only state of the sidecar's own. Several sidecars may write it: each write carries the resourceVersion
+that it was computed from.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from lcm_operator.rest.http.replies import HttpRefusalError
 
 NAME = "lcm-rest"
 MOST = 1000
-"""Heartbeats, and tokens: a ConfigMap holds 1 MiB."""
+"""The maximum of each: a ConfigMap holds 1 MiB."""
 _FULL = f"Too many heartbeats: at most {MOST} are kept. Remove some."
 _MISSING: Json = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}}
 
@@ -36,14 +36,14 @@ class StoredToken(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Content:
-    """What the ConfigMap holds. Heartbeats are trial IDs, in the order in which they were added."""
+    """The content of the ConfigMap. Heartbeats are trial IDs in the order in which they were added."""
 
     heartbeats: tuple[str, ...] = ()
     tokens: tuple[StoredToken, ...] = ()
 
     @classmethod
     def parse(cls, raw: Json) -> "Content":
-        """Return the content of the ConfigMap as it was read. Raises MalformedError, if people wrote it."""
+        """Return the content of a ConfigMap. Raises MalformedError, for example after an edit by hand."""
         data: Mapping[str, str] = raw.get("data") or {}
         try:
             return cls(
@@ -54,7 +54,7 @@ class Content:
             raise MalformedError(f"ConfigMap {NAME}: {error}") from error
 
     def data(self) -> dict[str, str]:
-        """Return the `data` that holds it."""
+        """Return it as the ConfigMap's `data`."""
         return {
             "heartbeats": msgspec.json.encode(self.heartbeats).decode(),
             "tokens": msgspec.json.encode(self.tokens).decode(),
@@ -62,7 +62,7 @@ class Content:
 
 
 class SidecarState:
-    """The content of the ConfigMap of one namespace."""
+    """Reads and writes the ConfigMap of one namespace."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
@@ -70,12 +70,12 @@ class SidecarState:
         self._one_at_a_time = asyncio.Lock()
         self._version = 0
         self.known = Content()
-        """What was last seen; it follows the ConfigMap while `follow` runs."""
+        """The newest content seen; kept current while `follow` runs."""
         self.filled = asyncio.Event()
-        """Set once `known` holds what there was."""
+        """Set once the ConfigMap was read for the first time."""
 
     async def follow(self) -> None:
-        """Keep `known` what the API server has. Ends only when it is cancelled."""
+        """Keep `known` current. Ends only when cancelled."""
         stream = ListWatch(self._client, CONFIG_MAPS, self._namespace, read=Content.parse, name=NAME)
         async for event in stream.events():
             match event:
@@ -89,16 +89,16 @@ class SidecarState:
                     self.filled.set()
 
     async def read(self) -> Content:
-        """Return the content as it is stored now. Raises MalformedError, ApiError."""
+        """Return the content as stored now. Raises MalformedError, ApiError."""
         try:
             return Content.parse(await self._client.get(CONFIG_MAPS, self._namespace, NAME))
         except NotFoundError:
             return Content()
 
     async def change(self, change: Callable[[Content], Content]) -> None:
-        """Write what `change` makes of the content; it is called again when somebody else was faster.
+        """Apply `change` to the content and store it; after a conflict, `change` is called again.
 
-        Raises what `change` raises, ConflictError when others kept being faster, MalformedError, ApiError.
+        Raises what `change` raises, ConflictError after repeated conflicts, MalformedError, ApiError.
         """
 
         def changed(raw: Json) -> Json | None:
@@ -111,15 +111,15 @@ class SidecarState:
         self._take(Content.parse(raw), raw["metadata"].get("resourceVersion", "0"))
 
     def _take(self, content: Content, version: str) -> None:
-        """Remember what was seen, unless something newer was."""
+        """Remember a content, unless a newer one is known."""
         if int(version) > self._version:
             self._version, self.known = int(version), content
 
 
 class Heartbeats:
-    """Heartbeats that callers add by hand: a list of trial IDs that /status shows, and nothing else.
+    """The legacy list of heartbeats: trial IDs that callers add and /status shows.
 
-    The Lease that an engine renews has nothing to do with them. Both methods raise ApiError.
+    It is unrelated to the Leases that engines renew. Both methods raise ApiError.
     """
 
     def __init__(self, state: SidecarState) -> None:
@@ -127,11 +127,11 @@ class Heartbeats:
 
     @property
     def known(self) -> tuple[str, ...]:
-        """The trial IDs, each as often as it was added, as far as they are known here."""
+        """The trial IDs, each as often as it was added."""
         return self._state.known.heartbeats
 
     async def add(self, trial_id: str) -> None:
-        """Add one; repeats add another. Raises HttpRefusalError when there is no room."""
+        """Add one, even if the ID is listed already. Raises HttpRefusalError if the list is full."""
 
         def added(content: Content) -> Content:
             if len(content.heartbeats) >= MOST:
@@ -141,12 +141,12 @@ class Heartbeats:
         try:
             await self._state.change(added)
         except errors.RejectedError as error:
-            if error.status != 422:  # noqa: PLR2004 - larger than a ConfigMap may be: IDs can be long
+            if error.status != 422:  # noqa: PLR2004 - the ConfigMap would be too large: IDs can be long
                 raise
             raise HttpRefusalError(400, _FULL) from error
 
     async def remove(self, trial_id: str) -> None:
-        """Remove the one that was added last. Raises HttpRefusalError when there is none."""
+        """Remove the latest one of an ID. Raises HttpRefusalError if there is none."""
 
         def removed(content: Content) -> Content:
             rest = list(content.heartbeats)

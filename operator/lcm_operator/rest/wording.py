@@ -1,7 +1,4 @@
-"""The words of the legacy interface: what differs between its two levels, and how an engine's state is named.
-
-All routes are served at both levels. Pure.
-"""
+"""The wording of the legacy interface: the differences of its levels, and an engine's states. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +15,7 @@ _FINISHED = ("Stopped", "Finish")
 
 @dataclass(frozen=True)
 class ScheduleAllResult:
-    """What schedule-all did with the registry's trials, as IDs in the registry's order."""
+    """The result of schedule-all: trial IDs in the registry's order."""
 
     added: Sequence[str] = ()
     scheduled: Sequence[str] = ()
@@ -27,20 +24,20 @@ class ScheduleAllResult:
 
 @dataclass(frozen=True)
 class Level:
-    """One level: its words."""
+    """The wording of one level."""
 
     version: str
     engine_status: dict[str, str] = field(default_factory=dict)
-    """How /status writes an engine's status; what is not named is written as it is."""
+    """How /status spells an engine's status; others appear unchanged."""
     shows_automatic: bool = False
     """Whether /status shows automatic scheduling."""
     moves: bool = False
     """Whether schedule-all moves trials whose start time changed in the registry."""
     nothing_ahead: str = ""
-    """Why schedule-all refuses when the registry has no trial of the future; empty: it doesn't."""
+    """The refusal of schedule-all if the registry has no future trial; empty: it succeeds."""
 
     def scheduled_all(self, outcome: ScheduleAllResult) -> str:
-        """Return what schedule-all answers."""
+        """Return the message of schedule-all."""
         added = list(outcome.added)
         if not self.shows_automatic:
             return f"Scheduled trials with ids: {added}"
@@ -65,7 +62,7 @@ LEVELS = {
 
 
 def has_ended(engine: TrialEngine) -> bool:
-    """Return whether an engine has an outcome, even one that a restore may take back."""
+    """Return whether an engine has an outcome, including one that a restore can revoke."""
     return conditions.decided(engine.status.conditions, reasons.SUCCEEDED) is not None
 
 
@@ -75,10 +72,10 @@ def has_finished(engine: TrialEngine) -> bool:
 
 
 def trial_status(engine: TrialEngine) -> TrialStatus:
-    """Return what GET /trial/{id}/status shows of an engine, in the words of 1.0.2.
+    """Return status and state of an engine as version 1.0.2 names them.
 
-    An engine waits before it begins, and in a `wait`. One that has failed shows the activity that failed, or
-    the one that was under way.
+    An engine is waiting before its first activity and during a `wait`. A failed one shows the activity that
+    failed or was interrupted.
     """
     if has_finished(engine):
         return _FINISHED
@@ -99,7 +96,7 @@ def _first(engine: TrialEngine, state: str, plan: Iterable[Activity]) -> Activit
 
 
 def _last_if_through(engine: TrialEngine) -> Activity | None:
-    """Return the plan's last activity if nothing is left to do but to report the outcome."""
+    """Return the plan's last activity if only the outcome is still to be reported."""
     plan = engine.spec.activities
     return plan[-1] if plan and _first(engine, "Pending", plan) is None else None
 

@@ -1,1 +1,1 @@
-"""HTTP/1.1 for an engine: asyncio and llhttp, and no more. It knows neither Kubernetes nor plans."""
+"""HTTP/1.1 for engines, on asyncio and llhttp. It must not know Kubernetes or plans."""

@@ -1,8 +1,7 @@
-"""One connection to one server: a request is sent, its reply read, then perhaps the next.
+"""One connection to one server, for one request after another.
 
-Used by `pool`, and directly where each request is to have a connection of its own. It repeats nothing, not
-even upon a connection that turns out to be closed: whoever asked knows whether that is safe. Nothing is
-logged. Time-outs are the callers', by cancelling; only the silence within a reply is looked at here.
+It must not repeat a request, even if the connection turns out to be closed: only the caller knows whether
+that is safe. It logs nothing. Callers cancel to time out; silence in a reply is timed here.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ _NEXT_ADDRESS_SECONDS = 0.25
 
 
 class Connection(asyncio.Protocol):
-    """Made by `connect`. Use as a context manager, or close it."""
+    """Create it with `connect`; use it as a context manager, or close it."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -39,7 +38,7 @@ class Connection(asyncio.Protocol):
                 ssl=trust if origin.tls else None,
                 happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS,
             )
-        except (OSError, ValueError) as error:  # a ValueError: the host is no name that could be looked up
+        except (OSError, ValueError) as error:  # a ValueError: the host is not a valid name
             raise WireError(f"no connection: {_reason(error)}") from error
         return connection
 
@@ -56,7 +55,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may be sent: all of the last one was said and heard, and nothing else."""
+        """Whether another request may be sent: the last exchange is complete and nothing followed it."""
         return (
             self._error is None
             and self._transport is not None
@@ -75,13 +74,13 @@ class Connection(asyncio.Protocol):
         return reply
 
     async def read(self, silence: float | None = None) -> bytes:
-        """Return what has come of the body, b"" at its end. Raises WireError.
+        """Return the next part of the body, b"" at its end. Raises WireError.
 
-        `silence` is how long to wait at most for more, in seconds; TimeoutError beyond that.
+        Raises TimeoutError if nothing arrives for `silence` seconds.
         """
         while True:
             if self._reply is None:
-                raise RuntimeError("nothing was asked")
+                raise RuntimeError("no request was sent")
             if part := self._reply.take():
                 self._resume()
                 return part
@@ -90,13 +89,13 @@ class Connection(asyncio.Protocol):
             await self._more(silence)
 
     async def close(self) -> None:
-        """Close it at once, and return when that is done."""
+        """Close it immediately; return when it is closed."""
         if self._transport is not None:
             self._transport.abort()
             await asyncio.shield(self._lost)
 
     async def _more(self, silence: float | None) -> None:
-        """Wait until something has come."""
+        """Wait for more data."""
         if self._error is not None:
             raise self._error
         self._changed.clear()
@@ -115,14 +114,14 @@ class Connection(asyncio.Protocol):
     # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what is written to."""
+        """Store the transport."""
         if isinstance(transport, asyncio.Transport):
             self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Take up a part of the reply; what nobody has asked for makes the connection useless."""
+        """Receive a part of the reply; unexpected data makes the connection unusable."""
         if self._reply is None:
-            self._fail(WireError("more came than was asked for"))
+            self._fail(WireError("the server sent data without a request"))
             return
         try:
             self._reply.feed(data)
@@ -133,11 +132,11 @@ class Connection(asyncio.Protocol):
         self._changed.set()
 
     def eof_received(self) -> None:
-        """Know that nothing more will come; asyncio closes our side."""
+        """Note the end of the server's data; asyncio closes our side."""
         self._over(None)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Know that nothing more will come or go."""
+        """Note the end of the connection."""
         self._over(error)
         if not self._lost.done():
             self._lost.set_result(None)
@@ -147,7 +146,7 @@ class Connection(asyncio.Protocol):
         self._changed.set()
 
     def _verdict(self, error: Exception | None) -> WireError:
-        """Return what the end of the connection means; a reply without a length is complete by it."""
+        """Return the error for further use; the end completes a reply without a length."""
         if error is not None:
             return WireError(f"the connection was lost: {_reason(error)}")
         try:

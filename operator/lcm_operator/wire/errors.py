@@ -1,8 +1,8 @@
-"""What can go wrong on the wire. Raised in this package; turned into their own errors by those who use it."""
+"""The error of this package. Its users translate it to their own."""
 
 
 class WireError(Exception):
-    """No connection, no sendable request, or no whole reply; says which, without anything that was sent.
+    """No connection, an invalid request, or no complete reply. The text must not repeat what was sent.
 
-    A request that was begun may have been done, unless its connection could not be made.
+    Unless there was no connection, the server may have carried out the request.
     """

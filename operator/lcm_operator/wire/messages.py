@@ -1,6 +1,6 @@
-"""What is sent: where to, and the bytes of a request. Pure; used by `connection`'s callers.
+"""Requests: the server and the bytes to send. Pure.
 
-It is strict: what could be read as two requests, or as another header, is not sent.
+Nothing that a server could parse as two requests or as a different header must be sent.
 """
 
 import re
@@ -19,7 +19,7 @@ _BODIES = {"POST", "PUT", "PATCH"}
 
 
 class Origin(Struct, frozen=True):
-    """One server; an IPv6 address stands without brackets."""
+    """One server; an IPv6 address has no brackets."""
 
     tls: bool
     host: str
@@ -27,7 +27,7 @@ class Origin(Struct, frozen=True):
 
     @property
     def authority(self) -> str:
-        """What `Host` says: without the port, where that is the usual one."""
+        """The value of `Host`, without the scheme's default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS["https" if self.tls else "http"] else f"{host}:{self.port}"
 
@@ -36,7 +36,7 @@ def parse_url(url: str) -> tuple[Origin, str]:
     """Return the server and the target (path and query) of an http or https URL. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError("no http or https URL")
+        raise ValueError("not an http or https URL")
     origin = Origin(parts.scheme == "https", parts.hostname, parts.port or _PORTS[parts.scheme])
     return origin, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
@@ -46,10 +46,10 @@ def request(
 ) -> bytes:
     """Return the bytes of a request. `Host` and `Content-Length` are added, values are sent as UTF-8.
 
-    Raises WireError, which names the header that can't be sent but not its value.
+    Raises WireError, which names an invalid header but must not show its value.
     """
     if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
-        raise WireError("the method or the path can't be sent")
+        raise WireError("the method or the path contains a character that is not allowed")
     fields = list(headers.items())
     if not any(name.lower() == "host" for name in headers):
         fields.insert(0, ("Host", origin.authority))
@@ -62,12 +62,12 @@ def _head(fields: Iterable[tuple[str, str]]) -> bytes:
     lines = bytearray()
     for name, value in fields:
         if not _TOKEN.fullmatch(name):
-            raise WireError("a header has a name that can't be sent")
+            raise WireError("the name of a header contains a character that is not allowed")
         try:
             sent = value.strip(" \t").encode()
         except UnicodeEncodeError as error:
-            raise WireError(f"the header {name} holds what is no text") from error
+            raise WireError(f"the value of header {name} is not text") from error
         if _CONTROL.search(value):
-            raise WireError(f"the header {name} holds a control character")
+            raise WireError(f"the value of header {name} contains a control character")
         lines += name.encode() + b": " + sent + b"\r\n"
     return bytes(lines)

@@ -1,6 +1,6 @@
-"""Connections to one server that are kept for the next request. Used for the API server.
+"""A pool of connections to one server.
 
-A connection that was quiet for longer than the server keeps it is not used again. No request is repeated.
+A connection is not reused after the server may have closed it. Requests must not be repeated.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from lcm_operator.wire.messages import Origin
 
 
 class Pool:
-    """At most `most` connections at a time, each kept for `quiet_seconds`."""
+    """At most `most` connections at a time, each reused within `quiet_seconds`."""
 
     def __init__(
         self, origin: Origin, trust: ssl.SSLContext | None, *, most: int, quiet_seconds: float
@@ -26,7 +26,7 @@ class Pool:
 
     @asynccontextmanager
     async def lend(self) -> AsyncGenerator[Connection, None]:
-        """Lend a connection for one request. Raises WireError when there is none to be had."""
+        """Lend a connection for one request. Raises WireError if none can be made."""
         async with self._places:
             connection = await self._kept() or await Connection.connect(self._origin, self._trust)
             try:
@@ -38,12 +38,12 @@ class Pool:
                     await connection.close()
 
     async def close(self) -> None:
-        """Close what is not lent."""
+        """Close the idle connections."""
         while self._idle:
             await self._idle.pop()[1].close()
 
     async def _kept(self) -> Connection | None:
-        """Return the connection that was used last, if it can be used again."""
+        """Return the most recently used idle connection that can be reused."""
         while self._idle:
             since, connection = self._idle.pop()
             if connection.reusable and _now() - since < self._quiet_seconds:

@@ -1,21 +1,20 @@
-"""What comes: one reply, fed with bytes as they arrive. Pure; used by `connection`.
+"""Replies, parsed as their bytes arrive. Pure.
 
-llhttp does the parsing, strictly. What it leaves to others is done here: a reply to HEAD has no body, one
-without a length ends with the connection, interim replies (1xx) are passed over, and nothing grows without
-bound.
+llhttp parses strictly. Handled here: a reply to HEAD has no body, one without a length ends with the
+connection, interim replies (1xx) are skipped, and the size of everything but the body is limited.
 """
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from lcm_operator.wire.errors import WireError
 
-# Of what is neither body nor progress towards it: the head, interim replies, trailers.
+# For head, interim replies and trailers between two parts of the body.
 LARGEST_OVERHEAD = 64 * 1024
 _FIRST_FINAL_STATUS = 200
 
 
 class Headers(dict[str, str]):
-    """Headers by their names in any case; a repeated one is joined by commas."""
+    """Headers by case-insensitive names; values of a repeated one are joined by commas."""
 
     def add(self, name: str, value: str) -> None:
         """Add one header line."""
@@ -34,7 +33,7 @@ class Headers(dict[str, str]):
 
 
 class Reply:
-    """The reply to one request. `status` is 0 until its head is there; `complete` once nothing may follow."""
+    """The reply to one request. `status` is 0 until the head is complete."""
 
     def __init__(self, method: str) -> None:
         self.status = 0
@@ -48,37 +47,39 @@ class Reply:
 
     @property
     def buffered(self) -> int:
-        """How many bytes of the body wait to be taken."""
+        """The number of bytes of the body that were not taken yet."""
         return len(self._body)
 
     def take(self) -> bytes:
-        """Return what has come of the body since the last time."""
+        """Return the part of the body that arrived since the last call."""
         taken = bytes(self._body)
         self._body.clear()
         return taken
 
     def feed(self, data: bytes) -> None:
-        """Take up what has arrived. Raises WireError when this is no reply, or one without end."""
+        """Parse data. Raises WireError if it is malformed or exceeds the limit."""
         if self.complete:
-            raise WireError("more came than one reply")
+            raise WireError("the server sent more than one reply")
         before = len(self._body)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as error:
-            raise WireError("the reply leaves HTTP") from error
+            raise WireError("the reply switches to another protocol") from error
         except HttpParserError as error:
             cause = error.__context__
-            raise (cause if isinstance(cause, WireError) else WireError(f"no HTTP: {error}")) from error
+            raise (
+                cause if isinstance(cause, WireError) else WireError(f"the reply is not valid HTTP: {error}")
+            ) from error
         self._overhead = 0 if len(self._body) > before else self._overhead + len(data)
         if self._overhead > LARGEST_OVERHEAD:
-            raise WireError(f"over {LARGEST_OVERHEAD} bytes of headers")
+            raise WireError(f"the headers are larger than {LARGEST_OVERHEAD} bytes")
 
     def end(self) -> None:
-        """Take it that the connection has ended. Raises WireError if the reply has not."""
+        """Note the end of the connection. Raises WireError if the reply is incomplete."""
         if self.complete:
             return
         if not self.status:
-            raise WireError("the connection was closed before a reply came")
+            raise WireError("the connection was closed before a reply arrived")
         if self._has_length:
             raise WireError("the connection was closed within the reply")
         self.complete = True
@@ -91,17 +92,17 @@ class Reply:
     # Called by llhttp.
 
     def on_message_begin(self) -> None:
-        """Refuse a second reply."""
+        """Reject a second reply."""
         if self.complete:
-            raise WireError("more came than one reply")
+            raise WireError("the server sent more than one reply")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header of the head; those after the body say nothing that we need."""
+        """Store a header; trailers are ignored."""
         if not self.status:
             self.headers.add(name.decode("ascii"), value.strip(b" \t").decode(errors="replace"))
 
     def on_headers_complete(self) -> None:
-        """Know now what this is a reply to: interim ones leave nothing."""
+        """Store the status of a final reply; interim ones are dropped."""
         status = self._parser.get_status_code()
         if status < _FIRST_FINAL_STATUS:
             self.headers.clear()
@@ -110,12 +111,12 @@ class Reply:
         self.complete = self._bodiless
 
     def on_body(self, data: bytes) -> None:
-        """Keep a part of the body."""
+        """Store a part of the body."""
         if not self._bodiless:
             self._body += data
 
     def on_message_complete(self) -> None:
-        """See the end, if it is not that of an interim reply."""
+        """Note the end of a final reply."""
         if self.status:
             self.complete = True
             self.keeps_alive = not self._bodiless and self._parser.should_keep_alive()

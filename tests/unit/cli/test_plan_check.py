@@ -156,7 +156,7 @@ FAULTS = {
     ),
     "a key twice": (
         "  - name: a\n    sleep: {seconds: 1}\n    name: b",
-        "10: spec.activities[0].name: stands twice",
+        "10: spec.activities[0].name: is a repeated key",
     ),
 }
 
@@ -180,13 +180,16 @@ def test_all_faults_of_all_documents_are_told_at_once_in_their_order(check):
     assert [int(line.partition(":")[0]) for line in lines] == [8, 8, 20, 20]
 
 
+NO_PLAN = " the file contains no TrialPlan and no Trial"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         pytest.param("a: [\n", "2: expected the node content, but found '<stream end>'", id="no YAML"),
-        pytest.param("&a [*a]\n", "1: an alias stands within what it stands for", id="a list within itself"),
-        pytest.param("", " no TrialPlan and no Trial stands in it", id="nothing"),
-        pytest.param("apiVersion: v1\nkind: Pod\n", " no TrialPlan and no Trial stands in it", id="a Pod"),
+        pytest.param("&a [*a]\n", "1: an alias refers to a node that contains it", id="a list within itself"),
+        pytest.param("", NO_PLAN, id="nothing"),
+        pytest.param("apiVersion: v1\nkind: Pod\n", NO_PLAN, id="a Pod"),
     ],
 )
 def test_what_holds_no_plan_is_told(check, text, said):

@@ -198,7 +198,7 @@ def test_a_header_that_cannot_be_sent_is_a_failure_that_does_not_show_it():
         headers={"X-Name": "{{ parameters.bad }}"}, scope={"parameters": {"bad": "secret\r\nX: y"}}
     )
 
-    assert result == "GET BASE/x: the header X-Name holds a control character"
+    assert result == "GET BASE/x: the value of header X-Name contains a control character"
     assert seen == []
 
 

@@ -182,17 +182,17 @@ def test_credentials_that_a_refusal_repeats_are_not_shown(repeated: bytes):
 
 
 BAD_REPLIES = {
-    "HTML": (says(b"<html>"), "it is no JSON"),
-    "half a list": (says(b'[{"id": "a"'), "it is no JSON"),
-    "a list that breaks off": (says(b'[{"id": "a"', length=500), "it broke off"),
+    "HTML": (says(b"<html>"), "it is not JSON"),
+    "half a list": (says(b'[{"id": "a"'), "it is not JSON"),
+    "a list that breaks off": (says(b'[{"id": "a"', length=500), "it is incomplete"),
     "an object": (says(b'{"trials": []}'), "it is not a list of trials"),
     "null": (says(b"null"), "it is not a list of trials"),
-    "a list without end in depth": (says(b"[" * 100_000), "it is no JSON"),
+    "a list without end in depth": (says(b"[" * 100_000), "it is not JSON"),
     "what is packed": (
         says(gzip.compress(b" " * 10_000_000), "200 OK", "Content-Encoding: gzip"),
-        "it is encoded",
+        "it is compressed",
     ),
-    "over 32 MiB": (says(b" " * (33 * 1024 * 1024)), "it is over 32 MiB"),
+    "over 32 MiB": (says(b" " * (33 * 1024 * 1024)), "it is larger than 32 MiB"),
 }
 
 

@@ -86,7 +86,7 @@ def test_a_secret_goes_where_it_was_meant_for(url: str, origin: str):
     ],
 )
 def test_a_secret_goes_nowhere_else(url: str, origin: str | None):
-    with pytest.raises(BadConnectionError, match="Secret lock is not for") as caught:
+    with pytest.raises(BadConnectionError, match="Secret lock is not meant for") as caught:
         connection_of(registry(url), secret(origin))
 
     assert "lcm.5gdrones.eu/origin" in str(caught.value)
@@ -98,11 +98,13 @@ def test_a_secret_goes_nowhere_else(url: str, origin: str | None):
     [
         pytest.param(None, "Secret lock does not exist", id="no Secret"),
         pytest.param(
-            secret(user="ali"), "Secret lock must hold apikey, or user and password", id="half of it"
+            secret(user="ali"),
+            "Secret lock must contain the key apikey, or the keys user and password",
+            id="half of it",
         ),
         pytest.param(
             secret() | {"data": {"apikey": "/w=="}},
-            "apikey of Secret lock is not base64 over text",
+            "apikey of Secret lock is not text encoded in base64",
             id="no text",
         ),
     ],
@@ -120,7 +122,7 @@ def test_a_bundle_is_base64_that_may_be_broken_into_lines():
 
 
 def test_a_bundle_that_is_not_base64_is_told():
-    with pytest.raises(BadConnectionError, match=r"^caBundle is not base64 over text$"):
+    with pytest.raises(BadConnectionError, match=r"^caBundle is not text encoded in base64$"):
         connection_of(registry(auth=None, ca_bundle="-----BEGIN"), None)
 
 

@@ -102,17 +102,20 @@ def test_a_byte_order_mark_is_passed_over():
 BAD = {
     "depth in an entry": (
         b'[{"id": "a"}, {"more": ' + b"[" * 30_000,
-        "it is no JSON: entry 1 nests too deeply",
+        "it is not JSON: entry 1 nests too deeply",
     ),
-    "an entry without end": (b'[{"id": "' + b"a" * 2 * LONGEST_ENTRY, "entry 0 is no JSON, or has more than"),
-    "two lists": (b"[] []", "it is no JSON: '['"),
-    "no comma": (b'[{"id": "a"} {"id": "b"}]', "it is no JSON: '{' after entry 0"),
-    "a comma at the end": (b'[{"id": "a"},]', "it is no JSON: entry 1"),
-    "UTF-16": ('[{"id": "a"}]'.encode("utf-16"), "it is no JSON"),
+    "an entry without end": (
+        b'[{"id": "' + b"a" * 2 * LONGEST_ENTRY,
+        "entry 0 is not JSON, or has more than",
+    ),
+    "two lists": (b"[] []", "it is not JSON: '['"),
+    "no comma": (b'[{"id": "a"} {"id": "b"}]', "it is not JSON: '{' after entry 0"),
+    "a comma at the end": (b'[{"id": "a"},]', "it is not JSON: entry 1"),
+    "UTF-16": ('[{"id": "a"}]'.encode("utf-16"), "it is not JSON"),
     "nothing": (b"", "it is not a list of trials"),
     "a number": (b"5", "it is not a list of trials"),
-    "half a list": (b'[{"id": "a"},', "it is no JSON: it ends early"),
-    "only the beginning": (b"[", "it is no JSON: it ends early"),
+    "half a list": (b'[{"id": "a"},', "it is not JSON: it ends early"),
+    "only the beginning": (b"[", "it is not JSON: it ends early"),
 }
 
 

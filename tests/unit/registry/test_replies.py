@@ -18,12 +18,12 @@ def entry(trial_id: Any, start_time: Any = WHEN) -> dict[str, Any]:
 
 
 BAD = {
-    "no object": ("text", "entry 0: no trial: "),
+    "no object": ("text", "entry 0: it is not an object"),
     "no id": ({"start_time": WHEN}, "entry 0: id is neither a string nor a number"),
     "a boolean for an id": (entry(True), "entry 0: id is neither a string nor a number"),
-    "an empty id": (entry(""), "entry 0: id '' has not 1 to 253 characters"),
-    "an id that is too long": (entry("x" * 254), f"entry 0: id '{'x' * 80}'… has not 1 to 253 characters"),
-    "a control character": (entry("a\nb"), r"entry 0: id 'a\nb' has not 1 to 253 characters"),
+    "an empty id": (entry(""), "entry 0: id '' must have 1 to 253 characters"),
+    "an id that is too long": (entry("x" * 254), f"entry 0: id '{'x' * 80}'… must have 1 to 253 characters"),
+    "a control character": (entry("a\nb"), r"entry 0: id 'a\nb' must have 1 to 253 characters"),
     "no start time": ({"id": "a"}, "entry 0: id 'a': start_time is not a string"),
     "a number for a start time": (entry("a", 5), "entry 0: id 'a': start_time is not a string"),
     "a start time without offset": (

@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 UNKNOWN = (400, "Engine with requested ID does not exist")
 NOT_IDLE = (400, "Current label not Idle. Can't mark KPI's as Active.")
 NOT_READY = (400, "Executor not ready for state change.")
-TOO_MANY = (413, f"Too many signals: {MOST_OPEN} wait to be taken.")
+TOO_MANY = (413, f"Too many signals: {MOST_OPEN} are not consumed yet.")
 
 PLAN = [
     {"name": "ask", "stateName": "SliceDeployment", "http": {"url": "http://partner"}},

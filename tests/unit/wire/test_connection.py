@@ -75,7 +75,7 @@ def test_a_large_body_goes_out_and_another_comes_in_while_nobody_reads():
         pytest.param(saying(), "closed before a reply", id="hangs up at once"),
         pytest.param(saying(OK[:20]), "closed before a reply", id="hangs up within the head"),
         pytest.param(saying(OK[:-1]), "closed within the reply", id="hangs up within the body"),
-        pytest.param(saying(b"HELLO\r\n"), "no HTTP", id="speaks another language"),
+        pytest.param(saying(b"HELLO\r\n"), "not valid HTTP", id="speaks another language"),
     ],
 )
 def test_it_is_an_error_when_a_server(script, why):

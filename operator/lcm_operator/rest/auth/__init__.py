@@ -1,1 +1,1 @@
-"""Who calls: API keys, callback tokens, and the tokens of engine pods."""
+"""Authentication: API keys, callback tokens, and the tokens of engine pods."""

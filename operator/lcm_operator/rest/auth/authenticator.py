@@ -1,6 +1,6 @@
-"""Who calls, and whether this one may: by an API key, a callback token, or the token of an engine's pod.
+"""Authenticates callers by an API key, a callback token or the token of an engine pod.
 
-What was shown is never logged.
+Credentials must not be logged.
 """
 
 from lcm_operator.rest.auth.keys import ApiKeys, KeyScope
@@ -11,7 +11,7 @@ from lcm_operator.rest.http.replies import HttpRefusalError
 
 
 class Authenticator:
-    """Decides who calls. `keys` None: API keys are not required."""
+    """Identifies callers. If `keys` is None, no API key is required."""
 
     def __init__(self, keys: ApiKeys | None, tokens: CallbackTokens, pods: PodTokens) -> None:
         self._keys = keys
@@ -21,7 +21,7 @@ class Authenticator:
     async def authenticate(
         self, requirement: Requirement, method: str, trial_id: str | None, credentials: tuple[str, ...]
     ) -> Caller:
-        """Return the caller. `trial_id`: that of the path, if it can be read.
+        """Return the caller. `trial_id`: from the path; None if it has none or is not UTF-8.
 
         Raises HttpRefusalError (401, 403), ApiError, MalformedError.
         """

@@ -1,8 +1,8 @@
-"""API keys: a file of hashes, read again when it changes.
+"""API keys: a file of hashes that is reread when it changes.
 
-One key a line, `<scope> <name> sha256:<64 hex digits>`; empty lines and lines that begin with `#` are
-ignored. The scope is `read` (GET only) or `operate` (everything); the name is for logs. Keys are random, 256
-bits or more, so a plain hash is enough. No key is ever logged, only its name.
+One key per line, `<scope> <name> sha256:<64 hex digits>`; empty lines and lines that begin with `#` are
+ignored. The scope is `read` (GET only) or `operate` (all methods); the name appears in logs. Keys are random
+and have at least 256 bits, so a plain hash is enough. Keys themselves must not be logged.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ log = logs.get(__name__)
 
 
 class KeyScope(Enum):
-    """What a key is good for."""
+    """What a key permits."""
 
     READ = "read"
     OPERATE = "operate"
@@ -31,7 +31,7 @@ class KeyScope(Enum):
 
 @dataclass(frozen=True)
 class ApiKey:
-    """One key, as its sha256."""
+    """One key; `digest` is its SHA-256."""
 
     scope: KeyScope
     name: str
@@ -39,11 +39,11 @@ class ApiKey:
 
 
 class BadKeysError(ValueError):
-    """A file that holds something else than keys; the text names the lines, never their content."""
+    """A file of keys is malformed; the text names line numbers, never their content."""
 
 
 class ApiKeys:
-    """The keys of one file, at most a second old; a broken file keeps the last good ones."""
+    """The keys of one file, at most a second old. If it becomes unreadable, the last keys stay valid."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = elapsed) -> None:
         """Read the file. Raises OSError, BadKeysError."""
@@ -54,7 +54,7 @@ class ApiKeys:
         self._keys = parse(_text(path))
 
     def find(self, presented: str) -> ApiKey | None:
-        """Return the key that was presented, if it is one; each is compared in constant time."""
+        """Return the presented key if it is known; keys are compared in constant time."""
         self._refresh()
         digest = _digest(presented)
         found = None
@@ -70,11 +70,11 @@ class ApiKeys:
         mark = _mark(self._path)
         if mark == self._seen:
             return
-        self._seen = mark  # a fault is reported once, not every second
+        self._seen = mark  # an unreadable file is reported once, not every second
         try:
             self._keys = parse(_text(self._path))
         except (OSError, BadKeysError) as error:
-            log.error("unreadable API keys; keeping the last readable ones", error=error)  # noqa: TRY400 - a traceback says no more
+            log.error("cannot read API keys; keeping the last ones", error=error)  # noqa: TRY400 - a traceback adds nothing
         else:
             log.info("API keys read", names=tuple(key.name for key in self._keys))
 
@@ -99,7 +99,7 @@ def parse(text: str) -> tuple[ApiKey, ...]:
 
 
 def line_of(secret: str, scope: KeyScope, name: str) -> str:
-    """Return the line that makes `secret` a key."""
+    """Return the line of the file for the key `secret`."""
     return f"{scope.value} {name} sha256:{_digest(secret).hex()}"
 
 
@@ -119,7 +119,7 @@ def _text(path: Path) -> str:
 
 
 def _mark(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes when the file does (a Secret that is mounted gets a new inode); None: no file."""
+    """Return a fingerprint of the file, None if it is missing. A mounted Secret gets a new inode."""
     try:
         found = path.stat()
     except OSError:

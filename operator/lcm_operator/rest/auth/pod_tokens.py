@@ -1,4 +1,4 @@
-"""Tokens of engines' pods (audience `lcm-rest`), which Kubernetes reviews: nothing may be cached."""
+"""Tokens of engine pods (audience `lcm-rest`), reviewed by the API server. Reviews must not be cached."""
 
 import asyncio
 import re
@@ -6,7 +6,7 @@ import re
 from lcm_operator.api.names import ENGINE_SERVICE_ACCOUNT, REST_AUDIENCE
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.resources import TOKEN_REVIEWS
-from lcm_operator.rest.engine_reads import read_engine
+from lcm_operator.rest.auth.tokens import read_engine
 from lcm_operator.rest.http.callers import Caller
 
 _POD_UID = "authentication.kubernetes.io/pod-uid"
@@ -24,7 +24,7 @@ class PodTokens:
         self._few = asyncio.Semaphore(_REVIEWS_AT_ONCE)
 
     async def engine(self, trial_id: str, credentials: tuple[str, ...]) -> Caller | None:
-        """Return the engine of `trial_id`, if the token of the pod that is granted to it now is shown."""
+        """Return the engine of `trial_id` if a credential is the token of its granted pod."""
         for shown in credentials:
             if _JWT.fullmatch(shown):
                 async with self._few:
@@ -36,12 +36,14 @@ class PodTokens:
     async def _engine(self, trial_id: str, token: str) -> Caller | None:
         uid = await self._pod_uid(token)
         found = await read_engine(self._client, self._namespace, trial_id) if uid else None
-        if found is None or found.engine.status.pod_ref is None or found.engine.status.pod_ref.uid != uid:
+        if found is None:
             return None
-        return Caller("engine", engine=found.raw)
+        raw, engine = found
+        granted = engine.status.pod_ref
+        return Caller("engine", engine=raw) if granted is not None and granted.uid == uid else None
 
     async def _pod_uid(self, token: str) -> str:
-        """Return the UID of the pod that a token is bound to, or an empty text."""
+        """Return the UID of the pod that a token is bound to, empty if it is not a token of an engine pod."""
         review = await self._client.create(
             TOKEN_REVIEWS,
             None,
@@ -53,7 +55,7 @@ class PodTokens:
         )
         status = review.get("status", {})
         user = status.get("user", {})
-        # An API server that knows no audiences leaves them out: then the token may be meant for anybody.
+        # An API server without audiences omits them: the token could be meant for another service.
         ours = status.get("authenticated") is True and REST_AUDIENCE in status.get("audiences", [])
         if not ours or user.get("username") != self._user:
             return ""

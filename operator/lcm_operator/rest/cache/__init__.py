@@ -1,1 +1,1 @@
-"""What is known of the Trials and TrialEngines of one namespace, fed by watches."""
+"""The sidecar's cache of the Trials and TrialEngines of one namespace."""

@@ -1,6 +1,6 @@
-"""What feeds the view: three watches, for as long as the sidecar runs.
+"""The watches that fill the view.
 
-Trials are listed before TrialEngines, so that a Trial that was started never seems to lack its engine.
+Trials are listed before TrialEngines, so that a started Trial never seems to lack its engine.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from lcm_operator.rest.cache.view import View
 
 
 class Feed:
-    """The watches of one namespace; `registry` is the name of the one TrialRegistry that is looked at."""
+    """The watches of one namespace; `registry` names the TrialRegistry to watch."""
 
     def __init__(self, client: Client, view: View, namespace: str, registry: str, clock: Clock) -> None:
         self._view = view
@@ -23,15 +23,15 @@ class Feed:
         self._registry = ListWatch(client, TRIAL_REGISTRIES, namespace, read=_is_automatic, name=registry)
         self._trials_listed = asyncio.Event()
         self.filled = asyncio.Event()
-        """Set once the view holds everything that existed."""
+        """Set once the view contains everything that existed at the start."""
 
     @property
     def silence(self) -> float:
-        """For how many seconds the most silent watch has received nothing; the API server sends bookmarks."""
+        """Seconds since the least active watch received anything; the API server sends bookmarks."""
         return max(self._trials.silence(), self._engines.silence())
 
     async def run(self) -> None:
-        """Keep the view as the API server has it. Ends only when it is cancelled."""
+        """Keep the view current. Ends only when cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_trials(), name="trials")
             tasks.create_task(self._follow_engines(), name="engines")
@@ -51,7 +51,7 @@ class Feed:
                 self.filled.set()
 
     async def _follow_registry(self) -> None:
-        """Follow the one TrialRegistry, for whether it imports by itself."""
+        """Keep track of whether the TrialRegistry imports automatically."""
         async for automatic in self._registry.states():
             self._view.set_automatic(automatic=bool(automatic))
 

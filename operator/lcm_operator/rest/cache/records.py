@@ -1,6 +1,6 @@
-"""What is kept of Trials and TrialEngines: few fields, so that ten thousand trials take little memory. Pure.
+"""The cached fields of Trials and TrialEngines: few, so that ten thousand trials need little memory. Pure.
 
-Only what is kept is read and checked; all else in an object may be anything.
+Only these fields are parsed; the rest of an object is ignored.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ class RestoreAnswer(Record, frozen=True, kw_only=True):
 
 
 class TrialRecord(msgspec.Struct, frozen=True, gc=False):
-    """A Trial. `engine_uid` is empty until it is latched, `outcome` until it ended without success."""
+    """A Trial. `engine_uid` is empty before the latch, `outcome` unless it ended without success."""
 
     name: str
     uid: str
@@ -40,7 +40,7 @@ class TrialRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class EngineRecord(msgspec.Struct, frozen=True, gc=False):
-    """A TrialEngine. `granted`: it has acted, or may; `succeeded` is None as long as it has no outcome."""
+    """A TrialEngine. `granted`: a pod may act or has acted; `succeeded` is None without an outcome."""
 
     name: str
     uid: str
@@ -54,7 +54,7 @@ class EngineRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 def trial_of(raw: Mapping[str, Any]) -> TrialRecord:
-    """Return what is kept of a Trial. Raises MalformedError, whatever is in it."""
+    """Return the record of a Trial. Raises MalformedError and nothing else."""
     trial = parse(raw, _Trial)
     metadata, spec, status = trial.metadata, trial.spec, trial.status
     reported = parse_start_time(metadata.annotations.registry_start_time)
@@ -78,7 +78,7 @@ def trial_of(raw: Mapping[str, Any]) -> TrialRecord:
 
 
 def engine_of(raw: Mapping[str, Any]) -> EngineRecord:
-    """Return what is kept of a TrialEngine. Raises MalformedError, whatever is in it."""
+    """Return the record of a TrialEngine. Raises MalformedError and nothing else."""
     engine = parse(raw, _Engine)
     metadata, spec, status = engine.metadata, engine.spec, engine.status
     succeeded = _find(status.conditions, reasons.SUCCEEDED)
@@ -125,7 +125,7 @@ class _TrialSpec(Record, frozen=True, kw_only=True):
 
 
 class _TrialStatus(Record, frozen=True, kw_only=True):
-    """A status can be written by hand: a time in it may be anything."""
+    """A status can be edited by hand: a time in it may be any text."""
 
     start_time: str | None = None
     started_time: str | None = None

@@ -1,8 +1,7 @@
-"""The view: what the sidecar knows of one namespace, fed by watches and by the answers to its own writes.
+"""The view: a cache of one namespace, filled by watches and by the answers to the sidecar's own writes.
 
-A cache only: `feed` fills it from the API server. Nobody waits for a list call: /status reads it as it is.
-What callers know as a scheduling and as an engine is decided here, both from the same objects, so that
-a trial that starts is always exactly one of them.
+No request waits for a list call. What callers know as a scheduling and as an engine is derived here from the
+same objects, so that a trial that starts is always exactly one of the two.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ class ShownEngine:
     uid: str
     name: str
     trial: TrialRecord | None
-    """The Trial that it was started for, if that still exists."""
+    """Its Trial, if that still exists."""
     started: datetime
     succeeded: bool | None
 
@@ -46,28 +45,28 @@ class View:
         self._engines_before_list: Mapping[str, Entry[EngineRecord]] = {}
         self._latched_before_list: list[TrialRecord] = []
         self._gone: dict[str, str] = {}
-        """Which TrialEngine a Trial has lost, both by UID."""
+        """The UID of the deleted TrialEngine, by the UID of its Trial."""
         self._waiting: set[asyncio.Future[None]] = set()
         self.automatic = False
-        """Whether the TrialRegistry imports by itself."""
+        """Whether the TrialRegistry imports automatically."""
         self.version = 0
         """Grows with every change."""
 
-    # What exists
+    # Reads
 
     def schedulings(self) -> Iterator[TrialRecord]:
-        """Go through the trials that wait for a start time that is known."""
+        """Yield the trials that wait for a known start time."""
         for trial in self._trials:
             if trial.start is not None and not trial.suspended and self._waits(trial) and self._counts(trial):
                 yield trial
 
     def scheduling(self, trial_id: str) -> TrialRecord | None:
-        """Return the scheduling of an ID: also one that is suspended, or waits for the registry."""
+        """Return the scheduling of an ID, including one that is suspended or waits for the registry."""
         waiting = [trial for trial in self._of(trial_id) if self._waits(trial)]
         return min(waiting, key=lambda trial: (trial.refused, trial.name), default=None)
 
     def engines(self) -> Iterator[ShownEngine]:
-        """Go through the engines."""
+        """Yield the engines."""
         started = set()
         for trial in self._trials:
             if (engine := self._started(trial)) is not None:
@@ -90,21 +89,21 @@ class View:
         return frozenset(self._names)
 
     def trial(self, name: str) -> TrialRecord | None:
-        """Return a Trial by the name of its object."""
+        """Return a Trial by its object's name."""
         return self._trials.get(name)
 
     def engine_record(self, name: str) -> EngineRecord | None:
-        """Return a TrialEngine by the name of its object, granted or not."""
+        """Return a TrialEngine by its object's name, granted or not."""
         return self._engines.get(name)
 
     def engines_of_trial(self, uid: str) -> list[EngineRecord]:
-        """Return the TrialEngines that were made for a Trial, granted or not."""
+        """Return the TrialEngines of a Trial by its UID, granted or not."""
         return [engine for engine in self._engines if engine.trial_uid == uid]
 
-    # What is fed in
+    # Updates
 
     def take_trial(self, event: Event[TrialRecord]) -> None:
-        """Take in what the watch of Trials yields."""
+        """Apply an event of the watch of Trials."""
         match event:
             case Listing():
                 self._trials_before_list = self._trials.entries()
@@ -118,10 +117,10 @@ class View:
                         self.drop_trial(name, known.uid)
 
     def take_engine(self, event: Event[EngineRecord]) -> None:
-        """Take in what the watch of TrialEngines yields.
+        """Apply an event of the watch of TrialEngines.
 
-        The one that a latched Trial names was created before the latch: it can only be missing from a later
-        list if it was deleted.
+        A latched Trial's TrialEngine was created before the latch: a later list lacks it only if it was
+        deleted.
         """
         match event:
             case Listing():
@@ -141,7 +140,7 @@ class View:
                 self._changed()
 
     def put_trial(self, trial: TrialRecord) -> None:
-        """Take in a Trial."""
+        """Store a Trial."""
         known = self._trials.get(trial.name)
         if self._trials.put(trial.name, trial.uid, trial.version, trial):
             if known is not None and known.uid != trial.uid:
@@ -150,7 +149,7 @@ class View:
             self._changed()
 
     def put_engine(self, engine: EngineRecord) -> None:
-        """Take in a TrialEngine."""
+        """Store a TrialEngine."""
         known = self._engines.get(engine.name)
         if self._engines.put(engine.name, engine.uid, engine.version, engine):
             if known is not None and known.uid != engine.uid:
@@ -158,24 +157,24 @@ class View:
             self._changed()
 
     def drop_trial(self, name: str, uid: str) -> None:
-        """Forget a Trial that was deleted."""
+        """Remove a deleted Trial."""
         if (known := self._trials.drop(name, uid)) is not None:
             self._forget(known)
             self._changed()
 
     def drop_engine(self, name: str, uid: str) -> None:
-        """Forget a TrialEngine that was deleted."""
+        """Remove a deleted TrialEngine."""
         if (known := self._engines.drop(name, uid)) is not None:
             self._lose(known.trial_id, uid)
             self._changed()
 
     def set_automatic(self, *, automatic: bool) -> None:
-        """Take in whether the TrialRegistry imports by itself."""
+        """Store whether the TrialRegistry imports automatically."""
         self.automatic = automatic
         self._changed()
 
     async def until(self, holds: Callable[[], bool], seconds: float) -> bool:
-        """Wait until something holds in the view; False if it still doesn't after so many seconds."""
+        """Wait until `holds()` for at most `seconds`; return whether it does."""
         try:
             async with asyncio.timeout(seconds):
                 while not holds():
@@ -198,7 +197,7 @@ class View:
         return not (trial.started or trial.outcome or trial.deleting)
 
     def _counts(self, trial: TrialRecord) -> bool:
-        """Return whether a Trial is more than a duplicate; once its ID is free, the refusal is old."""
+        """Return whether a Trial is not a duplicate; once its ID is free, an old refusal no longer counts."""
         if not trial.refused:
             return True
         others = (other for other in self._of(trial.trial_id) if other.name != trial.name)
@@ -206,7 +205,7 @@ class View:
         return not rivals and self.engine(trial.trial_id) is None
 
     def _started(self, trial: TrialRecord) -> ShownEngine | None:
-        """Return the engine that a Trial was started with, as long as it exists."""
+        """Return the engine of a started Trial while it exists."""
         if trial.started is None or self._gone.get(trial.uid) == trial.engine_uid:
             return None
         name = engine_name(trial.trial_id)

@@ -1,1 +1,1 @@
-"""HTTP: connections, routes, what requests hold and what is answered. It knows no service."""
+"""HTTP: connections, routing, validation and replies. It must not know any service."""

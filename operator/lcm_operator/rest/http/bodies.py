@@ -1,7 +1,7 @@
-"""What callers send, checked: the models of body, path and query, and the 422 that lists every fault.
+"""Validation of body, path and query, with a 422 that lists every validation error.
 
-The words are those of the service that partners wrote their scripts for (pydantic 1, which it was built on);
-pydantic 2 does the checking. The schemas of the OpenAPI document are made from the same models.
+The error texts are those of the legacy service, which used pydantic 1; pydantic 2 validates. The OpenAPI
+document is made from the same models.
 """
 
 import json
@@ -23,7 +23,7 @@ _UNPARSABLE = "There was an error parsing the body"
 
 
 class InvalidFieldsError(Exception):
-    """Fields failed validation: `faults` is the `detail` of the 422."""
+    """Fields failed validation; `faults` is the `detail` of the 422."""
 
     def __init__(self, faults: list[Json]) -> None:
         super().__init__(f"{len(faults)} faults")
@@ -31,7 +31,7 @@ class InvalidFieldsError(Exception):
 
 
 def _as_text(value: object) -> object:
-    """Return numbers and booleans as their text, as callers rely on; reject what is no text."""
+    """Return a string unchanged and a number or boolean as its text, which callers rely on."""
     if value is None:
         raise PydanticCustomError("type_error.none.not_allowed", "none is not an allowed value")
     if isinstance(value, bool | int | float):
@@ -42,7 +42,7 @@ def _as_text(value: object) -> object:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether it can be sent on: JSON's escapes can make halves of surrogate pairs."""
+    """Return whether a text can be encoded: JSON escapes can spell lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -82,7 +82,7 @@ class IdInQuery(BaseModel):
 
 
 def from_body(model: type[M], raw: bytes) -> M:
-    """Return the body as a `model`. Raises InvalidFieldsError; HttpRefusalError (400) for invalid JSON."""
+    """Return the body as a `model`. Raises InvalidFieldsError, HttpRefusalError if it cannot be decoded."""
     try:
         text = raw.decode("utf-8-sig")
         value = json.loads(text) if text else None
@@ -103,8 +103,8 @@ def from_body(model: type[M], raw: bytes) -> M:
 
 
 def from_path(segment: str | None) -> str:
-    """Return the ID of a path; None for one that is not UTF-8. Raises InvalidFieldsError."""
-    # Half a surrogate pair is no text, and is rejected as such.
+    """Return the trial ID of a path; `segment` is None if it is not UTF-8. Raises InvalidFieldsError."""
+    # A lone surrogate fails validation like any other invalid text.
     return _checked(IdInPath, {"id": "\udcff" if segment is None else segment}, "path").id
 
 
@@ -122,7 +122,7 @@ def _checked(model: type[M], members: Mapping[str, object], where: str) -> M:
 
 
 def _fault(found: Mapping[str, Any], where: str) -> Json:
-    """Return one fault in the old words."""
+    """Return one error in the legacy wording."""
     message, kind = _WORDS.get(found["type"], (found["msg"], found["type"]))
     return {"loc": [where, *found["loc"]], "msg": message, "type": kind}
 

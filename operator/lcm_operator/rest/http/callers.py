@@ -1,7 +1,7 @@
-"""What a route requires of its caller, and what a request shows for it.
+"""The credentials that a route requires and that a request carries.
 
-A key or token is sent in the header `Authorization`, bare or as `Bearer`, or in a cookie of that name; either
-suffices, even if the other is wrong. What was sent must not be logged.
+A key or token is sent in the header `Authorization`, bare or as `Bearer`, or in a cookie of that name. Either
+suffices, even if the other is wrong. Credentials must not be logged.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ _NAME = "Authorization"
 
 
 class Requirement(Enum):
-    """What a route requires of its caller."""
+    """The credential that a route requires."""
 
     NOTHING = "nothing"
     KEY = "an API key"
@@ -24,20 +24,20 @@ class Requirement(Enum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls: a name for the log, and the callback token that was shown."""
+    """An authenticated caller: its name in the log, and its callback token."""
 
     name: str
     token: str = ""
     engine: dict[str, Any] | None = None
-    """The TrialEngine that was read to check a token, so that the handler need not read it once more."""
+    """The TrialEngine that was read to check a token; saves the handler a second read."""
 
 
 Authenticate = Callable[[Requirement, str, str | None, tuple[str, ...]], Awaitable[Caller]]
-"""Returns who calls, by the method, the trial ID of the path and the credentials. Raises HttpRefusalError."""
+"""Returns the caller, by method, trial ID of the path and credentials. Raises HttpRefusalError."""
 
 
 def credentials(request: web.BaseRequest) -> tuple[str, ...]:
-    """Return everything in a request that may be a key or a token."""
+    """Return every value in a request that may be a key or a token."""
     candidates: list[str] = []
     for value in (request.headers.get(_NAME, ""), request.cookies.get(_NAME, "")):
         bare = value.strip()

@@ -1,12 +1,12 @@
-"""What happens to every request, in this order.
+"""The steps of every request, in this order.
 
-1. the path and the method: 404, 405
-2. a host or origin that is not ours: 421, 403 (`origin`)
+1. path and method: 404, 405
+2. host and origin: 421, 403 (`origin`)
 3. key or token: 401, 403 (`callers`)
 4. ID, query and body: 408, 413, 422, 400 (`bodies`)
-5. the route's handler: what it refuses, else its answer
+5. the route's handler
 
-It must not know any route by name.
+This module must not know any route by name.
 """
 
 import asyncio
@@ -35,8 +35,8 @@ log = logs.get(__name__)
 class Dispatcher:
     """The handler of a `server.Server`.
 
-    `ready`: whether the handlers can answer; until then they are not called. `observe` is called with each
-    answer: the path as the table has it (empty: none), method, status and seconds.
+    Handlers are called only while `ready()`. `observe` is called with each answer: the route's path (empty if
+    there is none), method, status and seconds.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Dispatcher:
         self._body_seconds = body_seconds
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request, whatever happens."""
+        """Answer one request; raises nothing."""
         server.begin(request)
         began = elapsed()
         path, _, query = request.raw_path.partition("#")[0].partition("?")
@@ -96,14 +96,14 @@ class Dispatcher:
         except ConflictError as error:
             return replies.detail(503, replies.cut(error.message))
         except (ApiError, MalformedError) as error:
-            log.warning("API server did not do what a request needs", error=error)
+            log.warning("request failed at the API server", error=error)
             return replies.detail(503, replies.cut(f"Kubernetes: {error}"))
         except Exception:
-            log.exception("unexpected error while answering", route=route.path if route else None)
+            log.exception("unexpected error in a request", route=route.path if route else None)
             return replies.detail(500, "Internal Server Error")
 
     async def _admit(self, visit: "_Visit", route: Route, trial_id: str | None) -> Call:
-        """Return the call that a request makes, if it is allowed and well-formed."""
+        """Authenticate and validate a request; return the call."""
         request = visit.request
         if route.requires is not Requirement.NOTHING:
             self._origin.check(request.method, request.headers.get("Host"), request.headers.get("Origin"))
@@ -111,7 +111,7 @@ class Dispatcher:
             route.requires, request.method, trial_id, credentials(request)
         )
         if route.requires is not Requirement.NOTHING and not self._ready():
-            raise HttpRefusalError(503, "Not ready: what there is has not been read yet.")
+            raise HttpRefusalError(503, "Not ready: the first lists are not complete.")
         found_id = bodies.from_path(trial_id) if route.has_id else ""
         query = bodies.from_query(route.query, visit.query) if route.query else None
         body = bodies.from_body(route.body, await self._body(request, LARGEST_BODY)) if route.body else None
@@ -120,7 +120,7 @@ class Dispatcher:
         return Call(found_id, body, query, visit.caller)
 
     async def _body(self, request: web.BaseRequest, largest: int) -> bytes:
-        """Return the body. Raises HttpRefusalError when it is too large, takes too long, or breaks off."""
+        """Return the body. Raises HttpRefusalError if it is too large, too slow or incomplete."""
         if (request.content_length or 0) > largest:
             raise HttpRefusalError(413, "Request Entity Too Large")
         if request.headers.get("Expect", "").lower() == "100-continue":
@@ -144,12 +144,12 @@ class Dispatcher:
         headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None  # noqa: PLR2004
         answer = replies.detail(refusal.status, refusal.detail, headers)
         if refusal.status in (408, 413):
-            answer.force_close()  # the rest of the body is still to come, or never will
+            answer.force_close()  # the rest of the body was not read
         return answer
 
 
 class _Visit:
-    """A request, and what is found out about it for the log."""
+    """A request with its query, and its caller once that is known."""
 
     def __init__(self, request: web.BaseRequest, query: str) -> None:
         self.request: Any = request

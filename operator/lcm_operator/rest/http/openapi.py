@@ -1,7 +1,6 @@
-"""An OpenAPI 3.1 document made from the table of routes, and Swagger UI to read and try it.
+"""The OpenAPI 3.1 document, made from the route table, and Swagger UI.
 
-Swagger UI comes from a package, with everything that it needs: the page makes no request to the outside. This
-module must not know any route by name.
+Swagger UI comes from a package and loads nothing from other hosts. This module must not know any route.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -20,7 +19,7 @@ Json = dict[str, Any]
 
 _PACKAGE = "mkdocs_swagger_ui_tag"
 _FOLDER = "swagger-ui"
-_ID = {"name": "id", "in": "path", "required": True, "description": "The trial ID; `%2F` is a slash in it."}
+_ID = {"name": "id", "in": "path", "required": True, "description": "The trial ID; encode `/` as `%2F`."}
 
 _TEXT: Json = {"type": "string"}
 _SCHEMAS: dict[str, Json] = {
@@ -76,10 +75,10 @@ _REASONS = {
     404: "The route or object does not exist.",
     405: "The route does not support this method.",
     408: "The body did not arrive in time.",
-    413: "The body is too large, or too many signals wait for the engine.",
-    421: "The host name is not the sidecar's.",
+    413: "The body is too large, or the engine has too many unconsumed signals.",
+    421: "The Host header does not name the sidecar.",
     422: "The request is invalid; `detail` lists every validation error.",
-    500: "The operation was not complete in time.",
+    500: "The operation did not complete in time.",
     503: "The Kubernetes API is unavailable or too busy.",
 }
 _SCHEMES: dict[str, Json] = {
@@ -118,7 +117,7 @@ _POLICY = (
 
 
 def document(routes: Iterable[Route], *, version: str, authenticated: bool) -> Json:
-    """Return the OpenAPI document of the routes that have a summary. `authenticated`: keys are required."""
+    """Return the document of the routes that have a summary. `authenticated`: keys are required."""
     paths: dict[str, Json] = {}
     models: dict[str, Json] = {}
     for route in routes:
@@ -168,7 +167,7 @@ def _responses(route: Route) -> Json:
     if route.requires is not Requirement.NOTHING:
         statuses |= {401, 403, 421, 503}
     if route.has_id:
-        statuses |= {404, 405, 422}  # a client that normalises `..` asks for another path
+        statuses |= {404, 405, 422}  # a client that resolves `..` requests another path
     if route.query is not None:
         statuses.add(422)
     if route.body is not None:
@@ -196,7 +195,7 @@ def _words(path: str) -> list[str]:
 
 
 def routes(described: Sequence[Route], *, version: str, authenticated: bool) -> tuple[Route, ...]:
-    """Return the routes that show the description of others: /openapi.json, /, /docs and what they load."""
+    """Return the routes of the documentation: /openapi.json, /, /docs and the files that these load."""
     text = replies.encoded(document(described, version=version, authenticated=authenticated))
     pages = {
         "/": _PAGE,
@@ -214,7 +213,7 @@ def routes(described: Sequence[Route], *, version: str, authenticated: bool) -> 
 
 
 def assets() -> tuple[Path, ...]:
-    """Return the files of Swagger UI that the page loads."""
+    """Return the files of Swagger UI."""
     folder = Path(str(files(_PACKAGE))) / _FOLDER
     return folder / "stylesheets" / "swagger-ui.css", folder / "javascripts" / "swagger-ui-bundle.js"
 

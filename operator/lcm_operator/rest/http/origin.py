@@ -1,8 +1,8 @@
-"""Requests that a browser was led to make: those of another origin, or under a name that is not ours.
+"""Protection against requests that a web page makes a browser send.
 
-A page of some other origin can send a POST along with our cookie, and a name that its owner lets point to
-127.0.0.1 can reach a sidecar that requires no key. So such requests change nothing; reading is allowed, as
-long as a key is required. Programs send no Origin, and their Host is that of the address they know.
+A page of another origin can send a POST with our cookie, and a page whose host name resolves to 127.0.0.1
+(DNS rebinding) can reach a sidecar without keys. Such requests must change nothing; reads are allowed if a
+key is required. Other clients send no Origin, and a Host that names the sidecar.
 """
 
 import ipaddress
@@ -15,7 +15,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class OriginCheck:
-    """The names under which callers may know the sidecar. `authenticated`: whether keys are required."""
+    """The host names that the sidecar accepts. `authenticated`: whether keys are required."""
 
     def __init__(self, address: Address, allowed: AbstractSet[str], *, authenticated: bool) -> None:
         self._names = {"localhost", address.host.lower(), *allowed}
@@ -23,7 +23,7 @@ class OriginCheck:
         self._any_address = not address.is_loopback
 
     def check(self, method: str, host: str | None, origin: str | None) -> None:
-        """Raise HttpRefusalError (421, 403) where a request of this Host and Origin must have no effect."""
+        """Raise HttpRefusalError (421, 403) if a request with this Host and Origin must have no effect."""
         harmless = method in _SAFE
         if host is not None and not self._is_ours(host) and not (harmless and self._authenticated):
             raise HttpRefusalError(421, "Misdirected Request")
@@ -38,12 +38,12 @@ class OriginCheck:
             address = ipaddress.ip_address(name)
         except ValueError:
             return False
-        # An address can't be led elsewhere, as a name can.
+        # An address cannot be rebound, as a name can.
         return address.is_loopback or self._any_address
 
 
 def _name_of(host: str) -> str:
-    """Return a Host header without port, brackets and the dot at the end."""
+    """Return the name in a Host header, without port, brackets and trailing dot."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].rstrip(".").lower()

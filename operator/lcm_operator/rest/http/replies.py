@@ -1,4 +1,4 @@
-"""Answers as they are sent: compact JSON in UTF-8, keys in their order; and the exception for a refusal."""
+"""Replies (compact JSON in UTF-8, keys in their order), and the exception for a refusal."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ _HEADERS = {"Cache-Control": "no-store", "Server": "lcm-rest", "X-Content-Type-O
 
 
 class HttpRefusalError(Exception):
-    """The request is answered with this HTTP status and `{"detail": detail}`."""
+    """Answers the request with this status and `{"detail": detail}`."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(f"{status}: {detail}")
@@ -19,30 +19,30 @@ class HttpRefusalError(Exception):
 
 
 def encoded(value: object) -> bytes:
-    """Return a JSON value on the wire. Halves of surrogate pairs stay escapes: UTF-8 has none."""
+    """Return a value as JSON. Lone surrogates stay escaped, because UTF-8 has none."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode(errors="backslashreplace")
 
 
 def reply(body: bytes, status: int = 200, content_type: str = "application/json") -> web.Response:
-    """Return an answer whose body is made already."""
+    """Return a reply with an encoded body."""
     return web.Response(body=body, status=status, content_type=content_type, headers=_HEADERS)
 
 
 def message(text: str) -> web.Response:
-    """Return what most routes answer when all went well."""
+    """Return `{"message": text}`, the success of most routes."""
     return reply(encoded({"message": text}))
 
 
 def detail(status: int, what: Any, headers: dict[str, str] | None = None) -> web.Response:
-    """Return a refusal: `what` is a text, or the list of faults of a 422."""
+    """Return a refusal: `what` is a text, or the errors of a 422."""
     answer = reply(encoded({"detail": what}), status)
     answer.headers.update(headers or {})
     return answer
 
 
 def cut(text: str) -> str:
-    """Return what somebody else wrote so that it can be shown: 512 characters at most, none unprintable."""
+    """Return foreign text for display: at most 512 characters, unprintable ones escaped."""
     short = text[:_LONGEST_ECHO]
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in short

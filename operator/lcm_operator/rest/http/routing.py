@@ -1,8 +1,7 @@
-"""What a route is, and how a path finds its route.
+"""Routes, and how a path is matched.
 
-Paths are matched as they came, segment by segment, and only then percent-decoded: `%2F` is part of an ID, and
-so are `..` and `.`. A trailing slash is ignored. Requests are answered and the OpenAPI document is made from
-the same table, so they can't differ.
+A path is split into segments before it is percent-decoded, so that an ID may contain `%2F`, `.` or `..`. A
+trailing slash is ignored.
 """
 
 from collections import defaultdict
@@ -21,7 +20,7 @@ ID = "{id}"
 
 @dataclass(frozen=True)
 class Call:
-    """What a handler gets: the ID of the path (or ''), body, query, and who calls."""
+    """A validated request: the trial ID of the path (or ''), body, query and caller."""
 
     trial_id: str
     body: Any
@@ -31,7 +30,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Route:
-    """One row of the table. `path` may hold one `{id}`."""
+    """One row of the table. `path` may contain one `{id}`."""
 
     method: str
     path: str
@@ -39,8 +38,8 @@ class Route:
     requires: Requirement = Requirement.KEY
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
-    largest_ignored: int | None = None  # A body means nothing, but may be no larger than this.
-    # What the OpenAPI document says about it; None: it is not part of it.
+    largest_ignored: int | None = None  # A body is ignored, but must not be larger.
+    # For the OpenAPI document, which omits routes without a summary.
     summary: str | None = None
     answer: str = "Message"
     refusals: tuple[int, ...] = ()
@@ -54,7 +53,7 @@ class Route:
 
 @dataclass(frozen=True)
 class RouteMatch:
-    """The routes of one path by method, and its ID: None if it is not UTF-8, or if there is none."""
+    """The routes of one path by method, and its trial ID: None if it has none or is not UTF-8."""
 
     methods: dict[str, Route]
     trial_id: str | None
@@ -73,7 +72,7 @@ class RouteTable:
             methods[route.method] = route
 
     def find(self, raw_path: str) -> RouteMatch | None:
-        """Return the routes of a path as it is in the request line, without query; None if there are none."""
+        """Return the routes of a path as sent, without its query; None if there are none."""
         path = raw_path.removesuffix("/") or "/"
         given = [_decoded(segment) for segment in path.split("/")]
         for pattern, methods in self._paths.items():
@@ -85,7 +84,7 @@ class RouteTable:
 
 
 def _decoded(segment: str) -> str | None:
-    """Return a segment of a path as text, None if that is not UTF-8."""
+    """Return a decoded segment, None if it is not UTF-8."""
     try:
         return unquote_to_bytes(segment.encode(errors="surrogateescape")).decode()
     except UnicodeDecodeError:

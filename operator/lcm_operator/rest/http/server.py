@@ -1,7 +1,7 @@
-"""The server: what one client may cost in time, headers and connections, so that a slow one harms nobody.
+"""The server: limits the time, headers and connections of clients, so that slow ones do not affect others.
 
-aiohttp bounds the size of headers, but not the time that a client takes for them, nor for reading its answer,
-nor how many clients there are. It must not know any route.
+aiohttp limits the size of headers, but neither the time in which they arrive, nor the time in which a client
+reads its reply, nor the number of clients. This module must not know any route.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds, and a number of connections."""
+    """Limits for clients."""
 
     head_seconds: float = 10
     """From the first byte of a request (or the connection) to the end of its headers."""
     send_seconds: float = 30
-    """For the client to take the answer."""
+    """For the client to read the reply."""
     idle_seconds: float = 75
     """Between two requests."""
     connections: int = 512
-    """Beyond it, the connection that has waited longest for its client makes room."""
+    """Beyond it, the connection that has waited longest for its client is closed."""
 
 
 class Server(web.Server):
@@ -44,7 +44,7 @@ class Server(web.Server):
     ) -> None:
         super().__init__(
             handler,
-            access_log=None,  # `dispatch` writes its own: without query and headers
+            access_log=None,  # `dispatch` logs requests, without query and headers
             auto_decompress=False,  # a compressed body must not grow beyond its limit
             keepalive_timeout=2 * limits.idle_seconds,  # our own time-out is shorter
             lingering_time=limits.head_seconds / 2,
@@ -53,7 +53,7 @@ class Server(web.Server):
             max_headers=_MOST_HEADERS,
         )
         self.limits = limits
-        # Those that wait for their client, in the order in which they began to wait. Used as an ordered set.
+        # An ordered set of the connections that wait for their client, longest first.
         self.waiting: dict[ClientConnection, None] = {}
 
     def __call__(self) -> "ClientConnection":
@@ -61,13 +61,13 @@ class Server(web.Server):
         return ClientConnection(self, loop=self._loop, **self._kwargs)
 
     def make_room(self) -> None:
-        """Close one connection if there are too many: the one that has waited longest for its client."""
+        """Close the connection that has waited longest for its client if there are too many."""
         if len(self.connections) > self.limits.connections and self.waiting:
             next(iter(self.waiting)).abort()
 
 
 class ClientConnection(web.RequestHandler):
-    """One client. Its one timer is for what we wait for: headers, taking the answer, the next request."""
+    """One client. Its timer bounds the current wait: for headers, for the reply to be read, or idle."""
 
     __slots__ = ("_idle", "_server", "_timer")
 
@@ -78,32 +78,32 @@ class ClientConnection(web.RequestHandler):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the first request; another client may have to go."""
+        """Wait for the first request; this may close another connection."""
         super().connection_made(transport)
         self._server.make_room()
         self._wait(self._server.limits.head_seconds)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget it."""
+        """Stop the timer."""
         self._stop_waiting()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; whatever begins a request also begins its time."""
+        """Receive data; the first of a request starts the timer of its headers."""
         if self._idle:
             self._idle = False
             self._wait(self._server.limits.head_seconds)
         super().data_received(data)
 
     def begin(self) -> None:
-        """Stop the time: the headers are complete, and what comes now is bounded by the handler."""
+        """Stop the timer: the headers are complete, and the handler bounds the rest."""
         self._idle = False
         self._stop_waiting()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer in bounded time, then wait for the next request."""
+        """Send the reply in bounded time, then wait for the next request."""
         self._wait(self._server.limits.send_seconds)
         try:
             return await super().finish_response(request, resp, start_time)
@@ -117,7 +117,7 @@ class ClientConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - it repeats what the client sent, keys included
     ) -> web.StreamResponse:
-        """Answer what is no HTTP. What was sent is neither repeated nor logged: it may hold a key."""
+        """Answer malformed HTTP. Its content is neither repeated nor logged: it may contain a key."""
         log.info("malformed request", client=request.remote, error=type(exc).__name__)
         if isinstance(exc, LineTooLong):
             answer = replies.detail(431, "Request Header Fields Too Large")
@@ -129,13 +129,13 @@ class ClientConnection(web.RequestHandler):
         return answer
 
     def abort(self) -> None:
-        """End the connection at once, and with it what was not yet taken."""
+        """Close the connection immediately; unsent data is lost."""
         self._stop_waiting()
         if self.transport is not None:
             self.transport.abort()
 
     def _wait_until_taken(self) -> None:
-        """Wait for the next request, or first for the client to take what the kernel did not."""
+        """Wait for the client to read what is still buffered, then for the next request."""
         if self.transport is None:
             return
         self._idle = True
@@ -158,5 +158,5 @@ class ClientConnection(web.RequestHandler):
 
 
 def begin(request: web.BaseRequest) -> None:
-    """Note on its connection that a request is being handled."""
+    """Mark on its connection that a request is being handled."""
     cast("ClientConnection", request.protocol).begin()

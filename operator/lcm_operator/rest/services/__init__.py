@@ -1,1 +1,1 @@
-"""What the routes do. A service raises HttpRefusalError for what it refuses, and imports no other service."""
+"""The operations behind the routes. Services refuse with HttpRefusalError and import no other service."""

@@ -1,7 +1,6 @@
-"""Restoring and removing engines for legacy callers: an annotation, and the wait for its answer.
+"""Restore and removal of engines: writes the request annotation and waits for the operator's answer.
 
-The operator does it all; the request is written on the Trial, or on its TrialEngine if the Trial no longer
-exists.
+The annotation is set on the Trial, or on the TrialEngine if the Trial no longer exists.
 """
 
 import uuid
@@ -20,7 +19,7 @@ _MET = ("Done", "Merged")
 
 
 class Engines:
-    """The engines as callers know them. Both methods raise HttpRefusalError and ApiError."""
+    """The engines of one namespace. Both methods raise HttpRefusalError and ApiError."""
 
     def __init__(self, client: Client, view: View, namespace: str) -> None:
         self._client = client
@@ -45,7 +44,7 @@ class Engines:
             raise HttpRefusalError(500, f"Failed to restore the Engine instance with ID: {trial_id}")
 
     async def remove(self, trial_id: str) -> None:
-        """Stop an engine, and return when it no longer exists."""
+        """Stop and remove an engine; return when it no longer exists."""
         unknown = HttpRefusalError(400, f"Engine instance with trial ID: {trial_id} does not exist.")
         engine = self._view.engine(trial_id)
         if engine is None:
@@ -55,7 +54,7 @@ class Engines:
             raise HttpRefusalError(500, f"Failed to remove the Engine instance with ID: {trial_id}")
 
     async def _request(self, engine: ShownEngine, annotation: str, unknown: HttpRefusalError) -> str:
-        """Write a request and return its ID. Raises `unknown` if its object was just deleted."""
+        """Annotate the request and return its ID. Raises `unknown` if the object was just deleted."""
         request = str(uuid.uuid4())
         resource, name, uid = TRIAL_ENGINES, engine.name, engine.uid
         if engine.trial is not None:
@@ -73,7 +72,7 @@ class Engines:
         return request
 
     def _restored(self, engine: ShownEngine) -> RestoreAnswer | None:
-        """Return the last answer to a request of the kind that was written."""
+        """Return the latest answer to a restore request."""
         if engine.trial is None:
             found = self._view.engine_record(engine.name)
             return found.restored if found is not None and found.uid == engine.uid else None

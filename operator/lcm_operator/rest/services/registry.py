@@ -1,4 +1,4 @@
-"""The one TrialRegistry that the sidecar asks, and how it is reached."""
+"""The TrialRegistry that the sidecar uses."""
 
 import asyncio
 import uuid
@@ -23,7 +23,7 @@ from lcm_operator.rest.cache.view import View
 from lcm_operator.rest.http.replies import HttpRefusalError
 
 _MOST_AHEAD = 20_000
-"""Each costs some 2 KiB while it is scheduled: what several callers read fits into the sidecar's memory."""
+"""Each needs about 2 KiB while it is scheduled; the lists of several callers must fit into memory."""
 _LISTS_AT_ONCE = 2
 _TRIALS_AT_ONCE = 16
 _JUST_NOW = timedelta(seconds=2)
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Registry:
-    """The TrialRegistry `name` of a namespace. Everything raises ApiError."""
+    """The TrialRegistry `name` of a namespace. All methods raise ApiError."""
 
     def __init__(self, client: Client, view: View, namespace: str, name: str) -> None:
         self.name = name
@@ -42,22 +42,22 @@ class Registry:
         self._trials = asyncio.Semaphore(_TRIALS_AT_ONCE)
 
     async def trial(self, trial_id: str) -> Entry:
-        """Return what the registry has of one trial. Raises RegistryError, MalformedError."""
+        """Return the registry's entry of one trial. Raises RegistryError, MalformedError."""
         return await self._ask(self._trials, lambda client: client.trial(trial_id))
 
     async def trials_ahead(self, now: datetime, scheduled: Collection[str]) -> Listing:
-        """Return what the registry has that lies ahead, and what of it is `scheduled`.
+        """Return the registry's future trials, and its entries of the `scheduled` IDs.
 
-        Raises RegistryError, also if it is too much; MalformedError.
+        Raises RegistryError, also if there are too many, and MalformedError.
         """
         selection = Selection(scheduled, _MOST_AHEAD, now - _JUST_NOW)
         listing = await self._ask(self._lists, lambda client: client.list_trials(selection))
         if listing.left_out:
-            raise BadReplyError(f"it has more than {_MOST_AHEAD} trials that lie ahead")
+            raise BadReplyError(f"it has more than {_MOST_AHEAD} future trials")
         return listing
 
     async def _ask(self, few: asyncio.Semaphore, request: Callable[[RegistryClient], T]) -> T:
-        """Make a request in a thread, so many at a time."""
+        """Make a request in a thread; `few` bounds how many run at a time."""
         async with few:
             client = await self._client_of_now()
             return await in_thread(lambda: request(client))
@@ -72,12 +72,12 @@ class Registry:
         return RegistryClient(connection_of(registry, secret))
 
     async def request_pull(self) -> None:
-        """Have the operator ask the registry now."""
+        """Have the operator read the registry now."""
         patch = {"metadata": {"annotations": {names.ANNOTATION_SYNC: str(uuid.uuid4())}}}
         await self._client.merge_patch(TRIAL_REGISTRIES, self._namespace, self.name, patch)
 
     async def toggle_automatic(self) -> bool:
-        """Turn the import of trials on or off; return the new state. Raises HttpRefusalError."""
+        """Toggle the import of the registry's trials; return whether it is on. Raises HttpRefusalError."""
 
         def change(raw: Json) -> Json:
             return {"spec": {"import": "None" if raw["spec"].get("import") == "All" else "All"}}

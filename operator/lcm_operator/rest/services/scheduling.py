@@ -1,7 +1,7 @@
-"""Scheduling for legacy callers: Trials made and removed.
+"""Scheduling: creates and removes Trials.
 
-No state but the view and one lock per trial ID. Names follow from the ID, so of two callers who schedule one
-ID, here or in another sidecar, the API server accepts one; the other one finds what exists.
+Object names follow from the trial ID. If two callers schedule the same ID, here or in another sidecar, the
+API server accepts one, and the other is answered that it exists.
 """
 
 import asyncio
@@ -13,8 +13,7 @@ from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.times import parse_start_time
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
-from lcm_operator.kube.errors import RejectedError as RefusedByApi
+from lcm_operator.kube.errors import AlreadyExistsError, ConflictError, NotFoundError, RejectedError
 from lcm_operator.kube.resources import TRIALS
 from lcm_operator.kube.update import Locks, again_on_conflict
 from lcm_operator.registry.errors import RegistryError
@@ -33,7 +32,7 @@ _PAST = "Trial start time in the past. Skipping scheduling."
 
 
 class TrialSource(Protocol):
-    """The registry whose trials are scheduled."""
+    """The registry, as far as the scheduler uses it."""
 
     name: str
 
@@ -41,14 +40,14 @@ class TrialSource(Protocol):
         """Return one trial. Raises RegistryError, MalformedError, ApiError."""
 
     async def trials_ahead(self, now: datetime, scheduled: Collection[str]) -> Listing:
-        """Return the trials that lie ahead. Raises RegistryError, MalformedError, ApiError."""
+        """Return the future trials. Raises RegistryError, MalformedError, ApiError."""
 
     async def request_pull(self) -> None:
-        """Have the operator ask the registry now. Raises ApiError."""
+        """Have the operator read the registry now. Raises ApiError."""
 
 
 class Scheduler:
-    """The scheduler as callers know it. Every method raises HttpRefusalError and ApiError."""
+    """Creates and removes schedulings. All methods raise HttpRefusalError and ApiError."""
 
     def __init__(
         self,
@@ -142,7 +141,7 @@ class Scheduler:
             except NotFoundError:
                 self._view.drop_trial(trial.name, trial.uid)
                 raise unknown from None
-            except ConflictError:  # it has changed: perhaps it was started
+            except ConflictError:  # it changed: it may have been started
                 await self._read(trial.name)
                 raise
             return trial
@@ -166,7 +165,7 @@ class Scheduler:
         await self._create_from_registry(entry, read)
 
     def _is_past(self, start: datetime) -> bool:
-        """Return whether it is too late. Scripts post the present time cut to seconds: so is ours."""
+        """Return whether a time has passed, to the second: scripts post the current time in whole seconds."""
         return start < self._now().replace(microsecond=0) - _JUST_NOW
 
     def _refuse_scheduled(self, trial_id: str) -> None:
@@ -181,7 +180,7 @@ class Scheduler:
         await self._create(entry.id, {"registryRef": {"name": self._registry.name}}, annotations)
 
     async def _create(self, trial_id: str, when: Json, annotations: dict[str, str] | None = None) -> None:
-        """Create a Trial under the first name that is free."""
+        """Create a Trial under the first free name."""
         for name in names.object_names(trial_id):
             if self._view.trial(name) is not None:
                 continue
@@ -200,13 +199,15 @@ class Scheduler:
                         400, f"Executor Engine with ID: {trial_id} already exists."
                     ) from None
                 self._refuse_scheduled(trial_id)
-            except RefusedByApi as error:
-                raise HttpRefusalError(400, cut(f"The trial was refused: {error.message}")) from error
+            except RejectedError as error:
+                raise HttpRefusalError(
+                    400, cut(f"The API server rejected the Trial: {error.message}")
+                ) from error
             else:
                 return
 
     async def _read(self, name: str) -> None:
-        """Look again at one Trial."""
+        """Update the view of one Trial from the API server."""
         known = self._view.trial(name)
         try:
             self._take(await self._client.get(TRIALS, self._namespace, name))
@@ -218,9 +219,9 @@ class Scheduler:
         self._view.put_trial(trial_of(raw))
 
     async def _wait_until_gone(self, name: str, uid: str) -> None:
-        """Wait until a Trial and its armed TrialEngine no longer exist, so that its ID is free.
+        """Wait until a Trial and its armed TrialEngine are deleted, so that the ID is free.
 
-        In bounded time: without the operator an armed TrialEngine stays.
+        The wait is bounded: without a running operator an armed TrialEngine stays.
         """
 
         def is_gone() -> bool:
@@ -231,13 +232,13 @@ class Scheduler:
             await self._read(name)
 
     def _has_moved(self, entry: Entry) -> bool:
-        """Return whether the registry has another time than the trial that was scheduled by it."""
+        """Return whether the registry reports a new time for a trial that was scheduled from it."""
         trial = self._view.scheduling(entry.id)
         known = trial is not None and trial.from_registry and not trial.deleting
         return self._level.moves and known and trial is not None and trial.start != entry.start_time
 
     async def _move(self, moved: list[Entry]) -> None:
-        """Have the operator ask the registry now, and wait until it has moved these trials."""
+        """Have the operator read the registry, and wait until it has moved these trials."""
         if moved:
             await self._registry.request_pull()
             await self._view.until(lambda: not any(map(self._has_moved, moved)), _MOVE_SECONDS)
@@ -248,7 +249,7 @@ def _text(start_time: datetime) -> str:
 
 
 async def _all(work: Iterable[Awaitable[None]]) -> None:
-    """Do all of it; raise the first error once nothing is left running."""
+    """Await all; raise the first error once none is left running."""
     results = await asyncio.gather(*work, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

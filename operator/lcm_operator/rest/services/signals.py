@@ -1,7 +1,7 @@
-"""What partners report to an engine, and what they ask of it: callbacks, `active`, `finish`, the status.
+"""Signals to an engine (callbacks, `active`, `finish`), and the engine's state.
 
-A signal is acknowledged once it is stored in TrialEngine.status.signals; the engine finds it there, now or
-after a restore. Each is appended to what the API server has then: their order is that of the writes.
+A signal is acknowledged only after it is stored in TrialEngine.status.signals, where the engine finds it,
+also after a restore. Signals are stored in the order of the writes.
 """
 
 import uuid
@@ -18,18 +18,20 @@ from lcm_operator.kube.update import Locks, update
 from lcm_operator.plan.signals import ACTIVE, FINISH, KPI_LABEL
 from lcm_operator.rest import wording
 from lcm_operator.rest.cache.view import View
-from lcm_operator.rest.engine_reads import read_engine
 from lcm_operator.rest.http.replies import HttpRefusalError
 
 LARGEST = 4 * 1024
-"""How large a signal may be, in bytes."""
+"""The maximum size of a signal in bytes."""
 MOST_OPEN = 64
 KEPT_CONSUMED = 64
-"""A restore from before a wait gives it back what it had taken, if that is still stored."""
+"""If it is still stored, a restore from before a wait makes a consumed signal available again."""
 
 
 class Signals:
-    """The signals of one namespace. Everything raises HttpRefusalError, ApiError, MalformedError."""
+    """The signals of one namespace. All methods raise HttpRefusalError, ApiError, MalformedError.
+
+    `known` is the TrialEngine if it was read for this request; otherwise it is read here.
+    """
 
     def __init__(self, client: Client, view: View, namespace: str, now: Callable[[], datetime]) -> None:
         self._client = client
@@ -39,29 +41,27 @@ class Signals:
         self._locks = Locks()
 
     async def active(self, trial_id: str, known: Json | None = None) -> None:
-        """Report that the trial's KPIs count from now on; only while their label is Idle.
-
-        `known`: the TrialEngine as it was read for this request; without it, it is read here.
-        """
+        """Report that the trial's KPIs count from now on; only while their label is Idle."""
         await self._store(trial_id, ACTIVE, _may_become_active, known)
 
     async def finish(self, trial_id: str, known: Json | None = None) -> None:
-        """End the trial, whatever its engine does. `known`: as for `active`."""
+        """End the trial, whatever its engine is doing."""
         await self._store(trial_id, FINISH, _may_finish, known)
 
     async def callback(self, trial_id: str, name: str, known: Json | None = None) -> None:
-        """Report that a partner's part is done. `known`: as for `active`.
+        """Report that a partner has completed its part.
 
-        An engine that has failed takes it too: it may be restored, and needs it then.
+        A failed engine accepts it as well, because it may be restored and then needs it.
         """
         await self._store(trial_id, name, _may_be_called_back, known)
 
     async def trial_status(self, trial_id: str) -> wording.TrialStatus:
         """Return status and state of an engine."""
-        found = await read_engine(self._client, self._namespace, trial_id)
-        if found is None or not self._is_started(found.engine):
-            raise _unknown()
-        return wording.trial_status(found.engine)
+        try:
+            raw = await self._client.get(TRIAL_ENGINES, self._namespace, engine_name(trial_id))
+        except NotFoundError:
+            raise _unknown() from None
+        return wording.trial_status(self._started(raw, trial_id))
 
     async def _store(
         self, trial_id: str, name: str, check: Callable[[TrialEngine], None], known: Json | None
@@ -69,14 +69,12 @@ class Signals:
         signal = Signal(id=str(uuid.uuid4()), name=name, received_time=self._now())
 
         def change(raw: Json) -> Json:
-            engine = parse(raw, TrialEngine)
-            if engine.spec.trial_id != trial_id or not self._is_started(engine):
-                raise _unknown()
+            engine = self._started(raw, trial_id)
             check(engine)
             return {"status": {"signals": [serialise(each) for each in _added(engine, signal)]}}
 
         lock = self._locks.of(trial_id)
-        if lock.locked():  # what was read is about to be old
+        if lock.locked():  # another signal is about to change it
             known = None
         async with lock:
             try:
@@ -92,20 +90,22 @@ class Signals:
             except NotFoundError:
                 raise _unknown() from None
 
-    def _is_started(self, engine: TrialEngine) -> bool:
-        """Return whether an engine was granted, or waits for its first grant and its Trial was started."""
-        if engine.status.attempt:
-            return True
-        shown = self._view.engine(engine.spec.trial_id)
-        return shown is not None and shown.uid == engine.metadata.uid
+    def _started(self, raw: Json, trial_id: str) -> TrialEngine:
+        """Return the engine of a latched trial. Raises HttpRefusalError if it is not one."""
+        engine = parse(raw, TrialEngine)
+        shown = self._view.engine(trial_id)
+        is_latched = engine.status.attempt > 0 or (shown is not None and shown.uid == engine.metadata.uid)
+        if engine.spec.trial_id != trial_id or not is_latched:
+            raise _unknown()
+        return engine
 
 
 def _added(engine: TrialEngine, signal: Signal) -> tuple[Signal, ...]:
-    """Return the signals with one more, and without the oldest consumed ones. Raises HttpRefusalError."""
+    """Return the signals with one added and the oldest consumed ones dropped. Raises HttpRefusalError."""
     taken = {consumed.id for consumed in engine.status.consumed_signals}
     consumed = [known.id for known in engine.status.signals if known.id in taken]
     if len(engine.status.signals) - len(consumed) >= MOST_OPEN:
-        raise HttpRefusalError(413, f"Too many signals: {MOST_OPEN} wait to be taken.")
+        raise HttpRefusalError(413, f"Too many signals: {MOST_OPEN} are not consumed yet.")
     dropped = set(consumed[:-KEPT_CONSUMED])
     return (*(known for known in engine.status.signals if known.id not in dropped), signal)
 

@@ -1,7 +1,6 @@
-"""GET /status: five keys (six at 1.0.2), of which three are lists in Python's notation, as callers read them.
+"""GET /status: five keys (six at 1.0.2), of which three are lists in Python's notation.
 
-With ten thousand trials it is requested as often as with ten: each trial's text is made once, and the page
-as often as the view changes.
+Callers poll it with ten thousand trials, too: a trial's text is made once, the page only if the view changed.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class StatusPage:
-    """The page of one view at one level, its times in one time zone."""
+    """The page of one view, in the wording of one level and in one time zone."""
 
     def __init__(self, view: View, level: Level, timezone: ZoneInfo) -> None:
         self._view = view
@@ -27,7 +26,7 @@ class StatusPage:
         self._lists = ("", "")
 
     def body(self, heartbeats: Sequence[str]) -> dict[str, Any]:
-        """Return the page, with the IDs of the heartbeats that were added by hand."""
+        """Return the page; `heartbeats` are trial IDs."""
         if self._made_of != self._view.version:
             self._made_of, self._lists = self._view.version, (self._schedulings(), self._engines())
         schedulings, engines = self._lists
@@ -43,7 +42,7 @@ class StatusPage:
         }
 
     def _schedulings(self) -> str:
-        """Return the trials that wait, by start time, then by ID."""
+        """Return the schedulings by start time, then by ID."""
         keys = sorted((trial.start or _NEVER, trial.trial_id) for trial in self._view.schedulings())
         known = self._texts
         self._texts = {key: known.get(key) or self._text(*key) for key in keys}
@@ -54,7 +53,7 @@ class StatusPage:
         return str({"id": trial_id, "trigger": f"date[{local:%Y-%m-%d %H:%M:%S %Z}]"})
 
     def _engines(self) -> str:
-        """Return the engines, by their start."""
+        """Return the engines by their start, then by ID."""
         engines = sorted(self._view.engines(), key=lambda engine: (engine.started, engine.trial_id))
         words = self._level.engine_status
         return str(
