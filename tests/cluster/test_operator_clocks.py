@@ -3,7 +3,6 @@
 The operator is the real process; only its own wall clock is shifted (`shifted/sitecustomize.py`).
 """
 
-import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -107,6 +106,6 @@ def test_retries_go_on_after_a_step_of_the_clock(node: Node, step: int):
     trial = node.trial("waits", start=in_seconds(30))
     node.until_condition(trial, "Armed", "False", "ServiceAccountNotFound")
     node.set_clock(step)
-    time.sleep(1)
+    node.wait(lambda: abs(node.offset() - step) < 2)
     node.cluster.kubectl("create", "serviceaccount", "lcm-engine", f"--namespace={node.namespace}")
     node.until_condition(trial, "Armed", "True", "Admitted")

@@ -60,7 +60,7 @@ class ApiServer:
         self.objects: dict[Place, Json] = {}
         self._numbers = itertools.count(1)
         self._rules = rules
-        self._namespace = namespace
+        self.namespace = namespace
         self._watchers: set[asyncio.Event] = set()
 
     def all(self, plural: str, namespace: str | None = None) -> list[Json]:
@@ -265,7 +265,7 @@ class ApiServer:
             event.set()
 
     def _place(self, plural: str, name: str, namespace: str | None) -> Place:
-        return Place(plural, self._namespace if namespace is None else namespace, name)
+        return Place(plural, self.namespace if namespace is None else namespace, name)
 
     def _admit(self, plural: str, before: Json | None, after: Json) -> None:
         for rule in self._rules:

@@ -70,7 +70,7 @@ class Connection:
 
     def client(self) -> Client:
         """Return a client of which all requests come here."""
-        return Client(Access("http://in-memory"), self)
+        return Client(Access("http://in-memory", self.server.namespace), self)
 
     async def open(self) -> None:
         """Do nothing."""

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -20,6 +19,10 @@ async def stubborn():
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             pass
+
+async def announced(stopping):
+    await stopping.requested.wait()
+    print("stopping", flush=True)
 
 async def work(stopping):
     print("up", flush=True)
@@ -89,9 +92,9 @@ def test_signal_ends_what_hangs_after_its_grace(hangs):
 
 
 def test_second_signal_ends_a_process_at_once():
-    process = start("await stubborn()")
+    process = start("task = asyncio.ensure_future(announced(stopping))", "await stubborn()")
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.2)
+    assert process.stdout.readline() == "stopping\n"
     process.send_signal(signal.SIGTERM)
     assert ended(process)[0] == 128 + signal.SIGTERM
 

@@ -12,11 +12,14 @@ class HandClock:
     def __init__(self, now: datetime = T) -> None:
         self.time = now
         self.seconds = 1000.0
+        self.looks = 0
+        """How often somebody has read the elapsed time."""
 
     def now(self) -> datetime:
         return self.time
 
     def elapsed(self) -> float:
+        self.looks += 1
         return self.seconds
 
     def advance(self, seconds: float) -> None:

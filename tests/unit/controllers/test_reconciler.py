@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.harness.client import Connection
 from tests.harness.cluster import Cluster
+from tests.harness.waiting import until
 from tests.unit.controllers.clock import HandClock
 
 from lcm_operator.controllers import metrics, time_slice
@@ -73,12 +74,10 @@ def led_until(server, holds, act=None, clock=None):
         for raw in server.cluster.all("trials"):
             this.take_trial(raw)
         leading = asyncio.create_task(this.lead())
-        async with asyncio.timeout(60):
-            if act is not None:
-                await act(this)
-            while not holds():
-                assert not leading.done()
-                await asyncio.sleep(0.01)
+        if act is not None:
+            await act(this)
+        await until(lambda: leading.done() or holds(), 60)
+        assert not leading.done()
         leading.cancel()
         await asyncio.wait([leading])
 
@@ -101,8 +100,8 @@ def test_pods_of_one_start_time_are_created_before_any_trial_is_latched(server, 
         server.put("trials", raw_trial(f"flight-{number}", clock.now() + timedelta(seconds=30)))
 
     async def act(_):
-        while any(server.status(f"flight-{number}").get("phase") != "Armed" for number in range(100)):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        flights = [f"flight-{number}" for number in range(100)]
+        await until(lambda: all(server.status(name).get("phase") == "Armed" for name in flights), 60)
         assert writes(server, "create", "pods") == []
         clock.advance(30)
 
@@ -120,7 +119,7 @@ def test_trial_created_just_before_its_start_waits_for_no_quiet_moment(server):
         server.put("trials", raw_trial(f"steady-{number}", now + timedelta(seconds=1 + 0.2 * number)))
 
     async def act(this):
-        await asyncio.sleep(1.5)
+        await until(lambda: "startedTime" in server.status("steady-2"), 60)
         made = raw_trial("made", datetime.now(UTC) + timedelta(seconds=0.5), startingDeadlineSeconds=2)
         this.take_trial(server.put("trials", made))
 
@@ -137,8 +136,7 @@ def test_a_start_that_was_refused_is_tried_until_it_succeeds(server):
     server.refused.add("flight-1")
 
     async def act(_):
-        while "AdmissionRefused" not in str(server.status("flight")):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await until(lambda: "AdmissionRefused" in str(server.status("flight")))
         server.refused.clear()
 
     led_until(server, lambda: writes(server, "patch", "trials", "startedTime"), act)

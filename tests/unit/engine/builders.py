@@ -1,6 +1,5 @@
 """Builders and stand-ins of the engine's unit tests; each sets only what a case is about."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -150,13 +149,6 @@ class Stub:
     @property
     def names(self) -> list[str]:
         return [name for name, _ in self.calls]
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Let everything else go on until the condition holds."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - conditions are looked at, nobody tells of them
-            await asyncio.sleep(0)
 
 
 def names_of(spec: Plan) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.engine.builders import until
+from tests.harness.waiting import until
 from tests.unit.engine.performing import perform
 
 from lcm_operator.engine.outcome import ActivityFailedError, Performed
@@ -142,19 +142,20 @@ def test_what_a_program_leaves_behind_ends_with_it(tmp_path):
 
 @pytest.fixture
 def contact():
-    """Contact that is lost the first time that somebody waits for it, and may be back later."""
+    """Contact that is lost once the program of the first try has begun, and may be back later."""
 
     class Contact:
         def __init__(self):
             self.back = asyncio.Event()
             self.back.set()
             self.losses = 0
+            self.begun = lambda: True
 
         async def lost(self):
             self.losses += 1
             if self.losses > 1:
                 await asyncio.Event().wait()
-            await asyncio.sleep(0.3)
+            await until(self.begun)
             self.back.clear()
 
         async def may_act(self):
@@ -171,6 +172,7 @@ def outlasting(file):
 def test_a_program_without_limit_ends_when_contact_is_lost_and_runs_again(tmp_path, contact):
     file = tmp_path / "started"
     activity = {"name": "run", "exec": {"command": outlasting(file)}}
+    contact.begun = lambda: file.exists() and file.read_text().endswith("\n")
 
     async def scenario():
         running = asyncio.create_task(perform(activity, may_act=contact.may_act, lost=contact.lost))

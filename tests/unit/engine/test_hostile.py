@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
-from types import SimpleNamespace
 
 import pytest
+from tests.harness.api_server import ApiServer
+from tests.harness.client import Connection
+from tests.harness.waiting import until
 from tests.unit.engine.builders import NOW, POD, engine, nap
 
 from lcm_operator.api.storage import serialise
 from lcm_operator.engine.activities.exchange import Response
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.follower import Follower
-from lcm_operator.kube.listing import Page
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.values import TemplateError
 from lcm_operator.wire.replies import Headers
@@ -77,25 +78,18 @@ def test_engine_waits_for_a_trial_engine_that_it_can_read():
         "podRef": {"name": "example-1", "uid": POD, "notBefore": NOW.isoformat()},
         "attempt": 1,
     }
-    answers = [good | {"status": {"attempt": "two"}}, good | {"spec": 5}, good]
-
-    class Client:
-        access = SimpleNamespace(namespace="lab")
-
-        async def listed(self, *_, **__):
-            yield Page([answers.pop(0)], "1", "")
-
-        async def watch(self, *_, **__):
-            while answers:
-                yield "MODIFIED", answers.pop(0)
-            await asyncio.Event().wait()
+    server = ApiServer()
+    connection = Connection(server)
 
     async def granted():
-        follower = Follower(Client(), "example", POD, lambda: NOW)
+        server.put("trialengines", good | {"status": {"attempt": "two"}})
+        follower = Follower(connection.client(), "example", POD, lambda: NOW)
         task = asyncio.create_task(follower.follow())
         try:
-            async with asyncio.timeout(5):
-                return await follower.granted()
+            await until(lambda: any(request.verb == "watch" for request in connection.requests))
+            server.put("trialengines", good | {"spec": 5})
+            server.put("trialengines", good)
+            return await asyncio.wait_for(follower.granted(), 30)
         finally:
             task.cancel()
 

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
-from tests.unit.engine.builders import NOW, POD, Memory, Stub, ask, nap, plan, runner, until, wait
+from tests.harness.waiting import until
+from tests.unit.engine.builders import NOW, POD, Memory, Stub, ask, nap, plan, runner, wait
 
 from lcm_operator.engine.interrupts import Interrupts
 from lcm_operator.engine.outcome import Ending, Performed, Report

@@ -4,7 +4,8 @@ import asyncio
 
 import msgspec
 import pytest
-from tests.unit.engine.builders import NOW, POD, Memory, Stub, nap, plan, runner, until
+from tests.harness.waiting import until
+from tests.unit.engine.builders import NOW, POD, Memory, Stub, nap, plan, runner
 
 from lcm_operator.api.engine import ActivityStatus
 from lcm_operator.engine.checkpoint import Checkpoint

@@ -4,7 +4,8 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from tests.unit.engine.builders import NOW, POD, Clock, Memory, Stub, nap, plan, runner, until
+from tests.harness.waiting import until
+from tests.unit.engine.builders import NOW, POD, Clock, Memory, Stub, nap, plan, runner
 
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.interrupts import Interrupts

@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 from tests.harness.api_server import ApiServer
 from tests.harness.client import AWAY, Connection
+from tests.harness.waiting import until
 
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.election import Elector, Terms
@@ -115,12 +116,6 @@ class Candidate:
         self.task.cancel()
         with suppress(asyncio.CancelledError):
             await self.task
-
-
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - whatever the condition is made of
-            await asyncio.sleep(0.005)
 
 
 def run(scenario):

@@ -72,7 +72,7 @@ def test_cancellation_from_outside_is_no_time_out():
 
     async def outside():
         task = asyncio.create_task(scenario())
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         task.cancel()
         await task
 

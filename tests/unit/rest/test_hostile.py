@@ -7,11 +7,13 @@ import logging
 
 import msgspec
 import pytest
+from tests.harness.api_server import ApiServer
+from tests.harness.client import Connection
+from tests.harness.waiting import until
 
 from lcm_operator.api.storage import MalformedError
 from lcm_operator.kube.client import Json
 from lcm_operator.kube.clock import NodeClock
-from lcm_operator.kube.listing import Page
 from lcm_operator.rest.cache.feed import Feed
 from lcm_operator.rest.cache.records import engine_of, trial_of
 from lcm_operator.rest.cache.view import View
@@ -55,34 +57,21 @@ def test_body_of_any_depth_is_refused(form, levels):
         json.dumps(refused.value.faults)
 
 
-class Client:
-    """Lists and watches what it was given, once."""
-
-    def __init__(self, trials):
-        self.trials = trials
-        self.seen = asyncio.Event()
-
-    async def listed(self, resource, _namespace, **_):
-        yield Page(self.trials if resource.plural == "trials" else [], "5", "")
-
-    async def watch(self, resource, _namespace, **_):
-        if resource.plural == "trials":
-            for trial in self.trials:
-                yield "MODIFIED", trial
-            self.seen.set()
-        await asyncio.Event().wait()
-
-
 def test_object_that_cannot_be_read_is_logged_once_and_harms_no_other(caplog):
+    server = ApiServer()
     good = raw(spec={"startTime": "2031-01-01T08:00:00Z"})
-    bad = raw(spec=DEEP, metadata={"name": "bad", "uid": "b", "resourceVersion": "4"})
+    bad = raw(spec=DEEP, metadata={"name": "bad", "uid": "b"})
 
     async def watched():
-        client, view = Client([bad, good, bad]), View()
-        watching = Feed(client, view, "lab", "default", NodeClock())
-        task = asyncio.create_task(watching.run())
-        async with asyncio.timeout(5):
-            await client.seen.wait()
+        view = View()
+        server.put("trials", bad)
+        task = asyncio.create_task(
+            Feed(Connection(server).client(), view, "lab", "default", NodeClock()).run()
+        )
+        await until(lambda: caplog.records)
+        server.put("trials", bad | {"status": {}})
+        server.put("trials", good)
+        await until(lambda: view.trial("x"))
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import pytest
+from tests.harness.waiting import until
 from tests.unit.rest.harness import KEY, Sidecar, read, run
 
 from lcm_operator.rest.http.server import Limits
@@ -14,12 +15,6 @@ LONG = 30
 HEAD = f"Host: localhost\r\nAuthorization: {KEY}\r\n"
 SCHEDULE = f"POST /debug/schedule-trial HTTP/1.1\r\n{HEAD}"
 STATUS = f"GET /status HTTP/1.1\r\n{HEAD}\r\n".encode()
-
-
-async def until(condition):
-    async with asyncio.timeout(LONG):
-        while not condition():  # noqa: ASYNC110 - it is the server's state
-            await asyncio.sleep(0.01)
 
 
 async def ended(reader):

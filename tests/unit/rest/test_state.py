@@ -5,6 +5,7 @@ import json
 from itertools import chain, repeat
 
 import pytest
+from tests.harness.waiting import until
 from tests.unit.rest.harness import run
 from tests.unit.rest.kube import Kube
 
@@ -133,23 +134,18 @@ def test_what_people_have_spoilt_is_not_overwritten(kube, heartbeats, text):
 def test_what_others_write_becomes_known(kube):
     notes = SidecarState(kube, "lab")
 
-    async def until(expected):
-        async with asyncio.timeout(10):
-            while notes.known.heartbeats != expected:  # noqa: ASYNC110 - it is what is tested
-                await asyncio.sleep(0.001)
-
     async def scenario():
         kube.put("configmaps", NAME, data={"heartbeats": '["a"]'})
         following = asyncio.create_task(notes.follow())
         await notes.filled.wait()
         assert notes.known.heartbeats == ("a",)
         kube.put("configmaps", NAME, data={"heartbeats": '["a", "b"]'})
-        await until(("a", "b"))
+        await until(lambda: notes.known.heartbeats == ("a", "b"))
         kube.put("configmaps", NAME, data={"heartbeats": "spoilt"})
         kube.put("configmaps", NAME, data={"heartbeats": '["c"]'})
-        await until(("c",))
+        await until(lambda: notes.known.heartbeats == ("c",))
         kube.drop("configmaps", NAME)
-        await until(())
+        await until(lambda: notes.known.heartbeats == ())
         following.cancel()
 
     run(scenario())
