@@ -19,7 +19,7 @@ Act = Callable[[ProxiedHarness, Trial], None]
 
 
 def due(harness: ProxiedHarness, **spec) -> Trial:
-    """Apply a trial that is to be started at once."""
+    """Apply a trial that starts at once."""
     return harness.trial("race", start=in_seconds(0), activities=PLAN, **spec)
 
 

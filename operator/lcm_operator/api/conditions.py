@@ -1,7 +1,8 @@
 """Conditions in the form of metav1.Condition, and the one function that changes them."""
 
 from collections.abc import Iterable
-from typing import Literal
+from datetime import UTC
+from typing import Literal, NamedTuple
 
 from lcm_operator.api.storage import Moment, Record
 
@@ -21,6 +22,15 @@ class Condition(Record, frozen=True, kw_only=True):
 
 
 Conditions = tuple[Condition, ...]
+
+
+class ConditionUpdate(NamedTuple):
+    """A condition to be set."""
+
+    type: str
+    status: Status
+    reason: str
+    message: str = ""
 
 
 def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
@@ -53,29 +63,22 @@ def reason(conditions: Iterable[Condition], kind: str) -> str | None:
 
 
 def with_condition(
-    conditions: Conditions,
-    kind: str,
-    status: Status,
-    reason: str,
-    *,
-    now: Moment,
-    generation: int = 0,
-    message: str = "",
+    conditions: Conditions, change: ConditionUpdate, now: Moment, generation: int = 0
 ) -> Conditions:
     """Return `conditions` with one set; `lastTransitionTime` moves only when its status flips.
 
-    The message is cut at 1,024 characters: it may hold what others said.
+    The message, which may quote others, is cut at 1,024 characters.
     """
-    old = find(conditions, kind)
-    since = old.last_transition_time if old is not None and old.status == status else now
+    old = find(conditions, change.type)
+    since = old.last_transition_time if old is not None and old.status == change.status else now
     new = Condition(
-        type=kind,
-        status=status,
-        reason=reason,
-        message=message[:LONGEST_MESSAGE],
-        last_transition_time=since,
+        type=change.type,
+        status=change.status,
+        reason=change.reason,
+        message=change.message[:LONGEST_MESSAGE],
+        last_transition_time=since.astimezone(UTC),
         observed_generation=generation,
     )
     if old is None:
         return (*conditions, new)
-    return tuple(new if condition.type == kind else condition for condition in conditions)
+    return tuple(new if condition is old else condition for condition in conditions)

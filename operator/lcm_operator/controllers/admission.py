@@ -77,8 +77,10 @@ def name_taken(pod: Metadata, engine: TrialEngine) -> Problem:
         for owner in pod.owner_references
     )
     if ours:
-        return Problem(reasons.WAITING, f"pod {pod.name} of an earlier TrialEngine has not gone yet")
-    return Problem(reasons.NAME_TAKEN, f"pod {pod.name} exists and is not of this TrialEngine")
+        return Problem(reasons.WAITING, f"pod {pod.name} of an earlier TrialEngine still exists")
+    return Problem(
+        reasons.NAME_TAKEN, f"pod {pod.name} exists and does not belong to this TrialEngine; delete it"
+    )
 
 
 def rejected(error: ApiError) -> Problem:

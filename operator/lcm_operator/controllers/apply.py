@@ -26,7 +26,7 @@ from lcm_operator.controllers.store import Store
 from lcm_operator.controllers.unreadable import LET_GO, end_unreadable
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.imports import Fate, Note, expiry, importer, release
-from lcm_operator.domain.snapshot import Absent, Problem, pod_is_over, value_of
+from lcm_operator.domain.snapshot import Absent, Problem, value_of
 from lcm_operator.domain.status import outcome
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
@@ -144,7 +144,7 @@ class Apply:
         """Read the TrialEngine of a slot."""
         slot = self._store.slot(key)
         pod = value_of(slot.pod)
-        over = pod_is_over(pod)
+        over = pod is not None and pod.is_over
         try:
             raw = await self._client.get(TRIAL_ENGINES, key.namespace, key.engine)
         except NotFoundError:

@@ -10,7 +10,7 @@ the leader. What two reads show alike was not renewed in between. How much of th
 So an outage fails nobody, and lists that are slow, or fail every second time, delay a verdict but never
 prevent it. Two times are kept, as somebody may delete Leases again and again:
 
-- `unheard`: since the last renewal by the engine itself that was seen. A Lease that is deleted and made again
+- `unseen`: since the last renewal by the engine itself that was seen. A Lease that is deleted and made again
   is no sign of life, so a dead engine is given up whatever is done to its Lease.
 - `silent`: over this time nothing can have been renewed unseen. It begins anew when a Lease is missing, can't
   be renewed by its pod or was made again: the one before may have been renewed after it was last read.
@@ -32,7 +32,7 @@ from lcm_operator.api.metadata import metadata_of
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.attempt_end import heartbeat_timeout, longest_silence
-from lcm_operator.domain.snapshot import Absent, Beat, value_of
+from lcm_operator.domain.snapshot import Absent, Renewals, value_of
 from lcm_operator.domain.verdict import may_still_matter
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
@@ -176,25 +176,25 @@ class LeaseMonitor:
         disturbed: bool,
     ) -> None:
         slot = self._store.slot(key)
-        before = value_of(slot.beat)
+        before = value_of(slot.renewals)
         if before is not None and before.pod_uid != pod.uid:
             before = None
         # A renewal may have come while the list was under way: what is new is silent from its end on.
-        silent = unheard = timedelta(seconds=reading.began - reading.ended)
+        silent = unseen = timedelta(seconds=reading.began - reading.ended)
         if before is not None and self._last is not None and pod.uid in self._renewals:
             counted = self._counted(reading, self._last, engine, disturbed=disturbed)
             if self._renewals[pod.uid] == renewal:
                 silent = before.silent + counted
             if not renewal.by_engine or self._last_heard.get(pod.uid) == renewal.time:
-                unheard = before.unheard + counted
+                unseen = before.unseen + counted
         begun = renewal.time is not None or (before is not None and before.begun) or _has_worked(engine)
         missing = renewal == _MISSING
-        beat = Beat(pod_uid=pod.uid, begun=begun, silent=silent, unheard=unheard, missing=missing)
-        slot.beat = self._store.observed(beat)
-        if beat.missing and (before is None or not before.missing):
+        renewals = Renewals(pod_uid=pod.uid, begun=begun, silent=silent, unseen=unseen, missing=missing)
+        slot.renewals = self._store.observed(renewals)
+        if renewals.missing and (before is None or not before.missing):
             self._store.doubt_pod(key, pod.uid)
             self._look(key)
-        elif _just_passed(before, beat, engine):
+        elif _just_passed(before, renewals, engine):
             self._look(key)
 
     def _counted(self, reading: Reading, last: Reading, engine: TrialEngine, *, disturbed: bool) -> timedelta:
@@ -232,8 +232,8 @@ def _has_worked(engine: TrialEngine) -> bool:
     return saved is not None and granted is not None and saved.saved_time >= granted.not_before
 
 
-def _just_passed(before: Beat | None, beat: Beat, engine: TrialEngine) -> bool:
+def _just_passed(before: Renewals | None, renewals: Renewals, engine: TrialEngine) -> bool:
     """Return whether a limit of silence lies between two observations."""
-    known = before if before is not None else Beat(pod_uid=beat.pod_uid)
-    given_up = known.unheard <= heartbeat_timeout(engine) < beat.unheard
-    return given_up or known.silent <= longest_silence(engine) < beat.silent
+    known = before if before is not None else Renewals(pod_uid=renewals.pod_uid)
+    given_up = known.unseen <= heartbeat_timeout(engine) < renewals.unseen
+    return given_up or known.silent <= longest_silence(engine) < renewals.silent

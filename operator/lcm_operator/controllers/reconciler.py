@@ -293,7 +293,7 @@ class Reconciler:
         self._blamed[key] = text
         log.failure("unexpected error while reconciling", fault, namespace=key.namespace, name=key.engine)
         if self._may_act():
-            why = f"the operator can't decide about this trial, nothing is done about it: {text}"
+            why = f"the operator cannot process this trial and leaves it alone: {text}"
             for trial in islice(self.store.slot(key).trials.values(), 1):
                 self._recorder.tell("Trial", trial.metadata, reasons.MALFORMED, why, warning=True)
 

@@ -207,10 +207,8 @@ def _imported(current: Conditions, now: TrialRegistry, result: PullResult, read:
 def _with(
     current: Conditions, registry: TrialRegistry, kind: str, shown: tuple[Any, str, str], now: datetime
 ) -> Conditions:
-    status, reason, message = shown
-    generation = registry.metadata.generation
     return conditions.with_condition(
-        current, kind, status, reason, now=now, generation=generation, message=message
+        current, conditions.ConditionUpdate(kind, *shown), now, registry.metadata.generation
     )
 
 

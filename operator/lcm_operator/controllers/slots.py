@@ -12,7 +12,7 @@ from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.controllers.members import Members
 from lcm_operator.domain.grant import attempt_of
-from lcm_operator.domain.snapshot import Absent, Admission, Beat, Observation, Pod, Problem, value_of
+from lcm_operator.domain.snapshot import Absent, Admission, Observation, Pod, Problem, Renewals, value_of
 
 Identity = tuple[str, str, str]
 """Namespace, name and UID."""
@@ -38,7 +38,7 @@ class Slot:
     """The UID of an object under our name that is not ours."""
     plan_read: Observation[str] | None = None
     pod: Observation[Pod | Absent] | None = None
-    beat: Observation[Beat] | None = None
+    renewals: Observation[Renewals] | None = None
     admission: Observation[Admission] | None = None
     refusal: Observation[Problem] | None = None
     engine_gone: bool = False
@@ -53,7 +53,7 @@ class Slot:
         """Drop what an earlier term learnt."""
         self.term = term
         self.set_pod(None)
-        self.admission = self.refusal = self.beat = None
+        self.admission = self.refusal = self.renewals = None
         self.unreadable_runs = self.plan_read = None
         self.engine_gone = False
 
@@ -67,11 +67,11 @@ class Slot:
 
     def note_lease_made(self, pod_uid: str) -> None:
         """Remember that a pod has a Lease: its engine may renew it, and has not done so by that."""
-        beat = value_of(self.beat)
-        if self.beat is None or beat is None or beat.pod_uid != pod_uid:
-            self.beat = None
+        renewals = value_of(self.renewals)
+        if self.renewals is None or renewals is None or renewals.pod_uid != pod_uid:
+            self.renewals = None
         else:
-            self.beat = replace(self.beat, value=replace(beat, missing=False))
+            self.renewals = replace(self.renewals, value=replace(renewals, missing=False))
 
     def current_pod(self) -> Observation[Pod | Absent] | None:
         """Return the pod if it is the current attempt's; another replica may have begun a new one."""

@@ -131,7 +131,7 @@ class Store:
             pod=slot.current_pod(),
             leftovers=self.leftovers.of(key, slot.engine),
             pods_listed=self.leftovers.listed_in == self.term,
-            beat=slot.beat,
+            renewals=slot.renewals,
             admission=slot.admission,
             refusal=slot.refusal,
             reported=self.registries.reported(trials),
@@ -240,7 +240,7 @@ class Store:
             self.leftovers.leave(key, slot.engine, slot.last_pod)
         if slot.engine is None or slot.engine.metadata.uid != engine.metadata.uid:
             slot.set_pod(None)
-            slot.admission = slot.refusal = slot.beat = None
+            slot.admission = slot.refusal = slot.renewals = None
         slot.engine, slot.stranger, slot.engine_gone = engine, "", False
         slot.departed = None
         slot.unreadable_engine = None

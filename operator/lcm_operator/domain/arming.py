@@ -7,6 +7,7 @@ the start time, and at the start time for a trial that was not armed before.
 from datetime import datetime, timedelta
 
 from lcm_operator.api import reasons
+from lcm_operator.api.conditions import ConditionUpdate
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     Action,
@@ -25,7 +26,7 @@ from lcm_operator.domain.grant import manifest_of
 from lcm_operator.domain.registry_times import ask_for_arming
 from lcm_operator.domain.release import is_held
 from lcm_operator.domain.snapshot import Problem, Snapshot
-from lcm_operator.domain.status import ACCEPTED, ConditionUpdate, trial_status
+from lcm_operator.domain.status import ACCEPTED, trial_status
 
 
 def decide_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime) -> Decision:
@@ -52,8 +53,8 @@ def decide_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: d
     if problem is None:
         return wait("armed", start_time, Urgency.START)
     if now + retry >= start_time:
-        return wait("the start time is next", start_time, Urgency.START)
-    return wait("arming is tried again", now + retry)
+        return wait("the start is tried at the start time", start_time, Urgency.START)
+    return wait("arming is retried", now + retry)
 
 
 def engine_creation(
@@ -63,7 +64,10 @@ def engine_creation(
     if snapshot.engine is not None:
         return None
     if snapshot.stranger:
-        return Problem(reasons.NAME_TAKEN, f"TrialEngine {snapshot.name} exists and is not of this Trial")
+        return Problem(
+            reasons.NAME_TAKEN,
+            f"TrialEngine {snapshot.name} exists and does not belong to this Trial; delete it",
+        )
     manifest = resolve_engine(trial, snapshot.plan, start_time)
     if isinstance(manifest, Problem):
         return manifest
@@ -101,7 +105,7 @@ def show_scheduled(
     actions: list[Action] = [WriteTrial(trial, status)]
     if trial.status.start_time != start_time:
         shown = start_time.isoformat().replace("+00:00", "Z")
-        actions.append(RecordEvent(trial, reasons.SCHEDULED, f"to be started at {shown}"))
+        actions.append(RecordEvent(trial, reasons.SCHEDULED, f"starts at {shown}"))
     before = {(c.type, c.reason, c.message) for c in trial.status.conditions}
     after = {(c.type, c.reason, c.message) for c in status.conditions if c.type == reasons.ARMED}
     if armed.status != "Unknown" and armed.reason != reasons.WAITING and not after <= before:

@@ -36,7 +36,7 @@ from lcm_operator.domain.plan_change import plan_taken, put_back
 from lcm_operator.domain.release import is_held, is_owed, release_events
 from lcm_operator.domain.requests import REMOVAL_BEGUN, Request, answer, open_deletes, open_restores
 from lcm_operator.domain.restore import begin_again, decide_grant, decide_restore
-from lcm_operator.domain.snapshot import Absent, Pod, Snapshot, pod_is_over, value_of
+from lcm_operator.domain.snapshot import Absent, Pod, Snapshot, value_of
 from lcm_operator.domain.status import outcome
 from lcm_operator.domain.stop import decide_ending, end_pod, read_last_checkpoint, told_to_stop
 from lcm_operator.domain.verdict import (
@@ -102,7 +102,7 @@ def _decide_settled(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: 
         return step
     if is_held(engine) and not is_owed(engine):
         return read_last_checkpoint(snapshot) or act(UnholdEngine(engine))
-    return step or expire(trial, now) or wait("the engine has ended; a restore or delete may come")
+    return step or expire(trial, now) or wait("the engine has ended; a restore or delete may follow")
 
 
 def _delete(trial: Trial, engine: TrialEngine, deletes: tuple[Request, ...], now: datetime) -> Act:
@@ -189,7 +189,7 @@ def _after_stop(engine: TrialEngine) -> Verdict:
     if plan_is_through(engine):
         return THROUGH
     limit = engine.spec.engine.active_deadline_seconds
-    message = f"the attempt was not done within {limit} s"
+    message = f"the attempt did not complete within activeDeadlineSeconds ({limit} s)"
     return Verdict(succeeded=False, reason=reasons.DEADLINE_EXCEEDED, message=message)
 
 
@@ -245,8 +245,7 @@ def _lay_down(
     """
     pod = value_of(snapshot.pod)
     gone = silent and isinstance(pod, Absent) and not is_seen_to_end(snapshot)
-    evicted = isinstance(pod, Pod) and pod.disrupted
-    if gone or evicted or (isinstance(pod, Absent) and pod.last is not None and pod.last.disrupted):
+    if gone or (pod is not None and pod.last is not None and pod.last.disrupted):
         following = after_disruption(engine, now)
         why = f"pod {engine.status.pod_ref.name} was taken away" if engine.status.pod_ref else ""
         return act(
@@ -256,7 +255,7 @@ def _lay_down(
     if ending := None if is_seen_to_end(snapshot) else end_pod(snapshot, engine, now):
         return ending
     if isinstance(pod, Pod) and not pod.ended:
-        return wait("nothing of the silent engine can act any more, but its pod is still there")
+        return wait("the silent engine can no longer act, but its pod still exists")
     return act(WriteEngine(engine, noted_end(engine, now).status))
 
 
@@ -271,7 +270,7 @@ def _close_report(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: da
         return ending
     if (reading := read_last_checkpoint(snapshot)) is not None:
         return reading
-    why = f"pod {pod.name} ended before the report of the failure did"
+    why = f"pod {pod.name} terminated before `onFailure` completed"
     return act(
         WriteEngine(engine, reported(with_end(snapshot, engine, now), why, now)),
         RecordEvent(trial, reasons.REPORT_INTERRUPTED, why, warning=True),
@@ -287,16 +286,17 @@ def _shown(step: Decision, snapshot: Snapshot, trial: Trial, engine: TrialEngine
 
 def _reports(snapshot: Snapshot, engine: TrialEngine, found: Verdict) -> bool:
     """Return whether a failed engine is still at `onFailure`, and can be expected to come to its end."""
+    pod = value_of(snapshot.pod)
     return (
         found.reason == reasons.ACTIVITY_FAILED
-        and not pod_is_over(value_of(snapshot.pod))
+        and (pod is None or not pod.is_over)
         and not is_over(engine, engine.spec.on_failure)
         and not is_silent(snapshot, engine)
     )
 
 
 def _next_deadline(trial: Trial, engine: TrialEngine, now: datetime) -> datetime | None:
-    """Return when time alone may bring something to do: a first beat that is missing, the active deadline."""
+    """Return when time alone may bring something to do: a missing first renewal, or the active deadline."""
     granted = engine.status.pod_ref
     if granted is None:
         return None

@@ -20,7 +20,7 @@ import msgspec
 
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Activity
-from lcm_operator.domain.snapshot import Absent, Beat, Pod, Snapshot, value_of
+from lcm_operator.domain.snapshot import Absent, Pod, Renewals, Snapshot, value_of
 
 _KILL_GRACE = timedelta(seconds=10)
 """What an engine needs at most to end a program, from when it knows that it has to."""
@@ -34,8 +34,8 @@ def has_ended(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> bool:
     granted = engine.status.pod_ref
     if granted is None or granted.end_time is not None or is_seen_to_end(snapshot):
         return True
-    beat = _beat(snapshot, engine)
-    return beat is not None and beat.silent > longest_silence(engine) and _is_killed(snapshot, now)
+    renewals = _renewals(snapshot, engine)
+    return renewals is not None and renewals.silent > longest_silence(engine) and _is_killed(snapshot, now)
 
 
 def _is_killed(snapshot: Snapshot, now: datetime) -> bool:
@@ -49,7 +49,7 @@ def _is_killed(snapshot: Snapshot, now: datetime) -> bool:
 def is_seen_to_end(snapshot: Snapshot) -> bool:
     """Return whether it was seen that the pod's container has ended, or never ran."""
     pod = value_of(snapshot.pod)
-    last = pod.last if isinstance(pod, Absent) else pod
+    last = pod.last if pod is not None else None
     return last is not None and (last.ended or last.never_ran)
 
 
@@ -72,8 +72,12 @@ def is_silent(snapshot: Snapshot, engine: TrialEngine) -> bool:
 
     Enough to give the engine up. Not enough to begin the next attempt: ask `has_ended`.
     """
-    beat = _beat(snapshot, engine)
-    return beat is not None and beat.begun and max(beat.silent, beat.unheard) > heartbeat_timeout(engine)
+    renewals = _renewals(snapshot, engine)
+    return (
+        renewals is not None
+        and renewals.begun
+        and max(renewals.silent, renewals.unseen) > heartbeat_timeout(engine)
+    )
 
 
 def is_disrupted(snapshot: Snapshot) -> bool:
@@ -106,14 +110,14 @@ def _awaited_kill(pod: Pod | Absent | None) -> str:
         return ""
     margin = _KILL_MARGIN.total_seconds()
     if pod.killed_by is None:
-        return f" and its deletionTimestamp, which it does not have yet, has passed by {margin:.0f} s"
+        return f" and its deletionTimestamp, which is not set yet, has passed by {margin:.0f} s"
     return f" and its deletionTimestamp ({pod.killed_by:%H:%M:%S} UTC) has passed by {margin:.0f} s"
 
 
 def expected_end(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> datetime:
     """Return when to look again whether an attempt has ended that can't be seen to end."""
-    beat = _beat(snapshot, engine)
-    left = longest_silence(engine) - beat.silent if beat is not None else timedelta(0)
+    renewals = _renewals(snapshot, engine)
+    left = longest_silence(engine) - renewals.silent if renewals is not None else timedelta(0)
     return now + max(left, _LOOK_AGAIN)
 
 
@@ -138,7 +142,9 @@ def _longest_act(activity: Activity) -> timedelta:
     return timedelta(0)
 
 
-def _beat(snapshot: Snapshot, engine: TrialEngine) -> Beat | None:
+def _renewals(snapshot: Snapshot, engine: TrialEngine) -> Renewals | None:
     """Return what is known of the granted pod's Lease."""
-    granted, beat = engine.status.pod_ref, value_of(snapshot.beat)
-    return beat if granted is not None and beat is not None and beat.pod_uid == granted.uid else None
+    granted, renewals = engine.status.pod_ref, value_of(snapshot.renewals)
+    return (
+        renewals if granted is not None and renewals is not None and renewals.pod_uid == granted.uid else None
+    )

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from lcm_operator.api import conditions, reasons
-from lcm_operator.api.conditions import LONGEST_MESSAGE
+from lcm_operator.api import reasons
+from lcm_operator.api.conditions import LONGEST_MESSAGE, ConditionUpdate, Status, with_condition
 from lcm_operator.api.engine import (
     ActivityStatus,
     Attempt,
@@ -113,6 +113,7 @@ def finished(engine: TrialEngine, outcome: Verdict, now: datetime) -> TrialEngin
     """
     status = answer(engine.status, pending_requests(engine.status), "Refused", outcome.message, now)
     word, attempts = "Succeeded" if outcome.succeeded else "Failed", status.attempts
+    shown: Status = "True" if outcome.succeeded else "False"
     if outcome.reason == reasons.CANCELLED:
         word = "Cancelled"
     elif not attempts:
@@ -125,14 +126,11 @@ def finished(engine: TrialEngine, outcome: Verdict, now: datetime) -> TrialEngin
         attempt=attempts[-1].number if attempts else status.attempt,
         attempts=ended(attempts, "Stopped" if word == "Cancelled" else word, outcome.message, now),
         attempts_total=max(status.attempts_total, len(attempts)),
-        conditions=conditions.with_condition(
+        conditions=with_condition(
             engine.status.conditions,
-            reasons.SUCCEEDED,
-            "True" if outcome.succeeded else "False",
-            outcome.reason,
-            now=now,
-            generation=engine.metadata.generation,
-            message=outcome.message,
+            ConditionUpdate(reasons.SUCCEEDED, shown, outcome.reason, outcome.message),
+            now,
+            engine.metadata.generation,
         ),
     )
     return with_release(engine, status, now)
@@ -180,12 +178,18 @@ def _next_attempt(
     activities = tuple(begin(activity) for activity in engine.status.activities)
     status = undone(engine, _taken_back(engine, activities), from_activity)
     number = max(status.attempt, 1) + 1
-    word, why = ("Failed", ending.message) if ending else ("Stopped", f"attempt {number} was asked for")
+    word, why = ("Failed", ending.message) if ending else ("Stopped", f"attempt {number} was requested")
     entry = Attempt(
         number=number,
         reason=reason,
         from_activity=_first_open(spec or engine.spec, activities, reason),
         prepared_time=moment,
+    )
+    shown = ConditionUpdate(
+        reasons.SUCCEEDED,
+        "Unknown",
+        reasons.STOPPING if reason == FINALLY else reasons.RESTORING,
+        f"attempt {number} begins from the checkpoint",
     )
     prepared = msgspec.structs.replace(
         status,
@@ -198,15 +202,7 @@ def _next_attempt(
         automatic_restores=status.automatic_restores + (reason == AUTOMATIC),
         stop=status.stop if reason == FINALLY else None,
         phase="Stopping" if reason == FINALLY else "Pending",
-        conditions=conditions.with_condition(
-            status.conditions,
-            reasons.SUCCEEDED,
-            "Unknown",
-            reasons.STOPPING if reason == FINALLY else reasons.RESTORING,
-            now=moment,
-            generation=engine.metadata.generation,
-            message=f"attempt {number} begins from the checkpoint",
-        ),
+        conditions=with_condition(status.conditions, shown, moment, engine.metadata.generation),
     )
     return with_release(engine, prepared, now)
 
@@ -259,7 +255,7 @@ def _still_consumed(
     Not given back is what a wait counts since the start of an activity that begins again too: that causes a
     signal of its own. Nor a `finish`, which would skip what is to begin again, except to the very wait that
     the restore begins with. One that came after the jump, and that nothing has taken yet, is taken now; so is
-    one that came after the engine was told to stop: it asked for an end that was under way already.
+    one that came after the engine was asked to stop: it asked for an end that was under way already.
     """
     status, plan = engine.status, engine.spec
     names = {signal.id: signal.name for signal in status.signals}

@@ -40,7 +40,7 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
     if unreadable is not None and (end := decide_unreadable_removal(snapshot, unreadable, now)):
         return end
     if snapshot.unreadable and not going and (snapshot.engine is None or chosen is None):
-        return wait(f"this version can't read everything: {snapshot.unreadable}")
+        return wait(f"this version cannot parse all objects of this trial: {snapshot.unreadable}")
     decisions, rests = list(_about_holder(snapshot, chosen, now)), []
     for trial in snapshot.trials:
         if trial is chosen:
@@ -115,7 +115,7 @@ def _decide_holder(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> D
     if chosen is None:
         if engine is not None and engine.metadata.controller_uid is None:  # kubectl delete --cascade=orphan
             return act(DeleteEngine(engine))
-        return wait("the TrialEngine goes with its Trial" if engine else "nobody holds the ID")
+        return wait("the TrialEngine is deleted with its Trial" if engine else "no Trial holds the ID")
     if chosen.metadata.deletion_timestamp is not None:
         # The garbage collector waits until the Trial is gone, which another's finalizer may put off for ever.
         return wait("the trial is being deleted") if engine is None else begin_removal(engine, chosen, now)

@@ -66,7 +66,7 @@ def resolve_spec(
     size = len(msgspec.json.encode(spec))
     if size > LARGEST_SPEC:
         return Problem(
-            reasons.PLAN_TOO_LARGE, f"the resolved plan has {size} bytes; {LARGEST_SPEC} are allowed"
+            reasons.PLAN_TOO_LARGE, f"the resolved plan has {size} bytes; at most {LARGEST_SPEC} are allowed"
         )
     return spec
 

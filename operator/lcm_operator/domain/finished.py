@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lcm_operator.api import conditions, reasons
+from lcm_operator.api.conditions import ConditionUpdate
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.times import later
 from lcm_operator.api.trial import Trial
@@ -26,7 +27,7 @@ from lcm_operator.domain.release import judge_release
 from lcm_operator.domain.requests import handled, trial_delete, trial_restore
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.start_time import keep_until
-from lcm_operator.domain.status import ConditionUpdate, cancelled, outcome, trial_status
+from lcm_operator.domain.status import cancelled, outcome, trial_status
 from lcm_operator.domain.verdict import THROUGH, plan_is_through, progress
 
 _LOOK_AGAIN = timedelta(seconds=5)
@@ -72,7 +73,7 @@ def judge_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
         acts = still_acts(snapshot, trial)
         status = trial_status(trial, now, *cancelled(why, trial), unfinished=acts)
         return act(WriteTrial(trial, status), RecordEvent(trial, reasons.CANCELLED, why))
-    why = f"TrialEngine {snapshot.name} is gone, and with it the checkpoint"
+    why = f"TrialEngine {snapshot.name} no longer exists, and the checkpoint is lost with it"
     ends = () if outcome(trial) else (ConditionUpdate(reasons.SUCCEEDED, "False", reasons.ENGINE_LOST, why),)
     released, acts = _lost_release(snapshot.name, last), still_acts(snapshot, trial)
     status = trial_status(trial, now, *ends, released, unfinished=acts)
@@ -119,8 +120,8 @@ def _lost_release(name: str, last: TrialEngine | None) -> ConditionUpdate:
     What was seen last is shown, but decides nothing: another process may not have seen it.
     """
     known = judge_release(last) if last is not None else None
-    seen = f", when it was seen last: {known.message}" if known is not None else ""
-    why = f"TrialEngine {name} was taken away before its `finally` was over{seen}"
+    seen = f"; when last seen: {known.message}" if known is not None else ""
+    why = f"TrialEngine {name} was removed by force before its `finally` was over{seen}"
     return ConditionUpdate(reasons.RELEASED, "False", reasons.ENGINE_LOST, why)
 
 
@@ -179,4 +180,6 @@ def expire(trial: Trial, now: datetime) -> Decision | None:
     cancelled_at = trial.status.last_handled_delete
     since = max(found.last_transition_time, cancelled_at.time if cancelled_at else found.last_transition_time)
     end = max(later(since, timedelta(seconds=seconds)), keep_until(trial) or since)
-    return act(DeleteTrial(trial)) if now >= end else wait("the trial is kept for its time", end)
+    return (
+        act(DeleteTrial(trial)) if now >= end else wait("the trial is kept for ttlSecondsAfterFinished", end)
+    )

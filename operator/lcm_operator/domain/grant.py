@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from lcm_operator.api import conditions, names, reasons
+from lcm_operator.api import names, reasons
+from lcm_operator.api.conditions import ConditionUpdate, with_condition
 from lcm_operator.api.engine import ActivityStatus, PodRef, TrialEngine, TrialEngineStatus
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
@@ -48,7 +49,7 @@ def give_grant(snapshot: Snapshot, engine: TrialEngine, status: TrialEngineStatu
     pod, refusal = value_of(snapshot.pod), snapshot.refusal
     again = _not_before(refusal, snapshot.settings.retry_start)
     if refusal is not None and again is not None and now < again:
-        return wait(f"the attempt is tried again: {refusal.value.message}", again, Urgency.RETRY)
+        return wait(f"the attempt is retried: {refusal.value.message}", again, Urgency.RETRY)
     urgency = Urgency.FOLLOW if refusal is None else Urgency.RETRY
     if must_be_held(engine):
         return act(HoldEngine(engine), urgency=urgency)
@@ -81,39 +82,28 @@ def _not_before(refusal: Observation[Problem] | None, shortest: timedelta) -> da
 
 def make_lease_again(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> Decision | None:
     """Return the create of the granted pod's Lease if it is missing and the pod lives; else None."""
-    granted, pod, beat = engine.status.pod_ref, value_of(snapshot.pod), value_of(snapshot.beat)
-    if granted is None or beat is None or not (beat.missing and beat.pod_uid == granted.uid):
+    granted, pod, renewals = engine.status.pod_ref, value_of(snapshot.pod), value_of(snapshot.renewals)
+    if granted is None or renewals is None or not (renewals.missing and renewals.pod_uid == granted.uid):
         return None
     if not isinstance(pod, Pod) or pod.ended or pod.deleting or pod.uid != granted.uid:
         return None
     refusal = snapshot.refusal
     again = _not_before(refusal, snapshot.settings.retry_start)
     if refusal is not None and again is not None and now < again:
-        return wait(f"the Lease is tried again: {refusal.value.message}", again, Urgency.RETRY)
-    lease = engine_lease(engine, granted.name, granted.uid, renewed=now if beat.begun else None)
+        return wait(f"the create of the Lease is retried: {refusal.value.message}", again, Urgency.RETRY)
+    lease = engine_lease(engine, granted.name, granted.uid, renewed=now if renewals.begun else None)
     return act(CreateLease(lease))
 
 
 def _granted(engine: TrialEngine, status: TrialEngineStatus, pod: Pod, now: datetime) -> TrialEngineStatus:
     attempt, moment = attempt_of(engine), now.astimezone(UTC)
-    stopping = status.stop is not None
-    current = conditions.with_condition(
-        status.conditions,
-        reasons.STARTED,
-        "True",
-        reasons.ENGINE_STARTED,
-        now=moment,
-        generation=engine.metadata.generation,
-    )
-    current = conditions.with_condition(
-        current,
-        reasons.SUCCEEDED,
-        "Unknown",
-        reasons.STOPPING if stopping else reasons.RUNNING,
-        now=moment,
-        generation=engine.metadata.generation,
-        message=f"attempt {attempt} is running",
-    )
+    stopping, current = status.stop is not None, status.conditions
+    reason = reasons.STOPPING if stopping else reasons.RUNNING
+    for change in (
+        ConditionUpdate(reasons.STARTED, "True", reasons.ENGINE_STARTED),
+        ConditionUpdate(reasons.SUCCEEDED, "Unknown", reason, f"attempt {attempt} is running"),
+    ):
+        current = with_condition(current, change, moment, engine.metadata.generation)
     granted = msgspec.structs.replace(
         status,
         attempt=attempt,

@@ -237,7 +237,7 @@ def _check(given: object, allowed: frozenset[str], where: str) -> list[str]:
     if not isinstance(given, dict):
         return [f"{where}: must be an object"]
     faults = [
-        f"{where}.{field}: not allowed; allowed are {', '.join(sorted(allowed))}"
+        f"{where}.{field}: not allowed; allowed fields: {', '.join(sorted(allowed))}"
         for field in sorted(given.keys() - allowed)
     ]
     for field in sorted(given.keys() & allowed):
@@ -252,5 +252,7 @@ def _labels(labels: object, where: str) -> list[str]:
     if not isinstance(labels, dict):
         return []
     return [
-        f"{where}: {label} is the operator's" for label in labels if label.partition("/")[0] == names.GROUP
+        f"{where}: label {label} is reserved for the operator"
+        for label in labels
+        if label.partition("/")[0] == names.GROUP
     ]

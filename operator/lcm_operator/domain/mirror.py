@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lcm_operator.api import conditions, reasons
+from lcm_operator.api.conditions import ConditionUpdate
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Act, Action, RecordEvent, WriteTrial, act
@@ -15,7 +16,7 @@ from lcm_operator.domain.grant import attempt_of
 from lcm_operator.domain.release import release_of
 from lcm_operator.domain.requests import echo, open_restores
 from lcm_operator.domain.snapshot import Snapshot
-from lcm_operator.domain.status import ConditionUpdate, trial_status
+from lcm_operator.domain.status import trial_status
 from lcm_operator.domain.verdict import progress, unfinished
 
 

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from lcm_operator.api import conditions, reasons
+from lcm_operator.api import reasons
+from lcm_operator.api.conditions import ConditionUpdate, with_condition
 from lcm_operator.api.engine import Attempt, NextAttempt, TrialEngine, TrialEngineStatus
 from lcm_operator.domain.attempt_end import is_disrupted
 from lcm_operator.domain.checkpoint import AUTOMATIC, DISRUPTION, ended
@@ -50,20 +51,14 @@ def after_disruption(engine: TrialEngine, now: datetime) -> NextAttempt:
 def announced(engine: TrialEngine, following: NextAttempt, why: str, now: datetime) -> TrialEngineStatus:
     """Return the status that records how the attempt failed, and which one follows."""
     moment, status = now.astimezone(UTC), engine.status
+    message = message_of(engine, following, why)
+    shown = ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.RESTORING, message)
     status = msgspec.structs.replace(
         status,
         phase="Pending",
         next_attempt=following,
         attempts=ended(status.attempts, "Failed", why, moment),
-        conditions=conditions.with_condition(
-            status.conditions,
-            reasons.SUCCEEDED,
-            "Unknown",
-            reasons.RESTORING,
-            now=moment,
-            generation=engine.metadata.generation,
-            message=message_of(engine, following, why),
-        ),
+        conditions=with_condition(status.conditions, shown, moment, engine.metadata.generation),
     )
     return with_release(engine, status, now)
 

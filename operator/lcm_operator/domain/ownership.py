@@ -6,6 +6,7 @@ One that does not hold its ID waits for it until its deadline. One that was dele
 from datetime import UTC, datetime, timedelta
 
 from lcm_operator.api import conditions, names, reasons
+from lcm_operator.api.conditions import ConditionUpdate
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.trial import Trial
@@ -16,14 +17,7 @@ from lcm_operator.domain.removal import is_going
 from lcm_operator.domain.requests import trial_delete
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.start_time import latest_start, start_time_of
-from lcm_operator.domain.status import (
-    ConditionUpdate,
-    cancelled,
-    missed_status,
-    outcome,
-    scheduled_again,
-    trial_status,
-)
+from lcm_operator.domain.status import cancelled, missed_status, outcome, scheduled_again, trial_status
 
 Rank = tuple[bool, datetime, str]
 _FAR_PAST = datetime.min.replace(tzinfo=UTC)
@@ -107,14 +101,14 @@ def _refusal(
     """
     was_duplicate = conditions.reason(trial.status.conditions, reasons.ACCEPTED) == reasons.DUPLICATE_TRIAL_ID
     if not _is_leaving(snapshot, holder) or (was_duplicate and start_time is not None and start_time <= now):
-        other = f"Trial {holder.metadata.name}" if holder else "a Trial whose TrialEngine is still there"
+        other = f"Trial {holder.metadata.name}" if holder else "a Trial whose TrialEngine still exists"
         why = f"trial ID {trial.trial_id!r} is held by {other}"
         return ConditionUpdate(reasons.ACCEPTED, "False", reasons.DUPLICATE_TRIAL_ID, why)
     of = f"Trial {holder.metadata.name}" if holder else "a Trial that was deleted"
     why = f"trial ID {trial.trial_id!r} is not free yet: TrialEngine {snapshot.name} of {of} is still ending"
     if start_time is not None:
         latest = rfc3339(latest_start(trial, start_time))
-        why = f"{why}; this trial starts once that is gone, at {latest} at the latest"
+        why = f"{why}; this trial starts once it is deleted, at {latest} at the latest"
     return ConditionUpdate(reasons.ACCEPTED, "False", reasons.TRIAL_ID_NOT_FREE, why)
 
 

@@ -114,7 +114,7 @@ def misfit(engine: TrialEngine, spec: TrialEngineSpec) -> str:
     done = [a.name for a in engine.spec.activities if status.activity(a.name).state == "Succeeded"]
     for name in done:
         if name not in new:
-            return f"restore-plan: activity {name!r} has succeeded and is missing in the plan"
+            return f"restore-plan: activity {name!r} has succeeded and is missing from the plan"
     kept = [name for name in new if name in done]
     for name, expected in zip(kept, done, strict=True):
         if name != expected:
@@ -198,11 +198,11 @@ def change_note(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> str:
     }
     if msgspec.structs.replace(spec, **versions) == old:
         return ""
-    add = f"add {names.ANNOTATION_RESTORE_PLAN} to take that"
+    add = f"add {names.ANNOTATION_RESTORE_PLAN} to use that"
     if (spec.plan_generation, spec.plan_uid) == (old.plan_generation, old.plan_uid):
         return (
             f"restored with parameters and engine settings of the Trial's generation {old.trial_generation}; "
-            f"they have changed, it is at generation {spec.trial_generation}: {add}"
+            f"they are at generation {spec.trial_generation} now: {add}"
         )
     ran = f"of generation {old.plan_generation}" if old.plan_generation else "of its start"
     return f"restored with the plan {ran}; the Trial's plan is at generation {spec.plan_generation}: {add}"

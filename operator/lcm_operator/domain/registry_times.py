@@ -48,7 +48,7 @@ def decide_move(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | None:
         return None
     move = RegistryMove(from_=before, to=reported, time=now.astimezone(UTC))
     kept = (*trial.status.registry_moves, move)[-_KEPT_MOVES:]
-    why = f"the registry has moved the start from {_shown(before)} to {_shown(reported)}"
+    why = f"the registry moved the start time from {_shown(before)} to {_shown(reported)}"
     return act(
         WriteTrial(trial, trial_status(trial, now, start_time=reported, registry_moves=kept)),
         RecordEvent(trial, reasons.MOVED, why),
@@ -91,11 +91,11 @@ def unconfirmed(snapshot: Snapshot, trial: Trial, now: datetime) -> tuple[Record
     if trial.spec.registry_ref is None or _is_confirmed(snapshot, trial, since):
         return ()
     look = _look(snapshot, trial)
-    why = look.failed.value if look.failed is not None else "it gave no answer in time"
+    why = look.failed.value if look.failed is not None else "no answer in time"
     if look.queued is not None:
-        why = f"it was not asked in time, {look.queued.value} requests to other registries are under way"
+        why = f"it was not asked in time, as {look.queued.value} requests to other registries are in progress"
     name = trial.spec.registry_ref.name
-    text = f"TrialRegistry {name} did not confirm the start time, what was known before counts: "
+    text = f"TrialRegistry {name} did not confirm the start time; the last known time is used: "
     return (RecordEvent(trial, reasons.REGISTRY_SILENT, text + why, warning=True),)
 
 

@@ -7,17 +7,18 @@ A plan without `finally` has no such condition. It must never be True while a re
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
 from lcm_operator.api import conditions, names, reasons
+from lcm_operator.api.conditions import ConditionUpdate, with_condition
 from lcm_operator.api.engine import FINALLY_TOO_LATE, ActivityStatus, TrialEngine, TrialEngineStatus
 from lcm_operator.api.plan import Plan
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import RecordEvent
-from lcm_operator.domain.status import NOTHING_TO_RELEASE, ConditionUpdate
+from lcm_operator.domain.status import NOTHING_TO_RELEASE
 
 _LONGEST_NAMES = 400
 _LONGEST_REASON = 200
@@ -74,15 +75,8 @@ def with_release(engine: TrialEngine, status: TrialEngineStatus, now: datetime) 
     message = release.message
     if release.status == "Unknown":
         message = f"{message}. {_how_to_free(engine)}"
-    current = conditions.with_condition(
-        status.conditions,
-        reasons.RELEASED,
-        release.status,
-        release.reason,
-        now=now.astimezone(UTC),
-        generation=engine.metadata.generation,
-        message=message,
-    )
+    changed = release._replace(message=message)
+    current = with_condition(status.conditions, changed, now, engine.metadata.generation)
     return msgspec.structs.replace(status, conditions=current)
 
 
@@ -117,7 +111,7 @@ def release_events(
     ]
     if more := faults[_MOST_EVENTS:]:
         listed = _listed(fault.name for fault in more)
-        events.append(RecordEvent(about, after.reason, f"releases that did not pass: {listed}", warning=True))
+        events.append(RecordEvent(about, after.reason, f"other releases that failed: {listed}", warning=True))
     return tuple(events)
 
 
@@ -132,9 +126,9 @@ def _release(engine: TrialEngine, status: TrialEngineStatus) -> ConditionUpdate 
     if outcome is not None and not unreleased(engine, status):  # the attempt since was never granted
         return _judge(engine, status)
     if status.stop is not None:
-        return ConditionUpdate(reasons.RELEASED, "Unknown", reasons.RELEASING, f"{_all(engine)} are run now")
+        return ConditionUpdate(reasons.RELEASED, "Unknown", reasons.RELEASING, f"{_all(engine)} are running")
     when = "the trial ends" if outcome is None else "the trial is deleted, or restored and ends"
-    return ConditionUpdate(reasons.RELEASED, "Unknown", reasons.OWED, f"{_all(engine)} are run when {when}")
+    return ConditionUpdate(reasons.RELEASED, "Unknown", reasons.OWED, f"{_all(engine)} run when {when}")
 
 
 def _judge(engine: TrialEngine, status: TrialEngineStatus) -> ConditionUpdate:
@@ -162,7 +156,7 @@ def _fault(activity: ActivityStatus) -> Unreleased | None:
         begun = "cut off" if state == "Failed" else "never begun"
         return Unreleased(name, reasons.FINALLY_TIMED_OUT, f"{begun}: {why}")
     if state == "Running" or activity.start_time is not None:
-        return Unreleased(name, reasons.FINALLY_TIMED_OUT, "begun, but its pod ended before it did")
+        return Unreleased(name, reasons.FINALLY_TIMED_OUT, "begun, but its pod terminated first")
     since = "never begun" if activity.run == 1 else "not begun again since the restore"
     return Unreleased(name, reasons.FINALLY_NOT_RUN, since)
 

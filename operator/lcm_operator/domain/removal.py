@@ -182,7 +182,7 @@ def _let_go(engine: TrialEngine, owner: Trial | None) -> Decision:
         why = "its Trial was deleted" + (", the engine was stopped" if was_granted(engine) else "")
         return act(RecordEvent(engine, reasons.CANCELLED, why, first=True), UnholdEngine(engine))
     if engine.metadata.deletion_timestamp is not None:
-        return wait("the TrialEngine goes")
+        return wait("the TrialEngine is being deleted")
     return act(DeleteEngine(engine))
 
 
@@ -195,8 +195,8 @@ def decide_unreadable_removal(snapshot: Snapshot, engine: Metadata, now: datetim
     if engine.deletion_timestamp is None:
         return None
     if names.FINALIZER_ENGINE not in engine.finalizers:
-        return wait("the TrialEngine goes")
+        return wait("the TrialEngine is being deleted")
     seen = snapshot.unreadable_runs
     if seen is not None and seen.is_within(_LOOK_AGAIN, now):
-        return wait("a pod of a TrialEngine that can't be read runs", seen.time + _LOOK_AGAIN * 1.01)
+        return wait("a pod of the unreadable TrialEngine is running", seen.time + _LOOK_AGAIN * 1.01)
     return act(EndUnreadableEngine(engine, end_pods=now >= engine.deletion_timestamp + _FINALLY_TAKES))

@@ -19,7 +19,7 @@ from lcm_operator.api.trial import Trial
 
 Result = Literal["Done", "Refused", "Ignored", "Merged"]
 Kind = Literal["Restore", "Delete"]
-REMOVAL_BEGUN = "the engine was told to stop; its TrialEngine is removed once `finally` is over"
+REMOVAL_BEGUN = "the engine was asked to stop; its TrialEngine is deleted once `finally` is over"
 _KEPT_REQUESTS = 20
 
 
@@ -150,13 +150,13 @@ def _request(kind: Kind, metadata: Metadata, *, on_trial: bool) -> Request | Non
         return None
     fault = ""
     if len(value) > LONGEST_ID:
-        fault = f"{annotation}: a request ID has at most {LONGEST_ID} characters, this one {len(value)}"
+        fault = f"{annotation}: a request ID has at most {LONGEST_ID} characters; this one has {len(value)}"
     if kind == "Delete":
         return Request(kind, value[:LONGEST_ID], on_trial=on_trial, fault=fault)
     chosen, wrong, note = _from_activity(metadata, value)
     planned = metadata.annotations.get(names.ANNOTATION_RESTORE_PLAN)
     if planned and planned != value:
-        other = f"{names.ANNOTATION_RESTORE_PLAN} is of request {planned[:80]!r} and was left out"
+        other = f"{names.ANNOTATION_RESTORE_PLAN} is of request {planned[:80]!r} and was ignored"
         note = f"{note}; {other}" if note else other
     return Request(
         kind,
@@ -178,7 +178,7 @@ def _from_activity(metadata: Metadata, request: str) -> tuple[str | None, str, s
     if not slash or not activity:
         return None, f"{names.ANNOTATION_RESTORE_FROM}: must be <request ID>/<activity>", ""
     if of != request:
-        return None, "", f"{names.ANNOTATION_RESTORE_FROM} is of request {of[:80]!r} and was left out"
+        return None, "", f"{names.ANNOTATION_RESTORE_FROM} is of request {of[:80]!r} and was ignored"
     return activity, "", ""
 
 
@@ -194,7 +194,7 @@ def _is_repeated(engine: TrialEngine, taken: TrialRequest) -> bool:
 
 def _given_before(taken: TrialRequest) -> str:
     time = f"{taken.time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    note = f"request {taken.id:.80} was answered at {time} and is not repeated, use a new ID"
+    note = f"request {taken.id:.80} was answered at {time} and is not repeated; use a new ID"
     return f"{note}: {taken.message}"[:LONGEST_MESSAGE]
 
 

@@ -126,7 +126,7 @@ def decide_grant(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: dat
         return begin_again(snapshot, trial, engine, now, reason=course.reason, course=course)
     if course.restores.is_demanding and attempt_of(engine) > 1:
         return _rewind(trial, engine, course.restores, now)
-    met = f"met by attempt {attempt_of(engine)}, which had not begun yet"
+    met = f"met by attempt {attempt_of(engine)}, which had not begun"
     status = answer(engine.status, course.restores.requests, "Merged", met, now)
     granting = give_grant(snapshot, engine, status, now)
     if attempt_of(engine) == 1 and isinstance(granting, Act):
@@ -202,11 +202,13 @@ def _call_off(trial: Trial, engine: TrialEngine, why: str, now: datetime) -> Dec
     Else the answer says where a plain restore begins.
     """
     kept = put_back(engine)
-    message, through = f"attempt {attempt_of(engine)} was called off: {why}", plan_is_through(kept)
+    message, through = f"attempt {attempt_of(engine)} was cancelled: {why}", plan_is_through(kept)
     if not through:
         activities, state = kept.spec.activities, kept.status.activity
         first = next(each.name for each in activities if not state(each.name).is_passed(each))
-        message = f"{message}; the checkpoint is as it was: a plain restore begins at {first!r}"
+        message = (
+            f"{message}; the checkpoint is unchanged; a restore without restore-plan begins at {first!r}"
+        )
     reason = reasons.COMPLETED if through else reasons.RESTORE_REFUSED
     over = finished(kept, Verdict(succeeded=through, reason=reason, message=message), now)
     refusal = RecordEvent(trial, reasons.REFUSED, message, warning=True)

@@ -86,7 +86,7 @@ def done(
     plain = tuple(
         each for each in restores.requests if not _is_demanding(each) and each not in restores.alike
     )
-    status = answer(status, plain, "Merged", f"{message}, as asked by {restores.leader.label}", now)
+    status = answer(status, plain, "Merged", f"{message}, as requested by {restores.leader.label}", now)
     return refused(trial, status, contradicting(restores, message), now)
 
 
@@ -95,7 +95,7 @@ def contradicting(restores: Restores, message: str) -> tuple[Refusal, ...]:
     leader = restores.leader
     if leader is None:
         return ()
-    why = f"{message}, as asked by {leader.label} at the same time: ask again"
+    why = f"{message}, as requested by {leader.label} at the same time; request it again"
     return tuple(
         (each, why) for each in restores.requests if _is_demanding(each) and _wish(each) != _wish(leader)
     )

@@ -10,6 +10,7 @@ Up to the latch the Trial decides: whatever changes in its spec throws away what
 from datetime import UTC, datetime, timedelta
 
 from lcm_operator.api import conditions, reasons
+from lcm_operator.api.conditions import ConditionUpdate
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Plan, TrialPlan
 from lcm_operator.api.trial import EngineRef, Trial
@@ -38,7 +39,6 @@ from lcm_operator.domain.snapshot import Leftover, Pod, Problem, Snapshot, value
 from lcm_operator.domain.start_time import JUST_AFTER, latest_start, retry_at, start_time_of, was_refused
 from lcm_operator.domain.status import (
     ACCEPTED,
-    ConditionUpdate,
     cancelled,
     missed_status,
     outcome,
@@ -70,12 +70,12 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     if start_time <= now and _waited_for_its_id(trial):
         return ask_first(snapshot, trial, now) or _miss(snapshot, trial, start_time, now)
     if snapshot.engine is not None and not _armed_for(snapshot.engine, trial, start_time):
-        return _without_engine(snapshot, wait("waiting for the old TrialEngine to go"))
+        return _without_engine(snapshot, wait("the old TrialEngine is being deleted"))
     if now < start_time - snapshot.settings.arm_lead:
         ahead = ConditionUpdate(reasons.ARMED, "Unknown", reasons.WAITING)
         if writes := show_scheduled(trial, start_time, now, ahead):
             return act(*writes)
-        return wait("the start time lies ahead", start_time - snapshot.settings.arm_lead)
+        return wait("the start time is in the future", start_time - snapshot.settings.arm_lead)
     if now < start_time:
         return decide_arming(snapshot, trial, start_time, now)
     return _start(snapshot, trial, start_time, now)
@@ -163,7 +163,7 @@ def _left(pods: tuple[Leftover, ...]) -> Problem:
     """Return that pods of an earlier TrialEngine of this ID may still act."""
     names = ", ".join(pod.name for pod in pods)
     which = f"pod{'s' if len(pods) > 1 else ''} {names} of an earlier engine of this trial ID"
-    why = "not seen to end; the start waits until nothing of the earlier engine can act any more"
+    why = "not seen to end; the start waits until the earlier engine can no longer act"
     return Problem(reasons.WAITING, f"{which} {'were' if len(pods) > 1 else 'was'} {why}")
 
 
@@ -192,7 +192,7 @@ def _cannot_start(
         trial, start_time, now, ConditionUpdate(reasons.ARMED, "False", why.reason, why.message)
     ):
         return Act(writes, wake_at=again, wake_urgency=Urgency.RETRY)
-    return wait("the start is tried again", again, Urgency.RETRY)
+    return wait("the start is retried", again, Urgency.RETRY)
 
 
 def _latch(trial: Trial, engine: TrialEngine, pod: Pod, start_time: datetime, now: datetime) -> LatchTrial:
@@ -255,7 +255,7 @@ def _miss(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime)
         reason, why = accepted.reason, accepted.message
     elif refusal is not None and refusal.time >= start_time:
         reason = refusal.value.reason
-        why = f"the start was refused until the deadline: {refusal.value.message}"
+        why = f"the start was rejected until the deadline: {refusal.value.message}"
     else:
         armed = conditions.find(trial.status.conditions, reasons.ARMED)
         why = f"the start would have been {(now - start_time).total_seconds():.3f} s late"

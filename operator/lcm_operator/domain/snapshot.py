@@ -83,9 +83,19 @@ class Pod:
     exit_code: int | None = None
     message: str = ""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can come from it."""
+        return self.ended
+
+    @property
+    def last(self) -> "Pod":
+        """The pod as it was last seen."""
+        return self
+
 
 @dataclass(frozen=True)
-class Beat:
+class Renewals:
     """What we know of the signs of life of the pod of this UID."""
 
     pod_uid: str
@@ -93,7 +103,7 @@ class Beat:
     """The pod has renewed its Lease."""
     silent: timedelta = timedelta(0)
     """For how long its Lease was certainly not renewed, or was missing; see `controllers.lease_monitor`."""
-    unheard: timedelta = timedelta(0)
+    unseen: timedelta = timedelta(0)
     """For how long no renewal by the engine was seen, whatever became of its Lease; at least `silent`."""
     missing: bool = False
     """There is no Lease that the pod could renew."""
@@ -101,16 +111,12 @@ class Beat:
 
 @dataclass(frozen=True)
 class Absent:
-    """The pod was looked for and is not there: no sign that its container has ended."""
+    """The pod was looked up and does not exist, which is no sign that its container has ended."""
 
     name: str
     last: Pod | None = None
     """The pod as it was last seen, if it was the granted one."""
-
-
-def pod_is_over(pod: Pod | Absent | None) -> bool:
-    """Return whether no more can come of a pod: it was seen to have ended, or it is not there."""
-    return isinstance(pod, Absent) or (pod is not None and pod.ended)
+    is_over: bool = field(default=True, init=False)
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,7 @@ class Snapshot:
     """Pods of earlier TrialEngines of the trial ID that were not seen to end."""
     pods_listed: bool = True
     """The pods were listed in this term: `leftovers` has those that an earlier process has left, too."""
-    beat: Observation[Beat] | None = None
+    renewals: Observation[Renewals] | None = None
     admission: Observation[Admission] | None = None
     refusal: Observation[Problem] | None = None
     """Why the last create of a TrialEngine or pod was refused."""

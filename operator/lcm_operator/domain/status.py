@@ -1,27 +1,24 @@
 """How a Trial's status is made: every write of it goes through `trial_status`. Pure."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from lcm_operator.api import conditions, reasons
-from lcm_operator.api.conditions import LONGEST_MESSAGE, Condition, Conditions, Status
+from lcm_operator.api.conditions import (
+    LONGEST_MESSAGE,
+    Condition,
+    Conditions,
+    ConditionUpdate,
+    with_condition,
+)
 from lcm_operator.api.plan import Plan
 from lcm_operator.api.trial import Missed, Trial, TrialStatus
 from lcm_operator.domain.requests import ignored_restore
 
 _TYPES = (reasons.ACCEPTED, reasons.SCHEDULED, reasons.ARMED, reasons.STARTED, reasons.SUCCEEDED)
 _KEPT_MISSES = 5
-
-
-class ConditionUpdate(NamedTuple):
-    """A condition to be set."""
-
-    type: str
-    status: Status
-    reason: str
-    message: str = ""
 
 
 NOTHING_TO_RELEASE = ConditionUpdate(
@@ -85,12 +82,12 @@ def trial_status(
     named = {change.type for change in changes}
     started = conditions.is_true(current, reasons.STARTED)
     for change in (*missing, *changes):
-        current = _with(current, change, generation, now)
+        current = with_condition(current, change, now, generation)
     # What it says may be of a start that was missed: this one is another.
     stale = not started and conditions.decided(current, reasons.SUCCEEDED) is None
     if stale or without_release:
         current = tuple(each for each in current if each.type != reasons.RELEASED or each.type in named)
-    current = _with(current, _finished(current, unfinished), generation, now)
+    current = with_condition(current, _finished(current, unfinished), now, generation)
     current = tuple(msgspec.structs.replace(each, observed_generation=generation) for each in current)
     if ignored := ignored_restore(trial, now):
         fields = {"last_handled_restore": ignored} | fields
@@ -101,18 +98,6 @@ def trial_status(
         conditions=current,
         phase=phase(current),
         **fields,
-    )
-
-
-def _with(current: Conditions, change: ConditionUpdate, generation: int, now: datetime) -> Conditions:
-    return conditions.with_condition(
-        current,
-        change.type,
-        change.status,
-        change.reason,
-        now=now,
-        generation=generation,
-        message=change.message,
     )
 
 

@@ -12,13 +12,14 @@ from typing import Literal
 import msgspec
 
 from lcm_operator.api import conditions, reasons
+from lcm_operator.api.conditions import ConditionUpdate, with_condition
 from lcm_operator.api.engine import Stop, TrialEngine, TrialEngineStatus
 from lcm_operator.domain.actions import Act, Decision, DeletePod, LookUpEngine, WriteEngine, act, wait
 from lcm_operator.domain.attempt_end import awaited_end, expected_end, has_ended, is_silent
 from lcm_operator.domain.checkpoint import FINALLY, released
 from lcm_operator.domain.grant import give_grant, look_up_pod
 from lcm_operator.domain.release import has_begun, unreleased, with_release
-from lcm_operator.domain.snapshot import Absent, Pod, Settings, Snapshot, pod_is_over, value_of
+from lcm_operator.domain.snapshot import Absent, Pod, Settings, Snapshot, value_of
 from lcm_operator.domain.verdict import is_over
 
 _FIRST_PAUSE = timedelta(seconds=5)
@@ -39,15 +40,9 @@ def told_to_stop(
     if conditions.decided(status.conditions, reasons.SUCCEEDED) is not None:
         return with_release(engine, stopping, now)
     shown = conditions.find(status.conditions, reasons.SUCCEEDED)
-    current = conditions.with_condition(
-        status.conditions,
-        reasons.SUCCEEDED,
-        "Unknown",
-        reasons.STOPPING,
-        now=moment,
-        generation=shown.observed_generation if shown else 0,
-        message="the engine was told to stop",
-    )
+    stopped = ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.STOPPING, "the engine was asked to stop")
+    generation = shown.observed_generation if shown else 0
+    current = with_condition(status.conditions, stopped, moment, generation)
     return with_release(engine, msgspec.structs.replace(stopping, conditions=current), now)
 
 
@@ -77,7 +72,7 @@ def decide_ending(snapshot: Snapshot, engine: TrialEngine, stop: Stop, now: date
         return None
     again = _next_try(engine)
     if again is not None and now < again:
-        return wait("one more attempt at `finally` is made after a pause", min(again, limit))
+        return wait("another attempt at `finally` begins after a pause", min(again, limit))
     return act(WriteEngine(engine, released(engine, now)))
 
 
@@ -105,7 +100,7 @@ def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool
     pod = snapshot.pod.value
     if isinstance(pod, Pod) and ask and not pod.ended and not pod.deleting:
         return act(DeletePod(pod.name, pod.uid))
-    never_acted = granted is None and pod_is_over(pod)
+    never_acted = granted is None and pod.is_over
     if never_acted or (granted is not None and has_ended(snapshot, engine, now)):
         return None
     if isinstance(pod, Absent):
@@ -122,7 +117,8 @@ def _pause_between_looks(pod: Pod, settings: Settings, now: datetime) -> timedel
 
 def read_last_checkpoint(snapshot: Snapshot) -> Act | None:
     """Return the decision to read a TrialEngine whose pod has ended, unless that was done since."""
-    if not pod_is_over(value_of(snapshot.pod)) or snapshot.engine_read_after_end:
+    pod = value_of(snapshot.pod)
+    if pod is None or not pod.is_over or snapshot.engine_read_after_end:
         return None
     return act(LookUpEngine())
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lcm_operator.api import conditions, reasons
+from lcm_operator.api.conditions import ConditionUpdate
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Activity
 from lcm_operator.domain.attempt_end import is_silent
 from lcm_operator.domain.snapshot import Absent, Snapshot, value_of
-from lcm_operator.domain.status import ConditionUpdate
 
 _LEAST_TIME = timedelta(seconds=120)
 _LIFELESS = (reasons.ENGINE_NOT_READY, reasons.ENGINE_SILENT)
@@ -24,11 +24,11 @@ class Verdict:
     message: str
 
 
-THROUGH = Verdict(succeeded=True, reason=reasons.COMPLETED, message="the plan has been worked through")
+THROUGH = Verdict(succeeded=True, reason=reasons.COMPLETED, message="the plan has completed")
 
 
 def grant_deadline(seconds: int) -> timedelta:
-    """Return how long an attempt may take to its grant, and from there to its first beat.
+    """Return how long an attempt may take to its grant, and from there to its first renewals.
 
     `seconds`: startingDeadlineSeconds.
     """
@@ -52,22 +52,22 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Verdict | None:
     pod = value_of(snapshot.pod)
     if pod is None or not snapshot.engine_read_after_end:
         return None
-    last = pod.last if isinstance(pod, Absent) else pod
+    last = pod.last
     if last is not None and last.ended:
         how = f"exit code {last.exit_code}" if last.exit_code is not None else "no exit code"
         detail = f": {last.message}" if last.message else ""
-        return _ended(f"pod {pod.name} ended before the plan did ({how}){detail}")
+        return _ended(f"pod {pod.name} terminated before the plan completed ({how}){detail}")
     if isinstance(pod, Absent):
-        return _ended(f"pod {pod.name} was deleted before the plan was through, and was not seen to end")
+        return _ended(f"pod {pod.name} was deleted before the plan completed, and was not seen to end")
     return None
 
 
 def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: datetime) -> Verdict | None:
     """Return the outcome of an attempt that gives no sign of life; `deadline`: startingDeadlineSeconds."""
-    granted, beat = engine.status.pod_ref, value_of(snapshot.beat)
-    if granted is None or beat is None or beat.pod_uid != granted.uid:
+    granted, renewals = engine.status.pod_ref, value_of(snapshot.renewals)
+    if granted is None or renewals is None or renewals.pod_uid != granted.uid:
         return None
-    if not beat.begun:
+    if not renewals.begun:
         limit = grant_deadline(deadline)
         if now <= granted.not_before + limit:
             return None
@@ -76,7 +76,7 @@ def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: date
         return Verdict(succeeded=False, reason=reasons.ENGINE_NOT_READY, message=message)
     if not is_silent(snapshot, engine):
         return None
-    seconds = max(beat.silent, beat.unheard).total_seconds()
+    seconds = max(renewals.silent, renewals.unseen).total_seconds()
     message = f"pod {granted.name} has not renewed its Lease for {seconds:.0f} s"
     return Verdict(succeeded=False, reason=reasons.ENGINE_SILENT, message=message)
 
@@ -108,7 +108,7 @@ def unfinished(engine: TrialEngine) -> ConditionUpdate | None:
     if found.reason == reasons.ACTIVITY_FAILED and not is_over(engine, engine.spec.on_failure):
         return _not_finished(reasons.REPORTING, f"`onFailure` reports that {found.message}")
     if found.reason in _LIFELESS and granted.end_time is None:
-        why = "should it turn out to have been taken away, the next attempt begins by itself"
+        why = "if it turns out to have been taken away, the next attempt begins automatically"
         return _not_finished(reasons.ENDING, f"pod {granted.name} was not seen to end yet: {why}")
     return None
 

@@ -4,22 +4,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lcm_operator.api.conditions import find, is_false, is_true, reason, with_condition
+from lcm_operator.api.conditions import ConditionUpdate, find, is_false, is_true, reason, with_condition
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
-ARMED = with_condition((), "Armed", "False", "PlanNotFound", now=NOW, generation=1, message="no plan")
+ARMED = with_condition((), ConditionUpdate("Armed", "False", "PlanNotFound", "no plan"), NOW, 1)
 
 
 def test_a_new_condition_is_put_at_the_end():
-    both = with_condition(ARMED, "Started", "Unknown", "Waiting", now=LATER)
+    both = with_condition(ARMED, ConditionUpdate("Started", "Unknown", "Waiting"), LATER)
     assert [condition.type for condition in both] == ["Armed", "Started"]
     assert both[0] is ARMED[0]
 
 
 def test_a_condition_keeps_its_place():
-    both = with_condition(ARMED, "Started", "Unknown", "Waiting", now=NOW)
-    changed = with_condition(both, "Armed", "True", "Admitted", now=LATER)
+    both = with_condition(ARMED, ConditionUpdate("Started", "Unknown", "Waiting"), NOW)
+    changed = with_condition(both, ConditionUpdate("Armed", "True", "Admitted"), LATER)
     assert [(c.type, c.status) for c in changed] == [("Armed", "True"), ("Started", "Unknown")]
 
 
@@ -32,15 +32,13 @@ def test_a_condition_keeps_its_place():
     ],
 )
 def test_the_transition_time(status, since):
-    (changed,) = with_condition(ARMED, "Armed", status, "Other", now=LATER, generation=7, message="other")
+    (changed,) = with_condition(ARMED, ConditionUpdate("Armed", status, "Other", "other"), LATER, 7)
     assert changed.last_transition_time == since
     assert (changed.reason, changed.message, changed.observed_generation) == ("Other", "other", 7)
 
 
 def test_setting_the_same_again_changes_nothing():
-    again = with_condition(
-        ARMED, "Armed", "False", "PlanNotFound", now=LATER, generation=1, message="no plan"
-    )
+    again = with_condition(ARMED, ConditionUpdate("Armed", "False", "PlanNotFound", "no plan"), LATER, 1)
     assert again == ARMED
 
 
@@ -53,7 +51,7 @@ def test_setting_the_same_again_changes_nothing():
     ],
 )
 def test_what_is_asked_of_a_condition_that_is(status, true, false):
-    conditions = with_condition((), "Armed", status, "Waiting", now=NOW)
+    conditions = with_condition((), ConditionUpdate("Armed", status, "Waiting"), NOW)
     assert (is_true(conditions, "Armed"), is_false(conditions, "Armed")) == (true, false)
     assert reason(conditions, "Armed") == "Waiting"
 

@@ -33,7 +33,7 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.engine_spec import resolve_engine
 from lcm_operator.domain.imports import noted
 from lcm_operator.domain.manifests import engine_lease, engine_pod
-from lcm_operator.domain.snapshot import Absent, Beat, Pod, Settings, value_of
+from lcm_operator.domain.snapshot import Absent, Renewals, Pod, Settings, value_of
 from lcm_operator.kube.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -200,10 +200,10 @@ def test_lease_made_again_is_no_sign_of_life(harness, holder, kept):
     engine = harness.with_engine()
     slot = harness.store.slot(KEY)
     minute = timedelta(minutes=1)
-    beat = Beat(pod_uid="pod-1", begun=True, silent=minute, unheard=minute, missing=True)
-    slot.beat = harness.store.observed(beat)
+    renewals = Renewals(pod_uid="pod-1", begun=True, silent=minute, unseen=minute, missing=True)
+    slot.renewals = harness.store.observed(renewals)
     harness.does(CreateLease(engine_lease(engine, "example-1", holder)))
-    assert value_of(slot.beat) == (replace(beat, missing=False) if kept else None)
+    assert value_of(slot.renewals) == (replace(renewals, missing=False) if kept else None)
 
 
 def test_a_lease_that_an_earlier_pod_has_left_is_replaced(harness):

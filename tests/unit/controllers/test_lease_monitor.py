@@ -61,7 +61,7 @@ class Leases:
         self.clock.advance(after)
         self.error = AWAY if fails else None
         asyncio.run(self.monitor.read())
-        return value_of(self.store.slot(KEY).beat)
+        return value_of(self.store.slot(KEY).renewals)
 
     def reads(self, seconds, *, after=2.0):
         """Read for so long."""
@@ -71,7 +71,7 @@ class Leases:
 
     @property
     def silent(self):
-        return value_of(self.store.slot(KEY).beat).silent.total_seconds()
+        return value_of(self.store.slot(KEY).renewals).silent.total_seconds()
 
 
 def test_silence_is_the_time_over_which_the_lease_stays_as_it_is():
@@ -179,8 +179,8 @@ def test_a_lease_that_the_pod_can_not_renew_is_missing_and_silent(found):
     api.read()
     api.reads(20)
     api.leases = found
-    beat = api.read()
-    assert (beat.missing, beat.begun, beat.silent) == (True, True, timedelta(0))
+    renewals = api.read()
+    assert (renewals.missing, renewals.begun, renewals.silent) == (True, True, timedelta(0))
     assert api.reads(62) == 62
 
 
@@ -201,8 +201,8 @@ def test_a_lease_that_was_made_again_is_silent_from_then_on():
     api.read()
     api.reads(20)
     api.leases = [lease(uid="lease-2")]
-    beat = api.read()
-    assert (beat.missing, beat.begun, beat.silent) == (False, True, timedelta(0))
+    renewals = api.read()
+    assert (renewals.missing, renewals.begun, renewals.silent) == (False, True, timedelta(0))
 
 
 def test_a_renew_time_in_the_future_that_does_not_change_is_silence():
@@ -318,7 +318,7 @@ def test_engine_that_renews_between_deletions_is_not_given_up():
         made = api.leases[0]["spec"]
         api.leases = [lease(uid=f"lease-{number}", spec=made | {"renewTime": f"10:06:{number}"})]
         api.read()
-        assert value_of(api.store.slot(KEY).beat).unheard == timedelta(0)
+        assert value_of(api.store.slot(KEY).renewals).unseen == timedelta(0)
     assert not gives_up(api)
 
 

@@ -40,7 +40,7 @@ BUSY = UnavailableError(429, "TooManyRequests", "later", 20.0)
 @pytest.mark.parametrize(
     ("now", "error", "seconds"),
     [
-        pytest.param(-3000, BUSY, 20, id="as long as it was asked for"),
+        pytest.param(-3000, BUSY, 20, id="as long as it was requested"),
         pytest.param(
             -3000, UnavailableError(500, "InternalError", "oops"), 0.1, id="shortly, if it was not asked"
         ),

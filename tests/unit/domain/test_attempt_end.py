@@ -17,7 +17,7 @@ from tests.unit.domain.builders import (
 
 from lcm_operator.domain.attempt_end import awaited_end, has_ended, longest_silence
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.snapshot import Absent, Beat, Observation, Pod
+from lcm_operator.domain.snapshot import Absent, Observation, Pod, Renewals
 
 GONE = Absent("example-1")
 
@@ -27,8 +27,8 @@ def seen(pod_, *, silent=None, missing=False, begun=True, uid="pod-1", of=None, 
     before = replace(of or running(one="Running"), pod=Observation(pod_, at(when)))
     if silent is None:
         return before
-    beat = Beat(uid, begun=begun, silent=timedelta(seconds=silent), missing=missing)
-    return replace(before, beat=Observation(beat, at(when)), engine_read_after_end=True)
+    renewals = Renewals(uid, begun=begun, silent=timedelta(seconds=silent), missing=missing)
+    return replace(before, renewals=Observation(renewals, at(when)), engine_read_after_end=True)
 
 
 def known(**facts):
@@ -76,7 +76,7 @@ def test_an_end_that_was_noted_holds_for_an_operator_that_knows_no_pod():
     assert before.engine is not None
     assert before.engine.status.pod_ref is not None
     assert before.engine.status.pod_ref.end_time == at(101)
-    assert has_ended(replace(before, pod=None, beat=None), before.engine, at(200))
+    assert has_ended(replace(before, pod=None, renewals=None), before.engine, at(200))
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_what_the_next_attempt_waits_for_is_shown_on_the_trial(path):
 @pytest.mark.parametrize("path", [path for path in PATHS if "deletion" not in path])
 def test_the_next_attempt_begins_once_the_silence_was_long_enough(path):
     before = settle(PATHS[path](seen(GONE, silent=59, missing=True)), at(160))
-    beat = Beat("pod-1", begun=True, silent=timedelta(seconds=61), missing=True)
-    late = settle(replace(before, beat=Observation(beat, at(162))), at(162))
+    renewals = Renewals("pod-1", begun=True, silent=timedelta(seconds=61), missing=True)
+    late = settle(replace(before, renewals=Observation(renewals, at(162))), at(162))
     assert late.engine is not None
     assert (late.engine.status.attempt, late.engine.status.attempts[0].number) == (2, 1)
 

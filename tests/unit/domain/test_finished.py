@@ -85,7 +85,7 @@ def test_a_pod_that_stays_on_a_lost_node_leaves_its_trial_unfinished():
     lost = replace(silent(), pod=pod(deleting=True, killed_by=at(230), seen=999))
     later = settle(beating(lost, silent=900), at(1000))
     assert finished(later) == ("False", "Ending")
-    assert "still there" in decide(later, at(1000)).reason
+    assert "still exists" in decide(later, at(1000)).reason
 
 
 def test_one_that_never_began_and_is_gone_is_finished_once_it_can_not_act():

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.domain.builders import T, at, trial
 
 from lcm_operator.api import conditions
+from lcm_operator.api.conditions import ConditionUpdate
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import parse
 from lcm_operator.api.trial import Trial
@@ -35,7 +36,7 @@ def known(trial_id: str, *, status: dict[str, Any] | None = None, **more: Any) -
 
 
 def over(reason: str = "Missed") -> dict[str, Any]:
-    made = conditions.with_condition((), "Succeeded", "False", reason, now=T)
+    made = conditions.with_condition((), ConditionUpdate("Succeeded", "False", reason), T)
     return {"conditions": made}
 
 

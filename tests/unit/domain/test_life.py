@@ -21,11 +21,13 @@ from tests.unit.domain.builders import (
 
 from lcm_operator.domain.actions import DeletePod, WriteEngine
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.snapshot import Beat, Observation
+from lcm_operator.domain.snapshot import Observation, Renewals
 
 
 def beating(before, *, begun=True, silent=0.0, uid="pod-1"):
-    return replace(before, beat=Observation(Beat(uid, begun=begun, silent=timedelta(seconds=silent)), T))
+    return replace(
+        before, renewals=Observation(Renewals(uid, begun=begun, silent=timedelta(seconds=silent)), T)
+    )
 
 
 # --- beats

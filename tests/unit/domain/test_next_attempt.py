@@ -22,7 +22,7 @@ from lcm_operator.api.engine import Attempt, NextAttempt
 from lcm_operator.domain.actions import Wait
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.next_attempt import after_disruption
-from lcm_operator.domain.snapshot import Absent, Beat, Observation, Pod
+from lcm_operator.domain.snapshot import Absent, Observation, Pod, Renewals
 
 PERSON, ALONE, AWAY = "Restore", "Automatic", "Disruption"
 
@@ -100,7 +100,7 @@ def test_an_attempt_after_a_disruption_waits(attempts, pause):
 def test_the_pause_outlives_the_operator():
     before, now = failed(("Start", 5), (ALONE, 5))
     announced = settle(before, now)
-    restarted = replace(announced, pod=None, beat=None, engine_read_after_end=False)
+    restarted = replace(announced, pod=None, renewals=None, engine_read_after_end=False)
     assert goes_on(restarted, now + timedelta(seconds=19)).engine.status.attempt == 2
     assert goes_on(restarted, now + timedelta(seconds=20)).engine.status.attempt == 3
 
@@ -174,9 +174,9 @@ def test_an_engine_was_taken_away_or_has_failed(seen, reason):
 
 
 def silent(seen):
-    beat = Beat("pod-1", begun=True, silent=timedelta(seconds=61))
+    renewals = Renewals("pod-1", begun=True, silent=timedelta(seconds=61))
     return replace(
-        settle(replace(running(one="Running"), beat=Observation(beat, at(61))), at(61)),
+        settle(replace(running(one="Running"), renewals=Observation(renewals, at(61))), at(61)),
         pod=Observation(seen, at(300)),
         engine_read_after_end=True,
     )
@@ -199,18 +199,20 @@ def pod_on_lost_node(**facts):
 def test_a_silent_engine_turns_out_to_have_been_taken_away(seen, restored):
     before = silent(seen)
     assert before.trials[0].status.phase == "Failed"
-    beat = Beat("pod-1", begun=True, silent=timedelta(seconds=59))
-    waiting = goes_on(replace(before, beat=Observation(beat, at(300))), at(300))
+    renewals = Renewals("pod-1", begun=True, silent=timedelta(seconds=59))
+    waiting = goes_on(replace(before, renewals=Observation(renewals, at(300))), at(300))
     assert waiting.engine.status.attempt == 1
     assert (waiting.trials[0].status.phase == "Running") is restored
-    after = goes_on(replace(waiting, beat=Observation(replace(beat, silent=timedelta(61)), at(302))), at(302))
+    after = goes_on(
+        replace(waiting, renewals=Observation(replace(renewals, silent=timedelta(61)), at(302))), at(302)
+    )
     assert (after.engine.status.attempts[-1].reason == "Disruption") is restored
 
 
 def test_the_end_of_a_silent_engine_that_was_seen_is_remembered():
     ended = settle(silent(pod_on_lost_node(ended=True)), at(300))
     assert ended.engine.status.pod_ref.end_time == at(300)
-    restarted = replace(ended, pod=Observation(gone(), at(900)), beat=None)
+    restarted = replace(ended, pod=Observation(gone(), at(900)), renewals=None)
     assert settle(restarted, at(900)).engine.status.attempt == 1
     assert decide(restarted, at(900)).wake_at is None
 
@@ -257,8 +259,8 @@ def test_a_report_goes_on_as_long_as_its_pod_does():
 def test_a_report_whose_pod_is_gone_is_closed_once_nothing_can_go_on():
     before = replace(reporting(tell="Running"), pod=Observation(gone(), at(9)), engine_read_after_end=True)
     assert isinstance(decide(before, at(9)), Wait)
-    beat = Beat("pod-1", begun=True, silent=timedelta(seconds=61), missing=True)
-    after = settle(replace(before, beat=Observation(beat, at(70))), at(70))
+    renewals = Renewals("pod-1", begun=True, silent=timedelta(seconds=61), missing=True)
+    after = settle(replace(before, renewals=Observation(renewals, at(70))), at(70))
     assert after.engine.status.activity("tell").state == "Failed"
 
 

@@ -517,7 +517,7 @@ def test_a_restore_plan_of_another_request_is_left_out_and_said_so():
     assert isinstance(write, WriteEngine)
     result, message = answer(write.status)
     assert result == "Done"
-    assert "restore-plan is of request 'r1' and was left out" in message
+    assert "restore-plan is of request 'r1' and was ignored" in message
 
 
 def test_a_plain_restore_of_the_other_object_is_met_by_the_new_plan():
@@ -616,7 +616,7 @@ def test_a_plain_restore_says_that_parameters_or_settings_have_changed():
     )
     write, _ = decide(with_plan_read(replace(before, trials=(changed,)), at(20)), at(20)).actions
     assert isinstance(write, WriteEngine)
-    assert "of the Trial's generation 1; they have changed, it is at generation 2" in answer(write.status)[1]
+    assert "of the Trial's generation 1; they are at generation 2" in answer(write.status)[1]
 
 
 def test_a_restore_that_happens_by_itself_takes_the_snapshot():

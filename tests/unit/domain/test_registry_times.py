@@ -188,7 +188,7 @@ def test_a_registry_has_its_time_from_when_the_request_went_out():
 def test_a_registry_that_was_not_asked_in_time_is_not_called_silent():
     decision = decide(due(pod=pod(), **queued(-5)), at(120))
     (explained,) = [a.message for a in decision.actions if isinstance(a, RecordEvent) and a.warning]
-    assert explained.endswith("it was not asked in time, 63 requests to other registries are under way")
+    assert explained.endswith("it was not asked in time, as 63 requests to other registries are in progress")
 
 
 def test_a_miss_waits_only_so_long_for_the_turn_of_its_registry():

@@ -4,9 +4,9 @@ import pytest
 from tests.unit.domain.builders import T, at, edited, ended, running, scheduled, settle, slot, trial
 
 from lcm_operator.api import conditions
+from lcm_operator.api.conditions import ConditionUpdate
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.domain.status import (
-    ConditionUpdate,
     has_outcome,
     outcome,
     phase,
@@ -19,7 +19,7 @@ from lcm_operator.domain.status import (
 def conditions_of(*pairs):
     found = ()
     for kind, status, reason in pairs:
-        found = conditions.with_condition(found, kind, status, reason, now=T)
+        found = conditions.with_condition(found, ConditionUpdate(kind, status, reason), T)
     return found
 
 

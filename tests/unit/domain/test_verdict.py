@@ -86,7 +86,7 @@ def test_ended_pod_decides_nothing_before_its_last_checkpoint_was_read(over):
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
-        pytest.param({"exit_code": 137}, "did (exit code 137)", id="its exit code"),
+        pytest.param({"exit_code": 137}, "completed (exit code 137)", id="its exit code"),
         pytest.param({}, "no exit code", id="that there is none"),
         pytest.param({"exit_code": 1, "message": "no token"}, "(exit code 1): no token", id="its last words"),
     ],

@@ -20,7 +20,7 @@ from lcm_operator.api.storage import rfc3339
 from lcm_operator.controllers.apply import StepRejectedError
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.snapshot import Beat, Snapshot
+from lcm_operator.domain.snapshot import Renewals, Snapshot
 from lcm_operator.kube.errors import ApiError, UnavailableError
 
 NAME = "example"
@@ -80,7 +80,7 @@ class Harness:
         self.node_lost = False
         """Nothing of a pod changes: it runs on, though it may be deleted."""
         self.forgetful = False
-        self.beat: Beat | None = None
+        self.renewals: Renewals | None = None
         self.grants: list[tuple[int, str]] = []
         self.latches: set[str] = set()
         self.saved: dict[str, str] = {}
@@ -251,8 +251,8 @@ class Harness:
             self.operator.store.put_plan(plan)
         slot = self.operator.store.slot(KEY)
         lives = self.pod is not None and not _over(self.pod)
-        if self.beat is not None and (lives or self.beat.silent):
-            slot.beat = self.operator.store.observed(self.beat)
+        if self.renewals is not None and (lives or self.renewals.silent):
+            slot.renewals = self.operator.store.observed(self.renewals)
 
     def _notice(self) -> bool:
         before = self.api.version
@@ -317,7 +317,7 @@ class Harness:
 
     def _is_given_up(self, pod: Raw) -> bool:
         """Whether a pod was told to end, and has been silent for so long that nothing of it can be left."""
-        silent = self.beat is not None and self.beat.pod_uid == pod["metadata"]["uid"]
+        silent = self.renewals is not None and self.renewals.pod_uid == pod["metadata"]["uid"]
         return silent and "deletionTimestamp" in pod["metadata"]
 
     # --- the others
@@ -391,10 +391,10 @@ class Harness:
         self.api.set_status("pods", self.pod["metadata"]["name"], phase=phase, **status)
 
     def beats(self, *, begun: bool, silent: float = 0) -> None:
-        """See a beat of the current pod, the first one missing, or the last one long ago."""
+        """See a renewal by the current pod, the first one missing, or the last one long ago."""
         assert self.pod is not None
         uid = self.pod["metadata"]["uid"]
-        self.beat = Beat(uid, begun=begun, silent=timedelta(seconds=silent))
+        self.renewals = Renewals(uid, begun=begun, silent=timedelta(seconds=silent))
 
     # --- what it came to
 

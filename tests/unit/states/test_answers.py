@@ -199,7 +199,7 @@ def test_the_second_of_two_that_contradict_each_other_is_told_of_the_first():
     harness = played(reached, asked("one", "two"))
     answer = answers(harness)["e"]
     assert answer["result"] == "Refused"
-    assert "attempt 2 begins at one, as asked by restore t on the Trial" in answer["message"]
+    assert "attempt 2 begins at one, as requested by restore t on the Trial" in answer["message"]
     assert "RequestRefused" in harness.events
 
 
