@@ -19,7 +19,7 @@ from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.store import Store
 from lcm_operator.domain.release import is_held
 from lcm_operator.domain.status import outcome
-from lcm_operator.domain.verdict import THROUGH, plan_is_through
+from lcm_operator.domain.verdict import PLAN_COMPLETED, plan_is_complete
 from lcm_operator.kube.clock import Clock
 
 _MOST = 1000
@@ -88,8 +88,8 @@ class DeletedTrials:
             self._untold.append((self._clock.elapsed(), deleted))
             return
         reason, why = reasons.CANCELLED, "the trial was deleted before its start"
-        if engine is not None and plan_is_through(engine):
-            reason, why = THROUGH.reason, THROUGH.message
+        if engine is not None and plan_is_complete(engine):
+            reason, why = PLAN_COMPLETED.reason, PLAN_COMPLETED.message
         elif trial.status.started_time is not None:
             why = "the trial was deleted, and its engine with it"
         self._recorder.tell("Trial", trial.metadata, reason, why, warning=False, once=True)

@@ -1,8 +1,8 @@
-"""The closed union of what the operator can do. Decided in `domain`, carried out in `controllers.apply`.
+"""The closed union of the operator's actions. Decided in `domain`, executed in `controllers.apply`.
 
-Each is safe to repeat: names are deterministic, writes and deletions carry the resourceVersion that they were
-decided on. Only a pod is deleted by UID alone: its name says which attempt it is of, and its status changes
-with every word of its node.
+Each is safe to repeat: names are deterministic; writes and deletions carry the resourceVersion that they were
+decided on. Only a pod is deleted by UID alone: its name identifies its attempt, and its status changes with
+every report of its node.
 """
 
 from dataclasses import dataclass, field
@@ -16,23 +16,23 @@ from lcm_operator.api.trial import Trial, TrialStatus
 
 
 class Urgency(IntEnum):
-    """In which order work is done when there is more than one thing to do."""
+    """The order in which work is done."""
 
     START = 0
     """A step towards a start that is due now or within seconds."""
     FOLLOW = 1
-    """What follows a start: as soon as that instant's creates are out, at most 1 s later."""
+    """The steps after a start: once the creates of that instant are sent, at most 1 s later."""
     RETRY = 2
-    """A start that was refused before: tried until its deadline, but never at the cost of another start."""
+    """A rejected start: retried until its deadline, but never at the cost of another start."""
     ROUTINE = 3
-    """Nobody waits for it: held back while anything is due."""
+    """Everything else: held back while anything is due."""
 
 
 @dataclass(frozen=True)
 class DeleteTrial:
-    """Delete one Trial, as it was seen: it has been kept for its time.
+    """Delete a Trial whose ttlSecondsAfterFinished has passed.
 
-    Not if anything about it or its TrialEngine has changed unseen: it may have been restored.
+    Not if it or its TrialEngine has changed since: it may have been restored.
     """
 
     trial: Trial
@@ -47,14 +47,14 @@ class CreateEngine:
 
 @dataclass(frozen=True)
 class DeleteEngine:
-    """Delete one TrialEngine, as it was seen. Not if anything about its Trials has changed unseen."""
+    """Delete a TrialEngine. Not if it or its Trials have changed since."""
 
     engine: TrialEngine
 
 
 @dataclass(frozen=True)
 class CheckAdmission:
-    """Ask the API server, without a trace, whether the pod could be created now."""
+    """Check with a dry run whether the API server would admit the pod."""
 
     engine: TrialEngine
     manifest: dict[str, Any]
@@ -62,7 +62,7 @@ class CheckAdmission:
 
 @dataclass(frozen=True)
 class CreatePod:
-    """Create the pod of an attempt; one that exists is adopted if this TrialEngine controls it."""
+    """Create the pod of an attempt; adopt an existing one that this TrialEngine controls."""
 
     engine: TrialEngine
     manifest: dict[str, Any]
@@ -70,14 +70,14 @@ class CreatePod:
 
 @dataclass(frozen=True)
 class CreateLease:
-    """Create the Lease that the engine of a pod renews as its sign of life; it goes with the pod."""
+    """Create the Lease that a pod's engine renews; the garbage collector deletes it with the pod."""
 
     manifest: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class DeletePod:
-    """Delete a pod by UID; its processes get SIGTERM."""
+    """Delete a pod by UID; its processes receive SIGTERM."""
 
     name: str
     uid: str
@@ -85,19 +85,19 @@ class DeletePod:
 
 @dataclass(frozen=True)
 class LookUpPod:
-    """Read the pod of an attempt, to know whether it is there and has ended."""
+    """Read the pod of an attempt: whether it exists and has ended."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class LookUpEngine:
-    """Read the TrialEngine itself: what the watch showed may be older than what has just been seen."""
+    """Read the TrialEngine: the watch may lag behind."""
 
 
 @dataclass(frozen=True)
 class LookUpPlan:
-    """Read a Trial and its TrialPlan: a request asks for them as they stand now. `purpose`: which request."""
+    """Read a Trial and its TrialPlan as they are now, for a request; `purpose` identifies the request."""
 
     trial: Trial
     purpose: str
@@ -105,7 +105,7 @@ class LookUpPlan:
 
 @dataclass(frozen=True)
 class LatchTrial:
-    """Write the start into the Trial's status: the decision that can't be taken back."""
+    """Write the start into the Trial's status: the decision that is never taken back."""
 
     trial: Trial
     status: TrialStatus
@@ -121,7 +121,7 @@ class WriteTrial:
 
 @dataclass(frozen=True)
 class GrantEngine:
-    """Write `podRef` into the TrialEngine's status: from now on that pod may act."""
+    """Write `podRef` into the TrialEngine's status: that pod may act from then on."""
 
     engine: TrialEngine
     status: TrialEngineStatus
@@ -137,7 +137,7 @@ class WriteEngine:
 
 @dataclass(frozen=True)
 class ReplaceSpec:
-    """Replace what a TrialEngine runs by, while nothing is granted."""
+    """Replace the spec of a TrialEngine, while nothing is granted."""
 
     engine: TrialEngine
     spec: TrialEngineSpec
@@ -145,23 +145,23 @@ class ReplaceSpec:
 
 @dataclass(frozen=True)
 class HoldEngine:
-    """Put our finalizer on a TrialEngine: it is about to act, and has a `finally` that may be owed then."""
+    """Add our finalizer to a TrialEngine that is about to act and has a `finally`."""
 
     engine: TrialEngine
 
 
 @dataclass(frozen=True)
 class UnholdEngine:
-    """Take our finalizer off a TrialEngine: nothing is owed any more."""
+    """Remove our finalizer from a TrialEngine that owes nothing any more."""
 
     engine: TrialEngine
 
 
 @dataclass(frozen=True)
 class EndUnreadableEngine:
-    """Let a TrialEngine go that can't be read and is being deleted, once no pod of it runs.
+    """Release an unreadable TrialEngine that is being deleted, once none of its pods runs; record an Event.
 
-    An Event says so. `end_pods`: those that run are deleted.
+    `end_pods`: delete the running ones.
     """
 
     metadata: Metadata
@@ -170,23 +170,23 @@ class EndUnreadableEngine:
 
 @dataclass(frozen=True)
 class AskRegistry:
-    """Have the TrialRegistry of a trial asked at once: something is about to rest on what it reports."""
+    """Have the TrialRegistry of a trial asked at once: a decision depends on its answer."""
 
     trial: Trial
 
 
 @dataclass(frozen=True)
 class ReleaseImport:
-    """Note that a Trial was imported, or is being deleted, then take the earlier versions' finalizer off."""
+    """Record the import or deletion of a Trial, then remove the finalizer of earlier versions."""
 
     trial: Trial
 
 
 @dataclass(frozen=True)
 class RecordEvent:
-    """Tell people, after the write that it is about.
+    """Record an Event after the write that it reports.
 
-    `first`: before it instead, and what follows waits until it is recorded: nothing else will tell of it.
+    `first`: record it before the actions that follow, because nothing else will report it.
     """
 
     regarding: Trial | TrialEngine
@@ -222,15 +222,12 @@ Action = (
 
 
 Rests = tuple[tuple[str, datetime | None], ...]
-"""Trials, by name, that only wait for their ID, and until when: nothing is to be done about them."""
+"""Trials, by name, that only wait for their ID, and until when."""
 
 
 @dataclass(frozen=True)
 class Act:
-    """Do this now, in order.
-
-    `wake_at` is when to look again even if it is held back, as a status that nobody waits for may be.
-    """
+    """Do this now, in order. `wake_at`: when to decide again even if the actions are held back."""
 
     actions: tuple[Action, ...]
     urgency: Urgency = Urgency.ROUTINE
@@ -239,13 +236,13 @@ class Act:
     rests: Rests = field(default=(), compare=False)
 
     def about(self) -> set[str]:
-        """Return the names of the Trials that something is to be done about."""
+        """Return the names of the Trials that the actions concern."""
         return {action.trial.metadata.name for action in self.actions if hasattr(action, "trial")}
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Do nothing until `wake_at`, or until something changes; None: only that can bring something to do."""
+    """Do nothing until `wake_at` or the next change; None: until the next change."""
 
     reason: str
     wake_at: datetime | None = None
@@ -254,14 +251,14 @@ class Wait:
 
 
 Decision = Act | Wait
-"""What to do about a slot. A rule that has nothing to say returns None: then the next one is asked."""
+"""The decision about a slot. A rule that does not apply returns None: then the next one is tried."""
 
 
 def act(*actions: Action, urgency: Urgency = Urgency.ROUTINE) -> Act:
-    """Return the decision to do something."""
+    """Return the decision to act."""
     return Act(actions, urgency)
 
 
 def wait(reason: str, until: datetime | None = None, urgency: Urgency = Urgency.ROUTINE) -> Wait:
-    """Return the decision to do nothing until `until`, or until something changes."""
+    """Return the decision to wait until `until` or the next change."""
     return Wait(reason, until, urgency)

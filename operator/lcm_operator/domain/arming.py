@@ -1,7 +1,6 @@
-"""Arming: everything that can be found out before the start time is found out then. Pure.
+"""Arming, shortly before the start time: the TrialEngine is created and its pod's admission checked. Pure.
 
-It creates the TrialEngine, asks whether its pod would be admitted, and shows what stands in the way: ahead of
-the start time, and at the start time for a trial that was not armed before.
+A problem is shown on the Trial. A trial that was not armed before is armed at its start time.
 """
 
 from datetime import datetime, timedelta
@@ -34,7 +33,7 @@ def decide_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: d
     if asking := ask_for_arming(snapshot, trial, start_time, now):
         return asking
     if snapshot.engine is not None and is_held(snapshot.engine):
-        return act(UnholdEngine(snapshot.engine))  # made by an earlier version, which held it from here on
+        return act(UnholdEngine(snapshot.engine))  # an earlier version added it at arming
     retry = max(snapshot.settings.retry_arming, _asked_pause(snapshot))
     creation = engine_creation(snapshot, trial, start_time, now, retry)
     if isinstance(creation, CreateEngine):
@@ -60,7 +59,7 @@ def decide_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: d
 def engine_creation(
     snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime, retry: timedelta
 ) -> CreateEngine | Problem | None:
-    """Return the create of the TrialEngine, or why it can't be created now; None if it exists."""
+    """Return the create of the TrialEngine, or why it cannot be created now; None if it exists."""
     if snapshot.engine is not None:
         return None
     if snapshot.stranger:
@@ -75,20 +74,20 @@ def engine_creation(
 
 
 def refused(snapshot: Snapshot, now: datetime, retry: timedelta) -> Problem | None:
-    """Return why the last create was refused, as long as it is too early to try again."""
+    """Return why the last create was rejected, while it is too early to retry."""
     refusal = snapshot.refusal
     return refusal.value if refusal is not None and now < refusal.time + retry else None
 
 
 def _asked_pause(snapshot: Snapshot) -> timedelta:
-    """Return for how long the API server wants not to be asked again."""
+    """Return the API server's Retry-After."""
     return snapshot.refusal.value.retry_after if snapshot.refusal is not None else timedelta(0)
 
 
 def show_scheduled(
     trial: Trial, start_time: datetime, now: datetime, armed: ConditionUpdate
 ) -> tuple[Action, ...]:
-    """Return the write that shows `start_time` and `armed`, and the Events about what is new; () without."""
+    """Return the write that shows `start_time` and `armed`, with Events for changes; () if they are shown."""
     status = trial_status(
         trial,
         now,

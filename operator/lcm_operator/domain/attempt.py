@@ -1,11 +1,11 @@
-"""From the latch on: grant, outcome, restore. Pure.
+"""The life of a trial from the latch on: grant, outcome, restore. Pure.
 
     latched ──pod──> granted ──checkpoint says so──> Succeeded | Failed
        ^                                                  │
        └── attempt n+1 <── old pod has ended <── restore ─┘   (also from granted)
 
-Attempts never overlap: the write that begins attempt n+1 is made only once nothing of attempt n can act any
-more (`domain.attempt_end`).
+Attempts never overlap: the write that begins attempt n+1 is made only once attempt n can no longer act
+(`domain.attempt_end`).
 """
 
 from dataclasses import replace
@@ -14,20 +14,9 @@ from datetime import datetime, timedelta
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import NextAttempt, TrialEngine
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.actions import (
-    Act,
-    Decision,
-    RecordEvent,
-    UnholdEngine,
-    WriteEngine,
-    act,
-    wait,
-)
+from lcm_operator.domain.actions import Act, Decision, RecordEvent, UnholdEngine, WriteEngine, act, wait
 from lcm_operator.domain.attempt_end import has_ended, is_seen_to_end, is_silent, noted_end, with_end
-from lcm_operator.domain.checkpoint import (
-    finished,
-    reported,
-)
+from lcm_operator.domain.checkpoint import finished, reported
 from lcm_operator.domain.finished import decide_lost, expire
 from lcm_operator.domain.grant import look_up_pod, make_lease_again, refused_for_good
 from lcm_operator.domain.mirror import mirror
@@ -35,18 +24,18 @@ from lcm_operator.domain.next_attempt import after_disruption, announced, follow
 from lcm_operator.domain.plan_change import plan_taken, put_back
 from lcm_operator.domain.release import is_held, is_owed, release_events
 from lcm_operator.domain.requests import REMOVAL_BEGUN, Request, answer, open_deletes, open_restores
-from lcm_operator.domain.restore import begin_again, decide_grant, decide_restore
+from lcm_operator.domain.restore import begin_attempt, decide_grant, decide_restore
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot, value_of
 from lcm_operator.domain.status import outcome
-from lcm_operator.domain.stop import decide_ending, end_pod, read_last_checkpoint, told_to_stop
+from lcm_operator.domain.stop import decide_ending, end_pod, read_last_checkpoint, with_stop
 from lcm_operator.domain.verdict import (
-    THROUGH,
+    PLAN_COMPLETED,
     Verdict,
     grant_deadline,
     is_over,
     judge,
     judge_life,
-    plan_is_through,
+    plan_is_complete,
     unfinished,
 )
 
@@ -66,7 +55,7 @@ def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
             return _give_up(trial, engine, refused, now)
         return decide_grant(snapshot, trial, engine, now)
     if open_restores(trial, engine):
-        unrecorded = _has_succeeded(engine) and outcome(trial) is None  # after the restore nobody would
+        unrecorded = _has_succeeded(engine) and outcome(trial) is None  # lost after the restore
         if unrecorded and (mirrored := mirror(snapshot, trial, engine, now)):
             return mirrored
         return _shown(decide_restore(snapshot, trial, engine, now), snapshot, trial, engine, now)
@@ -84,7 +73,7 @@ def _decide_attempt(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: 
 
 
 def _keep_up(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
-    """Return what an engine at work needs: nothing that holds it in vain, a pod that is known, a Lease."""
+    """Return the maintenance of a working engine: a needless finalizer, an unknown pod, a missing Lease."""
     if is_held(engine) and not is_owed(engine):
         return act(UnholdEngine(engine))
     if snapshot.pod is None:
@@ -94,7 +83,7 @@ def _keep_up(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetim
 
 
 def _decide_settled(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
-    """Decide about an attempt whose outcome is written: the Trial shows it, and nothing is held in vain."""
+    """Decide about an attempt whose outcome is written: the Trial shows it; no finalizer stays needlessly."""
     if mirrored := mirror(snapshot, trial, engine, now):
         return mirrored
     step = _after_failure(snapshot, trial, engine, now)
@@ -106,14 +95,14 @@ def _decide_settled(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: 
 
 
 def _delete(trial: Trial, engine: TrialEngine, deletes: tuple[Request, ...], now: datetime) -> Act:
-    """Return the stop that a delete request asks for, with its answer; `domain.removal` goes on then."""
+    """Return the stop for a delete request, with its answer; `domain.removal` continues from there."""
     for request in deletes:
         if request.fault:
             refused = answer(engine.status, (request,), "Refused", request.fault, now)
             event = RecordEvent(trial, reasons.REFUSED, request.fault, warning=True)
             return act(WriteEngine(engine, refused), event)
     answered = answer(engine.status, deletes, "Done", REMOVAL_BEGUN, now)
-    return act(WriteEngine(engine, told_to_stop(engine, answered, "Cancel", now)))
+    return act(WriteEngine(engine, with_stop(engine, answered, "Cancel", now)))
 
 
 def _is_settled(engine: TrialEngine) -> bool:
@@ -126,35 +115,35 @@ def _has_succeeded(engine: TrialEngine) -> bool:
 
 
 def _settle(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:
-    """Return what the state of the attempt calls for: nothing as long as it works."""
+    """Return the step that the state of the attempt requires; None while it works."""
     if engine.status.stop is not None:
         ending = decide_ending(snapshot, engine, engine.status.stop, now)
         return ending or _finish(trial, engine, engine, _after_stop(engine), now)
     found = judge(snapshot, engine) or judge_life(snapshot, engine, trial.spec.starting_deadline_seconds, now)
     if engine.status.next_attempt is not None:
-        if found is not None and plan_is_through(engine):
+        if found is not None and plan_is_complete(engine):
             return _conclude(snapshot, trial, engine, found, now)
         return _await_next(snapshot, trial, engine, engine.status.next_attempt, now)
     if found is not None:
         return _conclude(snapshot, trial, engine, found, now)
     deadline = _active_deadline(engine)
-    if deadline is not None and now >= deadline and not plan_is_through(engine):
-        return act(WriteEngine(engine, told_to_stop(engine, engine.status, "Deadline", now)))
+    if deadline is not None and now >= deadline and not plan_is_complete(engine):
+        return act(WriteEngine(engine, with_stop(engine, engine.status, "Deadline", now)))
     return None
 
 
 def _conclude(
     snapshot: Snapshot, trial: Trial, engine: TrialEngine, found: Verdict, now: datetime
 ) -> Decision:
-    """Return what an attempt that has ended, or is given up, calls for: another one, or its outcome.
+    """Return the next attempt after one that has ended or was given up, or the write of its outcome.
 
-    A plan that is through has succeeded; where `finally` was interrupted, it is brought to its end first.
+    A completed plan has succeeded; an interrupted `finally` is completed first.
     """
     noted = with_end(snapshot, engine, now)
     if found.succeeded:
         return _finish(trial, engine, noted, found, now)
-    if plan_is_through(engine):
-        return act(WriteEngine(engine, told_to_stop(engine, noted.status, "Release", now)))
+    if plan_is_complete(engine):
+        return act(WriteEngine(engine, with_stop(engine, noted.status, "Release", now)))
     following = follows_itself(snapshot, engine, found, now)
     if following is None:
         return _finish(trial, engine, noted, found, now)
@@ -164,30 +153,30 @@ def _conclude(
 
 
 def _finish(trial: Trial, engine: TrialEngine, noted: TrialEngine, found: Verdict, now: datetime) -> Act:
-    """Return the write of an outcome, and a Warning for each release that did not pass.
+    """Return the write of an outcome, and a Warning for each release that failed.
 
-    `noted` is `engine` with what else is to be written.
+    `noted`: `engine` with further changes to write.
     """
     status = finished(noted, found, now)
     return act(WriteEngine(engine, status), *release_events(trial, engine, status))
 
 
 def _give_up(trial: Trial, engine: TrialEngine, refused: Verdict, now: datetime) -> Act:
-    """Return the write of the outcome of an attempt that was refused for too long.
+    """Return the write of the outcome of an attempt that was rejected for too long.
 
-    The checkpoint is judged first: where the plan was through before, it has succeeded, and stays so.
+    The checkpoint is judged first: a plan that had completed before stays succeeded.
     """
     kept = put_back(engine)
-    if not plan_is_through(kept):
+    if not plan_is_complete(kept):
         return _finish(trial, engine, kept, refused, now)
-    message = f"{THROUGH.message}; {refused.message}"
-    return _finish(trial, engine, kept, replace(THROUGH, message=message), now)
+    message = f"{PLAN_COMPLETED.message}; {refused.message}"
+    return _finish(trial, engine, kept, replace(PLAN_COMPLETED, message=message), now)
 
 
 def _after_stop(engine: TrialEngine) -> Verdict:
-    """Return the outcome of an attempt that was told to stop: a plan that is through has succeeded."""
-    if plan_is_through(engine):
-        return THROUGH
+    """Return the outcome of a stopped attempt: a completed plan has succeeded."""
+    if plan_is_complete(engine):
+        return PLAN_COMPLETED
     limit = engine.spec.engine.active_deadline_seconds
     message = f"the attempt did not complete within activeDeadlineSeconds ({limit} s)"
     return Verdict(succeeded=False, reason=reasons.DEADLINE_EXCEEDED, message=message)
@@ -201,9 +190,9 @@ def _follow(
     found: Verdict,
     now: datetime,
 ) -> Decision:
-    """Return the step towards an attempt that follows by itself: at once, or announced, if it has to wait."""
+    """Return the step towards an automatic attempt: begin it, or announce it if it has to wait."""
     if now >= following.not_before and has_ended(snapshot, engine, now):
-        return begin_again(snapshot, trial, engine, now, reason=following.reason, found=found)
+        return begin_attempt(snapshot, trial, engine, now, reason=following.reason, found=found)
     message = message_of(engine, following, found.message)
     return act(
         WriteEngine(engine, announced(with_end(snapshot, engine, now), following, found.message, now)),
@@ -214,34 +203,34 @@ def _follow(
 def _await_next(
     snapshot: Snapshot, trial: Trial, engine: TrialEngine, following: NextAttempt, now: datetime
 ) -> Decision:
-    """Return the next step towards an attempt that was announced: the old pod ends while the pause lasts."""
+    """Return the next step towards an announced attempt: the old pod ends during the pause."""
     if (ending := end_pod(snapshot, engine, now)) is not None:
         return ending
     if now < following.not_before:
         return wait("the next attempt begins after a pause", following.not_before)
-    return begin_again(snapshot, trial, engine, now, reason=following.reason)
+    return begin_attempt(snapshot, trial, engine, now, reason=following.reason)
 
 
 def _after_failure(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:
-    """Return what is left to do for an engine that has failed: its pod, its report, a late disruption."""
+    """Return the remaining step for a failed engine: its pod, its report, a late disruption."""
     reason, left = conditions.reason(engine.status.conditions, reasons.SUCCEEDED), unfinished(engine)
     if reason in (reasons.ENGINE_NOT_GRANTED, reasons.COMPLETED) and engine.status.pod_ref is None:
         return end_pod(snapshot, engine, now)
     if left is not None and left.reason == reasons.ENDING:
-        return _lay_down(snapshot, trial, engine, now, silent=reason == reasons.ENGINE_SILENT)
+        return _end_silent_pod(snapshot, trial, engine, now, silent=reason == reasons.ENGINE_SILENT)
     if left is not None and left.reason == reasons.REPORTING:
         return _close_report(snapshot, trial, engine, now)
     return None
 
 
-def _lay_down(
+def _end_silent_pod(
     snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime, *, silent: bool
 ) -> Decision:
-    """Return the next step until the pod of a lifeless engine has ended.
+    """Return the next step until the pod of a silent engine has ended.
 
-    If it turns out that it was taken away (its node was lost, and is known to be lost only now), then the
-    engine did not fail: the next attempt follows by itself. As we have deleted that pod, its absence says as
-    much only where the engine had been at work and nobody saw its end.
+    If the pod turns out to have been taken away (its node was lost), the engine did not fail, and the next
+    attempt follows automatically. As we have deleted the pod, its absence proves that only if the engine had
+    worked and no end was seen.
     """
     pod = value_of(snapshot.pod)
     gone = silent and isinstance(pod, Absent) and not is_seen_to_end(snapshot)
@@ -260,7 +249,7 @@ def _lay_down(
 
 
 def _close_report(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:
-    """Return the write that ends a report whose pod is over; None as long as it may go on."""
+    """Return the write that closes a report whose pod has ended; None while it may continue."""
     pod = value_of(snapshot.pod)
     if pod is None:
         return look_up_pod(engine)
@@ -278,14 +267,14 @@ def _close_report(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: da
 
 
 def _shown(step: Decision, snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision:
-    """Return the step, or, while it only waits, the write that shows on the Trial what for."""
+    """Return the step or, while it waits, the write that shows the reason on the Trial."""
     if isinstance(step, Act):
         return step
     return mirror(snapshot, trial, engine, now) or step
 
 
 def _reports(snapshot: Snapshot, engine: TrialEngine, found: Verdict) -> bool:
-    """Return whether a failed engine is still at `onFailure`, and can be expected to come to its end."""
+    """Return whether a failed engine still runs `onFailure`, and can be expected to complete it."""
     pod = value_of(snapshot.pod)
     return (
         found.reason == reasons.ACTIVITY_FAILED

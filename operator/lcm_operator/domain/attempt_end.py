@@ -1,17 +1,17 @@
-"""May the next attempt begin? The one rule about the end of an attempt, by its pod and its Lease. Pure.
+"""The one rule about the end of an attempt, after which the next may begin: by pod and Lease. Pure.
 
-Nothing of an attempt can act any more, and so the next one may begin, if one of these is known:
+An attempt can no longer act, and so the next one may begin, if one of these is known:
 
 - it was never granted: an engine acts only while it finds its pod's UID in `podRef`;
-- its container was seen to end, in this process's time or earlier (`podRef.endTime`);
-- its pod was removed before any node had it;
-- its Lease was not renewed, or was missing, for the time-out plus the plan's longest act. The engine begins
-  nothing when its last acknowledged renewal is older than half the time-out, and ends a program that has no
-  limit of its own when it is older than the time-out. An engine that hangs does none of that. So a pod that
-  is still there must be past its deletionTimestamp as well: a node that works has killed all of it by then.
+- its container was seen to end, by this process or an earlier one (`podRef.endTime`);
+- its pod was removed before it was bound to a node;
+- its Lease was not renewed, or was missing, for the time-out plus the plan's longest activity. The engine
+  begins nothing when its last acknowledged renewal is older than half the time-out, and ends a program
+  without a limit of its own when it is older than the time-out. A hanging engine does neither. So a pod that
+  still exists must also be past its deletionTimestamp: a working node has killed it by then.
 
-That an object no longer exists is no sign of an end: `kubectl delete --force` and the pod garbage collector
-remove pods whose containers go on. Whoever begins an attempt asks here; nobody may look at the pod alone.
+The absence of an object is no sign of an end: `kubectl delete --force` and the pod garbage collector remove
+pods whose containers continue. Whatever begins an attempt asks here, and never looks at the pod alone.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -23,14 +23,14 @@ from lcm_operator.api.plan import Activity
 from lcm_operator.domain.snapshot import Absent, Pod, Renewals, Snapshot, value_of
 
 _KILL_GRACE = timedelta(seconds=10)
-"""What an engine needs at most to end a program, from when it knows that it has to."""
+"""The longest time an engine takes to end a program."""
 _KILL_MARGIN = timedelta(seconds=10)
-"""How long after a pod's grace period is over its node has killed it at the latest."""
+"""By how long after the grace period a working node has killed the pod."""
 _LOOK_AGAIN = timedelta(seconds=2)
 
 
 def has_ended(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> bool:
-    """Return whether nothing of the current attempt can act any more."""
+    """Return whether the current attempt can no longer act."""
     granted = engine.status.pod_ref
     if granted is None or granted.end_time is not None or is_seen_to_end(snapshot):
         return True
@@ -39,7 +39,7 @@ def has_ended(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> bool:
 
 
 def _is_killed(snapshot: Snapshot, now: datetime) -> bool:
-    """Return whether a node that works would have killed the pod by now; of one that is gone nobody knows."""
+    """Return whether a working node would have killed the pod by now, or whether the pod no longer exists."""
     pod = value_of(snapshot.pod)
     if isinstance(pod, Pod):
         return pod.killed_by is not None and now > pod.killed_by + _KILL_MARGIN
@@ -47,19 +47,19 @@ def _is_killed(snapshot: Snapshot, now: datetime) -> bool:
 
 
 def is_seen_to_end(snapshot: Snapshot) -> bool:
-    """Return whether it was seen that the pod's container has ended, or never ran."""
+    """Return whether the pod's container was seen to end, or never ran."""
     pod = value_of(snapshot.pod)
     last = pod.last if pod is not None else None
     return last is not None and (last.ended or last.never_ran)
 
 
 def with_end(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> TrialEngine:
-    """Return the TrialEngine with the end of its pod noted, if that was seen: later nobody may see it."""
+    """Return the TrialEngine with the end of its pod recorded, if it was seen: later it may be invisible."""
     return noted_end(engine, now) if is_seen_to_end(snapshot) else engine
 
 
 def noted_end(engine: TrialEngine, now: datetime) -> TrialEngine:
-    """Return the TrialEngine with the end of its pod noted, once that is known by whatever sign."""
+    """Return the TrialEngine with the end of its pod recorded."""
     granted = engine.status.pod_ref
     if granted is None or granted.end_time is not None:
         return engine
@@ -68,9 +68,9 @@ def noted_end(engine: TrialEngine, now: datetime) -> TrialEngine:
 
 
 def is_silent(snapshot: Snapshot, engine: TrialEngine) -> bool:
-    """Return whether the granted pod has renewed its Lease, but was not seen to for its time-out.
+    """Return whether the granted pod has renewed its Lease, but not within its time-out.
 
-    Enough to give the engine up. Not enough to begin the next attempt: ask `has_ended`.
+    Enough to give the engine up, not enough to begin the next attempt: see `has_ended`.
     """
     renewals = _renewals(snapshot, engine)
     return (
@@ -81,9 +81,9 @@ def is_silent(snapshot: Snapshot, engine: TrialEngine) -> bool:
 
 
 def is_disrupted(snapshot: Snapshot) -> bool:
-    """Return whether the pod was taken away: evicted, or it no longer exists and was not seen to end.
+    """Return whether the pod was taken away: evicted, or absent without having been seen to end.
 
-    Only for a pod that nobody on our side has deleted.
+    Only for a pod that the operator did not delete.
     """
     pod = value_of(snapshot.pod)
     if isinstance(pod, Pod):
@@ -92,7 +92,7 @@ def is_disrupted(snapshot: Snapshot) -> bool:
 
 
 def awaited_end(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> str:
-    """Return what the next attempt waits for; empty if that is nothing, or about to come."""
+    """Return the obstacle that the next attempt waits for; empty if there is none, or not for long."""
     pod = value_of(snapshot.pod)
     unseen = isinstance(pod, Absent) or (pod is not None and is_silent(snapshot, engine))
     if not unseen or has_ended(snapshot, engine, now) or engine.status.pod_ref is None:
@@ -115,14 +115,14 @@ def _awaited_kill(pod: Pod | Absent | None) -> str:
 
 
 def expected_end(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> datetime:
-    """Return when to look again whether an attempt has ended that can't be seen to end."""
+    """Return when to check again whether an attempt has ended whose end cannot be seen."""
     renewals = _renewals(snapshot, engine)
     left = longest_silence(engine) - renewals.silent if renewals is not None else timedelta(0)
     return now + max(left, _LOOK_AGAIN)
 
 
 def longest_silence(engine: TrialEngine) -> timedelta:
-    """Return for how long an engine may be silent and still act."""
+    """Return how long a silent engine may still act."""
     longest = max(map(_longest_act, engine.spec.all_activities), default=timedelta(0))
     return heartbeat_timeout(engine) + longest
 
@@ -133,7 +133,7 @@ def heartbeat_timeout(engine: TrialEngine) -> timedelta:
 
 
 def _longest_act(activity: Activity) -> timedelta:
-    """Return for how long an activity may act after the engine has lost sight of the API server."""
+    """Return how long an activity may act after the engine has lost the API server."""
     if activity.http is not None:
         return timedelta(seconds=activity.http.timeout_seconds)
     if activity.exec is not None:

@@ -1,6 +1,6 @@
-"""What a new attempt does to the checkpoint, and the lineage of attempts. Pure.
+"""How a new attempt changes the checkpoint, and the lineage of attempts. Pure.
 
-Activities that begin again give back the signals that they took and the values that they set.
+Activities that begin again return the signals that they consumed and undo the values that they set.
 """
 
 from collections.abc import Callable
@@ -44,14 +44,14 @@ def restored(
     from_activity: str | None = None,
     spec: TrialEngineSpec | None = None,
 ) -> TrialEngineStatus:
-    """Return the status that lets the next attempt go on from the latest checkpoint.
+    """Return the status with which the next attempt continues from the latest checkpoint.
 
-    What failed or was in flight is Pending again, with the same `run` and so the same Idempotency-Key; what
-    failed and was passed by stays as it is. With `from_activity` all from that one on is Pending again; what
-    had succeeded of it gets a new `run`, as has whatever ran of `onFailure` and `finally`. What they had set
-    and the signals they had taken are taken back.
+    Activities that failed or were running are Pending again, with the same `run` and so the same
+    Idempotency-Key; those with continueOnError stay Failed. With `from_activity`, it and all later ones are
+    Pending again. Those of them that had succeeded get a new `run`, as does everything that ran in
+    `onFailure` and `finally`. Their values and consumed signals are reverted.
 
-    `spec`: the plan that the next attempt takes, if another one. What it no longer has is reset too.
+    `spec`: the new plan of the next attempt, if any; activities that it lacks are reset as well.
     """
     old, new = engine.spec, spec or engine.spec
     names = [activity.name for activity in new.activities]
@@ -76,7 +76,7 @@ def restored(
 
 
 def rewound(engine: TrialEngine, from_activity: str) -> TrialEngineStatus:
-    """Return the status that lets an attempt which was not granted yet begin before `from_activity`."""
+    """Return the status with which an attempt that is not granted yet begins at `from_activity`."""
     names = [activity.name for activity in engine.spec.activities]
     reset = frozenset(names[names.index(from_activity) :])
     activities = tuple(
@@ -89,7 +89,7 @@ def rewound(engine: TrialEngine, from_activity: str) -> TrialEngineStatus:
 
 
 def released(engine: TrialEngine, now: datetime) -> TrialEngineStatus:
-    """Return the status that lets one more attempt do what is left of `finally`, and nothing else."""
+    """Return the status with which one more attempt runs the rest of `finally`, and nothing else."""
     mine = frozenset(activity.name for activity in engine.spec.finally_)
 
     def begin(activity: ActivityStatus) -> ActivityStatus:
@@ -107,9 +107,9 @@ def granted_attempts(status: TrialEngineStatus, number: int, now: datetime) -> t
 
 
 def finished(engine: TrialEngine, outcome: Verdict, now: datetime) -> TrialEngineStatus:
-    """Return the status that records how the current attempt ended, and what became of `finally`.
+    """Return the status with the outcome of the current attempt and the condition Released.
 
-    Requests for a plan that the attempt was to take, and never began with, are refused.
+    Requests for a new plan that the attempt never began with are refused.
     """
     status = answer(engine.status, pending_requests(engine.status), "Refused", outcome.message, now)
     word, attempts = "Succeeded" if outcome.succeeded else "Failed", status.attempts
@@ -117,7 +117,7 @@ def finished(engine: TrialEngine, outcome: Verdict, now: datetime) -> TrialEngin
     if outcome.reason == reasons.CANCELLED:
         word = "Cancelled"
     elif not attempts:
-        attempts = (Attempt(number=max(status.attempt, 1), reason=START),)  # it was never granted
+        attempts = (Attempt(number=max(status.attempt, 1), reason=START),)  # never granted
     status = msgspec.structs.replace(
         status,
         phase=word,
@@ -137,7 +137,7 @@ def finished(engine: TrialEngine, outcome: Verdict, now: datetime) -> TrialEngin
 
 
 def reported(engine: TrialEngine, why: str, now: datetime) -> TrialEngineStatus:
-    """Return the status in which no activity of `onFailure` is left open; `why` none of them goes on."""
+    """Return the status with all open activities of `onFailure` closed, for the reason `why`."""
 
     def close(name: str) -> ActivityStatus:
         activity = engine.status.activity(name)
@@ -155,7 +155,7 @@ def reported(engine: TrialEngine, why: str, now: datetime) -> TrialEngineStatus:
 
 
 def ended(attempts: tuple[Attempt, ...], word: str, message: str, now: datetime) -> tuple[Attempt, ...]:
-    """Return the lineage with its last attempt ended, unless it had ended before."""
+    """Return the lineage with its last attempt ended."""
     if not attempts or attempts[-1].completion_time is not None:
         return attempts
     last = msgspec.structs.replace(
@@ -208,7 +208,7 @@ def _next_attempt(
 
 
 def _taken_back(engine: TrialEngine, activities: tuple[ActivityStatus, ...]) -> set[str]:
-    """Return which activities are Pending again."""
+    """Return the names of the activities that are Pending again."""
     before = {activity.name: activity.state for activity in engine.status.activities}
     return {a.name for a in activities if a.state == "Pending" and before[a.name] != "Pending"}
 
@@ -223,7 +223,7 @@ def _first_open(spec: TrialEngineSpec, activities: tuple[ActivityStatus, ...], r
 
 
 def _pending(activity: ActivityStatus, *, new_run: bool) -> ActivityStatus:
-    """Return an activity that begins again; the same run keeps when it began, and what came before that."""
+    """Return an activity that begins again; the same run keeps its start time and earlier signals."""
     if new_run:
         return ActivityStatus(name=activity.name, state="Pending", run=activity.run + 1)
     return ActivityStatus(
@@ -238,7 +238,7 @@ def _pending(activity: ActivityStatus, *, new_run: bool) -> ActivityStatus:
 def undone(engine: TrialEngine, reset: AbstractSet[str], from_activity: str | None) -> TrialEngineStatus:
     """Return the engine's status without the effects of `reset`, the activities that begin again.
 
-    `from_activity` is the first of them where a person has chosen it.
+    `from_activity`: the first of them, if chosen by a request.
     """
     return msgspec.structs.replace(
         engine.status,
@@ -250,12 +250,12 @@ def undone(engine: TrialEngine, reset: AbstractSet[str], from_activity: str | No
 def _still_consumed(
     engine: TrialEngine, reset: AbstractSet[str], from_activity: str | None
 ) -> tuple[ConsumedSignal, ...]:
-    """Return what stays consumed: all but what the waits that begin again had taken.
+    """Return the signals that stay consumed: all but those of the waits that begin again.
 
-    Not given back is what a wait counts since the start of an activity that begins again too: that causes a
-    signal of its own. Nor a `finish`, which would skip what is to begin again, except to the very wait that
-    the restore begins with. One that came after the jump, and that nothing has taken yet, is taken now; so is
-    one that came after the engine was asked to stop: it asked for an end that was under way already.
+    A signal is not returned if the wait counts signals since an activity that begins again as well: that will
+    cause another one. Nor is a `finish`, which would skip the reset activities, except to the very wait that
+    the restore begins at. An unconsumed `finish` that arrived after the jump, or after the stop, is consumed
+    now: it asked for an end that was already in progress.
     """
     status, plan = engine.status, engine.spec
     names = {signal.id: signal.name for signal in status.signals}
@@ -278,7 +278,7 @@ def _still_consumed(
 
 
 def _met_already(engine: TrialEngine, reset: AbstractSet[str]) -> list[Signal]:
-    """Return each `finish` that nothing has taken, and that must not jump in the next attempt."""
+    """Return each unconsumed `finish` that must not cause a jump in the next attempt."""
     status, finish_at = engine.status, engine.spec.finish_at or ""
     jumped = finish_at in reset and status.activity(finish_at).state != "Pending"
     stop = status.stop
@@ -291,10 +291,10 @@ def _met_already(engine: TrialEngine, reset: AbstractSet[str]) -> list[Signal]:
 
 
 def _values_left(engine: TrialEngine, reset: AbstractSet[str]) -> dict[str, str]:
-    """Return the values as they were before `reset`, as far as the plan tells.
+    """Return the values as they were before `reset`, as far as the plan shows.
 
-    What an expression had set before, and one of `reset` has overwritten, is known no more: it is left out,
-    so that whoever needs it fails rather than goes on with what belongs to later.
+    A value that an expression had set, and that `reset` has overwritten, is unknown: it is removed, so that
+    its users fail rather than continue with a later value.
     """
     values = dict(engine.status.values)
     succeeded = [a for a in engine.spec.all_activities if engine.status.activity(a.name).state == "Succeeded"]

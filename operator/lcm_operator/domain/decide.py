@@ -1,8 +1,8 @@
-"""decide(snapshot, now): what to do next about one trial ID. Pure; the entrance to everything in `domain`.
+"""decide(snapshot, now) returns the next step for one trial ID. Pure; the entry point of `domain`.
 
-It returns the next step only; after the step it is asked again, with the result. So a crash between two steps
-is nothing special: the next process decides from what the API server holds. A decision is one of two types,
-`Act` or `Wait`; nobody may tell them apart by their contents.
+After the step it is called again with the result. So a crash between two steps needs no special treatment:
+the next process decides from the objects in the API server. A decision is an `Act` or a `Wait`, distinguished
+by type only, never by content.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,12 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.attempt import decide_running
 from lcm_operator.domain.ownership import decide_waiting, holder
 from lcm_operator.domain.registry_times import decide_move
-from lcm_operator.domain.removal import begin_removal, decide_removal, decide_unreadable_removal, is_going
+from lcm_operator.domain.removal import (
+    begin_removal,
+    decide_removal,
+    decide_unreadable_removal,
+    is_being_removed,
+)
 from lcm_operator.domain.scheduling import decide_start
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.start_time import is_near, start_time_of
@@ -35,7 +40,7 @@ from lcm_operator.domain.start_time import is_near, start_time_of
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
     """Return the next step for a slot, or why there is none and when to look again."""
     chosen = holder(snapshot.trials, snapshot.engine)
-    going = snapshot.engine is not None and is_going(snapshot.engine)
+    going = snapshot.engine is not None and is_being_removed(snapshot.engine)
     unreadable = snapshot.unreadable_engine
     if unreadable is not None and (end := decide_unreadable_removal(snapshot, unreadable, now)):
         return end
@@ -54,7 +59,7 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
 
 
 def _first(decisions: list[Decision]) -> Decision:
-    """Return the first thing to do, else what comes first by itself."""
+    """Return the first action, else the earliest wait."""
     first = next((decision for decision in decisions if isinstance(decision, Act)), None)
     if first is not None:
         return first
@@ -89,7 +94,8 @@ def _hurry(
 ) -> Decision:
     """Return `decision`, urgent if it is a step towards a start that is due within seconds.
 
-    A status that is only shown is none, unless the trial has just got its ID: it has it once that is written.
+    A mere status write is not, unless the trial has just become the holder of its ID, which that write makes
+    true.
     """
     if isinstance(decision, Wait) or decision.urgency is not Urgency.ROUTINE:
         return decision
@@ -110,14 +116,14 @@ def _moved_to(move: Act) -> datetime | None:
 
 def _decide_holder(snapshot: Snapshot, chosen: Trial | None, now: datetime) -> Decision:
     engine = snapshot.engine
-    if engine is not None and is_going(engine):
+    if engine is not None and is_being_removed(engine):
         return decide_removal(snapshot, engine, chosen, now)
     if chosen is None:
         if engine is not None and engine.metadata.controller_uid is None:  # kubectl delete --cascade=orphan
             return act(DeleteEngine(engine))
         return wait("the TrialEngine is deleted with its Trial" if engine else "no Trial holds the ID")
     if chosen.metadata.deletion_timestamp is not None:
-        # The garbage collector waits until the Trial is gone, which another's finalizer may put off for ever.
+        # The garbage collector waits for the Trial's end, which someone else's finalizer may delay for ever.
         return wait("the trial is being deleted") if engine is None else begin_removal(engine, chosen, now)
     if chosen.status.started_time is None:
         return decide_start(snapshot, chosen, now)

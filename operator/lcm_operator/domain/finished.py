@@ -1,7 +1,7 @@
-"""A Trial that is over, or was started and has lost its TrialEngine: outcome, answers, removal. Pure.
+"""A Trial that is over, or was started and lost its TrialEngine: outcome, answers, removal. Pure.
 
-Without `finally` nothing holds a TrialEngine, so deleting it is a way to cancel. With `finally` a finalizer
-holds it until that is over: one that has vanished all the same was taken away by force, and is lost.
+Without `finally` nothing holds a TrialEngine, so that deleting it cancels the trial. With `finally` a
+finalizer holds it: one that disappears nevertheless was removed by force, and is lost.
 """
 
 from datetime import datetime, timedelta
@@ -28,22 +28,22 @@ from lcm_operator.domain.requests import handled, trial_delete, trial_restore
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.start_time import keep_until
 from lcm_operator.domain.status import cancelled, outcome, trial_status
-from lcm_operator.domain.verdict import THROUGH, plan_is_through, progress
+from lcm_operator.domain.verdict import PLAN_COMPLETED, plan_is_complete, progress
 
 _LOOK_AGAIN = timedelta(seconds=5)
 _OVER = (reasons.CANCELLED, reasons.MISSED, reasons.ENGINE_LOST)
 
 
 def decide_lost(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
-    """Decide about a latched trial that holds its ID, and whose TrialEngine is not there."""
+    """Decide about a latched trial that holds its ID and has no TrialEngine."""
     if outcome(trial) is not None:
-        stray = snapshot.engine  # made by a leader that was frozen with its create in hand: never granted
+        stray = snapshot.engine  # created by a leader that was frozen before its create; never granted
         return wait("the trial has its outcome") if stray is None else act(DeleteEngine(stray))
     return judge_loss(snapshot, trial, now)
 
 
 def decide_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
-    """Decide about a trial that failed and waits for a person, but whose TrialEngine went; else None."""
+    """Decide about a trial that failed, waits for a person and lost its TrialEngine; else None."""
     found = outcome(trial)
     waited = found is not None and found.status == "False" and found.reason not in _OVER
     recorded = conditions.reason(trial.status.conditions, reasons.RELEASED) == reasons.ENGINE_LOST
@@ -53,20 +53,20 @@ def decide_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | N
 
 
 def judge_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
-    """Return the look at the API server itself; after that, what the loss means for a latched trial.
+    """Return the read of the TrialEngine; after that, the outcome of a latched trial that lost it.
 
-    A TrialEngine of another Trial under that name says the same.
+    A TrialEngine of another Trial under that name proves the loss as well.
     """
     if snapshot.engine is None and not snapshot.engine_gone:
         return act(LookUpEngine())
     last = _last_seen(snapshot, trial)
-    if last is not None and plan_is_through(last):
+    if last is not None and plan_is_complete(last):
         release = judge_release(last)
-        changes = [ConditionUpdate(reasons.SUCCEEDED, "True", THROUGH.reason, THROUGH.message)]
+        changes = [ConditionUpdate(reasons.SUCCEEDED, "True", PLAN_COMPLETED.reason, PLAN_COMPLETED.message)]
         changes += [release] if release is not None else []
         acts = still_acts(snapshot, trial) if release is not None and release.status == "False" else None
         status = trial_status(trial, now, *changes, unfinished=acts, progress=progress(last))
-        return act(WriteTrial(trial, status), RecordEvent(trial, reasons.COMPLETED, THROUGH.message))
+        return act(WriteTrial(trial, status), RecordEvent(trial, reasons.COMPLETED, PLAN_COMPLETED.message))
     release_shown = conditions.find(trial.status.conditions, reasons.RELEASED)
     if release_shown is None or release_shown.status != "Unknown":
         why = f"TrialEngine {snapshot.name} was deleted"
@@ -81,10 +81,9 @@ def judge_loss(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
 
 
 def still_acts(snapshot: Snapshot, trial: Trial) -> ConditionUpdate | None:
-    """Return what may still act of a trial whose TrialEngine is gone: a pod not seen to end; None: nothing.
+    """Return the condition Finished=False of a trial without TrialEngine whose pod may still act; else None.
 
-    It is the condition Finished as long as it is False for that. What is found out of a pod once it is True
-    takes nothing back.
+    Once Finished is True, a pod that is found later does not revert it.
     """
     reference = trial.status.engine_ref
     if reference is None or conditions.is_true(trial.status.conditions, reasons.FINISHED):
@@ -97,7 +96,7 @@ def still_acts(snapshot: Snapshot, trial: Trial) -> ConditionUpdate | None:
 
 
 def await_end(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | None:
-    """Return what comes before a trial whose TrialEngine is gone is finished; None once it is."""
+    """Return the step before a trial without TrialEngine is finished; None once it is."""
     if not conditions.is_false(trial.status.conditions, reasons.FINISHED):
         return None
     acts = still_acts(snapshot, trial)
@@ -108,16 +107,16 @@ def await_end(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision | Non
 
 
 def _last_seen(snapshot: Snapshot, trial: Trial) -> TrialEngine | None:
-    """Return the TrialEngine of the start as it was last seen, if this process has seen it."""
+    """Return the TrialEngine of the start as this process last saw it, if it did."""
     last, reference = snapshot.departed, trial.status.engine_ref
     fits = last is not None and reference is not None and last.metadata.uid == reference.uid
     return last if fits else None
 
 
 def _lost_release(name: str, last: TrialEngine | None) -> ConditionUpdate:
-    """Return the condition Released of a trial whose TrialEngine was taken away before `finally` was over.
+    """Return the condition Released of a trial whose TrialEngine was removed before `finally` was over.
 
-    What was seen last is shown, but decides nothing: another process may not have seen it.
+    Its last known state is shown, but decides nothing: another process may not have seen it.
     """
     known = judge_release(last) if last is not None else None
     seen = f"; when last seen: {known.message}" if known is not None else ""
@@ -129,7 +128,7 @@ _WITHOUT_ENGINE = (reasons.MISSED, reasons.CANCELLED)
 
 
 def decide_over(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
-    """Decide about a trial that is over and whose TrialEngine is gone."""
+    """Decide about a trial that is over and has no TrialEngine."""
     if pending := answer_requests(snapshot, trial, now) or await_end(snapshot, trial, now):
         return pending
     seen = trial_status(trial, now)
@@ -139,7 +138,7 @@ def decide_over(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
 
 
 def answer_requests(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | None:
-    """Return the write that answers requests which no engine is there for; a delete makes a failure final."""
+    """Return the write that answers requests without an engine; a delete makes a failure final."""
     delete, restore = trial_delete(trial, None), trial_restore(trial, None)
     if delete is None and restore is None:
         return None
@@ -162,15 +161,15 @@ def answer_requests(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | No
 
 
 def _keeps(trial: Trial) -> bool:
-    """Return whether the outcome stays when the trial is deleted: a success, or that it was missed."""
+    """Return whether a delete request keeps the outcome: Succeeded, Missed or Cancelled."""
     found = outcome(trial)
     return found is not None and (found.status == "True" or found.reason in _WITHOUT_ENGINE)
 
 
 def expire(trial: Trial, now: datetime) -> Decision | None:
-    """Return the end of a trial that was kept for ttlSecondsAfterFinished, or the wait for it.
+    """Return the deletion of a trial after ttlSecondsAfterFinished, or the wait for it.
 
-    Never of a failed one: somebody may want its checkpoint. Nor of one whose start would still be allowed:
+    Never of a failed one, whose checkpoint may be needed, nor of one whose start would still be allowed:
     applied again, it would be started again.
     """
     found, seconds = outcome(trial), trial.spec.ttl_seconds_after_finished

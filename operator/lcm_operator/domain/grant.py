@@ -1,4 +1,4 @@
-"""The pod of an attempt and its grant: the two steps that let an engine act. Pure."""
+"""An attempt's pod and its grant, the two steps that allow an engine to act. Pure."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ from lcm_operator.domain.verdict import Verdict, grant_deadline
 
 
 def attempt_of(engine: TrialEngine) -> int:
-    """Return the number of the attempt that is under way or comes next."""
+    """Return the number of the current or next attempt."""
     return max(engine.status.attempt, 1)
 
 
@@ -45,7 +45,7 @@ def look_up_pod(engine: TrialEngine) -> Act:
 
 
 def give_grant(snapshot: Snapshot, engine: TrialEngine, status: TrialEngineStatus, now: datetime) -> Decision:
-    """Return the next step towards the grant of an attempt; `status` is what the grant is added to."""
+    """Return the next step towards the grant of an attempt; the grant is added to `status`."""
     pod, refusal = value_of(snapshot.pod), snapshot.refusal
     again = _not_before(refusal, snapshot.settings.retry_start)
     if refusal is not None and again is not None and now < again:
@@ -60,9 +60,9 @@ def give_grant(snapshot: Snapshot, engine: TrialEngine, status: TrialEngineStatu
 
 
 def refused_for_good(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> Verdict | None:
-    """Return the failure of an attempt that is still refused when its time to be granted is over.
+    """Return the failure of an attempt that is still rejected after its time for the grant.
 
-    An attempt is given up only by a refusal: one that nobody has tried in all that time is tried first.
+    Only a rejection counts: an attempt that was not tried in all that time is tried first.
     """
     refusal, attempts = snapshot.refusal, engine.status.attempts
     prepared = attempts[-1].prepared_time if attempts else None
@@ -76,12 +76,12 @@ def refused_for_good(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> V
 
 
 def _not_before(refusal: Observation[Problem] | None, shortest: timedelta) -> datetime | None:
-    """Return from when on what was refused may be tried again."""
+    """Return when a rejected step may be retried."""
     return None if refusal is None else refusal.time + max(shortest, refusal.value.retry_after)
 
 
 def make_lease_again(snapshot: Snapshot, engine: TrialEngine, now: datetime) -> Decision | None:
-    """Return the create of the granted pod's Lease if it is missing and the pod lives; else None."""
+    """Return the create of the granted pod's Lease if it is missing and the pod is alive; else None."""
     granted, pod, renewals = engine.status.pod_ref, value_of(snapshot.pod), value_of(snapshot.renewals)
     if granted is None or renewals is None or not (renewals.missing and renewals.pod_uid == granted.uid):
         return None
@@ -119,6 +119,6 @@ def _granted(engine: TrialEngine, status: TrialEngineStatus, pod: Pod, now: date
 
 
 def _due_again(activity: ActivityStatus) -> ActivityStatus:
-    """Return an activity without the note that it has passed before: from the grant on that says nothing."""
+    """Return an activity without the mark of an earlier pass, which is void from the grant on."""
     passed = activity.has_passed_before
     return msgspec.structs.replace(activity, completion_time=None) if passed else activity

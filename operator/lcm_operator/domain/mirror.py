@@ -1,7 +1,4 @@
-"""What a Trial shows of its TrialEngine: outcome, progress, lags, answers. Pure.
-
-For whenever nothing more pressing is to be done.
-"""
+"""The part of a Trial's status that mirrors its TrialEngine: outcome, progress, lags, answers. Pure."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,9 +20,9 @@ from lcm_operator.domain.verdict import progress, unfinished
 def mirror(
     snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime, **answers: Any
 ) -> Act | None:
-    """Return the write that makes the Trial show what its TrialEngine says, and the Event; None if it does.
+    """Return the write that mirrors the TrialEngine on the Trial, and its Event; None if nothing changes.
 
-    `answers`: what the Trial is to say of its requests where that differs from what the TrialEngine says.
+    `answers`: answers to the Trial's requests that differ from the TrialEngine's.
     """
     shown = conditions.find(trial.status.conditions, reasons.SUCCEEDED)
     refused = _refused(snapshot, engine)
@@ -74,14 +71,14 @@ def _succeeded(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datet
 
 
 def _succeeded_before(engine: TrialEngine) -> bool:
-    """Return whether an earlier attempt was the success, which has its Event: none was granted since."""
+    """Return whether an earlier attempt was the success, which has its Event, and none was granted since."""
     attempts = engine.status.attempts
     idle = bool(attempts) and attempts[-1].outcome == "Succeeded" and attempts[-1].start_time is None
     return idle and any(each.outcome == "Succeeded" for each in attempts[:-1])
 
 
 def _refused(snapshot: Snapshot, engine: TrialEngine) -> ConditionUpdate | None:
-    """Return what keeps the next attempt from its grant, if something was refused; it is tried again."""
+    """Return the condition that shows why the next attempt is not granted; None without a rejection."""
     refusal, status = snapshot.refusal, engine.status
     settled = conditions.decided(status.conditions, reasons.SUCCEEDED) is not None
     if refusal is None or status.pod_ref is not None or settled:

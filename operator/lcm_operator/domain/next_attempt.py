@@ -1,9 +1,9 @@
-"""Attempts that follow by themselves: why one does, and after which pause. Pure.
+"""Automatic attempts: why one follows, and after which pause. Pure.
 
     attempt n failed ──> nextAttempt {reason, notBefore} ──its end is known, and it is time──> attempt n+1
 
-Each waits longer than the one before. All is computed from the lineage, so a restart of the operator changes
-nothing, and a person's restore does not wait.
+Each waits longer than the one before. Everything is computed from the lineage, so that a restart of the
+operator changes nothing. A requested restore does not wait.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -22,14 +22,14 @@ from lcm_operator.domain.verdict import Verdict
 _FIRST_PAUSE = timedelta(seconds=10)
 _LONGEST_PAUSE = timedelta(minutes=5)
 _UNDISTURBED = timedelta(minutes=5)
-"""An attempt that lasted so long before it was disrupted was not disrupted at once."""
+"""An attempt that lasted so long does not count as disrupted repeatedly."""
 _POD_FAILED = (reasons.ENGINE_ENDED, reasons.ENGINE_SILENT, reasons.ENGINE_NOT_READY)
 
 
 def follows_itself(
     snapshot: Snapshot, engine: TrialEngine, found: Verdict, now: datetime
 ) -> NextAttempt | None:
-    """Return the attempt that follows a failed one without anybody asking; None if a person has to ask."""
+    """Return the automatic attempt after a failed one; None if a person has to request it."""
     if found.succeeded:
         return None
     if found.reason in _POD_FAILED and is_disrupted(snapshot):
@@ -42,14 +42,14 @@ def follows_itself(
 
 
 def after_disruption(engine: TrialEngine, now: datetime) -> NextAttempt:
-    """Return the attempt that follows one whose pod was taken away: at once, unless that repeats itself."""
+    """Return the attempt after one whose pod was taken away: immediate, unless that happens repeatedly."""
     return NextAttempt(
         reason="Disruption", not_before=_later(now, _disruption_pause(engine.status.attempts, now))
     )
 
 
 def announced(engine: TrialEngine, following: NextAttempt, why: str, now: datetime) -> TrialEngineStatus:
-    """Return the status that records how the attempt failed, and which one follows."""
+    """Return the status that records the failure and the attempt that follows."""
     moment, status = now.astimezone(UTC), engine.status
     message = message_of(engine, following, why)
     shown = ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.RESTORING, message)
@@ -64,13 +64,13 @@ def announced(engine: TrialEngine, following: NextAttempt, why: str, now: dateti
 
 
 def message_of(engine: TrialEngine, following: NextAttempt, why: str) -> str:
-    """Return what people are told about an attempt that follows by itself."""
+    """Return the message about an automatic attempt."""
     number, moment = engine.status.attempt + 1, following.not_before.astimezone(UTC)
     return f"attempt {number} ({following.reason}) begins at {moment:%H:%M:%S} UTC or later: {why}"
 
 
 def _automatic_pause(attempts: tuple[Attempt, ...]) -> timedelta:
-    """Return the pause before the next try: doubled with each one since a person began an attempt."""
+    """Return the pause: doubled with each automatic attempt since a requested one."""
     count = 0
     for attempt in reversed(attempts):
         if attempt.reason not in (AUTOMATIC, DISRUPTION):

@@ -1,6 +1,6 @@
-"""Who holds a trial ID when several Trials have the same, and what becomes of the others. Pure.
+"""Which of several Trials with the same trial ID holds it, and what happens to the others. Pure.
 
-One that does not hold its ID waits for it until its deadline. One that was deleted is no holder any more.
+A Trial that does not hold its ID waits for it until its deadline. A deleted Trial holds nothing.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Decision, RecordEvent, WriteTrial, act, wait
 from lcm_operator.domain.finished import answer_requests, await_end, decide_loss, decide_over, judge_loss
 from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time
-from lcm_operator.domain.removal import is_going
+from lcm_operator.domain.removal import is_being_removed
 from lcm_operator.domain.requests import trial_delete
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.start_time import latest_start, start_time_of
@@ -24,10 +24,10 @@ _FAR_PAST = datetime.min.replace(tzinfo=UTC)
 
 
 def holder(trials: tuple[Trial, ...], engine: TrialEngine | None) -> Trial | None:
-    """Return the Trial that holds the ID: the one whose TrialEngine exists, whatever else is true of it.
+    """Return the Trial that holds the ID: the one whose TrialEngine exists.
 
-    Without a TrialEngine: of those that have no outcome and are not being deleted the one that holds it
-    already, else the oldest, of equally old ones the smallest UID. None if nobody does.
+    Without a TrialEngine, of the Trials that have no outcome and are not being deleted: the one that holds it
+    already, else the oldest, then the smallest UID. None if no Trial holds it.
     """
     if engine is not None:
         owner = owner_of(engine)
@@ -42,7 +42,7 @@ def owner_of(engine: TrialEngine) -> str:
 
 
 def rank(trial: Trial) -> Rank | None:
-    """Return how far ahead a Trial is among those of its ID, the smallest first; None: it can't hold it."""
+    """Return the rank of a Trial among those of its ID, the smallest first; None if it cannot hold it."""
     if trial.metadata.deletion_timestamp is not None:
         return None
     if outcome(trial) is not None and not scheduled_again(trial):
@@ -56,7 +56,7 @@ def _holds_already(trial: Trial) -> bool:
 
 
 def is_ours(engine: TrialEngine) -> bool:
-    """Return whether a Trial controls it, or did: `kubectl delete --cascade=orphan` takes the owner away."""
+    """Return whether a Trial controls it, or did: `kubectl delete --cascade=orphan` removes the owner."""
     metadata = engine.metadata
     if metadata.controller_uid is None:
         return metadata.labels.get(names.LABEL_TRIAL) == metadata.name and not metadata.owner_references
@@ -64,7 +64,7 @@ def is_ours(engine: TrialEngine) -> bool:
 
 
 def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: datetime) -> Decision:
-    """Decide about a trial that does not hold its ID; `holder`: who does, None if that one is gone."""
+    """Decide about a trial that does not hold its ID; `holder`: the Trial that does, if it exists."""
     if trial.metadata.deletion_timestamp is not None:
         return _leave(snapshot, trial, now)
     if outcome(trial) is not None:
@@ -94,10 +94,11 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
 def _refusal(
     snapshot: Snapshot, trial: Trial, holder: Trial | None, start_time: datetime | None, now: datetime
 ) -> ConditionUpdate:
-    """Return why a trial does not have its ID: another one holds it, or it is about to be free.
+    """Return why a trial does not hold its ID: another Trial holds it, or the ID is not free yet.
 
-    Whose start time has come while another one held the ID stays a duplicate: it must not start when that one
-    is deleted. Who only waits for the end of one that was deleted starts late, up to its own deadline.
+    A trial whose start time passed while another one held the ID stays a duplicate: it must not start when
+    that one is deleted. A trial that only waits for the end of a deleted one starts late, up to its own
+    deadline.
     """
     was_duplicate = conditions.reason(trial.status.conditions, reasons.ACCEPTED) == reasons.DUPLICATE_TRIAL_ID
     if not _is_leaving(snapshot, holder) or (was_duplicate and start_time is not None and start_time <= now):
@@ -113,22 +114,25 @@ def _refusal(
 
 
 def _is_leaving(snapshot: Snapshot, holder: Trial | None) -> bool:
-    """Return whether who holds the ID only ends: one that is armed anew keeps it."""
+    """Return whether the holder is ending; one that is armed again is not."""
     if holder is None or holder.metadata.deletion_timestamp is not None:
         return True
     engine, started = snapshot.engine, holder.status.engine_ref
     return (
-        engine is not None and started is not None and engine.metadata.uid == started.uid and is_going(engine)
+        engine is not None
+        and started is not None
+        and engine.metadata.uid == started.uid
+        and is_being_removed(engine)
     )
 
 
 def _leave(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
-    """Return the outcome of a trial that was deleted, for as long as another's finalizer keeps it there."""
+    """Return the outcome of a deleted trial that someone else's finalizer keeps."""
     if not set(trial.metadata.finalizers) - {names.FINALIZER_IMPORT}:
         return wait("the trial is being deleted")
     if outcome(trial) is not None:
         return await_end(snapshot, trial, now) or wait("the trial is being deleted")
-    if trial.status.engine_ref is not None:  # it was started, and may have been through
+    if trial.status.engine_ref is not None:  # it was started, and may have completed
         return judge_loss(snapshot, trial, now)
     why = "the Trial was deleted"
     return act(

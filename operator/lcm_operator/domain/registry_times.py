@@ -1,12 +1,12 @@
-"""Start times that a registry reports: which read counts, how a move is shown, when to ask again. Pure.
+"""Start times reported by a registry: which read counts, how a move is shown, when to ask again. Pure.
 
-The later of two reads counts, whoever made it: this process in its term, or whoever made the Trial and noted
-it there. What was written to the Trial's status stands until a later read differs from it. So nothing is
-forgotten while the registry is away. A move goes into the status before anything is done about it: an engine
-that was armed for the old time is then removed for a reason that every process can see.
+The later of two reads counts, whether by this process in its term or by the creator of the Trial, who
+annotated it. The time in the Trial's status is kept until a later read differs, also while the registry is
+away. A move is written to the status before it has effects: an engine that was armed for the old time is then
+removed for a reason that every process can see.
 
-`ask_first` is the one gate before anything that can't be taken back: nothing is started or missed by a time
-that was read too long ago, or in an earlier term, unless the registry was asked again and stayed silent.
+`ask_first` is the one gate before irreversible steps: no trial is started or missed by a time that was read
+too long ago, or in an earlier term, unless the registry was asked again and did not answer.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -30,14 +30,14 @@ from lcm_operator.domain.status import has_outcome, outcome, trial_status
 _KEPT_MOVES = 5
 _BEFORE_THE_LAST_MOMENT = timedelta(milliseconds=200)
 _LONGEST_QUEUE = timedelta(seconds=25)
-"""How long a trial that is not to start any more waits for the request to go out."""
+"""How long a trial that can no longer start waits for the request to be sent."""
 _NOBODY_ASKED = RegistryLook()
 
 
 def decide_move(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | None:
-    """Return the write that moves a trial to the time that the registry reports now; None if there is none.
+    """Return the write that moves a trial to the time that the registry reports now; None without a move.
 
-    One that was missed is moved only ahead: then it is scheduled again.
+    A missed trial is moved only to a future time; then it is scheduled again.
     """
     reported, before = _later_report(snapshot, trial), trial.status.start_time
     if reported is None or before is None or reported == before or trial.spec.registry_ref is None:
@@ -56,16 +56,16 @@ def decide_move(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | None:
 
 
 def ask_for_the_first_time(snapshot: Snapshot, trial: Trial) -> Act | None:
-    """Return the question to the registry of a trial without a start time, once in a term."""
+    """Return the request for the start time of a trial that has none, once in a term."""
     if trial.spec.registry_ref is None or trial.metadata.uid in snapshot.looks:
         return None
     return act(_ask(trial))
 
 
 def ask_for_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime) -> Decision | None:
-    """Return what comes before a trial is armed: a look at the registry; None if it was asked lately.
+    """Return the request to the registry before arming, or the wait for it; None after a recent answer.
 
-    Once when arming begins, and again shortly before the start if it would be too long ago by then.
+    Once when arming begins, and again shortly before the start if the answer would be too old by then.
     """
     settings = snapshot.settings
     since = min(start_time - settings.arm_lead, now - settings.fresh_enough)
@@ -77,16 +77,16 @@ def ask_for_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: 
 def ask_first(
     snapshot: Snapshot, trial: Trial, now: datetime, limit: datetime | None = None
 ) -> Decision | None:
-    """Return what comes before a trial is started or missed: a look at the registry; None if it was asked.
+    """Return the request to the registry before a start or a miss, or the wait for it; None after an answer.
 
-    In bounded time: where a registry stays silent, what was known before counts; at `limit` at once. A
-    registry is not silent that was not asked yet, because others are: until `limit` that is waited for.
+    In bounded time: if the registry does not answer, the last known time counts, at `limit` immediately. A
+    request that still waits behind others is waited for until `limit`.
     """
     return _ask_since(snapshot, trial, now - snapshot.settings.fresh_at_start, now, limit, to_act=True)
 
 
 def unconfirmed(snapshot: Snapshot, trial: Trial, now: datetime) -> tuple[RecordEvent, ...]:
-    """Return the Event about a trial that goes by a time which its registry did not confirm; () if it did."""
+    """Return the Event about a start time that the registry did not confirm; () if it did."""
     since = now - snapshot.settings.fresh_at_start
     if trial.spec.registry_ref is None or _is_confirmed(snapshot, trial, since):
         return ()
@@ -100,7 +100,7 @@ def unconfirmed(snapshot: Snapshot, trial: Trial, now: datetime) -> tuple[Record
 
 
 def _later_report(snapshot: Snapshot, trial: Trial) -> datetime | None:
-    """Return what the registry reported to this process, unless the Trial was made by a later read."""
+    """Return the time reported to this process, unless the Trial was created from a later read."""
     reported, noted = snapshot.reported.get(trial.metadata.uid), read_by_creator(trial)
     if reported is None or (noted is not None and noted.time > reported.time):
         return None
@@ -116,9 +116,9 @@ def _ask_since(
     *,
     to_act: bool,
 ) -> Decision | None:
-    """Return the question, or the wait for its answer; `to_act`: something that can't be taken back follows.
+    """Return the request, or the wait for its answer; None if the answer is not needed or overdue.
 
-    Before that a request that has not gone out yet is waited for: its registry is not silent.
+    `to_act`: an irreversible step follows; then a request that is not sent yet is waited for.
     """
     look = _look(snapshot, trial)
     if trial.spec.registry_ref is None or _is_confirmed(snapshot, trial, since):
@@ -148,7 +148,7 @@ def _look(snapshot: Snapshot, trial: Trial) -> RegistryLook:
 
 
 def _ask(trial: Trial) -> AskRegistry:
-    assert trial.spec.registry_ref is not None  # noqa: S101 - for mypy: every caller has looked
+    assert trial.spec.registry_ref is not None  # noqa: S101 - for mypy: every caller has checked it
     return AskRegistry(trial)
 
 

@@ -1,9 +1,9 @@
-"""What became of `finally`: the condition Released, judged by the checkpoint alone. Pure.
+"""The condition Released, the result of `finally`, judged by the checkpoint alone. Pure.
 
-    Owed ──told to stop──> Releasing ──> Released | FinallyFailed | FinallyTimedOut | FinallyNotRun
+    Owed ──stop──> Releasing ──> Released | FinallyFailed | FinallyTimedOut | FinallyNotRun
       └── ended before any activity had begun ──> NothingToRelease          (a restore: Owed again)
 
-A plan without `finally` has no such condition. It must never be True while a release may still be held.
+A plan without `finally` has no such condition. It must never be True while a resource may still be held.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,11 +24,11 @@ _LONGEST_NAMES = 400
 _LONGEST_REASON = 200
 _MOST_EVENTS = 16
 _AFTER_FINALLY = (reasons.CANCELLED, reasons.DEADLINE_EXCEEDED)
-"""Failures that are written only when `finally` is over; any other waits for a restore or a delete."""
+"""Failures that are written after `finally`; any other waits for a restore or a delete."""
 
 
 class Unreleased(NamedTuple):
-    """An activity of `finally` that did not pass; `reason` is one of Released, `why` is for people."""
+    """An activity of `finally` that did not pass; `reason` is one of Released, `why` a message."""
 
     name: str
     reason: str
@@ -36,12 +36,12 @@ class Unreleased(NamedTuple):
 
 
 def has_begun(status: TrialEngineStatus) -> bool:
-    """Return whether any activity of any attempt was begun, so that something may have to be released."""
+    """Return whether any activity of any attempt has begun, so that something may have to be released."""
     return any(activity.may_have_acted for activity in status.activities)
 
 
 def release_of(engine: TrialEngine) -> ConditionUpdate | None:
-    """Return the condition Released as the TrialEngine stands; None without `finally`."""
+    """Return the condition Released of a TrialEngine; None without `finally`."""
     return _release(engine, engine.status)
 
 
@@ -57,9 +57,9 @@ def is_held(engine: TrialEngine) -> bool:
 
 
 def must_be_held(engine: TrialEngine, plan: Plan | None = None) -> bool:
-    """Return whether our finalizer has to be put on before anything may act. A deleted one can't get it.
+    """Return whether our finalizer must be added before anything may act (impossible on a deleted one).
 
-    `plan`: what it is to run next, if that is another plan than it has.
+    `plan`: its next plan, if that is another one.
     """
     going = engine.metadata.deletion_timestamp is not None
     releases = engine.spec.finally_ or (plan is not None and plan.finally_)
@@ -67,7 +67,7 @@ def must_be_held(engine: TrialEngine, plan: Plan | None = None) -> bool:
 
 
 def with_release(engine: TrialEngine, status: TrialEngineStatus, now: datetime) -> TrialEngineStatus:
-    """Return `status` with the condition Released as it follows from the rest of it."""
+    """Return `status` with the condition Released that follows from it."""
     release = _release(engine, status)
     if release is None:  # a repaired plan may have no `finally` any more
         left = tuple(each for each in status.conditions if each.type != reasons.RELEASED)
@@ -81,7 +81,7 @@ def with_release(engine: TrialEngine, status: TrialEngineStatus, now: datetime) 
 
 
 def judge_release(engine: TrialEngine) -> ConditionUpdate | None:
-    """Return what became of `finally` if no more of it will be run; None without it."""
+    """Return the condition Released if no more of `finally` will run; None without `finally`."""
     return _judge(engine, engine.status) if engine.spec.finally_ else None
 
 
@@ -94,9 +94,10 @@ def unreleased(engine: TrialEngine, status: TrialEngineStatus) -> tuple[Unreleas
 def release_events(
     about: Trial | TrialEngine, engine: TrialEngine, new: TrialEngineStatus
 ) -> tuple[RecordEvent, ...]:
-    """Return a Warning for each release that did not pass, if `new` is what says so for the first time.
+    """Return a Warning for each release that failed, if `new` is the first status that shows it.
 
-    On a TrialEngine, as its Trial is gone, one Warning is all that is left: it is recorded before `new`.
+    On a TrialEngine whose Trial no longer exists, one Warning is all that remains: it is recorded before
+    `new`.
     """
     before = conditions.find(engine.status.conditions, reasons.RELEASED)
     after = conditions.find(new.conditions, reasons.RELEASED)
@@ -145,7 +146,7 @@ def _judge(engine: TrialEngine, status: TrialEngineStatus) -> ConditionUpdate:
 
 
 def _fault(activity: ActivityStatus) -> Unreleased | None:
-    """Return why an activity of `finally` counts as not released; None if it passed or had nothing to do."""
+    """Return why an activity of `finally` counts as not released; None if it passed or was skipped."""
     name, state = activity.name, activity.state
     if has_released(activity):
         return None
@@ -162,7 +163,7 @@ def _fault(activity: ActivityStatus) -> Unreleased | None:
 
 
 def has_released(activity: ActivityStatus) -> bool:
-    """Return whether an activity of `finally` has passed, or had nothing to do, since anything last acted."""
+    """Return whether an activity of `finally` has passed, or was skipped, since anything last acted."""
     skipped = activity.state == "Skipped" and not activity.message.removeprefix(f"{activity.name}: ")
     return activity.state == "Succeeded" or skipped or activity.has_passed_before
 

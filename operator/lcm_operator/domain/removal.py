@@ -1,12 +1,12 @@
-"""The end of a TrialEngine: what happens between the wish that it goes and its disappearance. Pure.
+"""The removal of a TrialEngine, from the request to its disappearance. Pure.
 
-    deleted ── never granted ────────────────> pod has ended ──> outcome ──> Trial shows it ──> it goes
+    deleted ── never granted ────────────────> pod has ended ──> outcome ──> Trial shows it ──> removed
        └────── granted ── stop ── finally ──────────^
 
-Wished for by a delete request (then `stop` is Cancel, and we delete it at last), by `kubectl delete
-trialengine`, by the deletion of its Trial, or by us before the start, because the Trial has changed. Only
-with a `finally` that may be owed our finalizer holds it for that time. An engine whose plan is through has
-succeeded, whoever wishes that it goes.
+Requested by a delete request (then `stop` is Cancel, and the operator deletes it at the end), by `kubectl
+delete trialengine`, by the deletion of its Trial, or by the operator before the start because the Trial has
+changed. Only while a `finally` may be owed does our finalizer hold it. A completed plan has succeeded,
+whoever requested the removal.
 """
 
 from datetime import datetime, timedelta
@@ -48,26 +48,26 @@ from lcm_operator.domain.requests import (
 )
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.status import cancelled, outcome, trial_status
-from lcm_operator.domain.stop import decide_ending, end_pod, told_to_stop, was_granted
-from lcm_operator.domain.verdict import THROUGH, Verdict, plan_is_through
+from lcm_operator.domain.stop import decide_ending, end_pod, was_granted, with_stop
+from lcm_operator.domain.verdict import PLAN_COMPLETED, Verdict, plan_is_complete
 
 _REMOVED = "the engine is being removed"
 
 
-def is_going(engine: TrialEngine) -> bool:
-    """Return whether a TrialEngine is being deleted, or stopped in order to be: there is no way back."""
+def is_being_removed(engine: TrialEngine) -> bool:
+    """Return whether a TrialEngine is being deleted, or stopped for its removal: that is irreversible."""
     return engine.metadata.deletion_timestamp is not None or _is_cancelled(engine)
 
 
 def begin_removal(engine: TrialEngine, owner: Trial, now: datetime) -> Decision:
-    """Return the first step where a Trial is being deleted, and nobody has deleted its TrialEngine yet."""
+    """Return the first step after the deletion of a Trial whose TrialEngine is not being deleted yet."""
     if _is_started(engine, owner):
-        return act(WriteEngine(engine, told_to_stop(engine, engine.status, "Cancel", now)))
+        return act(WriteEngine(engine, with_stop(engine, engine.status, "Cancel", now)))
     return _show_cancelled(engine, owner, now) or act(DeleteEngine(engine))
 
 
 def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Decision:
-    """Decide about a TrialEngine that is going; `owner`: its Trial, if it is still there."""
+    """Decide about a TrialEngine that is being removed; `owner`: its Trial, if it exists."""
     ending = _end(snapshot, engine, owner, now)
     if ending is not None:
         return ending if isinstance(ending, Act) else _show(snapshot, engine, owner, now) or ending
@@ -79,11 +79,11 @@ def decide_removal(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None,
             return act(*events, write) if owner is None else act(write, *events)
     if owner is not None and (shown := _show_outcome(snapshot, engine, owner, now)):
         return shown
-    return _let_go(engine, owner)
+    return _remove(engine, owner)
 
 
 def _end(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Decision | None:
-    """Return the next step until no engine can act any more and nothing is left to release; None then."""
+    """Return the next step until no engine can act and nothing is left to release; None then."""
     if (taken := plan_taken(engine, owner, now)) is not None:
         return taken
     stop = engine.status.stop
@@ -97,7 +97,7 @@ def _end(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: date
         status = answer(status, restores, "Refused", _REMOVED, now)
         status = msgspec.structs.replace(status, pending_plan=None)
         if not _is_cancelled(engine):
-            status = told_to_stop(kept, status, "Cancel", now)
+            status = with_stop(kept, status, "Cancel", now)
         refused = (RecordEvent(owner or engine, reasons.REFUSED, _REMOVED, warning=True),)
         return act(WriteEngine(engine, status), *(refused if restores else ()))
     return decide_ending(snapshot, engine, stop, now)
@@ -116,10 +116,10 @@ def _is_started(engine: TrialEngine, trial: Trial | None) -> bool:
 def _concluded(
     snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime
 ) -> TrialEngineStatus:
-    """Return the status that says what it came to: a plan that is through has succeeded, else Cancelled.
+    """Return the status with the outcome: Succeeded for a completed plan, else Cancelled.
 
-    It notes the end of the pod as well: the next process may not be able to see it any more. `owner` may be
-    there though it is being deleted: another's finalizer may keep it for long.
+    It records the end of the pod as well, which the next process may be unable to see. `owner` may exist
+    although it is being deleted: someone else's finalizer may keep it.
     """
     engine = noted_end(engine, now) if has_ended(snapshot, engine, now) else engine
     found = conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
@@ -128,18 +128,18 @@ def _concluded(
     deleted = owner is None or owner.metadata.deletion_timestamp is not None
     why = "the Trial was deleted, the engine was stopped" if deleted else "the engine was stopped"
     stopped = Verdict(succeeded=False, reason=reasons.CANCELLED, message=why)
-    return finished(engine, THROUGH if plan_is_through(engine) else stopped, now)
+    return finished(engine, PLAN_COMPLETED if plan_is_complete(engine) else stopped, now)
 
 
 def _show(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Act | None:
-    """Return the write that makes a latched Trial show how its engine stops; None if it does."""
+    """Return the write that shows on a latched Trial how its engine stops; None if it is shown."""
     if owner is None or not _is_started(engine, owner):
         return None
     return mirror(snapshot, owner, engine, now)
 
 
 def _show_outcome(snapshot: Snapshot, engine: TrialEngine, trial: Trial, now: datetime) -> Act | None:
-    """Return the write of the Trial's outcome; None if it has it, or is to be armed anew."""
+    """Return the write of the Trial's outcome; None if it has one, or will be armed again."""
     if not _is_started(engine, trial):
         return _show_cancelled(engine, trial, now)
     restore = trial_restore(trial, engine)
@@ -152,7 +152,7 @@ def _show_outcome(snapshot: Snapshot, engine: TrialEngine, trial: Trial, now: da
 
 
 def _show_cancelled(engine: TrialEngine, trial: Trial, now: datetime) -> Act | None:
-    """Return the outcome of a Trial that is being deleted before its start, until it shows it."""
+    """Return the write of the outcome of a Trial deleted before its start; None if it has one."""
     if trial.metadata.deletion_timestamp is None or outcome(trial) is not None:
         return None
     why = "the Trial was deleted before its start"
@@ -161,7 +161,7 @@ def _show_cancelled(engine: TrialEngine, trial: Trial, now: datetime) -> Act | N
 
 
 def _last_word(trial: Trial, engine: TrialEngine) -> Handled | None:
-    """Return the answer to the delete request that the removal was asked by: what has become of `finally`."""
+    """Return the final answer to the delete request that caused the removal, with the result of `finally`."""
     given, release = echo("Delete", trial, engine), release_of(engine)
     if given is None or given.result != "Done" or taken_over(engine, "Delete", given.id) is None:
         return given
@@ -171,8 +171,8 @@ def _last_word(trial: Trial, engine: TrialEngine) -> Handled | None:
     return msgspec.structs.replace(given, message=message[:LONGEST_MESSAGE])
 
 
-def _let_go(engine: TrialEngine, owner: Trial | None) -> Decision:
-    """Return the last step; where the Trial is gone, an Event records the end, as the checkpoint has it."""
+def _remove(engine: TrialEngine, owner: Trial | None) -> Decision:
+    """Return the last step; if the Trial no longer exists, an Event records the outcome."""
     if is_held(engine):
         if owner is not None:
             return act(UnholdEngine(engine))
@@ -191,7 +191,7 @@ _LOOK_AGAIN = timedelta(seconds=5)
 
 
 def decide_unreadable_removal(snapshot: Snapshot, engine: Metadata, now: datetime) -> Decision | None:
-    """Decide about a TrialEngine that can't be read; None as long as it is not being deleted."""
+    """Decide about an unreadable TrialEngine; None while it is not being deleted."""
     if engine.deletion_timestamp is None:
         return None
     if names.FINALIZER_ENGINE not in engine.finalizers:

@@ -48,13 +48,13 @@ from lcm_operator.domain.restore_requests import (
     contradicting,
     done,
     judged,
-    no_begin_at,
     refuse,
     refused,
+    restore_from_fault,
 )
 from lcm_operator.domain.snapshot import Problem, Snapshot
 from lcm_operator.domain.stop import end_pod, read_last_checkpoint
-from lcm_operator.domain.verdict import Verdict, plan_is_through
+from lcm_operator.domain.verdict import Verdict, plan_is_complete
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ def decide_restore(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: d
     course = _course(snapshot, trial, engine, now)
     if not isinstance(course, Course):
         return course
-    return begin_again(snapshot, trial, engine, now, reason=course.reason, course=course)
+    return begin_attempt(snapshot, trial, engine, now, reason=course.reason, course=course)
 
 
-def begin_again(
+def begin_attempt(
     snapshot: Snapshot,
     trial: Trial,
     engine: TrialEngine,
@@ -123,7 +123,7 @@ def decide_grant(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: dat
     if not isinstance(course, Course):
         return course
     if course.spec is not None:
-        return begin_again(snapshot, trial, engine, now, reason=course.reason, course=course)
+        return begin_attempt(snapshot, trial, engine, now, reason=course.reason, course=course)
     if course.restores.is_demanding and attempt_of(engine) > 1:
         return _rewind(trial, engine, course.restores, now)
     met = f"met by attempt {attempt_of(engine)}, which had not begun"
@@ -148,17 +148,17 @@ def _course(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime
     if not isinstance(spec, Problem) and is_same_version(spec, engine.spec):
         restores = judged(trial, engine, on_current_plan=True)
         return refuse(trial, engine, restores.refused, now) if restores.refused else Course(restores)
-    why = _no_way(engine, spec)
+    why = _unusable_because(engine, spec)
     if not why and not isinstance(spec, Problem):
         why = dropped_release(engine, spec)
     if not why and not isinstance(spec, Problem) and restores.from_activity is not None:
-        why = no_begin_at(restores.from_activity, carried(engine, spec))
+        why = restore_from_fault(restores.from_activity, carried(engine, spec))
     if why or isinstance(spec, Problem):
         return refuse(trial, engine, tuple((request, why) for request in restores.alike), now)
     return Course(restores, spec)
 
 
-def _no_way(engine: TrialEngine, spec: TrialEngineSpec | Problem) -> str:
+def _unusable_because(engine: TrialEngine, spec: TrialEngineSpec | Problem) -> str:
     """Return why the engine can't take a plan; nothing if it can."""
     return f"restore-plan: {spec.message}" if isinstance(spec, Problem) else misfit(engine, spec)
 
@@ -174,12 +174,12 @@ def _take_plan(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datet
     if look := look_up_plan(snapshot, trial, engine, pending_requests(engine.status)):
         return look
     spec, pending = spec_now(snapshot, trial, engine), engine.status.pending_plan
-    why = _no_way(engine, spec) or _refusal(snapshot)
+    why = _unusable_because(engine, spec) or _refusal(snapshot)
     if why or isinstance(spec, Problem):
-        return _call_off(trial, engine, why, now)
+        return _cancel_restore(trial, engine, why, now)
     if pending is None or not is_same_version(spec, pending):
         if dropped := dropped_release(engine, spec):
-            return _call_off(trial, engine, dropped, now)
+            return _cancel_restore(trial, engine, dropped, now)
         newer = msgspec.structs.replace(engine.status, pending_plan=pending_plan(engine, spec))
         return act(WriteEngine(engine, newer))
     return act(ReplaceSpec(engine, spec))
@@ -195,14 +195,14 @@ def _refusal(snapshot: Snapshot) -> str:
     )
 
 
-def _call_off(trial: Trial, engine: TrialEngine, why: str, now: datetime) -> Decision:
+def _cancel_restore(trial: Trial, engine: TrialEngine, why: str, now: datetime) -> Decision:
     """Return the write that refuses a plan which was taken over already: its attempt does not begin.
 
     The checkpoint is put back as it was: a plan that is through has succeeded, whatever was asked for since.
     Else the answer says where a plain restore begins.
     """
     kept = put_back(engine)
-    message, through = f"attempt {attempt_of(engine)} was cancelled: {why}", plan_is_through(kept)
+    message, through = f"attempt {attempt_of(engine)} was cancelled: {why}", plan_is_complete(kept)
     if not through:
         activities, state = kept.spec.activities, kept.status.activity
         first = next(each.name for each in activities if not state(each.name).is_passed(each))

@@ -129,10 +129,10 @@ def _fault(request: Request, engine: TrialEngine) -> str:
     """Return why a request can't be met as things are; nothing if it can."""
     if request.fault or request.from_activity is None or request.with_plan:
         return request.fault
-    return no_begin_at(request.from_activity, engine)
+    return restore_from_fault(request.from_activity, engine)
 
 
-def no_begin_at(chosen: str, engine: TrialEngine) -> str:
+def restore_from_fault(chosen: str, engine: TrialEngine) -> str:
     """Return why no attempt can begin before an activity: nobody may be led past what has not passed."""
     spec = engine.spec
     places = [activity.name for activity in spec.activities]

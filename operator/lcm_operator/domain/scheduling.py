@@ -4,7 +4,8 @@
        │                              │                 │              │
        └── suspend ──> Suspended      └── deadline passed ──> Missed   └── no longer due: pod and engine go
 
-Up to the latch the Trial decides: whatever changes in its spec throws away what was armed for the old one.
+Up to the latch the Trial counts: a change of its spec discards the TrialEngine that was armed for the old
+one.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -48,7 +49,7 @@ from lcm_operator.domain.status import (
 
 _LAST_TRIES = timedelta(seconds=2)
 _PASSING = (reasons.WAITING, reasons.API_UNAVAILABLE)
-"""Refusals that end by themselves: an earlier pod of ours that is ending, an API server that is away."""
+"""Temporary obstacles: an earlier pod of ours that is ending, an unavailable API server."""
 
 
 def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
@@ -82,7 +83,7 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
 
 
 def _waited_for_its_id(trial: Trial) -> bool:
-    """Return whether another trial held its ID up to now; who waited for the end of one may start."""
+    """Return whether another trial, not a deleted one, has held its ID until now."""
     return conditions.reason(trial.status.conditions, reasons.ACCEPTED) == reasons.DUPLICATE_TRIAL_ID
 
 
@@ -95,7 +96,7 @@ def _armed_for(engine: TrialEngine, trial: Trial, start_time: datetime) -> bool:
 
 
 def _cancel(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | None:
-    """Return the end of a trial that it or its TrialEngine was asked to be deleted before the start."""
+    """Return the write that cancels a trial on a delete request before its start; None without one."""
     request = trial_delete(trial, None)
     if request is not None and request.fault:
         status = trial_status(trial, now, last_handled_delete=handled(request, "Refused", "", now))
@@ -114,7 +115,7 @@ def _cancel(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | None:
 
 
 def _plan(snapshot: Snapshot, trial: Trial) -> Plan:
-    """Return the plan that a trial would run, as far as it is known."""
+    """Return the plan that a trial would run, as far as known."""
     if snapshot.engine is not None:
         return snapshot.engine.spec
     return snapshot.plan.spec if isinstance(snapshot.plan, TrialPlan) else trial.spec
@@ -130,7 +131,7 @@ def _start(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime
         shortest, asked = snapshot.settings.retry_start, refusal.value.retry_after
         again = retry_at(refusal.time, since, latest_start(trial, start_time), shortest, asked)
         urgency, retry = Urgency.RETRY, again - refusal.time
-        if again <= now and (showing := _show_first(trial, start_time, now, refusal.value)):
+        if again <= now and (showing := _show_refusal(trial, start_time, now, refusal.value)):
             return showing
     creation = engine_creation(snapshot, trial, start_time, now, retry)
     if isinstance(creation, CreateEngine):
@@ -160,18 +161,18 @@ def _start(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime
 
 
 def _left(pods: tuple[Leftover, ...]) -> Problem:
-    """Return that pods of an earlier TrialEngine of this ID may still act."""
+    """Return the problem that pods of an earlier TrialEngine of this ID may still act."""
     names = ", ".join(pod.name for pod in pods)
     which = f"pod{'s' if len(pods) > 1 else ''} {names} of an earlier engine of this trial ID"
     why = "not seen to end; the start waits until the earlier engine can no longer act"
     return Problem(reasons.WAITING, f"{which} {'were' if len(pods) > 1 else 'was'} {why}")
 
 
-def _show_first(trial: Trial, start_time: datetime, now: datetime, why: Problem) -> Decision | None:
-    """Return the write that shows why the start was refused, if the Trial does not say so; else None.
+def _show_refusal(trial: Trial, start_time: datetime, now: datetime, why: Problem) -> Decision | None:
+    """Return the write that shows why the start was rejected; None if the Trial shows it.
 
-    It comes before the next try. Otherwise it never comes while so many starts are refused that each waits
-    for its turn longer than until its next try. The last try before the deadline waits for nothing.
+    It precedes the next try: if very many starts are rejected, it would otherwise never get its turn. The
+    last try before the deadline does not wait for it.
     """
     shown = conditions.find(trial.status.conditions, reasons.ARMED)
     if shown is not None and (shown.status, shown.reason) == ("False", why.reason):
@@ -187,7 +188,7 @@ def _show_first(trial: Trial, start_time: datetime, now: datetime, why: Problem)
 def _cannot_start(
     trial: Trial, start_time: datetime, now: datetime, why: Problem, again: datetime
 ) -> Decision:
-    """Show why the start was refused, and wait until it is tried `again`; showing it delays nothing."""
+    """Show why the start was rejected, and wait until `again` for the next try, which it must not delay."""
     if writes := show_scheduled(
         trial, start_time, now, ConditionUpdate(reasons.ARMED, "False", why.reason, why.message)
     ):
@@ -225,7 +226,7 @@ def _suspend(snapshot: Snapshot, trial: Trial, start_time: datetime | None, now:
 def _not_scheduled(
     trial: Trial, now: datetime, why: ConditionUpdate, start_time: datetime | None
 ) -> Decision:
-    """Return the write that shows why a trial is not scheduled, else the wait for its deadline."""
+    """Return the write that shows why a trial is not scheduled, or the wait for its deadline."""
     status = trial_status(
         trial,
         now,
@@ -267,7 +268,7 @@ def _miss(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime)
 
 
 def _without_engine(snapshot: Snapshot, then: Decision) -> Decision:
-    """Return the decision to delete the TrialEngine that must not start, else `then`."""
+    """Return the deletion of a TrialEngine that must not start, else `then`."""
     engine = snapshot.engine
     if engine is None or engine.metadata.deletion_timestamp is not None:
         return then

@@ -1,9 +1,9 @@
-"""What a decision is made from: one slot, that is one trial ID of a namespace, as it was last seen.
+"""The input of a decision: one slot (all Trials of one trial ID, and their engine) as it was last seen.
 
-Frozen, so that a decision can be repeated and tested. What is not in API objects is an observation: a value
-with its age and its term. A registry's reported time, a refused create, an admission check, a look at a pod
-or a Lease: each is true of the time and of the term of leadership in which it was made. Nothing irreversible
-may rest on one that is older than its purpose allows: it is made again first.
+Frozen, so that a decision can be repeated and tested. Whatever does not come from API objects (a reported
+time, a rejected create, an admission check, the state of a pod or a Lease) is an observation, with its time
+and its term of leadership. Nothing irreversible may rest on an observation that is older than its purpose
+allows: it is made again first.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ T_co = TypeVar("T_co", covariant=True)
 class Observation(Generic[T_co]):
     """`value` as it was at `time` (UTC), seen in the leadership `term` of this process.
 
-    `time` is when the look began, where that is known: what happened after it may be missing from `value`.
+    `time` is when the observation began, if known: later changes may be missing from `value`.
     """
 
     value: T_co
@@ -36,48 +36,48 @@ class Observation(Generic[T_co]):
 
 
 def value_of(observation: Observation[T_co] | None) -> T_co | None:
-    """Return what was observed, None if nobody looked."""
+    """Return the observed value, None without an observation."""
     return observation.value if observation is not None else None
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the decisions depend on besides the snapshot; read once in the composition root."""
+    """The settings of decisions; read once in the composition root."""
 
     engine_image: str = "lcm-operator"
     engine_variables: tuple[tuple[str, str], ...] = ()
-    """What engines get in their environment, unless `spec.engine` says otherwise."""
+    """Environment variables of engines, unless `spec.engine` sets them."""
     arm_lead: timedelta = timedelta(seconds=60)
     retry_arming: timedelta = timedelta(seconds=10)
     fresh_enough: timedelta = timedelta(seconds=10)
-    """How old a registry's answer may be when a trial is armed by it."""
+    """Maximum age of a registry's answer at arming."""
     fresh_at_start: timedelta = timedelta(seconds=30)
-    """How old it may be when a trial is started or missed by it."""
+    """Maximum age of a registry's answer at the start, and when a trial is missed."""
     ask_again_lead: timedelta = timedelta(seconds=20)
-    """How long before the start a registry is asked again whose answer would be too old by then."""
+    """How long before the start a registry is asked again, if its answer would be too old by then."""
     registry_patience: timedelta = timedelta(seconds=5)
-    """How long a trial waits for a registry that was asked."""
+    """How long a trial waits for the answer of a registry."""
     retry_start: timedelta = timedelta(seconds=1)
     poll_ending_pod: timedelta = timedelta(seconds=1)
     poll_lost_pod: timedelta = timedelta(seconds=10)
-    """How often a pod is looked at whose grace period is over and that is still there."""
+    """How often a pod is read that still exists after its grace period."""
 
 
 @dataclass(frozen=True)
 class Pod:
-    """What we know of the pod of the current attempt."""
+    """The pod of the current attempt."""
 
     name: str
     uid: str
     created: datetime
     """When its create was acknowledged."""
     ended: bool = False
-    """It was seen that nothing of it runs any more."""
+    """All its containers were seen to have ended."""
     never_ran: bool = False
-    """It was removed before any node had it."""
+    """It was removed before it was bound to a node."""
     deleting: bool = False
     killed_by: datetime | None = None
-    """When its grace period is over, if it is being deleted."""
+    """The end of its grace period, if it is being deleted."""
     disrupted: bool = False
     """It was ended by a drain, a lost node or a preemption (condition DisruptionTarget)."""
     exit_code: int | None = None
@@ -96,17 +96,17 @@ class Pod:
 
 @dataclass(frozen=True)
 class Renewals:
-    """What we know of the signs of life of the pod of this UID."""
+    """The renewals of a pod's Lease; see `controllers.lease_monitor`."""
 
     pod_uid: str
     begun: bool = False
     """The pod has renewed its Lease."""
     silent: timedelta = timedelta(0)
-    """For how long its Lease was certainly not renewed, or was missing; see `controllers.lease_monitor`."""
+    """For how long its Lease was certainly not renewed, or was missing."""
     unseen: timedelta = timedelta(0)
-    """For how long no renewal by the engine was seen, whatever became of its Lease; at least `silent`."""
+    """For how long no renewal by the engine was seen; at least `silent`."""
     missing: bool = False
-    """There is no Lease that the pod could renew."""
+    """The pod has no Lease to renew."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Absent:
 
 @dataclass(frozen=True)
 class Leftover:
-    """A pod of a TrialEngine that no longer exists; it was not seen to end."""
+    """A pod that was not seen to end, of a TrialEngine that no longer exists."""
 
     name: str
     engine_uid: str
@@ -129,17 +129,17 @@ class Leftover:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a trial can't be armed or started as things are; `reason` is one of api.reasons."""
+    """Why a trial cannot be armed or started now; `reason` is one of api.reasons."""
 
     reason: str
     message: str
     retry_after: timedelta = field(default=timedelta(0), compare=False)
-    """For how long the API server wants not to be asked again."""
+    """The API server's Retry-After."""
 
 
 @dataclass(frozen=True)
 class Admission:
-    """What the API server said of the pod of one TrialEngine; `problem` is None if it would be admitted."""
+    """The result of an admission check for a TrialEngine's pod; `problem` is None if it would be admitted."""
 
     engine_uid: str
     problem: Problem | None = None
@@ -147,56 +147,56 @@ class Admission:
 
 @dataclass(frozen=True)
 class RegistryLook:
-    """What came of asking for one Trial's start time, in this term."""
+    """The requests for one Trial's start time in this term."""
 
     answered: datetime | None = None
-    """When the last request was begun that said something of the trial, be it that the registry lacks it."""
+    """When the last answered request for the trial began, even if the registry does not list it."""
     failed: Observation[str] | None = None
     """Why the last request failed, if none has succeeded since."""
     wanted: datetime | None = None
-    """When the registry was last to be asked for this trial."""
+    """When a request for this trial was last needed."""
     queued: Observation[int] | None = None
-    """That the request waits for its turn: so many other requests are under way."""
+    """The request waits behind so many others."""
     sent: datetime | None = None
-    """When the last request for the list went out."""
+    """When the last request for the list was sent."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One slot. What is not in API objects is an observation of this term, None until somebody looked."""
+    """One slot. Observations are of this term, None until they are made."""
 
     name: str
     trials: tuple[Trial, ...] = ()
     engine: TrialEngine | None = None
     unreadable: str = ""
-    """What of the slot this version can't parse."""
+    """Why objects of the slot cannot be parsed."""
     unreadable_engine: Metadata | None = None
-    """The metadata of a TrialEngine that can't be parsed."""
+    """The metadata of a TrialEngine that cannot be parsed."""
     unreadable_runs: Observation[bool] | None = None
-    """That a pod of it was running."""
+    """A pod of it was running."""
     stranger: bool = False
-    """The name of the TrialEngine is taken by an object that is not ours."""
+    """An object that is not ours has the name of the TrialEngine."""
     plan: TrialPlan | Problem | None = None
     """The TrialPlan that the holder uses; None if it uses none."""
     plan_read: Observation[str] | None = None
-    """For which purpose Trial and TrialPlan were read; see `actions.LookUpPlan`."""
+    """The purpose for which Trial and TrialPlan were read; see `actions.LookUpPlan`."""
     pod: Observation[Pod | Absent] | None = None
     leftovers: tuple[Leftover, ...] = ()
-    """Pods of earlier TrialEngines of the trial ID that were not seen to end."""
+    """Pods, not seen to end, of earlier TrialEngines of this trial ID."""
     pods_listed: bool = True
-    """The pods were listed in this term: `leftovers` has those that an earlier process has left, too."""
+    """The pods were listed in this term: `leftovers` includes those of an earlier process."""
     renewals: Observation[Renewals] | None = None
     admission: Observation[Admission] | None = None
     refusal: Observation[Problem] | None = None
-    """Why the last create of a TrialEngine or pod was refused."""
+    """Why the last create of a TrialEngine or pod was rejected."""
     reported: Mapping[str, Observation[datetime]] = field(default_factory=dict)
-    """The start times, by the UIDs of the Trials, that registries reported last."""
+    """The last reported start times, by the UIDs of the Trials."""
     looks: Mapping[str, RegistryLook] = field(default_factory=dict)
-    """By the UIDs of the Trials, what came of asking for their start times."""
+    """The requests for start times, by the UIDs of the Trials."""
     engine_gone: bool = False
-    """The API server itself said that the TrialEngine that was latched is not there."""
+    """A read has shown that the latched TrialEngine does not exist."""
     departed: TrialEngine | None = None
-    """The TrialEngine as it was seen last before it went, if this process has seen it."""
+    """The deleted TrialEngine as this process last saw it."""
     engine_read_after_end: bool = False
-    """The TrialEngine was read after its pod was seen to have ended."""
+    """The TrialEngine was read after its pod was seen to end."""
     settings: Settings = field(default_factory=Settings)

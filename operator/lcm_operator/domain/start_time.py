@@ -1,8 +1,8 @@
-"""Start times: which one counts, until when a start may happen, when it is retried, how urgent it is. Pure.
+"""Start times: which one counts, how late a start may be, when it is retried, how urgent it is. Pure.
 
-Urgency comes from what is due in a slot, never from what has happened: a trial that is created, resumed,
-edited or moved seconds before its start, or that gets its ID then, must not queue behind work that nobody
-waits for. It is cheap: it is asked for each slot that is queued.
+Urgency follows from the start time of a slot, never from the event that brought it: a trial that is created,
+resumed, edited or moved seconds before its start must not queue behind routine work. It must be cheap: it is
+computed for each slot that is queued.
 """
 
 from collections.abc import Mapping
@@ -42,10 +42,10 @@ def start_time_of(trial: Trial, reported: Reports) -> datetime | None:
 
 
 def read_by_creator(trial: Trial) -> Observation[datetime] | None:
-    """Return what REST or an import has noted on the Trial that it made; what is no time is none.
+    """Return the start time that the Trial was created with as an annotation; None if unparsable.
 
-    People can write anything there: it counts as read when the Trial was made at the latest, and as older
-    than any other read if it does not say when.
+    The annotations are user-writable: the read time counts as the Trial's creation at the latest, and as
+    older than any other read if it is missing.
     """
     annotations = trial.metadata.annotations
     reported = parse_reported_time(annotations.get(names.ANNOTATION_REGISTRY_START_TIME, ""))
@@ -59,16 +59,15 @@ def read_by_creator(trial: Trial) -> Observation[datetime] | None:
 
 
 def latest_start(trial: Trial, start_time: datetime) -> datetime:
-    """Return until when a start may still happen; with a deadline of 0, one second after the start time."""
+    """Return the latest time of a start; with a deadline of 0, one second after the start time."""
     return later(start_time, _deadline(trial), _EXACT_START)
 
 
 def keep_until(trial: Trial) -> datetime | None:
-    """Return until when a trial that is over must be kept; None without a start time.
+    """Return until when a finished trial must be kept; None without a start time.
 
-    The same manifest, applied again, would be started once more as long as its deadline lasts: a Trial that
-    is over is the only memory of that start. A day at most; and a little more than the deadline, as the
-    clock of another replica may be as far behind.
+    Until its deadline the same manifest, applied again, would be started again, and the finished Trial is the
+    only record of its start. At most a day, plus a margin for the clock of another replica.
     """
     known = [time for time in (trial.spec.start_time, trial.status.start_time) if time is not None]
     if not known:
@@ -79,7 +78,7 @@ def keep_until(trial: Trial) -> datetime | None:
 
 
 def last_try(trial: Trial, start_time: datetime) -> datetime:
-    """Return when a start is tried for the last time, whatever pause was asked for."""
+    """Return when a start is tried for the last time, whatever Retry-After says."""
     return latest_start(trial, start_time) - _LAST_TRY
 
 
@@ -90,9 +89,10 @@ def _deadline(trial: Trial) -> timedelta:
 def retry_at(
     refused: datetime, since: datetime, last: datetime, shortest: timedelta, asked: timedelta = timedelta(0)
 ) -> datetime:
-    """Return when a start that was `refused` is tried again: less often with time, and once before `last`.
+    """Return when a start rejected at `refused` is retried: less often with time, and once before `last`.
 
-    The pause is a quarter of the time that has passed `since`, at most 5 s, and no shorter than was `asked`.
+    The pause is a quarter of the time since `since`, at most 5 s, at least `shortest` and `asked`
+    (Retry-After).
     """
     pause = max(min(max(shortest, (refused - since) / 4), _LONGEST_RETRY), asked)
     final = last - _LAST_TRY
@@ -111,7 +111,7 @@ def urgency_of(
 ) -> Urgency:
     """Return the urgency of a slot whose ID `trial` holds; `start_time`: the start time that counts.
 
-    `refusal`: why the last create of its TrialEngine or pod was refused.
+    `refusal`: why the last create of its TrialEngine or pod was rejected.
     """
     if trial is None or trial.metadata.deletion_timestamp is not None:
         return Urgency.ROUTINE
@@ -132,7 +132,7 @@ def is_near(trial: Trial, start_time: datetime, now: datetime) -> bool:
 
 
 def was_refused(refusal: Observation[Problem] | None, start_time: datetime) -> bool:
-    """Return whether the start itself was refused; at the start time everything is tried once anew."""
+    """Return whether the start itself was rejected; at the start time everything is tried once more."""
     return refusal is not None and refusal.time >= start_time
 
 

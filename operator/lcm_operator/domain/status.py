@@ -1,4 +1,4 @@
-"""How a Trial's status is made: every write of it goes through `trial_status`. Pure."""
+"""The status of a Trial: every write of it goes through `trial_status`. Pure."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,7 +38,7 @@ def resolved_start_time(trial: Trial) -> datetime | None:
 
 
 def outcome(trial: Trial) -> Condition | None:
-    """Return the condition Succeeded once it is not Unknown: only a restore or a new start takes it back."""
+    """Return the condition Succeeded once it is True or False; only a restore or a new start reverts it."""
     return conditions.decided(trial.status.conditions, reasons.SUCCEEDED)
 
 
@@ -49,7 +49,7 @@ def has_outcome(trial: Trial, reason: str) -> bool:
 
 
 def scheduled_again(trial: Trial) -> bool:
-    """Return whether a missed trial was given another start time than the one that it missed."""
+    """Return whether a missed trial has another start time than the one that it missed."""
     if not has_outcome(trial, reasons.MISSED):
         return False
     return resolved_start_time(trial) not in (None, *(miss.start_time for miss in trial.status.missed[-1:]))
@@ -63,14 +63,14 @@ def trial_status(
     unfinished: ConditionUpdate | None = None,
     **fields: Any,
 ) -> TrialStatus:
-    """Return the status of `trial` with conditions and fields changed, and what follows from them.
+    """Return the status of `trial` with conditions and fields changed, and everything derived from them.
 
-    All conditions but Released are there from the first visit on (Unknown, Waiting), and all carry the
-    generation that was seen, changed or not. A restore that stands on an object that was never handled is
-    answered by the first write: it belonged to an earlier object of that name.
+    All conditions but Released exist from the first write on (Unknown, Waiting); all carry the current
+    generation, changed or not. A restore request on an object without status is answered by the first write:
+    it belonged to an earlier object of that name.
 
-    `without_release`: its plan has no `finally`, or no more. `unfinished`: see `domain.verdict`; who has a
-    TrialEngine before him has to say it.
+    `without_release`: its plan has no `finally`. `unfinished`: see `domain.verdict`; required for a Trial
+    that has a TrialEngine.
     """
     generation = trial.metadata.generation
     current: Conditions = trial.status.conditions
@@ -83,7 +83,7 @@ def trial_status(
     started = conditions.is_true(current, reasons.STARTED)
     for change in (*missing, *changes):
         current = with_condition(current, change, now, generation)
-    # What it says may be of a start that was missed: this one is another.
+    # It may report a start that was missed: this is another one.
     stale = not started and conditions.decided(current, reasons.SUCCEEDED) is None
     if stale or without_release:
         current = tuple(each for each in current if each.type != reasons.RELEASED or each.type in named)
@@ -102,7 +102,7 @@ def trial_status(
 
 
 def _finished(current: Conditions, unfinished: ConditionUpdate | None) -> ConditionUpdate:
-    """Return the condition Finished: True once nothing more happens by itself, with the outcome as reason."""
+    """Return the condition Finished: True once nothing more happens without a request."""
     found = conditions.find(current, reasons.SUCCEEDED)
     if found is None or found.status == "Unknown":
         reason = found.reason if found is not None else reasons.WAITING
@@ -124,9 +124,9 @@ def missed_status(
     reason: str = reasons.MISSED,
     plan: Plan | None = None,
 ) -> TrialStatus:
-    """Return the status of a trial that was not started in time; `reason` is kept in the list of misses.
+    """Return the status of a missed trial; `reason` is kept in `status.missed`.
 
-    `plan`: what it would have run, where that is not in the Trial itself.
+    `plan`: the plan that it would have run, if not inline.
     """
     miss = Missed(
         start_time=start_time,
@@ -147,9 +147,9 @@ def missed_status(
 
 
 def cancelled(why: str, trial: Trial, plan: Plan | None = None) -> tuple[ConditionUpdate, ...]:
-    """Return the conditions of a trial that was cancelled; one that was started stays started.
+    """Return the conditions of a cancelled trial; Started stays True.
 
-    `plan`: what it would have run, where that is not in the Trial itself.
+    `plan`: the plan that it would have run, if not inline.
     """
     end = ConditionUpdate(reasons.SUCCEEDED, "False", reasons.CANCELLED, why)
     if trial.status.started_time is not None:
@@ -163,7 +163,7 @@ def _nothing_released(plan: Plan) -> tuple[ConditionUpdate, ...]:
 
 
 def phase(current: Conditions) -> str:
-    """Return one word for people; no code branches on it."""
+    """Return one word for people; no code may branch on it."""
     ended = conditions.find(current, reasons.SUCCEEDED)
     if ended is not None and ended.status == "True":
         return "Succeeded"

@@ -1,8 +1,8 @@
-"""An engine that was told to stop: `finally` runs, its pod ends, at most finallyTimeoutSeconds later. Pure.
+"""The stop of an engine: `finally` runs, then its pod ends, within finallyTimeoutSeconds. Pure.
 
-An attempt that exceeded its deadline, one whose pod ended before `finally` did, and a TrialEngine that is
-being removed come to the same end. If no pod lives to run `finally`, one more attempt does that and nothing
-else; if no activity was ever begun, there is nothing to run.
+The same for an attempt that exceeded its deadline, one whose pod ended before `finally` did, and a
+TrialEngine that is being removed. Without a live pod, one more attempt runs `finally` and nothing else; if no
+activity has ever begun, nothing runs.
 """
 
 from dataclasses import replace
@@ -24,16 +24,16 @@ from lcm_operator.domain.verdict import is_over
 
 _FIRST_PAUSE = timedelta(seconds=5)
 _MARGIN = timedelta(seconds=10)
-"""How much longer we wait than the engine does, so that it can record what `finally` did not get done."""
+"""How much longer the operator waits than the engine, which must record the result of `finally`."""
 
 
-def told_to_stop(
+def with_stop(
     engine: TrialEngine,
     status: TrialEngineStatus,
     mode: Literal["Cancel", "Deadline", "Release"],
     now: datetime,
 ) -> TrialEngineStatus:
-    """Return `status` with the wish that the engine goes to `finally` now; an outcome stays."""
+    """Return `status` with the request that the engine runs `finally` now; an outcome stays."""
     moment = now.astimezone(UTC)
     stop = Stop(mode=mode, request_time=moment)
     stopping = msgspec.structs.replace(status, stop=stop, next_attempt=None, phase="Stopping")
@@ -47,7 +47,7 @@ def told_to_stop(
 
 
 def was_granted(engine: TrialEngine) -> bool:
-    """Return whether any attempt was ever allowed to act."""
+    """Return whether any attempt was ever granted."""
     status = engine.status
     granted = any(attempt.start_time is not None for attempt in status.attempts)
     return status.pod_ref is not None or granted or has_begun(status)
@@ -77,7 +77,7 @@ def decide_ending(snapshot: Snapshot, engine: TrialEngine, stop: Stop, now: date
 
 
 def _next_try(engine: TrialEngine) -> datetime | None:
-    """Return when `finally` may be tried in one more pod: the first time at once, then ever later."""
+    """Return when `finally` may be tried in one more pod: immediately, then with growing pauses."""
     tries = 0
     for attempt in reversed(engine.status.attempts):
         if attempt.reason != FINALLY:
@@ -88,9 +88,9 @@ def _next_try(engine: TrialEngine) -> datetime | None:
 
 
 def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool = True) -> Decision | None:
-    """Return the next step until nothing of the current attempt can act any more; None once that is known.
+    """Return the next step until the current attempt can no longer act; None once that is known.
 
-    `ask`: delete its pod; otherwise it is expected to end by itself.
+    `ask`: delete its pod; otherwise wait for it to end.
     """
     granted = engine.status.pod_ref
     if granted is not None and granted.end_time is not None:
@@ -110,13 +110,13 @@ def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool
 
 
 def _pause_between_looks(pod: Pod, settings: Settings, now: datetime) -> timedelta:
-    """Return how often a pod is looked at that should end: one on a lost node may take for ever."""
+    """Return how often an ending pod is read: one on a lost node may take for ever."""
     lost = pod.killed_by is not None and now > pod.killed_by + settings.poll_ending_pod
     return settings.poll_lost_pod if lost else settings.poll_ending_pod
 
 
 def read_last_checkpoint(snapshot: Snapshot) -> Act | None:
-    """Return the decision to read a TrialEngine whose pod has ended, unless that was done since."""
+    """Return the read of a TrialEngine after the end of its pod; None if it was read since."""
     pod = value_of(snapshot.pod)
     if pod is None or not pod.is_over or snapshot.engine_read_after_end:
         return None

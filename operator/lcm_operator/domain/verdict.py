@@ -1,4 +1,4 @@
-"""What became of an attempt, judged by the checkpoint; the pod only says that no more will come. Pure."""
+"""The outcome of an attempt, by its checkpoint; the pod only shows that it is final. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ class Verdict:
     message: str
 
 
-THROUGH = Verdict(succeeded=True, reason=reasons.COMPLETED, message="the plan has completed")
+PLAN_COMPLETED = Verdict(succeeded=True, reason=reasons.COMPLETED, message="the plan has completed")
 
 
 def grant_deadline(seconds: int) -> timedelta:
-    """Return how long an attempt may take to its grant, and from there to its first renewals.
+    """Return how long an attempt may take to its grant, and from there to its first renewal.
 
     `seconds`: startingDeadlineSeconds.
     """
@@ -38,8 +38,8 @@ def grant_deadline(seconds: int) -> timedelta:
 def judge(snapshot: Snapshot, engine: TrialEngine) -> Verdict | None:
     """Return the outcome of the attempt by its checkpoint and its pod, or None while it may still act.
 
-    A pod that has ended counts only once the TrialEngine was read after that: the last checkpoint may be
-    newer than what the watch has told so far.
+    The end of a pod counts only once the TrialEngine was read after it: the watch may not have delivered the
+    last checkpoint yet.
     """
     for activity in engine.spec.activities:
         state = engine.status.activity(activity.name)
@@ -47,8 +47,8 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Verdict | None:
             why = state.message.removeprefix(f"{activity.name}: ")
             message = f"activity {activity.name} failed: {why}"
             return Verdict(succeeded=False, reason=reasons.ACTIVITY_FAILED, message=message)
-    if plan_is_through(engine) and is_over(engine, engine.spec.finally_):
-        return THROUGH
+    if plan_is_complete(engine) and is_over(engine, engine.spec.finally_):
+        return PLAN_COMPLETED
     pod = value_of(snapshot.pod)
     if pod is None or not snapshot.engine_read_after_end:
         return None
@@ -63,7 +63,7 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Verdict | None:
 
 
 def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: datetime) -> Verdict | None:
-    """Return the outcome of an attempt that gives no sign of life; `deadline`: startingDeadlineSeconds."""
+    """Return the outcome of an attempt that does not renew its Lease; `deadline`: startingDeadlineSeconds."""
     granted, renewals = engine.status.pod_ref, value_of(snapshot.renewals)
     if granted is None or renewals is None or renewals.pod_uid != granted.uid:
         return None
@@ -81,21 +81,20 @@ def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: date
     return Verdict(succeeded=False, reason=reasons.ENGINE_SILENT, message=message)
 
 
-def plan_is_through(engine: TrialEngine) -> bool:
+def plan_is_complete(engine: TrialEngine) -> bool:
     """Return whether every activity of the plan has passed."""
     return _passed(engine) == len(engine.spec.activities)
 
 
 def is_over(engine: TrialEngine, plan: Iterable[Activity]) -> bool:
-    """Return whether every activity of `finally` or `onFailure` was tried: a failed one holds up nothing."""
+    """Return whether every activity of a list was tried, as `finally` and `onFailure` require."""
     return all(engine.status.activity(activity.name).is_over for activity in plan)
 
 
 def unfinished(engine: TrialEngine) -> ConditionUpdate | None:
-    """Return what of an engine that has its outcome still acts, or may act again by itself; None: nothing.
+    """Return the condition Finished=False of an engine that may still act after its outcome; else None.
 
-    It is the condition Finished as long as it is False for that. Judged only by what is written: once nothing
-    is left, only a request can make it False again.
+    Judged by stored fields only, so that only a request can make Finished False again.
     """
     found = conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
     if found is None or found.status == "True" or found.reason == reasons.CANCELLED:
@@ -118,13 +117,13 @@ def _not_finished(reason: str, message: str) -> ConditionUpdate:
 
 
 def may_still_matter(engine: TrialEngine) -> bool:
-    """Return whether the end of the granted pod brings something to do; not after outcome and report."""
+    """Return whether the end of the granted pod still matters: not after outcome and report."""
     settled = conditions.decided(engine.status.conditions, reasons.SUCCEEDED) is not None
     return not settled or engine.status.stop is not None or unfinished(engine) is not None
 
 
 def progress(engine: TrialEngine) -> str:
-    """Return how many activities are through, as `3/5`."""
+    """Return the number of activities passed and in total, as `3/5`."""
     return f"{_passed(engine)}/{len(engine.spec.activities)}"
 
 
