@@ -1,8 +1,8 @@
-"""How deep and large values may be that our objects take as they come: JSON bodies, templates, outputs. Pure.
+"""The depth and size limits of free-form values: JSON bodies, templates, outputs. Pure.
 
-Their schema can't bound them: the API server keeps 9,000 levels, and 400,000 empty lists, which take 20 times
-as much in memory. What is beyond these bounds is replaced as it is read, by a value that says so: whatever
-works on a record may recurse. Nothing may be done with such a value but to refuse it.
+A schema cannot bound them: the API server stores 9,000 levels, and 400,000 empty lists, which take 20 times
+as much memory. A value beyond the limits is replaced when it is read, so that code may recurse over records.
+The replacement must only ever be refused.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ _LEAST_BYTES = 2
 
 
 def bounded(value: Any) -> Any:
-    """Return `value`, or what stands for it where it is beyond the bounds."""
+    """Return `value`, or its replacement if it is beyond the limits."""
     fault = _fault(value)
     return {_UNREAD: fault} if fault else value
 
@@ -35,7 +35,7 @@ def nests_deeper(value: object) -> bool:
 
 
 def _fault(value: object) -> str:
-    """Return what is beyond the bounds; a size is found out no more exactly than that takes no time."""
+    """Return which limit is exceeded; sizes are estimated cheaply."""
     current, size = [value] if isinstance(value, dict | list) else [], 0
     for _ in range(DEEPEST):
         if not current:

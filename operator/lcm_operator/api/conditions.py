@@ -39,7 +39,7 @@ def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
 
 
 def decided(conditions: Iterable[Condition], kind: str) -> Condition | None:
-    """Return the condition of a type once it is True or False, else None."""
+    """Return the condition of a type if it is True or False, else None."""
     found = find(conditions, kind)
     return None if found is None or found.status == "Unknown" else found
 

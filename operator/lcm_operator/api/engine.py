@@ -45,7 +45,7 @@ class Parameter(Record, frozen=True, kw_only=True):
 
 
 class TrialEngineSpec(Plan, frozen=True, kw_only=True):
-    """All that an engine runs by: fixed at arming, replaced by a restore with a repaired plan only.
+    """Everything that an engine needs: fixed at arming, replaced only by a restore with a repaired plan.
 
     `plan_generation` is that of the TrialPlan with `plan_uid`, or of the Trial if the plan is inline.
     """
@@ -73,19 +73,19 @@ class PodRef(Record, frozen=True, kw_only=True):
 
 
 class NextAttempt(Record, frozen=True, kw_only=True):
-    """An attempt that follows by itself: why, and the time before which it does not begin."""
+    """An automatic attempt: its reason and its earliest time."""
 
     reason: Literal["Automatic", "Disruption"]
     not_before: Moment
 
 
 class ActivityStatus(Record, frozen=True, kw_only=True):
-    """What became of one activity: the unit of the checkpoint.
+    """The state of one activity: the unit of the checkpoint.
 
     `run` begins at 1 and is part of the Idempotency-Key. `start_time` is when the run began; one that is
-    Pending and has it was begun by an earlier attempt. `earlier_signals`: see `plan.signals`.
-    An activity of `finally` that is Pending and has `completion_time` has passed in an earlier attempt, and
-    no attempt was granted since: nothing can have been taken that it has not released.
+    Pending and has it was begun by an earlier attempt. `earlier_signals`: see `plan.signals`. A Pending
+    activity of `finally` with `completion_time` has passed in an earlier attempt, and no attempt was granted
+    since: everything that was taken is released.
     """
 
     name: str
@@ -108,26 +108,26 @@ class ActivityStatus(Record, frozen=True, kw_only=True):
 
     @property
     def was_begun(self) -> bool:
-        """Whether its run has begun: one that is Pending or Skipped may have been begun before."""
+        """Whether its run has begun: a Pending or Skipped one may have begun earlier."""
         return self.start_time is not None or self.state not in ("Pending", "Skipped")
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether anything became of it, in this attempt or an earlier one."""
+        """Whether it may have acted, in this attempt or an earlier one."""
         return self.was_begun or self.state != "Pending" or self.run > 1
 
     @property
     def is_over(self) -> bool:
-        """Whether its run has ended, in whatever way."""
+        """Whether its run has ended."""
         return self.state in ("Succeeded", "Skipped", "Failed")
 
     def is_passed(self, activity: Activity) -> bool:
-        """Return whether the plan goes on after `activity`: after a failed one too, if it says so."""
+        """Return whether the plan continues after `activity`: or continueOnError allows it."""
         return self.is_over and (self.state != "Failed" or activity.continue_on_error)
 
 
 class CheckpointMark(Record, frozen=True, kw_only=True):
-    """Which checkpoint this is: `sequence` grows by one with each; `activity` was the last to change."""
+    """The identity of a checkpoint: `sequence` grows by one with each; `activity` was the last to change."""
 
     version: int
     sequence: int
@@ -136,7 +136,7 @@ class CheckpointMark(Record, frozen=True, kw_only=True):
 
 
 class Signal(Record, frozen=True, kw_only=True):
-    """A callback that was received."""
+    """A received callback."""
 
     id: str
     name: str
@@ -144,7 +144,7 @@ class Signal(Record, frozen=True, kw_only=True):
 
 
 class ConsumedSignal(Record, frozen=True, kw_only=True):
-    """Which activity took a signal."""
+    """A signal and the activity that consumed it."""
 
     id: str
     activity: str
@@ -160,20 +160,20 @@ class Handled(Record, frozen=True, kw_only=True):
 
 
 class TrialRequest(Handled, frozen=True, kw_only=True):
-    """A request on the Trial that was taken over; the Trial's echo is repeated from here after a crash."""
+    """A handled request on the Trial; after a crash, the Trial's answer is repeated from here."""
 
     type: Literal["Restore", "Delete"]
 
 
 class PendingRequest(Record, frozen=True, kw_only=True):
-    """A request that was taken over and is not answered yet."""
+    """A request that was accepted and is not answered yet."""
 
     id: str
     on_trial: bool = False
 
 
 class ResetCheckpoint(Record, frozen=True, kw_only=True):
-    """What a restore has reset of the checkpoint, as it was: `activities` are those that begin again."""
+    """The parts of the checkpoint that a restore has reset, as they were before."""
 
     activities: tuple[ActivityStatus, ...] = ()
     values: dict[str, str] = msgspec.field(default_factory=dict)
@@ -181,9 +181,9 @@ class ResetCheckpoint(Record, frozen=True, kw_only=True):
 
 
 class PendingPlan(Record, frozen=True, kw_only=True):
-    """The plan that the spec must have before the next grant, and who asked for it.
+    """The plan that the spec must have before the next grant, and its requests.
 
-    `before` is put back if the plan can't be taken.
+    `before` is put back if the plan cannot be used.
     """
 
     trial_generation: int
@@ -200,7 +200,7 @@ class Attempt(Record, frozen=True, kw_only=True):
     reason: str
     from_activity: str = ""
     prepared_time: Moment | None = None
-    """When the attempt was written down: from then on its pod may be created. None for the first."""
+    """When the attempt was recorded: from then on its pod may be created. None for the first."""
     start_time: Moment | None = None
     completion_time: Moment | None = None
     outcome: str = ""
@@ -208,10 +208,10 @@ class Attempt(Record, frozen=True, kw_only=True):
 
 
 class Stop(Record, frozen=True, kw_only=True):
-    """The operator's wish that the engine goes to `finally` now.
+    """The operator's request that the engine runs `finally` now.
 
-    Cancel: the TrialEngine is being removed. Deadline: activeDeadlineSeconds are over. Release: the plan is
-    through, but the pod ended before `finally` did.
+    Cancel: the TrialEngine is being removed. Deadline: activeDeadlineSeconds have passed. Release: the plan
+    has completed, but the pod ended before `finally` did.
     """
 
     mode: Literal["Cancel", "Deadline", "Release"]

@@ -1,4 +1,4 @@
-"""What every object carries: the part of metav1 that we read."""
+"""The part of metav1.ObjectMeta that the product reads."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -39,7 +39,7 @@ class Metadata(Record, frozen=True, kw_only=True):
 
 
 def metadata_of(raw: Mapping[str, Any]) -> Metadata:
-    """Return the metadata of an object, whatever else is in it: only identity and version if need be."""
+    """Return the metadata of an object; only identity and version if the rest is unreadable."""
     found = raw.get("metadata")
     found = found if isinstance(found, dict) else {}
     try:

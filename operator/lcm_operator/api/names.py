@@ -1,7 +1,4 @@
-"""Names that are a contract: group, labels, annotations, and how objects are called after a trial ID.
-
-Pure functions; used by operator, REST sidecar, registry import and tests.
-"""
+"""Names that are a contract: group, labels, annotations, and the object names of a trial ID. Pure."""
 
 import itertools
 import re
@@ -18,13 +15,13 @@ ANNOTATION_RESTORE_FROM = f"{GROUP}/restore-from"
 ANNOTATION_RESTORE_PLAN = f"{GROUP}/restore-plan"
 ANNOTATION_DELETE = f"{GROUP}/delete"
 ANNOTATION_REGISTRY_START_TIME = f"{GROUP}/registry-start-time"
-"""On a Trial with registryRef: the time that was read when it was created; counts until status.startTime."""
+"""On a Trial with registryRef: the start time that its creator read; counts until status.startTime is set."""
 ANNOTATION_REGISTRY_READ_TIME = f"{GROUP}/registry-read-time"
-"""Beside it: when the registry was asked for that time, RFC 3339 in UTC with microseconds."""
+"""The time of that read, RFC 3339 in UTC with microseconds."""
 ANNOTATION_IMPORTED_BY = f"{GROUP}/imported-by"
-"""On a Trial that an import has made: the name of the TrialRegistry."""
+"""On an imported Trial: the name of the TrialRegistry."""
 ANNOTATION_VANISHED = f"{GROUP}/vanished"
-"""On an imported Trial that the operator has suspended, because the registry no longer had it: since when."""
+"""On an imported Trial: when the operator suspended it, as the registry no longer listed it."""
 ANNOTATION_SYNC = f"{GROUP}/sync"
 """On a TrialRegistry: a request ID; the registry is asked at once."""
 ANNOTATION_ORIGIN = f"{GROUP}/origin"
@@ -32,7 +29,7 @@ ANNOTATION_ORIGIN = f"{GROUP}/origin"
 FINALIZER_IMPORT = f"{GROUP}/import"
 """Of earlier versions, on imported Trials; taken off wherever it is found."""
 FINALIZER_ENGINE = f"{GROUP}/engine"
-"""Ours, on a TrialEngine from just before the latch until its `finally` is not owed any more."""
+"""On a TrialEngine, from just before the latch until its `finally` is no longer owed."""
 FINALIZER_TIMER = f"{GROUP}/timer"
 """kopf's, for its timer on TrialEngines."""
 
@@ -42,7 +39,7 @@ DEFAULT_PLAN = "default"
 LONGEST_ID = 253
 """Of trial IDs and of the IDs of requests, in characters."""
 REST_AUDIENCE = "lcm-rest"
-"""Whom the token is meant for that an engine's pod shows to the REST sidecar."""
+"""The audience of the token that an engine's pod presents to the REST sidecar."""
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _LOOKS_HASHED = re.compile(r"-[0-9a-f]{10}$")
@@ -51,7 +48,7 @@ _LONGEST_SLUG = 39
 
 
 def slug(trial_id: str) -> str:
-    """Return what of `trial_id` can stand in a name: at most 39 of a-z0-9 and single `-`, never empty.
+    """Return the part of `trial_id` that fits into a name: at most 39 of a-z0-9 and single `-`, never empty.
 
     >>> slug("Ünder/Test 1")
     'nder-test-1'
@@ -61,7 +58,7 @@ def slug(trial_id: str) -> str:
 
 
 def engine_name(trial_id: str) -> str:
-    """Return the name of the TrialEngine of `trial_id`: the ID itself where it can be, else slug and hash.
+    """Return the name of the TrialEngine of `trial_id`: the ID itself if valid, else slug and hash.
 
     >>> engine_name("trial-1")
     'trial-1'
@@ -78,14 +75,14 @@ def engine_name(trial_id: str) -> str:
 
 def hashed_name(trial_id: str) -> str:
     """Return slug + `-` + the first 10 hex digits of the ID's sha256."""
-    from hashlib import sha256  # noqa: PLC0415 - an engine needs the names only, and has to be light
+    from hashlib import sha256  # noqa: PLC0415 - engines do not need it
 
     digest = sha256(trial_id.encode()).hexdigest()
     return f"{slug(trial_id)}-{digest[:10]}"
 
 
 def object_names(trial_id: str) -> Iterator[str]:
-    """Yield, without end, the names that an object made for `trial_id` may have; the first free one is taken.
+    """Yield, without end, the possible names of an object created for `trial_id`; use the first free one.
 
     >>> [name for name, _ in zip(object_names("trial-1"), range(3))]
     ['trial-1', 'trial-1-02cccd8bc6', 'trial-1-02cccd8bc6-2']

@@ -1,7 +1,7 @@
-"""A plan: the activities of a trial, as they stand in TrialPlan.spec, Trial.spec and TrialEngine.spec.
+"""A plan: the activities of a trial, in TrialPlan.spec, Trial.spec and TrialEngine.spec.
 
-Defaults are those of the CRDs, which fill them in; here they serve plans that never passed an API server.
-Text fields that may hold `{{ }}` expressions are kept as they are: only the engine renders them.
+Defaults equal those of the CRDs; here they serve plans that never passed an API server. Only the engine
+renders text fields with `{{ }}` expressions.
 """
 
 from typing import Any
@@ -99,7 +99,7 @@ class Exec(Record, frozen=True, kw_only=True):
 
 
 class Retry(Record, frozen=True, kw_only=True):
-    """How often a failed activity is tried again at once, and the pause before it in seconds."""
+    """How often a failed activity is retried, and the pause before each retry in seconds."""
 
     limit: int = 0
     backoff_seconds: float = 5
@@ -121,7 +121,7 @@ class Activity(Record, frozen=True, kw_only=True):
 
 
 class Plan(Record, frozen=True, kw_only=True):
-    """The activities, what reports a failure, what releases, and where the signal `finish` jumps to."""
+    """The three lists of activities, and the target of the signal `finish`."""
 
     activities: tuple[Activity, ...] = ()
     on_failure: tuple[Activity, ...] = ()
@@ -130,7 +130,7 @@ class Plan(Record, frozen=True, kw_only=True):
 
     @property
     def all_activities(self) -> tuple[Activity, ...]:
-        """Those of all three lists, in the order in which they may run."""
+        """The activities of all three lists, in the order in which they may run."""
         return (*self.activities, *self.on_failure, *self.finally_)
 
 

@@ -1,4 +1,4 @@
-"""The kind TrialRegistry: a service outside that knows trials and their start times."""
+"""The kind TrialRegistry: an external service with trials and their start times."""
 
 from typing import Any, Literal
 
@@ -13,13 +13,13 @@ from lcm_operator.api.trial import NameRef
 
 
 class RegistryAuth(Record, frozen=True, kw_only=True):
-    """How we prove who we are: a Secret with `apikey`, or `user` and `password`."""
+    """Credentials: a Secret with `apikey`, or `user` and `password`."""
 
     secret_ref: NameRef
 
 
 class TrialRegistrySpec(Record, frozen=True, kw_only=True):
-    """Where the registry is and what is taken from it.
+    """The address of the registry and the use of its trials.
 
     `trial_template` is the raw spec of imported Trials; `ca_bundle` is base64 over PEM.
     """
@@ -40,14 +40,14 @@ class TrialRegistrySpec(Record, frozen=True, kw_only=True):
 
 
 class Sync(Record, frozen=True, kw_only=True):
-    """The last request by annotation to ask the registry at once, and when that was done."""
+    """The last handled request by annotation to ask the registry immediately."""
 
     id: str
     time: Moment
 
 
 class TrialRegistryStatus(Record, frozen=True, kw_only=True):
-    """How the registry was found; written by the operator."""
+    """The result of asking the registry; written by the operator."""
 
     observed_generation: int = 0
     last_attempt_time: Moment | None = None

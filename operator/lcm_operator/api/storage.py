@@ -1,6 +1,6 @@
-"""The base of every type that stands in a custom resource, and the two ways between it and the wire.
+"""The base of all types in custom resources, and their conversion from and to JSON objects.
 
-`parse` and `serialise` are called at the edges (controllers, engine); nothing else looks at raw dictionaries.
+`parse` and `serialise` are called at the edges (controllers, engine); nothing else uses raw dictionaries.
 """
 
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-"""A time with an offset; one without is malformed."""
+"""A time with an offset; without one it is malformed."""
 
 R = TypeVar("R", bound=Record)
 _LONGEST_FAULT = 500
-"""It may repeat a value, and that any length."""
+"""It may quote a value of any length."""
 
 
 class MalformedError(ValueError):
-    """An object that was read doesn't have the documented shape; the text names the field."""
+    """An object does not have the documented shape; the message names the field."""
 
 
 def parse(raw: Mapping[str, Any], kind: type[R]) -> R:
@@ -35,7 +35,7 @@ def parse(raw: Mapping[str, Any], kind: type[R]) -> R:
 
 
 def serialise(record: Record) -> dict[str, Any]:
-    """Return the JSON object of `record`; what equals its default is left out, times are RFC 3339 in UTC."""
+    """Return the JSON object of `record`, without defaults; times are RFC 3339 in UTC."""
     plain: dict[str, Any] = msgspec.to_builtins(record)
     return plain
 
@@ -43,10 +43,10 @@ def serialise(record: Record) -> dict[str, Any]:
 def status_patch(
     resource_version: str, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return the JSON patch (RFC 6902) that makes the status `old` of that version into `new`.
+    """Return the JSON patch (RFC 6902) from the status `old` of that version to `new`.
 
-    For statuses that hold lists of objects with nulls, such as outputs of activities: the API server takes
-    nulls out of a merge patch. It conflicts when the version no longer holds.
+    Unlike a merge patch it keeps nulls in lists of objects, such as outputs of activities. It conflicts if
+    the version has changed.
     """
     operations: list[dict[str, Any]] = [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version}

@@ -1,11 +1,11 @@
-"""Times as people and registries write them: nothing that is computed from them overflows. Pure."""
+"""Times written by people and registries; computations with them never overflow. Pure."""
 
 import re
 from datetime import UTC, datetime, timedelta
 
 _FORM = re.compile(r"\d{4}-\d{2}-\d{2}T(?!24)\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:?[0-5]\d)", re.ASCII)
 _LAST_YEAR = 9998
-"""In UTC, as for a Trial: the next one does not end in every time zone."""
+"""In UTC, as for a Trial: year 9999 does not end in every time zone."""
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """The first start time that a Trial can have, as its CRD says."""
 
@@ -13,7 +13,7 @@ _LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 def later(moment: datetime, by: timedelta, margin: timedelta = timedelta(0)) -> datetime:
-    """Return `moment` plus `by`, and no later than `margin` before the latest instant that there is.
+    """Return `moment` plus `by`, at most `margin` before the latest possible time.
 
     >>> later(datetime(9998, 1, 1, tzinfo=UTC), timedelta(days=9999)).year
     9999
@@ -22,7 +22,7 @@ def later(moment: datetime, by: timedelta, margin: timedelta = timedelta(0)) -> 
 
 
 def parse_start_time(text: str) -> datetime | None:
-    """Return the instant of `yyyy-mm-ddThh:mm:ss` with `Z`, `+zz:zz` or `+zzzz`, in UTC; None for all else.
+    """Return the time `yyyy-mm-ddThh:mm:ss` with `Z`, `+zz:zz` or `+zzzz`, in UTC; None for anything else.
 
     >>> parse_start_time("2021-02-09T15:12:20+02:00")
     datetime.datetime(2021, 2, 9, 13, 12, 20, tzinfo=datetime.timezone.utc)
@@ -37,7 +37,7 @@ def parse_start_time(text: str) -> datetime | None:
 
 
 def parse_reported_time(text: str) -> datetime | None:
-    """Return as `parse_start_time` does, but None for what no Trial can have as its start time.
+    """Return `parse_start_time`, but None for a time that no Trial can have as its start time.
 
     >>> parse_reported_time("0001-01-01T00:00:00Z")
     """
@@ -46,7 +46,7 @@ def parse_reported_time(text: str) -> datetime | None:
 
 
 def parse_read_time(text: str) -> datetime | None:
-    """Return the instant of an RFC 3339 time with fractions of a second, in UTC; None for all else.
+    """Return an RFC 3339 time with fractions of a second, in UTC; None for anything else.
 
     >>> parse_read_time("0001-01-01T00:00:00+23:59")
     """

@@ -1,4 +1,4 @@
-"""The kind Trial: what users ask for (spec) and what became of it (status, written by the operator only)."""
+"""The kind Trial: the request (spec) and its state (status, written by the operator only)."""
 
 import msgspec
 
@@ -16,7 +16,7 @@ class NameRef(Record, frozen=True, kw_only=True):
 
 
 class EngineRef(NameRef, frozen=True, kw_only=True):
-    """Which TrialEngine this Trial was started with; written by the latch and never changed."""
+    """The TrialEngine that this Trial was started with; written by the latch, never changed."""
 
     uid: str
 
@@ -44,7 +44,7 @@ class RegistryMove(Record, frozen=True, kw_only=True):
 
 
 class Missed(Record, frozen=True, kw_only=True):
-    """A start that didn't happen, and how late it would have been."""
+    """A start that did not happen, and how late it would have been."""
 
     start_time: Moment
     missed_time: Moment

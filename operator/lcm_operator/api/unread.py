@@ -1,4 +1,4 @@
-"""Which values of an object were not read, because they nest too deep or are too large. Pure."""
+"""The values of an object that were not read, because they nest too deep or are too large. Pure."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from lcm_operator.api.trial import Trial
 
 
 def unread(found: Trial | TrialEngine | TrialPlan | TrialRegistry) -> str:
-    """Return a sentence that names the fields, empty if all was read."""
+    """Return a message with these fields; empty without any."""
     return "; ".join(f"{path}: {why}" for path, value in _values(found) if (why := unread_because(value)))
 
 
 def _values(found: Trial | TrialEngine | TrialPlan | TrialRegistry) -> Iterator[tuple[str, object]]:
-    """Yield the values that were taken as they came, with their paths."""
+    """Yield the free-form values with their paths."""
     match found:
         case TrialRegistry():
             yield "spec.trialTemplate", found.spec.trial_template

@@ -1,1 +1,1 @@
-"""Our few API verbs over one bounded HTTP session. Used by operator, engine and local node."""
+"""API machinery over one bounded HTTP session. It knows resources and metadata, but no trial."""

@@ -1,6 +1,6 @@
-"""How to reach and convince an API server: address, trust and credentials.
+"""Address, trust and credentials of an API server.
 
-Made once in a composition root and handed to `kube.client`. Inside a pod it comes from the projected
+Made once in a composition root and passed to `kube.client`. Inside a pod it comes from the projected
 ServiceAccount volume; elsewhere from a kubeconfig (`kube.kubeconfig`).
 """
 
@@ -17,7 +17,7 @@ _REREAD_TOKEN_SECONDS = 30.0
 
 
 class TokenFile:
-    """A bearer token in a file that somebody else rotates; read again at most every 30 s."""
+    """A bearer token in a file that is rotated externally; read again at most every 30 s."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -45,7 +45,7 @@ class Access(Struct, frozen=True):
     token_file: TokenFile | None = None
 
     def authorization(self) -> dict[str, str]:
-        """Return the headers that carry the identity of this moment."""
+        """Return the headers with the current credentials."""
         token = self.token_file.read() if self.token_file else self.token
         return {"Authorization": f"Bearer {token}"} if token else {}
 
@@ -81,7 +81,7 @@ def from_settings(kubeconfig: Path | None, context: str | None) -> Access:
     """
     if kubeconfig is None:
         return in_cluster()
-    # 10 MiB of memory, only where they are needed.
+    # It takes 10 MiB of memory.
     from lcm_operator.kube.kubeconfig import from_kubeconfig  # noqa: PLC0415
 
     return from_kubeconfig(kubeconfig, context)

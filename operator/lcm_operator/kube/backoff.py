@@ -1,4 +1,4 @@
-"""How long to wait before the API server is asked again. An engine loads this: nothing heavy."""
+"""Pauses between requests to the API server. Engines load this: no heavy imports."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ _WARN_FROM_SECONDS = 1.0
 
 
 class Backoff:
-    """Doubles from `first` (0.1 s) to `longest` (5 s), shortened by chance: clients don't return together."""
+    """Pauses that double from `first` (0.1 s) to `longest` (5 s), randomly shortened to spread clients."""
 
     def __init__(self, longest: float = _LONGEST_SECONDS, *, first: float | None = None) -> None:
         self._first = self._seconds = min(_FIRST_SECONDS if first is None else first, longest)
@@ -21,7 +21,7 @@ class Backoff:
         self._warned = False
 
     def reset(self) -> None:
-        """Begin again: it worked."""
+        """Begin again with the shortest pause, after a success."""
         if self._warned:
             log.info("API server answers again")
         self._seconds = self._first
@@ -34,7 +34,7 @@ class Backoff:
         await asyncio.sleep(seconds)
 
     async def wait(self, doing: str, error: ApiError) -> None:
-        """Wait, no less than the API server asked for; log one warning once it takes long."""
+        """Wait at least for Retry-After; log one warning when the pause reaches a second."""
         if self._seconds >= min(_WARN_FROM_SECONDS, self._longest) and not self._warned:
             log.warning("API server request failed; retrying until it succeeds", doing=doing, error=error)
             self._warned = True
@@ -42,5 +42,5 @@ class Backoff:
 
 
 def _half_to_whole() -> float:
-    """Return a number from 0.5 to 1 by chance, without loading `random`."""
+    """Return a random number from 0.5 to 1, without loading `random`."""
     return 0.5 + os.urandom(1)[0] / 510

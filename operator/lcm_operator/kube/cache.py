@@ -1,6 +1,6 @@
-"""What is known of the objects of one kind: the newest version wins, and deleted objects stay deleted.
+"""A cache of the objects of one kind: the newest version wins, and deleted objects stay deleted.
 
-It may be fed from watches, lists and the answers to writes in any order: what is old changes nothing. Pure.
+It accepts watch events, lists and answers to writes in any order; older versions change nothing. Pure.
 """
 
 from collections import OrderedDict
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Entry(NamedTuple, Generic[T]):
-    """One object: its UID and resourceVersion, and what is kept of it."""
+    """One object: its UID, its resourceVersion and the kept value."""
 
     uid: str
     version: int
@@ -23,7 +23,7 @@ class Entry(NamedTuple, Generic[T]):
 
 
 class ObjectCache(Generic[K, T]):
-    """Objects by name, or by namespace and name; `value` is what the owner keeps of each."""
+    """Objects by name, or by namespace and name; `value` is whatever the owner keeps of each."""
 
     def __init__(self) -> None:
         self._entries: dict[K, Entry[T]] = {}
@@ -36,7 +36,7 @@ class ObjectCache(Generic[K, T]):
         return (entry.value for entry in self._entries.values())
 
     def is_news(self, key: K, uid: str, version: int | str) -> bool:
-        """Return whether an object is newer than what is known, and was not deleted."""
+        """Return whether an object is newer than the cached version, and was not deleted."""
         known = self._entries.get(key)
         return uid not in self._deleted and (known is None or int(version) > known.version)
 
@@ -66,16 +66,16 @@ class ObjectCache(Generic[K, T]):
         return known.value
 
     def get(self, key: K) -> T | None:
-        """Return what is kept of the object of a name, None if there is none."""
+        """Return the value of an object, or None."""
         known = self._entries.get(key)
         return known.value if known is not None else None
 
     def entry(self, key: K) -> Entry[T] | None:
-        """Return UID, version and what is kept of the object of a name, None if there is none."""
+        """Return UID, version and value of an object, or None."""
         return self._entries.get(key)
 
     def entries(self) -> dict[K, Entry[T]]:
-        """Return a copy of everything: cheap, whatever the number."""
+        """Return a shallow copy of all entries."""
         return self._entries.copy()
 
     def _bury(self, uid: str) -> None:

@@ -1,9 +1,9 @@
 """The API verbs we need, for the operator's hot path, the sidecar, the engine and the local node.
 
-Made by `session.pooled`, in an engine by `wired.lean`. It speaks plain dictionaries as they are on the wire;
-parsing is for `api`. It retries nothing: whoever calls knows whether a repeat is safe. No object makes a
-list, a watch or the answer to a write fail: what nests too deep in it is cut (`decoding`). An answer that is
-no JSON raises UnavailableError.
+Made by `session.pooled`, in an engine by `wired.lean`. It returns plain dictionaries; `api` parses them. It
+retries nothing: only the caller knows whether a repeat is safe. No object can make a list, a watch or the
+answer to a write fail: values that nest too deep are cut (`decoding`). An answer that is no JSON raises
+UnavailableError.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -26,13 +26,13 @@ _JSON = "application/json"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PAGE = 500
 _LONGEST_LINE = 64 * 1024 * 1024
-"""The largest objects take some MiB; what never ends would take all memory."""
+"""The largest objects take some MiB; an endless line would take all memory."""
 
 
 class Client:
     """One identity at one API server. Use as `async with pooled(access) as client`.
 
-    `namespaces`: those that are meant where a list names none; empty: all.
+    `namespaces`: the namespaces of lists without one; empty: all.
     """
 
     def __init__(self, access: Access, transport: Transport, namespaces: Sequence[str] = ()) -> None:
@@ -142,7 +142,7 @@ class Client:
                 yield _event(await read_object(line))
 
     async def serves(self, resource: Resource) -> bool:
-        """Return whether the API server tells of a kind in its discovery, which lags behind serving it.
+        """Return whether the API server's discovery, which lags behind, contains a kind.
 
         Raises ApiError.
         """
@@ -277,7 +277,7 @@ async def _lines(stream: Stream) -> AsyncGenerator[bytes, None]:
 
 
 def _event(event: Json) -> tuple[str, Json]:
-    """Return what a line of a watch says. Raises what the API server reports in it."""
+    """Return type and object of a watch event. Raises the error that the API server reports in it."""
     kind, about = event.get("type"), event.get("object")
     if not isinstance(kind, str) or not isinstance(about, dict):
         raise errors.unreadable("no watch event")

@@ -1,9 +1,8 @@
-"""Clocks: what time it is, and how much time has passed. Nothing else reads them (ruff).
+"""Clocks: the time, and the elapsed time. No other module reads a clock (ruff).
 
-`now` is for decisions and for what people read, `elapsed` for everything that means "so long from now": it
-never goes back, and it goes on while the machine is suspended, which `time.monotonic` does not. Nor do
-asyncio's own sleeps and time-outs: `pause` and `within` are for those that must end on time all the same,
-since others count on it.
+`now` is for decisions and for people, `elapsed` for durations: it never goes back and, unlike
+`time.monotonic`, continues while the machine is suspended. asyncio's sleeps and time-outs do not: `pause` and
+`within` are for those that must end on time nevertheless.
 """
 
 import asyncio
@@ -18,13 +17,13 @@ _LONGEST_STEP_SECONDS = 1.0
 
 
 class Clock(Protocol):
-    """Handed to whoever needs the time; tests hand in one of their own."""
+    """Passed to everything that needs the time; tests pass their own."""
 
     def now(self) -> datetime:
         """Return the time, in UTC."""
 
     def elapsed(self) -> float:
-        """Return seconds since some moment in the past."""
+        """Return the seconds since an arbitrary time in the past."""
 
 
 class NodeClock:
@@ -40,7 +39,7 @@ class NodeClock:
 
 
 def elapsed() -> float:
-    """Return the seconds since the machine was started, suspensions included: for durations of our own."""
+    """Return the seconds since the machine was started, suspensions included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -51,7 +50,7 @@ async def pause(seconds: float, clock: Clock = _NODE) -> None:
     """Return once so many seconds have passed, suspensions included."""
     end = clock.elapsed() + seconds
     await asyncio.sleep(0)
-    while (left := end - clock.elapsed()) > 0:  # noqa: ASYNC110 - nobody tells of a suspension
+    while (left := end - clock.elapsed()) > 0:  # noqa: ASYNC110 - there is no event for a suspension
         await asyncio.sleep(min(left, _LONGEST_STEP_SECONDS))
 
 

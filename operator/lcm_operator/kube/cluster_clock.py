@@ -1,10 +1,10 @@
-"""The time that counts: the API server's, as the `Date` of its answers shows it.
+"""The API server's time, derived from the `Date` of its answers.
 
     answer: sent at a, Date d, received at b  ──>  d - b < server's time - elapsed < d + 1 - a
-    many answers                              ──>  the bounds close in around a tick of Date
+    many answers                              ──>  the bounds narrow around a tick of Date
 
-Between answers `elapsed` carries it on, so that a step of the node's clock changes nothing. While the node's
-own clock agrees to within two seconds it is used, as it is finer, but not where it is surely ahead.
+Between answers it continues with `elapsed`, so that a step of the node's clock changes nothing. While the
+node's clock agrees to within two seconds it is used, as it is finer, unless it is certainly ahead.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -18,12 +18,12 @@ _AGREES_AGAIN_SECONDS = 1.0
 _STEP_SECONDS = 1.0
 _LONGEST_ANSWER_SECONDS = 1.0
 _DRIFT = 0.0005
-"""How fast two clocks that somebody keeps right may part, seconds per second."""
+"""How fast two synchronised clocks may diverge, in seconds per second."""
 _DATE = "%a, %d %b %Y %H:%M:%S GMT"
 
 
 class Offset(Struct, frozen=True):
-    """By how many seconds the node's clock is ahead of the API server's: between these two."""
+    """The bounds of the node clock's lead over the API server's, in seconds."""
 
     least: float
     most: float
@@ -35,14 +35,14 @@ class Offset(Struct, frozen=True):
 
 
 class Look(Struct, frozen=True):
-    """What was found since the last look. In seconds; positive is forward, or ahead."""
+    """The findings since the last look. In seconds; positive is forward, or ahead."""
 
     stepped: float = 0.0
-    """The node's clock was set by so much."""
+    """By how much the node's clock was set."""
     jumped: float = 0.0
-    """The time that counts has jumped by so much: what was decided by it may be wrong."""
+    """By how much the resulting time jumped: decisions made by it may be wrong."""
     offset: Offset | None = None
-    """None as long as the API server has not answered."""
+    """None until the API server has answered."""
     trusts_node: bool = True
     """Whether the node's clock agrees with the API server's."""
 
@@ -57,7 +57,7 @@ class ClusterClock:
         self._heard_at: float | None = None
         self._trusts_node = True
         self._looked: tuple[float, float, float] | None = None
-        """`elapsed`, the node's time and the time that counted, at the last look."""
+        """`elapsed`, the node's time and the resulting time at the last look."""
         self._date: tuple[str | None, float] = (None, 0.0)
 
     def elapsed(self) -> float:
@@ -65,7 +65,7 @@ class ClusterClock:
         return self._node.elapsed()
 
     def now(self) -> datetime:
-        """Return the time that counts."""
+        """Return the API server's time."""
         elapsed, node = self._node.elapsed(), self._node.now()
         correction = self._correction(elapsed, node.timestamp())
         return node - timedelta(seconds=correction) if correction else node
@@ -82,16 +82,16 @@ class ClusterClock:
         if self._heard_at is not None:
             drift = _DRIFT * max(received - self._heard_at, 0.0)
             both = max(least, self._least - drift), min(most, self._most + drift)
-            if both[0] <= both[1]:  # else the server's clock was set, or it is another server's
+            if both[0] <= both[1]:  # otherwise the server's clock was set, or it is another server
                 least, most = both
         self._least, self._most, self._heard_at = least, most, received
 
     def offset(self) -> Offset | None:
-        """Return how far the node's clock is ahead of the API server's; None as long as that is unknown."""
+        """Return the lead of the node's clock over the API server's; None while unknown."""
         return self._offset(self._node.elapsed(), self._node.now().timestamp())
 
     def look(self) -> Look:
-        """Return what has happened to the clocks since the last look."""
+        """Return what changed since the last look."""
         elapsed, node = self._node.elapsed(), self._node.now().timestamp()
         now = node - self._correction(elapsed, node)
         before, self._looked = self._looked or (elapsed, node, now), (elapsed, node, now)
@@ -104,7 +104,7 @@ class ClusterClock:
         )
 
     def _correction(self, elapsed: float, node: float) -> float:
-        """Return by how many seconds the time that counts is behind the node's clock."""
+        """Return by how many seconds the resulting time is behind the node's clock."""
         offset = self._offset(elapsed, node)
         if offset is None:
             return 0.0
@@ -121,7 +121,7 @@ class ClusterClock:
         return Offset(node - elapsed - self._most - drift, node - elapsed - self._least + drift)
 
     def _read(self, date: str | None) -> float | None:
-        """Return the Unix time of a `Date`. The same one comes again and again: it is read once."""
+        """Return the Unix time of a `Date`; the last one is cached, as it repeats."""
         if date is None:
             return None
         if date == self._date[0]:

@@ -1,15 +1,16 @@
-"""Reads JSON that anybody may have written. Pure.
+"""Decodes untrusted JSON. Pure.
 
-The API server keeps 9,000 levels of nesting; a decoder gives up at 1,000, and with the one object it would
-give up the whole list or watch. So what can't be decoded as it is, is decoded with less: a value below level
-DEEPEST becomes null, a number that no float holds becomes null, a character that is none becomes U+FFFD. All
-else of the text is kept: metadata, and every other object of a list.
+The API server stores 9,000 levels of nesting; a decoder fails at 1,000, and one such object would fail a
+whole list or watch. So such text is decoded with losses: values below level DEEPEST and numbers beyond a
+float become null, invalid characters U+FFFD. Everything else is kept: metadata, and all other objects of a
+list.
 
     bytes ──decode──> as it is                                        (nearly always; costs nothing more)
               └─fails─> cut below level DEEPEST ──decode──> value
                                                    └─fails─> read by hand ──> value, or UnavailableError
 
-Nothing here recurses by the depth of the text, and between two pieces of a large one the loop goes on.
+Nothing here recurses with the depth of the text, and large texts are processed in pieces, so that the event
+loop continues.
 """
 
 import asyncio
@@ -24,9 +25,9 @@ import msgspec
 from lcm_operator.kube import errors
 
 DEEPEST = 250
-"""Levels of lists and objects that are kept, from the top of the text.
+"""The levels of lists and objects that are kept.
 
-No record takes that many; and most objects have fewer brackets, so that theirs need not be matched.
+No record needs that many, and most objects have fewer brackets, which then need not be matched.
 """
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{\]}]|"', re.DOTALL)
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
@@ -50,7 +51,7 @@ async def read(content: bytes) -> Any:
 
 
 def decode(content: bytes) -> Any:
-    """Return the JSON value of `content` at once: for what is small. Raises UnavailableError."""
+    """Return the JSON value of a small `content` at once. Raises UnavailableError."""
     try:
         return msgspec.json.decode(content)
     except (ValueError, RecursionError):
@@ -76,10 +77,10 @@ async def plain(content: bytes) -> bytes:
 
 
 def nests_deeper(content: bytes, levels: int) -> bool:
-    """Return whether lists and objects nest deeper than so many levels; if in doubt, that they do.
+    """Return whether lists and objects nest deeper than `levels`; True if in doubt.
 
-    Exact for well-formed JSON of ordinary size: strings are taken out, then empty pairs of brackets, level by
-    level, all by functions of bytes.
+    Exact for well-formed JSON of ordinary size: it removes strings, then empty pairs of brackets level by
+    level.
     """
     if content.count(b"[") + content.count(b"{") <= levels:
         return False
@@ -113,7 +114,7 @@ def _decode(cut: bytes) -> Any:
 
 
 def _by_hand(cut: bytes) -> Any:
-    """Read what is valid by the grammar of JSON, but not for a strict decoder."""
+    """Decode what is valid JSON by its grammar, but not for a strict decoder."""
     try:
         value = json.loads(
             cut.decode("utf-8-sig", errors="replace"),
@@ -146,7 +147,7 @@ async def _cut_in_turns(content: bytes) -> bytes:
 
 
 def _pieces(content: bytes) -> Iterator[bytes]:
-    """Yield `content`, null for what lies below level DEEPEST; now and then nothing, as a place to pause."""
+    """Yield `content` with null below level DEEPEST; sometimes b"", as a place to pause."""
     depth = start = 0
     for count, token in enumerate(_TOKEN.finditer(content), 1):
         if count % _TOKENS_AT_ONCE == 0:

@@ -1,7 +1,7 @@
 """Leader election by one Lease: of several replicas, one acts.
 
-Ask `is_leader` before each action. It saves work and keeps order; that nothing happens twice must rest on
-names, UIDs and resourceVersions, never on this.
+Ask `is_leader` before each action. It saves work; that nothing happens twice must rest on names, UIDs and
+resourceVersions, never on this.
 
               free, or not renewed for 10 s
     follow ────────────────────────────────────────> lead
@@ -9,13 +9,13 @@ names, UIDs and resourceVersions, never on this.
        └───────────────────────────────────────────────┘
           not renewed for 7 s, or another candidate has it
 
-The leader stops 3 s before anybody else may begin. Both times count from observed changes on the own clock,
-which goes on while the process or the machine sleeps; clocks of different machines are never compared.
+The leader stops 3 s before another process may begin. Both times count from observed changes on this
+process's own clock, which continues during suspension; clocks of different machines are never compared.
 
-Nothing that somebody writes into the Lease may stop the election. The times that count are ours, never those
-that it claims. A write that does not look like a candidate's renews nothing; a leader that finds such a
-holder takes the Lease back at once, as no candidate can have begun meanwhile. Who imitates a candidate in
-every respect keeps the Lease for as long as it goes on: that is for access rights to prevent (ADR 0028).
+No content of the Lease may stop the election. Only our own times count, never those in the Lease. A write
+that does not look like a candidate's renews nothing; a leader that finds such a holder takes the Lease back
+immediately, as no candidate can have begun meanwhile. A perfect imitation of a candidate keeps the Lease:
+access rights must prevent that (ADR 0028).
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class Terms(Struct, frozen=True):
     lease: int = 10
     renew_every: float = 2.0
     act_within: float = 7.0
-    """How long after a renewal its holder may still act: the rest of the lease is for what is under way."""
+    """How long after a renewal its holder may begin actions; the rest of the lease is for running ones."""
     request: float = 2.5
     retry: float = 0.5
 
@@ -56,8 +56,8 @@ class Terms(Struct, frozen=True):
 class Elector:
     """One candidate for the Lease `name`. `identity` must be unique per process, not only per pod.
 
-    `place`: where no two candidates run at a time, if there is such a place. Whoever holds the Lease with an
-    identity that begins with it is dead, and need not be waited for.
+    `place`: an identity prefix of which no two candidates run at a time, if there is one. Another holder with
+    that prefix has ended, and its lease need not expire first.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class Elector:
         self._act_until = 0.0
         self._complaint = ""
         self.on_theft: Callable[[str], object] = lambda _: None
-        """Called with a message when somebody else has written the Lease while this process renewed it."""
+        """Called with a message when someone else has written the Lease while this process held it."""
         self.thefts = 0
 
     def is_leader(self) -> bool:
-        """Return whether this process may begin something now."""
+        """Return whether this process may begin an action now."""
         return self._clock.elapsed() < self._act_until
 
     def lease(self) -> Lease | None:
@@ -95,11 +95,11 @@ class Elector:
         return self._seen
 
     def silence(self) -> float:
-        """Return for how many seconds nothing was heard of the Lease."""
+        """Return the seconds since the Lease was last observed."""
         return self._clock.elapsed() - self._in_touch_at
 
     async def run(self, follow: Work, lead: Work) -> None:
-        """Do the one or the other until cancelled; then give the Lease back, after the work has ended."""
+        """Run `follow` or `lead` until cancelled; then, after their end, release the Lease."""
         try:
             while True:
                 await _while(follow(), self._until_acquired())
@@ -131,7 +131,7 @@ class Elector:
             try:
                 taken = await self._take(lease)
             except (AlreadyExistsError, ConflictError, NotFoundError):
-                # Somebody writes without end: no faster than this.
+                # Another process keeps writing the Lease.
                 await asyncio.sleep(self._terms.retry / 10)
                 return False
         self._hold(taken, began)
@@ -148,7 +148,7 @@ class Elector:
         return await leases.create(self._client, self._namespace, self._name, held)
 
     async def _until_free(self) -> None:
-        """Watch the Lease until it was given back or is gone, at most until it may have run out."""
+        """Watch the Lease until it is released or deleted, at most until it may have expired."""
         lease = self._seen
         if lease is None:
             return
@@ -192,7 +192,7 @@ class Elector:
             pause = self._terms.renew_every
 
     async def _renew(self) -> Lease | None:
-        """Return the renewed Lease, None if another candidate may have it. Raises ApiError."""
+        """Return the renewed Lease, None if another candidate may hold it. Raises ApiError."""
         for _ in range(_TRIES):
             if self._seen is not None:
                 with contextlib.suppress(ConflictError, NotFoundError):
@@ -211,18 +211,18 @@ class Elector:
         raise ConflictError(409, "Conflict", f"the Lease {self._name} is changed again and again")
 
     def _is_candidates(self, lease: Lease) -> bool:
-        """Return whether a Lease is held as a candidate holds it: another process may lead by it."""
+        """Return whether the holder looks like another candidate, which may lead."""
         form = _CANDIDATE.fullmatch(lease.holder) is not None
         return form and lease.seconds == self._terms.lease and lease.holder != self._identity
 
     def _report_theft(self, lease: Lease) -> None:
-        """Report that the Lease was taken within the term that the last renewal gave us."""
+        """Report that the Lease was taken before our last renewal expired."""
         self.thefts += 1
         holder = f"{lease.holder[:_LONGEST_SHOWN]!r}" if lease.holder else "nobody"
         then = "it is taken back" if not self._is_candidates(lease) else "this process stops leading"
-        message = f"Lease {lease.name} was written by somebody else while {self._identity} held it: {then}"
+        message = f"Lease {lease.name} was written by someone else while {self._identity} held it: {then}"
         log.error(
-            "Lease written by somebody else while held", holder=holder, seconds=lease.seconds, result=then
+            "Lease written by someone else while held", holder=holder, seconds=lease.seconds, result=then
         )
         self.on_theft(f"{message} (holder {holder})")
 
@@ -232,13 +232,13 @@ class Elector:
                 while (lease := await leases.read(self._client, self._namespace, self._name)) is not None:
                     if lease.holder != self._identity:
                         return
-                    with contextlib.suppress(ConflictError):  # a renewal that was under way came between
+                    with contextlib.suppress(ConflictError):  # with a renewal in progress
                         await leases.release(self._client, lease, self._clock.now())
         except (ApiError, TimeoutError) as error:
             log.warning("Lease not released; it will expire", error=error)
 
     def _observe(self, lease: Lease) -> None:
-        """Take in the Lease as it is. Its term begins anew only if a candidate may have renewed it."""
+        """Store the observed Lease. Its term restarts only if a candidate may have renewed it."""
         self._in_touch_at = self._clock.elapsed()
         changed = self._seen is None or self._seen.version != lease.version
         if changed and (self._seen is None or self._is_candidates(lease) or lease.holder == self._identity):
@@ -246,17 +246,17 @@ class Elector:
         self._seen = lease
 
     def _left(self) -> float:
-        """Return for how many seconds another candidate may still act, whatever the Lease claims."""
+        """Return for how many seconds another candidate may still act."""
         return self._seen_at + self._terms.lease - self._clock.elapsed()
 
     def _hold(self, lease: Lease, since: float) -> None:
-        """Remember that the Lease is ours; it counts from before the request that made it so."""
+        """Record that we hold the Lease since `since`, the time before our request."""
         self._observe(lease)
         self._act_until = since + self._terms.act_within
         self._complaint = ""
 
     def _complain(self, error: Exception) -> None:
-        """Log what is new; the same again every half second helps nobody."""
+        """Log an error unless it repeats the last one."""
         if _text(error) != self._complaint:
             self._complaint = _text(error)
             log.warning("cannot read or write the Lease; retrying", error=self._complaint)

@@ -1,6 +1,6 @@
-"""What can go wrong between us and the API server, one class for each thing a caller may do about it.
+"""The errors of requests to the API server, one class for each reaction of a caller.
 
-Raised by `kube.client` and what carries its requests; callers decide by class, never by status code or text.
+Callers decide by class, never by status code or text.
 """
 
 from lcm_operator.wire import retry_after as retry_after_header
@@ -35,20 +35,20 @@ class GoneError(ApiError):
 
 
 class RejectedError(ApiError):
-    """400, 403 or 422: this request will not pass as it is, unless something else changes first."""
+    """400, 403 or 422: the request is rejected unless something else changes first."""
 
 
 class UnavailableError(ApiError):
-    """No answer, 401, 429 or 5xx: the same request may pass later (the outcome of a write is unknown)."""
+    """No answer, 401, 429 or 5xx: the request may succeed later; the outcome of a write is unknown."""
 
     def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
-        """`retry_after`: for how many seconds the server wants not to be asked again."""
+        """`retry_after`: the server's Retry-After in seconds."""
         super().__init__(status, reason, message)
         self.retry_after = retry_after
 
 
 class TooLargeError(ApiError):
-    """The answer has more bytes than are wanted; the rest of it was not read."""
+    """The answer exceeds the size limit; the rest of it was not read."""
 
 
 def too_large(most: int) -> TooLargeError:
@@ -57,7 +57,7 @@ def too_large(most: int) -> TooLargeError:
 
 
 def unreachable(error: Exception) -> UnavailableError:
-    """Return the error for a request that got no whole answer."""
+    """Return the error for a request without a complete answer."""
     return UnavailableError(0, "Unreachable", str(error) or type(error).__name__)
 
 
@@ -72,14 +72,14 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 
 def unreadable(what: str) -> UnavailableError:
-    """Return the error for an answer that is not what an API server answers; what a write did is unknown."""
+    """Return the error for an invalid answer; the outcome of a write is unknown."""
     return UnavailableError(0, "UnreadableAnswer", what)
 
 
 def from_status(status: int, body: object, retry_after: str | None = None) -> ApiError:
-    """Return the error for an HTTP `status` and the decoded `metav1.Status` (or text) that came with it.
+    """Return the error for an HTTP `status` and its decoded `metav1.Status` (or text).
 
-    The message is cut: it may repeat what somebody has written into an object.
+    The message is cut, as it may quote an object.
     """
     details = body if isinstance(body, dict) else {}
     reason = _text(details.get("reason")) or "Unknown"

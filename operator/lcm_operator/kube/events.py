@@ -1,4 +1,4 @@
-"""Events about our objects, as `kubectl describe` shows them. Built here, sent by whoever may wait for it."""
+"""The manifests of Events about our objects, which `kubectl describe` shows."""
 
 import hashlib
 import uuid
@@ -24,9 +24,9 @@ def event(
     now: datetime,
     once: bool = False,
 ) -> dict[str, Any]:
-    """Return the manifest of a core/v1 Event about one object of our group, or about a Lease.
+    """Return the manifest of a core/v1 Event about an object of our group, or about a Lease.
 
-    `once`: its name follows from the object's UID and the reason, so that there can be only one.
+    `once`: its name is derived from the object's UID and the reason, so that there can be only one.
     """
     suffix = hashlib.sha256(f"{about.uid} {reason}".encode()).hexdigest() if once else uuid.uuid4().hex
     moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -56,5 +56,5 @@ def event(
 
 
 def _cut(message: str) -> str:
-    """Return as much of a message as an Event can hold: the API server counts bytes, not characters."""
+    """Return a message cut to the limit of an Event, which counts bytes."""
     return message.encode(errors="replace")[:_LONGEST_MESSAGE].decode(errors="ignore")

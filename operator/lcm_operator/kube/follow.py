@@ -1,12 +1,12 @@
-"""All objects of a kind, now and as they change, however often the API server goes away.
+"""All objects of a kind and their changes, across outages of the API server.
 
-    Listing ──> Changed … ──> Listed ──> Changed, Deleted …    a watch, opened again where it ended
+    Listing ──> Changed … ──> Listed ──> Changed, Deleted …    a watch, reopened where it ended
        ^                                        │
-       └── too old, or failed before it brought anything
+       └── too old, or failed before its first event
 
-An object may be yielded again in a version that was seen before, after an outage or a new list: whoever keeps
-objects keeps the newest (`cache`). Each is decoded and read once. One that can't be read is reported, once
-for each reason, and skipped; it counts as listed, for it exists.
+After an outage or a new list, an object may be yielded again in a version that was seen before: keep the
+newest (`cache`). Each is decoded and read once. An unreadable object is reported once for each reason, and
+skipped; it counts as listed.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -31,7 +31,7 @@ log = logs.get(__name__)
 
 
 class Listing(Struct, frozen=True):
-    """A list is about to be asked for: what is known by now is older than it."""
+    """A list is about to be requested: everything known by now is older."""
 
 
 class Changed(Struct, Generic[T], frozen=True):
@@ -42,14 +42,14 @@ class Changed(Struct, Generic[T], frozen=True):
 
 
 class Listed(Struct, frozen=True):
-    """The list is complete: what was known before it and is not in it no longer exists."""
+    """The list is complete: objects known before it and missing from it no longer exist."""
 
     uids: frozenset[str]
     resource_version: str
 
 
 class Deleted(Struct, frozen=True):
-    """An object no longer exists, or is no longer among those asked for."""
+    """An object no longer exists, or no longer matches the selector."""
 
     head: Head
 
@@ -58,10 +58,10 @@ Event = Listing | Changed[T] | Listed | Deleted
 
 
 class ListWatch(Generic[T]):
-    """The objects of one kind in a namespace, or in all; only the one of a `name`, or those selected.
+    """The objects of one kind in one namespace or all; optionally only one `name`, or those selected.
 
-    `read` makes of an object what is yielded; it raises ValueError for one that it can't read.
-    `longest_pause`: seconds between two tries while the API server doesn't answer, at most.
+    `read` converts each object to the yielded value; it raises ValueError for an unreadable one.
+    `longest_pause`: the maximum pause between two tries, in seconds.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class ListWatch(Generic[T]):
         """Why objects can't be read, by UID."""
 
     def silence(self) -> float:
-        """Return for how many seconds nothing was received; the API server sends a bookmark each minute."""
+        """Return the seconds since data was received; the API server sends a bookmark each minute."""
         return self._clock.elapsed() - self._heard_at
 
     async def events(self, since: str = "") -> AsyncGenerator[Event[T], None]:
@@ -118,7 +118,7 @@ class ListWatch(Generic[T]):
                 await self._backoff.wait(f"following {self._about}", error)
 
     async def states(self, since: str = "") -> AsyncGenerator[T | None, None]:
-        """Yield the one object that is followed whenever it has changed, None if it does not exist."""
+        """Yield the one followed object after each change, None if it does not exist."""
         async with aclosing(self.events(since)) as events:
             async for event in events:
                 match event:
@@ -148,7 +148,7 @@ class ListWatch(Generic[T]):
         yield Listed(frozenset(uids), version)
 
     async def _watch(self) -> AsyncGenerator[Changed[T] | Deleted, None]:
-        """Yield what happens until the watch ends. Raises ApiError, also if it ends at once."""
+        """Yield events until the watch ends. Raises ApiError, also if it ends immediately."""
         opened = self._clock.elapsed()
         events = self._client.watch(
             self._resource, self._namespace, resource_version=self._version, field_selector=self._selector
@@ -158,7 +158,7 @@ class ListWatch(Generic[T]):
                 self._heard_at = self._clock.elapsed()
                 head = head_of(raw)
                 if head.resource_version == "0":
-                    raise errors.unreadable(f"a watch event without a resourceVersion: {kind}")
+                    raise errors.unreadable(f"watch event without a resourceVersion: {kind}")
                 self._version = head.resource_version
                 self._backoff.reset()
                 if kind == "DELETED":
@@ -172,7 +172,7 @@ class ListWatch(Generic[T]):
         self._backoff.reset()
 
     def _changed(self, head: Head, raw: Json) -> list[Changed[T]]:
-        """Return the object as it is yielded; nothing if it can't be read, which is reported."""
+        """Return the object as it is yielded; an empty list, after a report, if it is unreadable."""
         try:
             value = self._read(raw)
         except ValueError as error:

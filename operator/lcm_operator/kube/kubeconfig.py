@@ -1,4 +1,4 @@
-"""Access by a kubeconfig, read by the official client (which knows every form that such a file can have).
+"""Access by a kubeconfig, parsed by the official client.
 
 Imported only where a kubeconfig is used: the official client is too heavy for an engine.
 """

@@ -1,7 +1,7 @@
-"""Leases: read, create, take over, renew and give back one; each write is guarded by what was read.
+"""Leases: read, create, take over, renew, release; each write is guarded by the version that was read.
 
-Nothing here knows the time that passes: whether a Lease has run out is for those who watched it, by their own
-clock. The times written into it are for people. An engine loads this: nothing heavy.
+Whether a Lease has expired is decided by its observers, by their own clock; the times in it are for people.
+Engines load this: no heavy imports.
 """
 
 from datetime import datetime
@@ -17,10 +17,7 @@ _MOST_TRANSITIONS = 2**31 - 1
 
 
 class Lease(Struct, frozen=True):
-    """A Lease as it was read. `holder` is empty if nobody holds it.
-
-    `seconds`: the duration that it claims, 0 if it claims none.
-    """
+    """A Lease as it was read. `holder` is empty if it is released; `seconds` is leaseDurationSeconds or 0."""
 
     namespace: str
     name: str
@@ -32,7 +29,7 @@ class Lease(Struct, frozen=True):
 
 
 def seen(raw: Json) -> Lease:
-    """Return what matters to us of a Lease as the API server shows it, whoever wrote it and whatever."""
+    """Return the Lease in an API object, however it was written."""
     metadata, spec = raw["metadata"], raw.get("spec")
     spec = spec if isinstance(spec, dict) else {}
     holder = spec.get("holderIdentity")
@@ -48,7 +45,7 @@ def seen(raw: Json) -> Lease:
 
 
 def _number(value: object) -> int:
-    """Return a number as the API server takes it in a Lease; 0 for anything else."""
+    """Return a number that the API server accepts in a Lease; 0 for anything else."""
     sound = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TRANSITIONS
     return value if sound and isinstance(value, int) else 0
 
@@ -62,7 +59,7 @@ async def read(client: Client, namespace: str, name: str) -> Lease | None:
 
 
 def held_by(holder: str, seconds: int, now: datetime) -> Json:
-    """Return the spec of a Lease that `holder` has from now on."""
+    """Return the spec of a Lease that `holder` acquires now."""
     return {
         "holderIdentity": holder,
         "leaseDurationSeconds": seconds,
@@ -72,7 +69,7 @@ def held_by(holder: str, seconds: int, now: datetime) -> Json:
 
 
 async def create(client: Client, namespace: str, name: str, spec: Json) -> Lease:
-    """Create the Lease. Raises AlreadyExistsError, where another one was faster."""
+    """Create the Lease. Raises AlreadyExistsError."""
     manifest = {
         "apiVersion": LEASES.api,
         "kind": LEASES.kind,
@@ -83,23 +80,23 @@ async def create(client: Client, namespace: str, name: str, spec: Json) -> Lease
 
 
 async def take(client: Client, lease: Lease, spec: Json) -> Lease:
-    """Take the Lease over. Raises ConflictError, where it has changed since it was read."""
+    """Take the Lease over. Raises ConflictError if it has changed since it was read."""
     transitions = lease.transitions + 1 if lease.transitions < _MOST_TRANSITIONS else 0
     return await _patch(client, lease, spec | {"leaseTransitions": transitions})
 
 
 async def renew(client: Client, lease: Lease, now: datetime) -> Lease:
-    """Say that the holder is alive. Raises ConflictError, where the Lease has changed since it was read."""
+    """Renew the Lease. Raises ConflictError if it has changed since it was read."""
     return await _patch(client, lease, {"renewTime": rfc3339(now)})
 
 
 async def release(client: Client, lease: Lease, now: datetime) -> None:
-    """Give the Lease back: the next one need not wait until it runs out. Raises ConflictError as above."""
+    """Release the Lease, so that the next holder need not wait. Raises ConflictError as above."""
     await _patch(client, lease, {"holderIdentity": None, "renewTime": rfc3339(now)})
 
 
 async def renew_unread(client: Client, namespace: str, name: str, holder: str, now: datetime) -> None:
-    """Renew a Lease that others made for `holder`. Raises RejectedError, where it is somebody else's."""
+    """Renew a Lease that was created for `holder`. Raises RejectedError if it has another holder."""
     patch = [
         {"op": "test", "path": "/spec/holderIdentity", "value": holder},
         {"op": "add", "path": "/spec/renewTime", "value": rfc3339(now)},

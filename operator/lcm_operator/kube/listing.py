@@ -1,7 +1,7 @@
-"""One page of a list, of which only the heads are decoded: most objects of a re-list are known already.
+"""One page of a list, decoded lazily: most objects of a re-list are known already.
 
-An object is decoded one by one, when somebody wants it. So a page costs about its own bytes, whatever its
-objects become as Python values; and it has no more than LARGEST_PAGE, whatever its objects hold. Pure.
+Objects are decoded one by one, on demand. So a page costs about its own bytes, at most LARGEST_PAGE, whatever
+its objects contain. Pure.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,10 +19,10 @@ LARGEST_PAGE = 16 * 1024 * 1024
 
 
 class Pages:
-    """How many objects the next page of a list is asked for, and where it begins.
+    """The size and the start of the next page of a list.
 
-    Nobody knows how large the next objects are. A page that is too large is asked for again with a quarter of
-    the objects; after small ones it is more again.
+    The size of objects is unknown in advance: a page that is too large is requested again with a quarter of
+    the objects; after small pages the number grows again.
     """
 
     def __init__(self, most: int) -> None:
@@ -35,18 +35,18 @@ class Pages:
         return {"limit": str(self.limit)} | selectors | more
 
     def shrink(self) -> bool:
-        """Ask for fewer objects; return whether that is possible."""
+        """Reduce the number of objects; return whether that is possible."""
         was, self.limit = self.limit, max(self.limit // 4, 1)
         return self.limit < was
 
     def took(self, size: int) -> None:
-        """Note the size of a page: twice as many objects would fit where it was small."""
+        """Record the size of a page; after a small one the next has twice as many objects."""
         if size < LARGEST_PAGE // 4:
             self.limit = min(self.limit * 2, self._most)
 
 
 class Head(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What tells one object and its version from all others. A bookmark has no name."""
+    """The identity and version of an object. A bookmark has no name."""
 
     name: str = ""
     namespace: str = ""
@@ -73,7 +73,7 @@ _HEAD = msgspec.json.Decoder(_Headed)
 
 
 class Listed:
-    """One object of a page. Its head and the whole are decoded when they are asked for."""
+    """One object of a page, decoded on demand."""
 
     __slots__ = ("_content",)
 
@@ -98,7 +98,7 @@ class Listed:
 
 
 class Page:
-    """A page: its objects are decoded as they are gone through."""
+    """A page, whose objects are decoded during iteration."""
 
     def __init__(
         self, contents: Sequence[msgspec.Raw | Json], resource_version: str, continue_token: str
@@ -119,9 +119,9 @@ class Page:
 
 
 async def read_page(content: bytes, *, whole: bool = False) -> Page:
-    """Return the page that an answer holds. Raises ApiError if it is none.
+    """Return the page in an answer. Raises ApiError if it is invalid.
 
-    `whole`: decode it at once; that is cheaper where all objects are wanted.
+    `whole`: decode it at once, which is cheaper if all objects are needed.
     """
     if whole:
         return await _read_whole(content)

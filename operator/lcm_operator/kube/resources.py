@@ -1,4 +1,4 @@
-"""The kinds that we talk to, and where the API server serves them."""
+"""The kinds that the product uses, and their URL paths."""
 
 from msgspec import Struct
 

@@ -1,6 +1,6 @@
-"""Requests to the API server by aiohttp: the hot path of the operator, the sidecar, the local node.
+"""Requests to the API server with aiohttp, for operator, REST sidecar and local node.
 
-An engine, which has to be light, uses `wired` instead.
+Engines, which must be light, use `wired`.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -27,7 +27,7 @@ def open_session(
 ) -> aiohttp.ClientSession:
     """Return a session of at most `connections` (0: any number) that carries the identity of `access`.
 
-    The token is looked up for every request, so that its rotation ends no connection.
+    The token is read for every request, so that its rotation ends no connection.
     """
 
     async def authorize(
@@ -59,7 +59,7 @@ def pooled(
 ) -> Client:
     """Return a client whose requests go over at most `connections`, each within `timeout_seconds`.
 
-    `namespaces`: those that are meant where a list names none; empty: all. `clock` hears the time.
+    `namespaces`: the namespaces of lists without one; empty: all. `clock` is fed with the `Date` of answers.
     """
     return Client(access, _Session(access, connections, timeout_seconds, clock), namespaces)
 
@@ -138,7 +138,7 @@ async def _at_most(most: int, response: aiohttp.ClientResponse) -> bytes:
 
 
 class _Stream:
-    """A Stream. What goes wrong in `read` is turned into ours where the stream was opened."""
+    """A Stream. Errors of `read` are converted where the stream was opened."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response

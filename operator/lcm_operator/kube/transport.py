@@ -1,4 +1,4 @@
-"""What `client` needs of whatever carries its requests: `session` (aiohttp), or `wired` in an engine."""
+"""The interface of the transports below `client`: `session` (aiohttp), or `wired` in an engine."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class Answer(Struct, frozen=True):
-    """A whole answer."""
+    """A complete answer."""
 
     status: int
     retry_after: str | None
@@ -15,7 +15,7 @@ class Answer(Struct, frozen=True):
 
 
 class Stream(Protocol):
-    """An answer that goes on and on."""
+    """A streamed answer."""
 
     @property
     def status(self) -> int:
@@ -30,13 +30,13 @@ class Stream(Protocol):
 
 
 class Transport(Protocol):
-    """Carries requests to one API server, as one identity. It repeats nothing.
+    """Carries requests to one API server, as one identity, without retries.
 
     `target` is path and query, percent-encoded. Open it before, close it after use.
     """
 
     async def open(self) -> None:
-        """Get ready."""
+        """Open the transport."""
 
     async def close(self) -> None:
         """Close all connections."""

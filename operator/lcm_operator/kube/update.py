@@ -1,4 +1,4 @@
-"""Read, change, write: each write meets only the version that it was computed from.
+"""Read, change, write: each write is guarded by the version that it was computed from.
 
 Calls of one process take turns by `Locks`, so that only those of several processes conflict.
 """

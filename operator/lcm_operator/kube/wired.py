@@ -1,4 +1,4 @@
-"""Requests to the API server as an engine makes them: over `wire`, which costs little to load."""
+"""Requests to the API server over `wire`, which is light enough for engines."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -95,7 +95,7 @@ class _Wired:
 
 
 class _Stream:
-    """A Stream. What goes wrong in `read` is turned into ours where the stream was opened."""
+    """A Stream. Errors of `read` are converted where the stream was opened."""
 
     def __init__(self, connection: Connection, reply: Reply) -> None:
         self._connection = connection

@@ -271,7 +271,7 @@ def test_a_plan_that_was_called_off_says_where_a_restore_begins():
     before = with_plan_read(replace(before, trials=(changed,)), at(21))
     write = decide(before, at(21)).actions[0]
     assert isinstance(write, WriteEngine)
-    assert "a plain restore begins at 'two'" in answer(write.status)[1]
+    assert "a restore without restore-plan begins at 'two'" in answer(write.status)[1]
 
 
 def test_a_trial_that_had_succeeded_stays_so_when_a_plan_is_called_off():
