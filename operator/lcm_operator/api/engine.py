@@ -122,7 +122,7 @@ class ActivityStatus(Record, frozen=True, kw_only=True):
         return self.state in ("Succeeded", "Skipped", "Failed")
 
     def is_passed(self, activity: Activity) -> bool:
-        """Return whether the plan continues after `activity`: or continueOnError allows it."""
+        """Return whether the plan continues after `activity`, which may have failed with continueOnError."""
         return self.is_over and (self.state != "Failed" or activity.continue_on_error)
 
 
