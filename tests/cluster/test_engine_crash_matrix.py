@@ -26,7 +26,7 @@ from tests.cluster.proxy import Request as Write
 
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import parse
-from lcm_operator.domain.verdict import is_over, plan_is_through
+from lcm_operator.domain.verdict import is_over, plan_is_complete
 
 AT_ONCE = 4
 CALL = "outside call"
@@ -160,7 +160,7 @@ class Life:
     def _is_anything_left(self) -> bool:
         """Return whether the trial has not succeeded yet: else the operator restores nothing."""
         engine = parse(self._harness.object, TrialEngine)
-        return not (plan_is_through(engine) and is_over(engine, engine.spec.finally_))
+        return not (plan_is_complete(engine) and is_over(engine, engine.spec.finally_))
 
     @property
     def calls(self) -> Counter[str]:

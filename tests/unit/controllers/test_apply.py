@@ -33,7 +33,7 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.engine_spec import resolve_engine
 from lcm_operator.domain.imports import noted
 from lcm_operator.domain.manifests import engine_lease, engine_pod
-from lcm_operator.domain.snapshot import Absent, Renewals, Pod, Settings, value_of
+from lcm_operator.domain.snapshot import Absent, Pod, Renewals, Settings, value_of
 from lcm_operator.kube.errors import (
     AlreadyExistsError,
     ConflictError,
