@@ -74,7 +74,7 @@ def test_an_engine_that_is_told_to_stop_leaves_its_plan_at_once_and_releases(har
     harness.write(stop=CANCEL)
 
     assert running.exit_code() == 5, running.log
-    assert running.last_message == "a stop was asked for (Cancel)"
+    assert running.last_message == "a stop was requested (Cancel)"
     assert harness.partner.lines == ["POST /free", "POST /clean"]
     assert came[0] - stopped_at < 3
 

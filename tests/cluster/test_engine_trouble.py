@@ -73,9 +73,9 @@ def test_engine_reads_again_after_writes_of_others_and_keeps_them(harness):
 WITHDRAWALS = {
     "another pod is granted": (
         {"attempt": 2, "podRef": {"name": "example-2", "uid": "x", "notBefore": "2026-11-24T10:00:00Z"}},
-        "the grant is that of pod example-2",
+        "pod example-2 has the grant",
     ),
-    "a restore begins": ({"podRef": None}, "the grant was taken back for a restore"),
+    "a restore begins": ({"podRef": None}, "the grant was withdrawn for a restore"),
 }
 
 
@@ -122,7 +122,7 @@ def test_an_engine_without_a_trial_engine_ends(harness):
     running = harness.start()
 
     assert running.exit_code() == 3, running.log
-    assert running.last_message == "the TrialEngine is gone"
+    assert running.last_message == "the TrialEngine was deleted"
 
 
 def test_an_engine_whose_trial_engine_is_deleted_before_the_grant_ends(harness):

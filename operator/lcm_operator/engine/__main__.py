@@ -1,7 +1,7 @@
 """The engine's process: `python -m lcm_operator.engine` in the container `engine` of an engine pod.
 
-The composition root: reads the settings, waits for the grant, runs the plan, exits with a code of
-docs/engine.md.
+The composition root: reads the settings, waits for the grant, runs the plan, and exits with one of the codes
+of docs/engine.md.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from lcm_operator import logs, process
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.engine.checkpoint import Checkpoint, UnknownVersionError
 from lcm_operator.engine.checkpoint_store import CheckpointStore
-from lcm_operator.engine.follower import Follower
 from lcm_operator.engine.inbox import Inbox
 from lcm_operator.engine.interrupts import Interrupts, Observe
 from lcm_operator.engine.lease import LeaseRenewer
@@ -26,6 +25,7 @@ from lcm_operator.engine.redactor import Redactor
 from lcm_operator.engine.runner import Runner
 from lcm_operator.engine.settings import Settings, read
 from lcm_operator.engine.steps import Steps
+from lcm_operator.engine.trial_engine import TrialEngineFollower
 from lcm_operator.kube.access import in_cluster
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import NodeClock
@@ -45,7 +45,7 @@ def main() -> int:
     logs.configure(reading.settings, stream=sys.stdout, mask=redactor.tree)
     logs.report_unknown(reading)
     try:
-        # Never closed: that would wait for threads, and one may hang in the look-up of a name.
+        # Never closed: that would wait for threads, and one may hang in a name look-up.
         report = asyncio.Runner().run(_run(reading.checked(), redactor))
     except SettingsError as error:
         print_faults("lcm-engine", map(redactor.text, error.faults))
@@ -73,7 +73,7 @@ async def _run(settings: Settings, redactor: Redactor) -> Report:
 
 
 class Engine:
-    """The parts of an engine, and its one attempt; `group` holds the tasks beside it until that is over."""
+    """The parts of an engine and its one attempt; `group` holds its background tasks."""
 
     def __init__(
         self,
@@ -88,8 +88,8 @@ class Engine:
         self._client = client
         self._interrupts = interrupts
         self._group = group
-        self._beside: list[asyncio.Task[None]] = []
-        self._follower = Follower(client, settings.trial_engine, settings.pod_uid, _CLOCK.now)
+        self._background: list[asyncio.Task[None]] = []
+        self._follower = TrialEngineFollower(client, settings.trial_engine, settings.pod_uid, _CLOCK.now)
 
     async def run(self) -> Report:
         """Wait for the grant and run the plan."""
@@ -100,7 +100,7 @@ class Engine:
             report = Report(ended.ending, str(ended))
         except (SettingsError, UnknownVersionError) as error:
             report = Report(Ending.PLAN_REFUSED, str(error))
-        for task in self._beside:
+        for task in self._background:
             task.cancel()
         return report
 
@@ -112,14 +112,11 @@ class Engine:
         log.info("granted", trial=granted.spec.trial_id, attempt=granted.status.attempt)
         if faults := unsupported(granted.spec):
             why = "; ".join(map(str, faults))
-            return Report(Ending.PLAN_REFUSED, f"this engine can't run the plan: {why}")
+            return Report(Ending.PLAN_REFUSED, f"the engine can't run the plan: {why}")
         return await self._runner(granted).run()
 
     def _runner(self, granted: TrialEngine) -> Runner:
-        """Return what runs the plan of the TrialEngine that was granted to this pod.
-
-        From here on its Lease is renewed, and each version of the TrialEngine is observed.
-        """
+        """Return a runner for the plan of `granted`; start to renew the Lease and to observe changes."""
         settings, spec = self._settings, granted.spec
         inbox = Inbox(granted, self._follower.look)
 
@@ -164,11 +161,11 @@ class Engine:
         self._interrupts.end.trigger(Report(Ending.WITHDRAWN, await self._follower.pass_on(observe)))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._beside.append(self._group.create_task(work))
+        self._background.append(self._group.create_task(work))
 
 
 def _facts(engine: TrialEngine, settings: Settings) -> dict[str, Any]:
-    """Return what expressions see and what does not change during an attempt."""
+    """Return the variables of expressions that do not change during an attempt."""
     owners = engine.metadata.owner_references
     return {
         "parameters": settings.parameters(engine.spec.parameters),

@@ -1,8 +1,8 @@
 """Saves checkpoints in the TrialEngine's status.
 
-A save returns once the API server has acknowledged it, whatever it takes; it is
-fenced by the resourceVersion that it was computed from, so a pod whose grant moved can't save, nor go on.
-It writes the engine's own fields and nothing else.
+A save returns only after the API server has acknowledged it. It is fenced by the resourceVersion that it was
+computed from: a pod that lost its grant can neither save nor continue. It must write the engine's own fields
+and no others.
 """
 
 from lcm_operator import logs
@@ -13,7 +13,7 @@ from lcm_operator.engine.grant import withdrawal
 from lcm_operator.engine.inbox import accounted
 from lcm_operator.engine.interrupts import Observe
 from lcm_operator.engine.outcome import Ending, EngineEndedError
-from lcm_operator.engine.reading import read
+from lcm_operator.engine.trial_engine import DELETED, REPLACED, read
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import elapsed
@@ -25,9 +25,9 @@ _REFUSED_SECONDS = 60.0
 
 
 class CheckpointStore:
-    """The one writer of the engine's fields, beginning from the TrialEngine as granted.
+    """The one writer of the engine's fields, from the TrialEngine as granted.
 
-    `observe` is called with the TrialEngine as each write leaves it, before the save returns: so nothing
+    `observe` is called with the TrialEngine as each write leaves it, before the save returns, so that nothing
     begins after a save that followed a stop.
     """
 
@@ -38,33 +38,32 @@ class CheckpointStore:
         self._observe = observe
 
     async def save(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Return `checkpoint` once it is stored, as it is then: with the signals accounted for.
+        """Store `checkpoint` and return it as stored, with the signals accounted for.
 
-        While the API server is away it tries again for ever. A write whose answer was lost is recognised by
-        its mark. Raises EngineEndedError when the grant is withdrawn, or the API server goes on refusing.
+        While the API server is away it retries forever; a write whose answer was lost is recognised by its
+        mark. Raises EngineEndedError if the grant was withdrawn, or the API server goes on rejecting.
         """
         backoff = Backoff()
-        refused_since: float | None = None
+        written, rejected_since = False, None
         while True:
             try:
+                if written and await self._is_stored(checkpoint):
+                    break
+                written = True
                 await self._write(checkpoint)
+                break
             except ConflictError:
                 log.info("TrialEngine has changed; reading it again")
             except UnavailableError as error:
                 await backoff.wait("saving the checkpoint", error)
             except RejectedError as error:
-                refused_since = refused_since or elapsed()
-                if elapsed() - refused_since >= _REFUSED_SECONDS:
-                    raise EngineEndedError(
-                        Ending.CHECKPOINT_REFUSED, f"the checkpoint was refused: {error}"
-                    ) from error
+                rejected_since = rejected_since or elapsed()
+                if elapsed() - rejected_since >= _REFUSED_SECONDS:
+                    why = f"the API server rejected the checkpoint for {_REFUSED_SECONDS:g} s: {error}"
+                    raise EngineEndedError(Ending.CHECKPOINT_REFUSED, why) from error
                 await backoff.wait("saving the checkpoint", error)
             except NotFoundError as error:
-                raise EngineEndedError(Ending.WITHDRAWN, "the TrialEngine is gone") from error
-            else:
-                break
-            if await self._stored_already(checkpoint):
-                break
+                raise EngineEndedError(Ending.WITHDRAWN, DELETED) from error
         self._observe(self._base)
         return Checkpoint.from_storage(
             self._base.status, (activity.name for activity in checkpoint.activities)
@@ -81,30 +80,15 @@ class CheckpointStore:
         )
         self._base = read(raw)
 
-    async def _stored_already(self, checkpoint: Checkpoint) -> bool:
-        """Read the TrialEngine again; return whether `checkpoint` stands there although no answer came."""
+    async def _is_stored(self, checkpoint: Checkpoint) -> bool:
+        """Read the TrialEngine again; return whether it has `checkpoint`, although no answer arrived."""
         known = self._base
-        fresh = await self._read()
-        if fresh.metadata.uid != known.metadata.uid:
-            raise EngineEndedError(Ending.WITHDRAWN, "another TrialEngine has its name")
-        if reason := withdrawal(fresh, self._pod_uid):
+        fresh = read(await self._client.get(TRIAL_ENGINES, known.metadata.namespace, known.metadata.name))
+        reason = REPLACED if fresh.metadata.uid != known.metadata.uid else withdrawal(fresh, self._pod_uid)
+        stored = fresh.status.checkpoint
+        if not reason and stored not in (known.status.checkpoint, checkpoint.mark):
+            reason = "another process has written the checkpoint"
+        if reason:
             raise EngineEndedError(Ending.WITHDRAWN, reason)
         self._base = fresh
-        if fresh.status.checkpoint == checkpoint.mark:
-            return True
-        if fresh.status.checkpoint != known.status.checkpoint:
-            raise EngineEndedError(Ending.WITHDRAWN, "somebody else has written the checkpoint")
-        return False
-
-    async def _read(self) -> TrialEngine:
-        backoff = Backoff()
-        metadata = self._base.metadata
-        while True:
-            try:
-                raw = await self._client.get(TRIAL_ENGINES, metadata.namespace, metadata.name)
-            except (UnavailableError, RejectedError) as error:
-                await backoff.wait("reading the TrialEngine", error)
-            except NotFoundError as error:
-                raise EngineEndedError(Ending.WITHDRAWN, "the TrialEngine is gone") from error
-            else:
-                return read(raw)
+        return stored == checkpoint.mark

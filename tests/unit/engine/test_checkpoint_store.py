@@ -183,24 +183,24 @@ def gone_after_a_conflict(server):
     [
         pytest.param(
             lambda server: server.change(podRef=GRANT | {"name": "example-2", "uid": "other"}),
-            "the grant is that of pod example-2",
+            "pod example-2 has the grant",
             id="another pod was granted",
         ),
         pytest.param(
             lambda server: server.change(podRef=None),
-            "the grant was taken back for a restore",
+            "the grant was withdrawn for a restore",
             id="a restore has begun",
         ),
         pytest.param(
             lambda server: server.change(
                 checkpoint={"version": 1, "sequence": 9, "savedTime": "2026-11-24T10:00:00Z"}
             ),
-            "somebody else has written the checkpoint",
+            "another process has written the checkpoint",
             id="somebody else wrote a checkpoint",
         ),
-        pytest.param(remade, "another TrialEngine has its name", id="the TrialEngine was made anew"),
-        pytest.param(Server.remove, "gone", id="the TrialEngine is gone"),
-        pytest.param(gone_after_a_conflict, "gone", id="the TrialEngine is gone after a conflict"),
+        pytest.param(remade, "deleted and created again", id="the TrialEngine was made anew"),
+        pytest.param(Server.remove, "was deleted", id="the TrialEngine is gone"),
+        pytest.param(gone_after_a_conflict, "was deleted", id="the TrialEngine is gone after a conflict"),
     ],
 )
 def test_a_save_ends_the_engine_when(meanwhile, why):

@@ -12,7 +12,7 @@ from tests.unit.engine.builders import NOW, POD, engine, nap
 from lcm_operator.api.storage import serialise
 from lcm_operator.engine.activities.exchange import Response
 from lcm_operator.engine.checkpoint import Checkpoint
-from lcm_operator.engine.follower import Follower
+from lcm_operator.engine.trial_engine import TrialEngineFollower
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.values import TemplateError
 from lcm_operator.wire.replies import Headers
@@ -83,7 +83,7 @@ def test_engine_waits_for_a_trial_engine_that_it_can_read():
 
     async def granted():
         server.put("trialengines", good | {"status": {"attempt": "two"}})
-        follower = Follower(connection.client(), "example", POD, lambda: NOW)
+        follower = TrialEngineFollower(connection.client(), "example", POD, lambda: NOW)
         task = asyncio.create_task(follower.follow())
         try:
             await until(lambda: any(request.verb == "watch" for request in connection.requests))

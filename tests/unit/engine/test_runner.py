@@ -311,7 +311,7 @@ def test_engine_ends_at_once_when_its_checkpoints_may_not_be_saved_any_more():
 
     def withdrawn(checkpoint):
         if checkpoint.mark.sequence == 2:
-            raise EngineEndedError(Ending.WITHDRAWN, "the grant is that of pod example-2")
+            raise EngineEndedError(Ending.WITHDRAWN, "pod example-2 has the grant")
 
     store.before = withdrawn
     with pytest.raises(EngineEndedError, match="example-2"):

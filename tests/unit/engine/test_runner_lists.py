@@ -19,7 +19,7 @@ from lcm_operator.engine.outcome import (
     Succeeded,
 )
 
-STOPPED = Report(Ending.STOPPED, "a stop was asked for (Cancel)")
+STOPPED = Report(Ending.STOPPED, "a stop was requested (Cancel)")
 TERMINATED = Report(Ending.TERMINATED, "SIGTERM received")
 LISTS = {"onFailure": [nap("tell"), nap("say")], "finally": [nap("free"), nap("clean")]}
 PLAN = plan(nap("one"), nap("two"), **LISTS)

@@ -1,35 +1,47 @@
-"""Follows the engine's one TrialEngine, until it is gone.
+"""The engine's one TrialEngine, as last read or watched.
 
-Waits for the grant, then passes on what changes. It never writes, and what it
-saw last may be old: each act is fenced by the write in `checkpoint_store`, not by this.
+It only reads. What it has may be old: each act is fenced by the write in `checkpoint_store`, not by this.
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Mapping
+from contextlib import aclosing, suppress
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from lcm_operator import logs
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.api.storage import parse
-from lcm_operator.engine.grant import Act, Wait, Withdrawn, before_grant, withdrawal
+from lcm_operator.api.storage import MalformedError, parse
+from lcm_operator.engine.grant import seconds_to_grant, withdrawal
 from lcm_operator.engine.interrupts import Observe
 from lcm_operator.engine.outcome import Ending, EngineEndedError
-from lcm_operator.engine.reading import read
+from lcm_operator.kube import errors
 from lcm_operator.kube.backoff import Backoff
 from lcm_operator.kube.client import Client
-from lcm_operator.kube.errors import NotFoundError, RejectedError, UnavailableError
 from lcm_operator.kube.follow import ListWatch
 from lcm_operator.kube.resources import TRIAL_ENGINES
 
 log = logs.get(__name__)
 _LOOK_AT_CLOCK_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 5.0
+DELETED = "the TrialEngine was deleted"
+REPLACED = "the TrialEngine was deleted and created again"
 
 
-class Follower:
-    """The latest known state of one TrialEngine, and the waiting for changes of it."""
+def read(raw: Mapping[str, Any]) -> TrialEngine:
+    """Parse what the API server returned. Raises UnavailableError if this version can't read it.
+
+    It counts as no answer: the engine waits until it can be read again, and does nothing meanwhile.
+    """
+    try:
+        return parse(raw, TrialEngine)
+    except MalformedError as error:
+        raise errors.unreadable(f"the TrialEngine can't be read: {error}") from error
+
+
+class TrialEngineFollower:
+    """The latest version of one TrialEngine, and the waiting for its changes."""
 
     def __init__(self, client: Client, name: str, pod_uid: str, now: Callable[[], datetime]) -> None:
         self._client = client
@@ -42,7 +54,7 @@ class Follower:
         self._changed = asyncio.Event()
 
     async def follow(self) -> None:
-        """Keep up with the TrialEngine until it is gone."""
+        """Watch the TrialEngine until it no longer exists."""
         stream = ListWatch(
             self._client,
             TRIAL_ENGINES,
@@ -53,36 +65,29 @@ class Follower:
         )
         async with aclosing(stream.states()) as states:
             async for engine in states:
-                if engine is None:
-                    self._ended("the TrialEngine is gone")
-                else:
-                    self._saw(engine)
+                self._take(engine)
                 if self._gone is not None:
                     return
 
     async def granted(self) -> TrialEngine:
         """Return the TrialEngine once this pod may act. Raises EngineEndedError if it never may."""
-        told = False
+        waiting = False
         while True:
             self._changed.clear()
             pause: float | None = None
             if self._latest is not None:
-                match before_grant(self._latest, self._pod_uid, self._now()):
-                    case Act():
-                        return self._latest
-                    case Withdrawn(reason):
-                        raise EngineEndedError(Ending.WITHDRAWN, reason)
-                    case Wait(seconds):
-                        pause = seconds
+                pause = seconds_to_grant(self._latest, self._pod_uid, self._now())
+                if pause is not None and pause <= 0:
+                    return self._latest
             if self._gone is not None:
                 raise EngineEndedError(Ending.WITHDRAWN, self._gone)
-            if not told:
+            if not waiting:
                 log.info("waiting for the grant")
-                told = True
+                waiting = True
             await self._change(pause)
 
     async def pass_on(self, observe: Observe) -> str:
-        """Show `observe` the latest version whenever there is a new one; return why no more will come."""
+        """Call `observe` with each new version; return why there will be no more."""
         while self._gone is None:
             self._changed.clear()
             if self._latest is not None:
@@ -91,17 +96,17 @@ class Follower:
         return self._gone
 
     async def look(self) -> tuple[TrialEngine, bool]:
-        """Return the TrialEngine as it is now, and whether the API server answered at once.
+        """Read the TrialEngine until the API server answers; return it, and whether the first read worked.
 
-        It is asked again until it answers. One that is gone is returned as it was last seen.
+        If it no longer exists, its last version is returned.
         """
         backoff, at_once = Backoff(), True
         while True:
             try:
-                self._saw(await self._read())
-            except NotFoundError:
-                self._ended("the TrialEngine is gone")
-            except (UnavailableError, RejectedError) as error:
+                self._take(await self._read())
+            except errors.NotFoundError:
+                self._take(None)
+            except (errors.UnavailableError, errors.RejectedError) as error:
                 at_once = False
                 await backoff.wait("looking for signals", error)
                 continue
@@ -111,28 +116,23 @@ class Follower:
     async def still_granted(self) -> bool:
         """Read whether this pod, once granted, still is. Raises ApiError."""
         engine = await self._read()
-        self._saw(engine)
+        self._take(engine)
         return self._gone is None and withdrawal(engine, self._pod_uid) is None
 
     async def _read(self) -> TrialEngine:
         return read(await self._client.get(TRIAL_ENGINES, self._namespace, self._name))
 
-    def _saw(self, engine: TrialEngine) -> None:
-        if self._latest is not None and engine.metadata.uid != self._latest.metadata.uid:
-            self._ended("another TrialEngine has its name")
-            return
-        self._latest = engine
-        self._changed.set()
-
-    def _ended(self, reason: str) -> None:
-        self._gone = reason
+    def _take(self, engine: TrialEngine | None) -> None:
+        if engine is None:
+            self._gone = DELETED
+        elif self._latest is not None and engine.metadata.uid != self._latest.metadata.uid:
+            self._gone = REPLACED
+        else:
+            self._latest = engine
         self._changed.set()
 
     async def _change(self, pause: float | None) -> None:
-        """Wait for a change; with a `pause`, no longer than that, and look at the wall clock each second."""
-        limit = None if pause is None else min(pause, _LOOK_AT_CLOCK_SECONDS)
-        try:
-            async with asyncio.timeout(limit):
+        """Wait for a change; with a `pause`, at most that long, and at most until the clock is read again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if pause is None else min(pause, _LOOK_AT_CLOCK_SECONDS)):
                 await self._changed.wait()
-        except TimeoutError:
-            return
