@@ -120,7 +120,7 @@ def test_json_is_of_any_type_and_excludes_body(api, body):
 
     said = api.refusal(plan(request(json=body, body="x")))
     assert "spec.activities[0].http.body" in said
-    assert "json and body exclude each other, at most one of them may be set" in said
+    assert "at most one of json and body may be set" in said
 
 
 def test_json_may_be_null(api):
@@ -321,19 +321,19 @@ def test_an_activity_may_not_have(api, bad, field, saying):
 BAD_PLANS = {
     "a name twice in activities": (
         {"activities": [pause("a"), pause("b"), pause("a")]},
-        "spec.activities: Invalid value: activities, onFailure and finally must not use a name twice",
+        "spec.activities: Invalid value: names must be unique across activities, onFailure and finally",
     ),
     "a name in activities and in onFailure": (
         {"activities": [pause("a")], "onFailure": [pause("a")]},
-        "spec.activities: Invalid value: activities, onFailure and finally must not use a name twice",
+        "spec.activities: Invalid value: names must be unique across activities, onFailure and finally",
     ),
     "a name in activities and in finally": (
         {"activities": [pause("a")], "finally": [pause("a")]},
-        "spec.activities: Invalid value: activities, onFailure and finally must not use a name twice",
+        "spec.activities: Invalid value: names must be unique across activities, onFailure and finally",
     ),
     "a name in onFailure and in finally": (
         {"activities": [pause("a")], "onFailure": [pause("b")], "finally": [pause("b")]},
-        "spec.activities: Invalid value: activities, onFailure and finally must not use a name twice",
+        "spec.activities: Invalid value: names must be unique across activities, onFailure and finally",
     ),
     "129 activities": ({"activities": activities(129)}, "spec.activities: Too many: 129"),
     "128 activities and one in finally": (
@@ -434,7 +434,7 @@ BAD_PARAMETERS = {
     "a default that is a number": ([{"name": "a", "default": 5}], "spec.parameters[0].default"),
     "a default and a Secret": (
         [{"name": "a", "default": "x", "secretKeyRef": {"name": "s", "key": "k"}}],
-        "spec.parameters[0]: Invalid value: default and secretKeyRef exclude each other",
+        "spec.parameters[0]: Invalid value: at most one of default and secretKeyRef may be set",
     ),
     "a Secret without a key": (
         [{"name": "a", "secretKeyRef": {"name": "s"}}],

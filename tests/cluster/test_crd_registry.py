@@ -72,7 +72,7 @@ REFUSED = {
     ),
     "two plans in the template": (
         registry(trialTemplate={"planRef": {"name": "a"}, "activities": [pause("a")]}),
-        "spec.trialTemplate.planRef: Invalid value: planRef and activities exclude each other",
+        "spec.trialTemplate.planRef: Invalid value: at most one of planRef and activities may be set",
     ),
     "auth without a Secret": (registry(auth={}), "spec.auth.secretRef: Required"),
     "a certificate that is not base64": (registry(caBundle="-----BEGIN CERTIFICATE-----"), "spec.caBundle"),

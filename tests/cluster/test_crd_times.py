@@ -84,7 +84,7 @@ def test_another_start_time_is_refused(api, start_time):
 def test_the_refusal_of_a_time_out_of_range_says_what_is_allowed(api):
     said = api.refusal(trial(startTime="1970-01-01T00:00:00Z"))
 
-    assert "startTime must lie in the years 2000 to 9998, in RFC 3339 with an offset" in said
+    assert "startTime must be RFC 3339 with an offset, between the years 2000 and 9998" in said
 
 
 def test_the_start_time_of_an_engine_is_as_strict(api):

@@ -87,28 +87,28 @@ REFUSED = {
     "a plan by name and inline": (
         trial(planRef={"name": "default"}, activities=[pause("one")]),
         "spec.planRef",
-        "planRef and activities exclude each other",
+        "at most one of planRef and activities may be set",
     ),
     "a plan without a name": (trial(planRef={"name": ""}), "spec.planRef.name", "at least 1"),
     "onFailure without activities": (
         trial(onFailure=[pause("one")]),
         "spec.activities",
-        "onFailure, finally and finishAt may only stand beside activities",
+        "onFailure, finally and finishAt require activities beside them",
     ),
     "finally without activities": (
         trial(**{"finally": [pause("one")]}),
         "spec.activities",
-        "onFailure, finally and finishAt may only stand beside activities",
+        "onFailure, finally and finishAt require activities beside them",
     ),
     "finishAt without activities": (
         trial(finishAt="one"),
         "spec.activities",
-        "onFailure, finally and finishAt may only stand beside activities",
+        "onFailure, finally and finishAt require activities beside them",
     ),
     "finally beside a plan by name": (
         trial(planRef={"name": "default"}, **{"finally": [pause("one")]}),
         "spec.activities",
-        "may only stand beside activities",
+        "require activities beside them",
     ),
     "no activity in activities": (trial(activities=[]), "spec.activities", "at least 1"),
     "a negative deadline": (
@@ -191,7 +191,7 @@ ENGINE_REFUSED = {
     "no container": ({"template": {"spec": {"containers": []}}}, "template.spec.containers"),
     "no container named engine": (
         {"template": {"spec": {"containers": [{"name": "other"}]}}},
-        "containers must hold one named engine",
+        "containers must contain one named engine",
     ),
     "two containers named engine": (
         {"template": {"spec": {"containers": [{"name": "engine"}, {"name": "engine"}]}}},

@@ -1,1 +1,1 @@
-"""What runs in an engine pod: waits for the grant, works through the plan, saves the checkpoint. No kopf."""
+"""The engine pod: waits for the grant, works through the plan, saves the checkpoint. No kopf."""

@@ -1,4 +1,4 @@
-"""The activity `wait`, and what signals do to a checkpoint. What a wait counts: `plan.signals`."""
+"""The activity `wait`, and the signals in a checkpoint. Which signals a wait counts: `plan.signals`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,9 +16,9 @@ Take = Callable[[tuple[Signal, ...]], tuple[str, ...]]
 
 
 class Inbox:
-    """The signals of a TrialEngine as last seen, beginning from it as granted.
+    """The signals of a TrialEngine as last seen, from the grant on.
 
-    `look` reads the TrialEngine, however long that takes, and returns it, and whether the API server answered
+    `look` reads the TrialEngine until the API server answers; it returns it and whether it answered
     at once.
     """
 
@@ -30,15 +30,15 @@ class Inbox:
         self._changed = asyncio.Event()
 
     def observe(self, engine: TrialEngine) -> None:
-        """Take over the signals of this version of the TrialEngine."""
+        """Take the signals of this version of the TrialEngine."""
         self._signals = engine.status.signals
         self._changed.set()
 
     async def receive(self, activity: Activity, checkpoint: Checkpoint) -> tuple[str, ...]:
-        """Return the ids of the signals that a wait takes: the first that it counts, and all too early ones.
+        """Return the IDs of the signals that a wait consumes: the first that counts, and all earlier ones.
 
-        They are read once more before it gives up. If the API server was away then, no signal could be
-        stored: the time begins anew. Raises ActivityFailedError when none came in time.
+        Signals are read once more before it times out. If the API server was away then, no signal could be
+        stored, and the time-out starts again. Raises ActivityFailedError if none was received in time.
         """
         wait = activity.wait
         assert wait is not None  # noqa: S101 - steps asks for no other kind
@@ -54,7 +54,7 @@ class Inbox:
                     return taken
                 if at_once:
                     raise ActivityFailedError(
-                        f"expected the signal {wait.signal} within {wait.timeout_seconds:g} s, none came"
+                        f"expected the signal {wait.signal} within {wait.timeout_seconds:g} s, got none"
                     ) from None
 
     async def _taken(self, take: Take) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class Inbox:
         return taken
 
     def _take(self, name: str, since: str | None, checkpoint: Checkpoint) -> Take:
-        """Return what a wait for signals of that name, counted since the start of `since`, takes."""
+        """Return how a wait for that name, which counts since the start of `since`, chooses signals."""
         consumed = {taken.id for taken in checkpoint.consumed}
         noted = checkpoint.activity(since).earlier_signals if since is not None else ()
 
@@ -82,10 +82,10 @@ class Inbox:
 
 
 def accounted(checkpoint: Checkpoint, plan: Plan, status: TrialEngineStatus) -> Checkpoint:
-    """Return `checkpoint` as it is to be written upon `status`.
+    """Return `checkpoint` as it should be written over `status`.
 
-    An activity that this write begins gets the signals that stand there already. Once `finishAt` has its
-    turn, it takes each `finish`. What REST has dropped since it was consumed is forgotten.
+    An activity that this write begins records the signals stored before. Once `finishAt` begins, it consumes
+    each `finish`. Consumed signals that REST has removed are dropped.
     """
     stored = {signal.id for signal in status.signals}
     consumed = [taken for taken in checkpoint.consumed if taken.id in stored]

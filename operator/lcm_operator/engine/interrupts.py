@@ -1,4 +1,4 @@
-"""What interrupts an engine: SIGTERM, or what its TrialEngine says."""
+"""Interrupts of an engine: by SIGTERM, or by its TrialEngine."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -13,7 +13,7 @@ Observe = Callable[[TrialEngine], None]
 
 
 class Interrupt:
-    """Triggered once, from outside the runner; the runner leaves what it waits for. `report` says why."""
+    """Triggered once, from outside the runner, which then stops waiting. `report` is the reason."""
 
     def __init__(self) -> None:
         self._triggered = asyncio.Event()
@@ -21,7 +21,7 @@ class Interrupt:
         self.report: Report | None = None
 
     def inner(self) -> "Interrupt":
-        """Return an interrupt that is triggered with this one, and may be before it."""
+        """Return an interrupt that is triggered with this one or earlier."""
         interrupt = Interrupt()
         self._inner.append(interrupt)
         return interrupt
@@ -50,8 +50,8 @@ class Interrupt:
 class Interrupts:
     """The interrupts of an engine that was granted.
 
-    `end`: begin nothing more, save what is over, exit. `stop`: leave the plan, go to `finally`. `finish`:
-    leave what runs, go to `finishAt`. The first triggers the second, the second the third.
+    `end`: begin nothing more, save what is settled, exit. `stop`: leave the plan and run `finally`. `finish`:
+    jump to `finishAt`. `end` triggers `stop`, `stop` triggers `finish`.
     """
 
     def __init__(self, pod_uid: str) -> None:
@@ -61,7 +61,7 @@ class Interrupts:
         self.finish = self.stop.inner()
 
     def observe(self, engine: TrialEngine) -> None:
-        """Trigger what this version of the TrialEngine calls for."""
+        """Trigger the interrupt that this version of the TrialEngine requires."""
         if reason := withdrawal(engine, self._pod_uid):
             self.end.trigger(Report(Ending.WITHDRAWN, reason))
         elif reason := stop_reason(engine):

@@ -1,9 +1,8 @@
-"""An engine renews the Lease that the operator made for its pod, from the grant to the end.
+"""Renews the Lease that the operator created for the engine's pod, from the grant to the end.
 
-It does so in the loop that runs the activities: a loop that hangs renews nothing. Nothing is done outside
-unless the Lease was `renewed` lately, and a program without a limit of its own is ended when contact is
-`lost`. The operator reads nothing of the Lease but that it changes; one that was deleted is made again by the
-operator, and renewed as soon as it exists.
+It runs in the event loop of the activities, so that a loop that hangs renews nothing. No outside call may
+begin unless the Lease was `renewed` recently, and a program without a time-out is ended when contact is
+`lost`. The operator only observes that the Lease changes; it creates a deleted one again.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ _RENEWALS_IN_TIMEOUT = 6
 class LeaseRenewer:
     """The Lease of one pod.
 
-    `confirm` says whether this pod is still granted: asked after a silence that may have cost it its grant.
+    `confirm` reads whether this pod is still granted, after a silence that may have cost it the grant.
     """
 
     def __init__(
@@ -67,14 +66,14 @@ class LeaseRenewer:
             await asyncio.sleep(self._interval)
 
     async def renewed(self) -> None:
-        """Return once a renewal was acknowledged that was sent within half the time-out."""
+        """Return once a renewal sent within the last half time-out was acknowledged."""
         while not self._is_recent():
             log.info("waiting until the Lease is renewed")
             self._acknowledged.clear()
             await self._acknowledged.wait()
 
     async def lost(self) -> None:
-        """Return once the last acknowledged renewal is older than the time-out: others may take over now."""
+        """Return once the last acknowledged renewal is older than the time-out: another attempt may begin."""
         while self._last is not None:
             left = self._last + self._timeout - self._clock.elapsed()
             if left <= 0:
@@ -85,7 +84,7 @@ class LeaseRenewer:
         return self._last is not None and self._clock.elapsed() - self._last <= self._valid
 
     async def _renew(self) -> None:
-        """Renew the Lease, if it is this pod's and no leftover of that name."""
+        """Renew the Lease, if it is this pod's and not a leftover of that name."""
         renewing = leases.renew_unread(
             self._client, self._client.access.namespace, self._pod_name, self._pod_uid, self._clock.now()
         )

@@ -1,6 +1,6 @@
-"""Has an activity done by the module of its kind.
+"""Passes an activity to the module of its kind and masks secrets in its result.
 
-What comes out of here holds no secret but in `Performed.secrets` and in what `set` sees as the response.
+After that only `Performed.secrets`, and `Performed.response` for `set`, may contain secrets.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,11 +23,11 @@ log = logs.get(__name__)
 
 
 class ActivityContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What activities need beside their plan.
+    """What activities need in addition to their plan.
 
-    `may_act` returns as soon as something may be done outside (`lease`); it is awaited before each try and
-    each request. `lost` returns once another attempt may begin. `environment` is that of programs;
-    `rest_token` the file of the pod's token for the REST sidecar.
+    `may_act` returns once outside calls are allowed (`lease`); it is awaited before each try and each
+    request. `lost` returns once another attempt may begin. `environment` is that of programs; `rest_token`
+    is the file with the pod's token for the REST sidecar.
     """
 
     engine_uid: str
@@ -41,7 +41,7 @@ class ActivityContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Performer:
-    """Does activities in the context of one engine."""
+    """Performs activities in the context of one engine."""
 
     def __init__(self, context: ActivityContext) -> None:
         self._context = context
@@ -50,7 +50,7 @@ class Performer:
         )
 
     async def __call__(self, activity: Activity, run: int, scope: Scope) -> Performed:
-        """Do `activity`. Raises ActivityFailedError or TemplateError; ends when it is cancelled."""
+        """Perform `activity`. Raises ActivityFailedError or TemplateError; can be cancelled."""
         redactor = self._context.redactor
         await self._context.may_act()
         try:
@@ -73,10 +73,10 @@ class Performer:
             case Activity(sleep=pause) if pause is not None:
                 return await sleep.perform(pause, context.start_time, context.now)
             case _:
-                raise ActivityFailedError("this engine has no such kind of activity")
+                raise ActivityFailedError("this engine does not know this kind of activity")
 
     async def _run(self, program: Exec, scope: Scope) -> Performed:
-        """Run a program, again from its start if it was ended because contact was lost."""
+        """Run a program, and again from its start if it was ended because contact was lost."""
         context = self._context
         while True:
             try:

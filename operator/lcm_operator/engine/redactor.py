@@ -1,7 +1,7 @@
-"""Secret values, and the masking of them in all text that leaves the engine: status, messages, logs.
+"""Masks secret values in all text that leaves the engine: status, messages, logs.
 
-Made in `__main__` with the parameters that come from Secrets; `secretCapture` and credentials add to it. It
-goes by value: also where a partner echoes a secret, percent-encoded, as JSON or in base64, it is masked.
+It knows the parameters from Secrets; `secretCapture` and credentials add to it. It compares values: a secret
+that a partner echoes is masked as well, also percent-encoded, as JSON or in base64.
 """
 
 import re
@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
-# A shorter value is masked only where it stands alone: else a secret `1` would leave no number readable.
+# A shorter value is masked only as a whole word: otherwise a secret `1` would leave no number readable.
 _SHORTEST_WITHIN = 4
 
 
 class Redactor:
-    """The secrets of one engine. It only ever learns more."""
+    """The secrets of one engine. They are added and never removed."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._forms: set[str] = set()
@@ -26,11 +26,11 @@ class Redactor:
 
     @property
     def longest(self) -> int:
-        """How long the longest text is that would be masked; 0 if there is none."""
+        """The length of the longest text that would be masked; 0 if there is none."""
         return max(map(len, self._forms), default=0)
 
     def add(self, secret: Any) -> None:
-        """Mask `secret` from now on: a text, a number, or all of those in JSON."""
+        """Mask `secret` from now on: a text, a number, or each of them in JSON."""
         known = len(self._forms)
         for leaf in _leaves(secret):
             self._forms.update(_forms(leaf))
@@ -73,7 +73,7 @@ def _leaves(secret: Any) -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield the ways in which `secret` may stand in a text."""
+    """Yield the forms in which `secret` may occur in a text."""
     import json  # noqa: PLC0415 - only an engine with secrets needs it
 
     whole = secret.strip()

@@ -1,5 +1,4 @@
-"""The plan language: what a plan may say, and what its texts mean. Pure.
+"""The plan language: rules for plans, and the meaning of their expressions. Pure.
 
-Shared by the operator, the engine and the command line. The records of a plan are `api.plan`: a TrialPlan, a
-Trial and a TrialEngine have them in their spec.
+The operator, the engine and the command line share it. The records of a plan are in `api.plan`.
 """

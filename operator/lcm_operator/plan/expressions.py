@@ -1,8 +1,7 @@
 """`{{ }}` expressions, by jinja2 in its sandbox.
 
 The only module that imports jinja2; `templates` imports it when a plan has an expression. Statements
-(`{% %}`) are refused, so an expression can't loop; so are numbers and repetitions that would grow without
-bound.
+(`{% %}`) are rejected, so an expression can't loop, and so are unbounded numbers and repetitions.
 """
 
 import ast
@@ -23,7 +22,7 @@ from lcm_operator.plan.values import LONGEST_TEXT, TemplateError, Undefined, quo
 
 _MOST_BITS = 4096
 Chain = tuple[str, ...]
-# What evaluating may raise beside jinja2's own errors; their text may hold values, so it is not repeated.
+# What evaluation may raise besides jinja2's own errors; their text may contain values, so it is not shown.
 _EVALUATION_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -34,7 +33,7 @@ _EVALUATION_ERRORS = (
     TypeError,
     ValueError,
 )
-# What parsing and compiling raise upon thousands of brackets.
+# What parsing and compiling raise for thousands of brackets.
 _NESTING_ERRORS = (MemoryError, RecursionError, SyntaxError)
 
 
@@ -54,32 +53,34 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" and isinstance(left, int) and isinstance(right, int):
             if left.bit_length() * right > _MOST_BITS:
-                raise SecurityError("the number is too large")
+                raise SecurityError("a number is too large")
         elif operator == "*":
             for many, one in ((left, right), (right, left)):
                 if isinstance(many, int) and isinstance(one, str | list | tuple):
                     if len(one) * many > LONGEST_TEXT:
-                        raise SecurityError("the repetition is too long")
+                        raise SecurityError("a repetition is too long")
                 elif isinstance(many, int) and isinstance(one, int) and many.bit_length() > _MOST_BITS:
-                    raise SecurityError("the number is too large")
+                    raise SecurityError("a number is too large")
         return super().call_binop(context, operator, left, right)
 
 
 def _literal(text: Any) -> Any:
-    """Read a Python literal, as old registries put them into strings."""
+    """Parse a Python literal, which old registries put into strings."""
     try:
         return ast.literal_eval(text.strip())
     except (AttributeError, ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise jinja2.TemplateRuntimeError("the filter literal was given no Python literal") from error
+        raise jinja2.TemplateRuntimeError(
+            "the filter literal expects a Python literal in a string"
+        ) from error
 
 
 def _strftime(moment: Any, form: str) -> str:
-    """Format a time, or RFC 3339 text of one."""
+    """Format a time, or a time as RFC 3339 text."""
     try:
         found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
         return str(found.strftime(form))
     except (AttributeError, ValueError) as error:
-        raise jinja2.TemplateRuntimeError("the filter strftime was given no time") from error
+        raise jinja2.TemplateRuntimeError("the filter strftime expects a time or RFC 3339 text") from error
 
 
 def _sandbox() -> _Sandbox:
@@ -127,13 +128,13 @@ def parse(source: str) -> tuple[str | Piece, ...]:
     except jinja2.TemplateError as error:
         raise TemplateError(f"{error.message} in {quoted(source)}") from error
     except _NESTING_ERRORS as error:
-        raise TemplateError(f"nested too deep: {quoted(source)}") from error
+        raise TemplateError(f"the expression nests too deeply: {quoted(source)}") from error
 
 
 def lookups(source: str) -> Iterator[Chain]:
-    """Yield what the expressions of a text look up: `outputs`, `outputs.a`, `outputs.a.b` for the last.
+    """Yield the names that the expressions of a text use: for `outputs.a.b` also `outputs` and `outputs.a`.
 
-    What is computed, as in `outputs[values.which]`, is no name that could be checked. Raises TemplateError.
+    Computed names, as in `outputs[values.which]`, are not included. Raises TemplateError.
     """
     for node in _syntax(source).find_all((nodes.Name, nodes.Getattr, nodes.Getitem)):
         if chain := _chain(node):
@@ -141,15 +142,17 @@ def lookups(source: str) -> Iterator[Chain]:
 
 
 def _syntax(source: str) -> nodes.Template:
-    """Return how `source` is put together. Raises TemplateError."""
+    """Return the syntax tree of `source`. Raises TemplateError."""
     try:
         if any(kind in {"block_begin", "raw_begin"} for _, kind, _ in _SANDBOX.lex(source)):
-            raise TemplateError(f"statements are not supported, only {{{{ }}}}: {quoted(source)}")
+            raise TemplateError(
+                f"statements {{% %}} are not supported, only expressions {{{{ }}}}: {quoted(source)}"
+            )
         return _SANDBOX.parse(source)
     except jinja2.TemplateError as error:
         raise TemplateError(f"{error.message} in {quoted(source)}") from error
     except _NESTING_ERRORS as error:
-        raise TemplateError(f"nested too deep: {quoted(source)}") from error
+        raise TemplateError(f"the expression nests too deeply: {quoted(source)}") from error
 
 
 def _piece(source: str, node: nodes.Node) -> str | Piece:

@@ -1,6 +1,6 @@
-"""What is wrong with a plan beyond its schema: what no engine runs, and what can't come out as it is meant.
+"""Checks a plan beyond its schema: names in expressions, waits, and what no engine runs.
 
-The plan is given as it is in a file, and may be wrong in any other way too.
+The plan is raw, as in a file, and may violate its schema as well.
 """
 
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ _CONDITIONS = {"when", "condition"}
 
 
 class _Text(msgspec.Struct, frozen=True):
-    """A text of an activity, and where in it."""
+    """A text of an activity and its place there."""
 
     source: str
     place: Place
@@ -53,12 +53,12 @@ class _Text(msgspec.Struct, frozen=True):
 
     @property
     def is_condition(self) -> bool:
-        """Whether it must come out true or false."""
+        """Whether its value must be true or false."""
         return self.place[-1] in _CONDITIONS and self.place[-2:-1] != ("capture",)
 
 
 class _Seen(msgspec.Struct, frozen=True):
-    """What an activity may look up: parameters, and of what comes before it outputs and values."""
+    """The names that an activity may use: parameters, and outputs and values of earlier activities."""
 
     parameters: AbstractSet[str]
     outputs: dict[str, AbstractSet[str]]
@@ -66,7 +66,7 @@ class _Seen(msgspec.Struct, frozen=True):
 
 
 def faults(plan: Any, parameters: AbstractSet[str]) -> Iterator[Fault]:
-    """Yield what is wrong with a plan that has these parameters; the places are from the plan on."""
+    """Yield the validation errors of a plan with these parameters; places are relative to the plan."""
     yield from _unsupported(plan)
     earlier: list[dict[str, Any]] = []
     left = [activity.get("name") for _, activity in activities(plan)]
@@ -82,16 +82,16 @@ def faults(plan: Any, parameters: AbstractSet[str]) -> Iterator[Fault]:
 
 
 def _unsupported(plan: Any) -> Iterator[Fault]:
-    """Yield the headers that are the engine's own; what else it refuses the schema refuses too."""
+    """Yield headers that the engine sets itself; the schema rejects the rest."""
     try:
         refused = unsupported(parse(plan, Plan))
-    except MalformedError:  # the schema has told why
+    except MalformedError:  # the schema reports it
         return
     yield from (fault for fault in refused if "headers" in fault.place)
 
 
 def _at(activity: dict[str, Any], place: Place) -> Any:
-    """Return what an activity has at a place, None if it does not."""
+    """Return the value at a place of an activity, or None."""
     found: Any = activity
     for key in place:
         found = found.get(key) if isinstance(found, dict) else None
@@ -110,13 +110,15 @@ def _outputs(activity: dict[str, Any]) -> AbstractSet[str]:
 def _wait(activity: dict[str, Any], seen: _Seen, later: list[Any]) -> Iterator[Fault]:
     match activity:
         case {"wait": {"signal": str(signal)}} if signal not in _SIGNALS:
-            yield Fault(("wait", "signal"), f"no such signal can come, there are {', '.join(_SIGNALS)}")
+            yield Fault(
+                ("wait", "signal"), f"{signal} is not a signal; expected one of {', '.join(_SIGNALS)}"
+            )
         case {"wait": {"signal": "active"}} if KPI_LABEL not in seen.values:
-            why = f"active is taken while {KPI_LABEL} is Idle; no activity before sets {KPI_LABEL}"
+            why = f"active is accepted while {KPI_LABEL} is Idle, but no earlier activity sets {KPI_LABEL}"
             yield Fault(("wait", "signal"), why)
-    match activity:  # one that there is not at all has been told by the schema
+    match activity:  # the schema reports unknown names
         case {"wait": {"after": str(after)}} if after in later:
-            yield Fault(("wait", "after"), f"{after} does not come before this wait")
+            yield Fault(("wait", "after"), f"{after} must come before this wait")
 
 
 def _expressions(activity: dict[str, Any], seen: _Seen) -> Iterator[Fault]:
@@ -141,24 +143,26 @@ def _unknown(text: _Text, activity: dict[str, Any], seen: _Seen) -> Iterator[Fau
         "values": seen.values,
     }
     names = _NAMES | ({"response"} if text.sees_response else set())
-    told: set[str] = set()
+    reported: set[str] = set()
     for name, *members in lookups(text.source):
         message = None
         if name not in names:
-            message = "response is not there yet" if name == "response" else f"{name} is no name"
+            message = (
+                "response does not exist yet here" if name == "response" else f"{name} is not a known name"
+            )
         elif len(members) == 1 and name in known and not _is_member(members[0], known[name]):
             message = _missing(name, members[0])
         elif len(members) == 2 and name == "outputs" and members[0] in outputs:  # noqa: PLR2004
             activity_name, output = members
             if not _is_member(output, outputs[activity_name]):
                 message = f"{activity_name} has no output {output}"
-        if message and message not in told:
-            told.add(message)
+        if message and message not in reported:
+            reported.add(message)
             yield Fault(text.place, message)
 
 
 def _is_member(name: str, members: AbstractSet[str]) -> bool:
-    """Return whether it can be looked up; objects have methods too."""
+    """Return whether the name exists; objects also have methods."""
     return name in members or hasattr(dict, name)
 
 
@@ -167,15 +171,15 @@ def _missing(name: str, member: str) -> str:
         case "parameters":
             return f"the parameter {member} is not declared"
         case "outputs":
-            return f"no activity {member} comes before this one"
+            return f"no earlier activity is named {member}"
         case "values":
-            return f"no activity before this one sets {member}"
+            return f"no earlier activity sets {member}"
         case _:
             return f"{name} has no {member}"
 
 
 def _texts(activity: dict[str, Any]) -> Iterator[_Text]:
-    """Yield the texts of an activity, as far as they are ones."""
+    """Yield the texts of an activity; other values are skipped."""
     for place in _SEEING_NO_RESPONSE:
         yield from (_Text(source, here, False) for here, source in _leaves(_at(activity, place), place))
     for place in _SEEING_THE_RESPONSE:

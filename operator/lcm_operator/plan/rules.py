@@ -1,8 +1,8 @@
-"""The CEL rules of the CRDs, in Python: by their message, what each finds against a value.
+"""The CEL rules of the CRDs in Python, by their message.
 
-CEL itself would not report which place offends (ADR 0013). Tests see that there is one here for each rule,
-and that both find the same. A rule yields the places that offend, from the value on; () is the field that the
-rule itself names. A value of the wrong type is another keyword's matter: nothing is found.
+CEL would not report the invalid place (ADR 0013); tests compare these with the CRDs. A rule yields the
+invalid places, relative to the value; () is the field that the rule itself names. Values of a wrong type are
+left to other keywords.
 """
 
 import re
@@ -19,13 +19,13 @@ LISTS = ("activities", "onFailure", "finally")
 _MOST_ACTIVITIES = 128
 _YEARS = range(2000, 9999)
 _ALL_YEARS = range(1, 10_000)
-# `\0` stands for a parameter; possessive, as the slashes of `://` end no host.
+# `\0` is a parameter; possessive, since the slashes of `://` end no host.
 _BEYOND_AUTHORITY = re.compile(r"(?:https?://|\0(?:://)?+)[^/?#]*[/?#]")
 Found = Iterator[Place]
 
 
 def activities(plan: Any) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Yield the activities of the three lists with their places, as far as they are ones."""
+    """Yield the activities of the three lists with their places; other values are skipped."""
     for field in LISTS:
         items = plan.get(field) if isinstance(plan, dict) else None
         if isinstance(items, list):
@@ -70,7 +70,7 @@ def _foreign_authority(url: Any) -> Found:
         return
     try:
         pieces = Scope({}).pieces(url)
-    except TemplateError:  # told where all expressions are looked at
+    except TemplateError:  # `lint` reports it
         return
     built = ""
     for piece in pieces:
@@ -150,21 +150,17 @@ def _no_engine(containers: Any) -> Found:
 
 
 RULES: dict[str, Callable[[Any], Found]] = {
-    "activities, onFailure and finally must not use a name twice, names are unique across the three": (
-        _names_used_twice
-    ),
+    "names must be unique across activities, onFailure and finally": (_names_used_twice),
     "activities, onFailure and finally must have at most 128 activities together": _too_many_activities,
     "finishAt must be the name of one of activities": _finishes_nowhere,
     "in activities, onFailure and finally, wait.after must be the name of an activity of this plan": (
         _waits_after_nothing
     ),
-    "default and secretKeyRef exclude each other, at most one of them may be set": (
-        _both("default", "secretKeyRef")
-    ),
+    "at most one of default and secretKeyRef may be set": (_both("default", "secretKeyRef")),
     "an activity must have exactly one of http, wait, sleep and exec": (
         _not_one_of("http", "wait", "sleep", "exec")
     ),
-    "json and body exclude each other, at most one of them may be set": _both("json", "body"),
+    "at most one of json and body may be set": _both("json", "body"),
     "secretCapture must name entries of capture": _secrets_not_captured,
     "url must begin with http://, https:// or an expression {{ }} over parameters": _odd_scheme,
     "url must take scheme, host and port from literal text or parameters, not from outputs, values, response,"
@@ -172,14 +168,12 @@ RULES: dict[str, Callable[[Any], Found]] = {
     "a key must have 1 to 128 characters": _keys_beyond(128),
     "sleep must have exactly one of seconds and untilSeconds": _not_one_of("seconds", "untilSeconds"),
     "exactly one of startTime and registryRef must be set": _not_one_of("startTime", "registryRef"),
-    "planRef and activities exclude each other, at most one of them may be set": (
-        _both("planRef", "activities")
-    ),
-    "onFailure, finally and finishAt may only stand beside activities": _lists_alone,
-    "startTime must lie in the years 2000 to 9998, in RFC 3339 with an offset such as"
+    "at most one of planRef and activities may be set": (_both("planRef", "activities")),
+    "onFailure, finally and finishAt require activities beside them": _lists_alone,
+    "startTime must be RFC 3339 with an offset, between the years 2000 and 9998, such as"
     " 2026-11-24T10:00:00+02:00": _outside(_YEARS),
-    "the time must be one in RFC 3339 with an offset, such as 2026-11-24T10:00:00Z": _outside(_ALL_YEARS),
-    "the names of parameters must have 1 to 128 characters": _keys_beyond(128),
+    "the time must be RFC 3339 with an offset, such as 2026-11-24T10:00:00Z": _outside(_ALL_YEARS),
+    "each name in parameters must have 1 to 128 characters": _keys_beyond(128),
     "a key must have 1 to 317 characters": _keys_beyond(317),
-    "containers must hold one named engine": _no_engine,
+    "containers must contain one named engine": _no_engine,
 }

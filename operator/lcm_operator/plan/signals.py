@@ -1,8 +1,8 @@
 """Which signals (callbacks, `active`, `finish`) a wait counts. Pure.
 
-The order of writes to one object decides what came first, not clocks: the write that begins an activity notes
-the signals that are stored already (`earlierSignals`), and whatever its request causes is stored later. Only
-for what came before the first grant, when no engine could write, `receivedTime` decides.
+The order of writes to one object decides, not clocks: the write that begins an activity records the signals
+stored before (`earlierSignals`); a callback of its request is stored later. Only for signals from before the
+first grant, when no engine could write, `receivedTime` decides.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,20 +21,19 @@ CALLBACKS = ("slice", "cloudvnfboarding", "cloudvnfdeployment", "edgevnfonboardi
 """The names that partners call back under; there are no other signals."""
 
 Progress = Callable[[str], ActivityStatus]
-"""What has become of an activity, by its name."""
+"""Returns the state of an activity, by its name."""
 
 
 def counted_since(plan: Plan, progress: Progress, wait: Activity) -> str | None:
     """Return the activity since whose start `wait` counts signals; None: the first grant.
 
-    It is `after`, else the nearest http activity before it, and one that was begun: who never began has asked
-    nobody for anything.
+    It is `after`, or the nearest http activity before it that has begun.
     """
     return next((name for name in _candidates(plan, wait) if progress(name).was_begun), None)
 
 
 def awaited_after(plan: Plan, name: str) -> frozenset[str]:
-    """Return the names of the signals that a wait may come to count since the start of an activity."""
+    """Return the names of the signals that some wait may count since the start of an activity."""
     return frozenset(
         activity.wait.signal
         for activity in plan.all_activities
@@ -43,13 +42,13 @@ def awaited_after(plan: Plan, name: str) -> frozenset[str]:
 
 
 def unconsumed(status: TrialEngineStatus) -> tuple[Signal, ...]:
-    """Return the signals that nothing has taken, oldest first."""
+    """Return the signals that no activity has consumed, oldest first."""
     consumed = {taken.id for taken in status.consumed_signals}
     return tuple(signal for signal in status.signals if signal.id not in consumed)
 
 
 def first_grant(status: TrialEngineStatus) -> datetime | None:
-    """Return when a pod was allowed to act for the first time."""
+    """Return the time of the first grant."""
     started = conditions.find(status.conditions, reasons.STARTED)
     known = [attempt.start_time for attempt in status.attempts]
     known += [status.pod_ref.not_before] if status.pod_ref is not None else []
@@ -58,7 +57,7 @@ def first_grant(status: TrialEngineStatus) -> datetime | None:
 
 
 def _candidates(plan: Plan, wait: Activity) -> Iterator[str]:
-    """Yield the activities that `wait` may count since, the one that it prefers first."""
+    """Yield the activities since whose start `wait` may count, in order of preference."""
     if wait.wait is not None and wait.wait.after is not None:
         yield wait.wait.after
         return

@@ -1,7 +1,7 @@
-"""How the texts of a plan become values: one `Scope` for each try of an activity.
+"""Renders the texts of a plan, in one `Scope` for each try of an activity.
 
-A text is rendered once, its result never again. Text without expressions is returned as it is, so that jinja2
-is imported only by an engine whose plan needs it.
+A text is rendered once, and its result never again. Text without expressions is returned unchanged, so that
+only an engine whose plan needs jinja2 imports it.
 """
 
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ _WORDS = {"true": True, "false": False, "": False}
 
 
 class Scope(Struct, frozen=True):
-    """What the expressions of one activity see, and the ways to render its texts."""
+    """The variables of one activity, and the ways to render its texts."""
 
     variables: Mapping[str, Any]
 
     def with_(self, **more: Any) -> "Scope":
-        """Return a scope that sees `more` too."""
+        """Return a scope with `more` variables."""
         return replace(self, variables={**self.variables, **more})
 
     def pieces(self, source: str) -> "tuple[str | Piece, ...]":
-        """Return literal text and expressions of `source` in their order."""
+        """Return the literal text and the expressions of `source` in order."""
         if "{{" not in source and "{%" not in source:
             return (source,)
         from lcm_operator.plan.expressions import parse  # noqa: PLC0415 - see the module's docstring
@@ -36,7 +36,7 @@ class Scope(Struct, frozen=True):
         return parse(source)
 
     def value(self, source: str) -> Any:
-        """Return what `source` says, as JSON: a text that is exactly one expression keeps its type."""
+        """Return the JSON value of `source`: a text that is exactly one expression keeps its type."""
         match self.pieces(source):
             case (str(literal),):
                 return literal
@@ -46,22 +46,22 @@ class Scope(Struct, frozen=True):
                 return self._joined(pieces, source)
 
     def text(self, source: str) -> str:
-        """Return what `source` says, as text."""
+        """Return the value of `source` as text."""
         return as_text(self.value(source))
 
     def texts(self, sources: Mapping[str, str]) -> dict[str, str]:
-        """Return `sources` with their values as text, without those that render to null or ''."""
+        """Return the values of `sources` as text, without those that render to null or ''."""
         rendered = {key: self.text(source) for key, source in sources.items()}
         return {key: value for key, value in rendered.items() if value != ""}
 
     def condition(self, source: str) -> bool:
-        """Return whether `source` holds. Text counts only if it says true or false (or is empty)."""
+        """Return whether `source` is true. Text must be true, false or empty."""
         value = self.value(source)
         if not isinstance(value, str):
             return bool(value)
         word = value.strip().lower()
         if word not in _WORDS:
-            raise TemplateError(f"a condition must be true or false, not text: {quoted(source)}")
+            raise TemplateError(f"a condition must be true or false, not other text: {quoted(source)}")
         return _WORDS[word]
 
     def tree(self, tree: Any) -> Any:
@@ -82,5 +82,5 @@ class Scope(Struct, frozen=True):
             for piece in pieces
         )
         if len(text) > LONGEST_TEXT:
-            raise TemplateError(f"longer than {LONGEST_TEXT} characters: {quoted(source)}")
+            raise TemplateError(f"the text is longer than {LONGEST_TEXT} characters: {quoted(source)}")
         return text

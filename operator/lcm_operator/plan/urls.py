@@ -1,7 +1,7 @@
-"""Where a request goes: the URL rule of plans.
+"""Renders the URLs of plans.
 
-Scheme, host and port come from literal text or a parameter; what is put in after them is percent-encoded.
-So no reply of one partner can send the next request, with its credentials, elsewhere.
+Scheme, host and port come from literal text or a parameter; values after them are percent-encoded. So no
+response of one partner can redirect the next request, with its credentials, to another host.
 """
 
 import re
@@ -16,7 +16,7 @@ _KEPT = "%/:?#[]@!$&'()*+,;=-._~"
 
 
 def render_url(source: str, query: Mapping[str, str], scope: Scope) -> str:
-    """Return the URL that `source` says, with `query` added to its own. Raises TemplateError."""
+    """Return the rendered URL, with `query` added to its own. Raises TemplateError."""
     built = ""
     for piece in scope.pieces(source):
         if isinstance(piece, str):
@@ -40,16 +40,16 @@ def without_secrets(url: str) -> str:
 
 def _checked(url: str, query: Mapping[str, str], source: str) -> str:
     if not all(c.isprintable() for c in url) or " " in url or "\\" in url:
-        raise TemplateError(f"blanks, control characters and \\ can't stand in a URL: {quoted(source)}")
+        raise TemplateError(f"a URL must not contain blanks, control characters or \\: {quoted(source)}")
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise TemplateError(f"no URL: {quoted(source)}") from error
+        raise TemplateError(f"not a URL: {quoted(source)}") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname or not parts.netloc.isascii():
         raise TemplateError(f"a URL must begin with http:// or https:// and a host: {quoted(source)}")
     if any(unquote(segment) in {".", ".."} for segment in parts.path.split("/")):
-        raise TemplateError(f"`.` and `..` can't stand in the path of a URL: {quoted(source)}")
+        raise TemplateError(f"`.` and `..` must not occur in the path of a URL: {quoted(source)}")
     asked = "&".join(text for text in (parts.query, urlencode(query, quote_via=quote, safe="")) if text)
     path = quote(parts.path or "/", safe=_KEPT)
     return f"{parts.scheme}://{parts.netloc}{path}" + (f"?{quote(asked, safe=_KEPT)}" if asked else "")

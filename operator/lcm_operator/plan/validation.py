@@ -1,7 +1,7 @@
-"""What no plan may say, beyond what the schema refuses.
+"""Validates a parsed plan beyond its schema.
 
-The operator asks at arming (Armed=False, PlanUnsupported), the engine asks again before it acts: a plan is
-refused, never run in part.
+The operator does it at arming (Armed=False, PlanUnsupported), the engine again before it acts: a plan is
+rejected, never run in part.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from lcm_operator.api.bounds import unread_because
 from lcm_operator.api.plan import Activity, Http, Plan
 
 Place = tuple[str | int, ...]
-"""Where something is in a plan or a manifest: the keys and indices on the way to it."""
+"""A place in a plan or a manifest: the keys and indices that lead to it."""
 IDEMPOTENCY_HEADER = "Idempotency-Key"
-# The engine sets these itself: another value would defeat their purpose.
+# The engine sets these headers; other values would defeat their purpose.
 _OWN_HEADERS = {
     IDEMPOTENCY_HEADER.lower(),
     "connection",
@@ -28,14 +28,14 @@ _OWN_HEADERS = {
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One thing that is wrong, and where."""
+    """A validation error and its place."""
 
     place: Place
     message: str
 
     @property
     def path(self) -> str:
-        """The place as people write it: `activities[2].http.url`."""
+        """The place as text: `activities[2].http.url`."""
         keys = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.place)
         return "".join(keys).removeprefix(".") or "."
 
@@ -45,11 +45,11 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 def unsupported(plan: Plan) -> list[Fault]:
-    """Return what the engine would refuse of `plan`."""
+    """Return the validation errors that keep the engine from running `plan`."""
     known = {activity.name for activity in plan.all_activities}
     jumps_nowhere = plan.finish_at not in {None, *(activity.name for activity in plan.activities)}
     return [
-        *([Fault(("finishAt",), "names none of activities")] if jumps_nowhere else []),
+        *([Fault(("finishAt",), "must be the name of one of activities")] if jumps_nowhere else []),
         *_activities("activities", plan.activities, known),
         *_activities("onFailure", plan.on_failure, known),
         *_activities("finally", plan.finally_, known),
@@ -59,7 +59,7 @@ def unsupported(plan: Plan) -> list[Fault]:
 def _activities(field: str, activities: tuple[Activity, ...], known: set[str]) -> Iterator[Fault]:
     for index, activity in enumerate(activities):
         if activity.wait is not None and activity.wait.after not in {None, *known}:
-            yield Fault((field, index, "wait", "after"), "names no activity of this plan")
+            yield Fault((field, index, "wait", "after"), "must be the name of an activity of this plan")
         if activity.http is not None:
             yield from _http(activity.http, (field, index, "http"))
 
@@ -68,9 +68,9 @@ def _http(http: Http, place: Place) -> Iterator[Fault]:
     if why := unread_because(http.json_body):
         yield Fault((*place, "json"), why)
     if http.json_body is not msgspec.UNSET and http.body is not None:
-        yield Fault((*place, "body"), "excludes json")
+        yield Fault((*place, "body"), "excludes json, at most one of them may be set")
     if not set(http.secret_capture) <= set(http.capture):
-        yield Fault((*place, "secretCapture"), "names what capture does not have")
+        yield Fault((*place, "secretCapture"), "must name entries of capture")
     for name in http.headers:
         if name.lower() in _OWN_HEADERS:
-            yield Fault((*place, "headers", name), "the engine sets this header itself")
+            yield Fault((*place, "headers", name), "the engine sets this header itself; remove it")

@@ -1,4 +1,4 @@
-"""What expressions give: JSON, and the errors of those that give none. Pure."""
+"""Values of expressions as JSON, and their errors. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,30 +15,30 @@ _LARGEST_INTEGER = 2**63 - 1
 
 
 class TemplateError(Exception):
-    """An expression can't be evaluated, or its result can't stand where it is put; names the expression."""
+    """An expression can't be evaluated, or its result does not fit; the message quotes it."""
 
 
 class Undefined(Struct, frozen=True):
-    """Stands for a variable that an expression could expect, and says why it is undefined."""
+    """A member that an expression may expect, with the reason why it is undefined."""
 
     reason: str
 
 
 def as_text(value: Any) -> str:
-    """Return JSON as text: strings as they are, null as '', the rest as JSON writes it."""
+    """Return JSON as text: strings unchanged, null as '', the rest as JSON."""
     if isinstance(value, str):
         return value
     return "" if value is None else msgspec.json.encode(value).decode()
 
 
 def plain(value: Any, source: str, *, depth: int = 0) -> Any:
-    """Return `value`, which an expression in `source` gave, as JSON that the API server gives back alike.
+    """Return the value of an expression in `source` as JSON that the API server stores unchanged.
 
-    Times become RFC 3339, whole floats integers (as Go writes them). Raises TemplateError for what is no
-    JSON, an undefined value within included.
+    Times become RFC 3339, whole floats integers (as in Go). Raises TemplateError for values that are not
+    JSON, such as an undefined member.
     """
     if depth > DEEPEST:
-        raise TemplateError(f"nested too deep: {quoted(source)}")
+        raise TemplateError(f"the value nests too deeply: {quoted(source)}")
     match value:
         case None | bool():
             return value
@@ -47,7 +47,7 @@ def plain(value: Any, source: str, *, depth: int = 0) -> Any:
         case int() if abs(value) <= _LARGEST_INTEGER:
             return value
         case int():
-            raise TemplateError(f"an integer of more than 64 bits: {quoted(source)}")
+            raise TemplateError(f"the integer has more than 64 bits: {quoted(source)}")
         case float() if value.is_integer() and abs(value) <= _LARGEST_INTEGER:
             return int(value)
         case float() if value - value == 0:  # neither infinite nor not a number
@@ -59,7 +59,7 @@ def plain(value: Any, source: str, *, depth: int = 0) -> Any:
         case list() | tuple():
             return [plain(item, source, depth=depth + 1) for item in value]
         case _:
-            raise TemplateError(f"{type(value).__name__} is no JSON value: {quoted(source)}")
+            raise TemplateError(f"{type(value).__name__} is not a JSON value: {quoted(source)}")
 
 
 def quoted(source: str) -> str:

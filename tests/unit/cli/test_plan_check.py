@@ -87,7 +87,7 @@ FAULTS = {
     ),
     "a name twice, in two lists": (
         "  - {name: a, sleep: {seconds: 1}}\n  finally:\n  - {name: a, sleep: {seconds: 1}}",
-        "10: spec.finally[0].name: activities, onFailure and finally must not use a name twice",
+        "10: spec.finally[0].name: names must be unique across activities, onFailure and finally",
     ),
     "a finish that jumps nowhere": (
         "  - {name: a, sleep: {seconds: 1}}\n  finishAt: b",
@@ -95,15 +95,15 @@ FAULTS = {
     ),
     "a wait for a signal that never comes": (
         "  - {name: a, wait: {signal: slices}}",
-        "8: spec.activities[0].wait.signal: no such signal can come, there are slice, ",
+        "8: spec.activities[0].wait.signal: slices is not a signal; expected one of slice, ",
     ),
     "a wait for active with no label": (
         "  - {name: a, wait: {signal: active}}",
-        "8: spec.activities[0].wait.signal: active is taken while kpiLabel is Idle; no activity",
+        "8: spec.activities[0].wait.signal: active is accepted while kpiLabel is Idle, but no earlier",
     ),
     "a wait since an activity that comes later": (
         "  - {name: a, wait: {signal: slice, after: b}}\n  - {name: b, sleep: {seconds: 1}}",
-        "8: spec.activities[0].wait.after: b does not come before this wait",
+        "8: spec.activities[0].wait.after: b must come before this wait",
     ),
     "a header of the engine's own": (
         '  - name: a\n    http:\n      url: "http://x/"\n      headers:\n        Idempotency-Key: mine',
@@ -115,7 +115,7 @@ FAULTS = {
     ),
     "a statement": (
         '  - name: a\n    exec: {command: [x], env: {A: "{% if 1 %}"}}',
-        "9: spec.activities[0].exec.env.A: statements are not supported, only {{ }}: `{% if 1 %}`",
+        "9: spec.activities[0].exec.env.A: statements {% %} are not supported, only ",
     ),
     "a condition that is neither true nor false": (
         "  - name: a\n    when: perhaps\n    sleep: {seconds: 1}",
@@ -130,7 +130,7 @@ FAULTS = {
             '  - {name: a, when: "{{ outputs.b is defined }}", sleep: {seconds: 1}}\n'
             "  - {name: b, sleep: {seconds: 1}}"
         ),
-        "8: spec.activities[0].when: no activity b comes before this one",
+        "8: spec.activities[0].when: no earlier activity is named b",
     ),
     "an output that its activity does not leave": (
         (
@@ -141,11 +141,11 @@ FAULTS = {
     ),
     "a response before it is there": (
         '  - {name: a, http: {url: "http://x/{{ response.status }}"}}',
-        "8: spec.activities[0].http.url: response is not there yet",
+        "8: spec.activities[0].http.url: response does not exist yet here",
     ),
     "a value that nothing sets": (
         '  - {name: a, when: "{{ values.label }}", sleep: {seconds: 1}}',
-        "8: spec.activities[0].when: no activity before this one sets label",
+        "8: spec.activities[0].when: no earlier activity sets label",
     ),
     "a host out of a reply": (
         (

@@ -138,7 +138,7 @@ def test_message_shows_512_characters_of_the_reply_and_no_secret():
 def test_a_reply_that_is_no_json_says_so_where_json_is_asked_for():
     result, _ = ask(lambda _: web.Response(text="<html>"), capture={"id": "{{ response.json.id }}"})
 
-    assert result == "the response is no JSON in `{{ response.json.id }}`"
+    assert result == "the response is not JSON in `{{ response.json.id }}`"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_reply_nested_deeper_than_64_cannot_be_kept():
 
     result, _ = ask(lambda _: web.Response(body=nested), capture={"all": "{{ response.json }}"})
 
-    assert result == "nested too deep: `{{ response.json }}`"
+    assert result == "the value nests too deeply: `{{ response.json }}`"
 
 
 def test_a_reply_over_1_mib_counts_as_answered_but_cannot_be_looked_at():

@@ -187,7 +187,7 @@ def test_what_came_before_the_first_grant_alone_does_not_end_such_a_wait():
 
     report = run(the_plan, store, Stub())
 
-    assert report == Report(Ending.ACTIVITY_FAILED, "told: expected the signal go within 0.01 s, none came")
+    assert report == Report(Ending.ACTIVITY_FAILED, "told: expected the signal go within 0.01 s, got none")
 
 
 def test_timed_out_wait_takes_nothing_and_when_restored_a_late_signal():

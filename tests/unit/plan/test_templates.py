@@ -16,7 +16,7 @@ SEEN = Scope(
         },
         "values": {"x": "secret"},
         "now": datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=UTC),
-        "response": {"status": 201, "json": Undefined("the response is no JSON")},
+        "response": {"status": 201, "json": Undefined("the response is not JSON")},
     }
 )
 
@@ -71,24 +71,28 @@ def test_a_text_says(source, value):
         pytest.param(
             "{{ outputs.other.id }}", "'dict object' has no attribute 'other'", id="a missing output"
         ),
-        pytest.param("{{ [nope] }}", "StrictUndefined is no JSON value", id="an unknown name within a list"),
-        pytest.param("{{ response.json.id }}", "the response is no JSON", id="JSON that is none"),
+        pytest.param(
+            "{{ [nope] }}", "StrictUndefined is not a JSON value", id="an unknown name within a list"
+        ),
+        pytest.param("{{ response.json.id }}", "the response is not JSON", id="JSON that is none"),
         pytest.param("{{ a b }}", "expected token", id="bad syntax"),
         pytest.param("{{ a", "unexpected", id="an open end"),
-        pytest.param("{% for i in range(9) %}{% endfor %}", "statements are not supported", id="a loop"),
-        pytest.param("{% raw %}{{ a }}{% endraw %}", "statements are not supported", id="a raw block"),
+        pytest.param(
+            "{% for i in range(9) %}{% endfor %}", "statements {% %} are not supported", id="a loop"
+        ),
+        pytest.param("{% raw %}{{ a }}{% endraw %}", "statements {% %} are not supported", id="a raw block"),
         pytest.param("{{ 1 / 0 }}", "ZeroDivisionError in `{{ 1 / 0 }}`", id="a division by nought"),
         pytest.param("{{ ''.__class__ }}", "unsafe", id="a way out of the sandbox"),
         pytest.param("{{ outputs.update({'a': 1}) }}", "unsafe|not safely", id="a change of what it sees"),
-        pytest.param("{{ parameters.name.upper }}", "is no JSON value", id="a method"),
+        pytest.param("{{ parameters.name.upper }}", "is not a JSON value", id="a method"),
         pytest.param("{{ range(10 ** 9) }}", "OverflowError", id="a huge range"),
         pytest.param("{{ 'x' * 10 ** 9 }}", "too long", id="a huge text"),
         pytest.param("{{ [1] * 10 ** 9 }}", "too long", id="a huge list"),
         pytest.param("{{ 9 ** 99999 }}", "too large", id="a huge number"),
         pytest.param("{{ 2 ** 64 }}", "more than 64 bits", id="a number that cannot be stored"),
         pytest.param("{{ 1e999 }}", "NameError", id="infinity, which jinja2 cannot write"),
-        pytest.param("{{ 'x[' | literal }}", "no Python literal", id="no Python literal"),
-        pytest.param("{{ 'soon' | strftime('%Y') }}", "no time", id="no time"),
+        pytest.param("{{ 'x[' | literal }}", "expects a Python literal", id="no Python literal"),
+        pytest.param("{{ 'soon' | strftime('%Y') }}", "expects a time", id="no time"),
         pytest.param("{{ 'a' ~ 'x' * 1000000 }}{{ 'x' * 1000000 }}", "longer than", id="too long a text"),
     ],
 )

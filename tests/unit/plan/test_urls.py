@@ -91,7 +91,7 @@ def test_a_url_is(source, query, url):
         pytest.param("http://a.example\\@b.example/", "blanks", id="a backslash"),
         pytest.param("ftp://a.example/", "http:// or https://", id="another scheme"),
         pytest.param("/x", "http:// or https://", id="no host"),
-        pytest.param("http://a.example:x/", "no URL", id="a port that is none"),
+        pytest.param("http://a.example:x/", "not a URL", id="a port that is none"),
         pytest.param("http://a.example/x/{{ outputs.get.up }}/y", "`.` and `..`", id="a way up"),
         pytest.param("http://a.example/x/%2e%2E/y", "`.` and `..`", id="a way up in disguise"),
     ],

@@ -1,5 +1,5 @@
-"""How each kind of activity is performed, one module each.
+"""Performs activities: one module for each kind.
 
-A performer gets its part of the plan, the scope to render it in and what it may use; it returns `Performed`
-or raises `ActivityFailedError`. It is ended by cancelling it. It knows nothing of checkpoints.
+Each gets its part of the plan and the scope to render it in; it returns `Performed` or raises
+`ActivityFailedError`, and can be cancelled. It must not depend on checkpoints.
 """

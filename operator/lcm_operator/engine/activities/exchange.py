@@ -1,8 +1,8 @@
-"""One request of an `http` activity and its response; the caller has the time-out.
+"""One request of an `http` activity and its response, without a time-out.
 
-Every request has a connection of its own: no stale one makes anybody repeat a request. No redirect is
-followed, since a reply must not choose the host, and no cookie is kept, since it would not be in the
-checkpoint.
+Every request has its own connection, since a stale one would make it ambiguous whether to repeat it.
+Redirects are not followed, since a response must not choose the host; cookies are not kept, since they would
+not be in the checkpoint.
 """
 
 import re
@@ -26,7 +26,7 @@ _DEFAULTS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "lcm-
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is sent, but for the credentials; `content` None: no body."""
+    """A request without its credentials; `content` None: no body."""
 
     method: str
     url: str
@@ -34,12 +34,12 @@ class Request(msgspec.Struct, frozen=True):
     content: bytes | None
 
     def __str__(self) -> str:
-        """Return it for messages: without user, password and query."""
+        """Return method and URL for messages, without user, password and query."""
         return f"{self.method} {without_secrets(self.url)}"
 
 
 class Response(msgspec.Struct, frozen=True):
-    """What came back; `content` None: more than is looked at."""
+    """A response; `content` None: larger than LARGEST_RESPONSE."""
 
     status: int
     headers: Headers
@@ -47,30 +47,30 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The body as text, whatever it is."""
+        """The body as text; bytes that are not text are replaced."""
         found = _CHARSET.search(self.headers.get("content-type") or "")
         content = self.content or b""
         try:
             return content.decode(found[1] if found else "utf-8", errors="replace")
-        except (LookupError, ValueError):  # the service names a charset that there is not
+        except (LookupError, ValueError):  # the service names an unknown charset
             return content.decode(errors="replace")
 
     def variables(self) -> dict[str, Any]:
-        """Return what expressions see as `response`; what it has not is undefined, with the reason."""
+        """Return the variable `response` of expressions; missing members are undefined, with the reason."""
         seen: dict[str, Any] = {"status": self.status, "headers": self.headers}
         encoding = self.headers.get("content-encoding") or "identity"
         if self.content is None:
             absent = Undefined(f"the response is over {LARGEST_RESPONSE} bytes")
             return seen | {"text": absent, "json": absent}
         if encoding.lower() != "identity":
-            absent = Undefined("the response is encoded in a way that was not asked for")
+            absent = Undefined(f"the response has the Content-Encoding {encoding}, which was not requested")
             return seen | {"text": absent, "json": absent}
         try:
             json = msgspec.json.decode(self.content)
-        except ValueError:  # not even UTF-8, or malformed
-            json = Undefined("the response is no JSON")
+        except ValueError:  # not UTF-8, or malformed
+            json = Undefined("the response is not JSON")
         except RecursionError:
-            json = Undefined("the response nests too deep to be read")
+            json = Undefined("the response nests too deeply")
         return seen | {"text": self.text, "json": json}
 
 
@@ -96,7 +96,7 @@ def _trust() -> ssl.SSLContext:
 
 
 async def _read(connection: Connection) -> bytes | None:
-    """Return the body, or None if it is too large to be looked at (the request was answered all the same)."""
+    """Return the body, or None if it is larger than LARGEST_RESPONSE (the service did answer)."""
     content = bytearray()
     while part := await connection.read():
         content += part

@@ -1,12 +1,11 @@
 """The activity `exec`: runs a program in the engine's container.
 
-The program runs in a process group of its own (in the engine's session); when it ends or is ended, what is
-left of the group is killed: nothing that a restore could not bring back outlives the activity. A guard leads
-the group, and kills it when the engine dies by whatever cause, SIGKILL included. What leaves the group (by
-setsid) escapes both; it ends with the container.
+The program runs in its own process group (in the engine's session). When it ends, the rest of the group is
+killed: nothing that a restore could not repeat may outlive the activity. A guard leads the group and kills it
+when the engine dies, even by SIGKILL. A process that leaves the group (setsid) ends with the container.
 
-A program without a limit is ended when contact to the API server is lost for so long that the next attempt
-may begin. One with a limit goes on: the next attempt waits for as long as that.
+A program without a time-out is ended when the API server was out of reach for so long that the next attempt
+may begin. One with a time-out continues: the next attempt waits that long.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ _GUARD = "trap '' TERM INT HUP; read _; kill -s KILL 0"
 
 
 class ContactLostError(Exception):
-    """The program was ended, because the engine could not renew its Lease for too long."""
+    """The program was ended because the engine could not renew its Lease for too long."""
 
 
 async def perform(
@@ -58,9 +57,11 @@ async def perform(
         try:
             await asyncio.wait([ended, fence], return_when=asyncio.FIRST_COMPLETED)
             if not ended.done() and limit is None:
-                raise ContactLostError(f"{name}: ended, as the Lease could not be renewed")
+                raise ContactLostError(f"{name}: ended because the Lease could not be renewed")
             if not ended.done():
-                raise ActivityFailedError(f"{name}: expected its end within {limit:g} s, it still ran")
+                raise ActivityFailedError(
+                    f"{name}: expected to end within {limit:g} s, still running; ended it"
+                )
         finally:
             fence.cancel()
             await _end(group, ended)
@@ -73,7 +74,7 @@ async def perform(
 
 
 class _Group:
-    """A process group with a guard, a shell that waits for the end of a pipe which only the engine holds."""
+    """A process group with a guard: a shell that waits for the end of a pipe which only the engine holds."""
 
     def __init__(self) -> None:
         """Start the guard. Raises ActivityFailedError."""
@@ -89,22 +90,22 @@ class _Group:
             )
         except OSError as error:
             os.close(self._held)
-            raise ActivityFailedError(f"/bin/sh, which guards programs, can't be started: {error}") from error
+            raise ActivityFailedError(f"cannot start /bin/sh, which guards programs: {error}") from error
         finally:
             os.close(read_end)
 
     @property
     def number(self) -> int:
-        """The number of the group: it is not used again before `close`."""
+        """The number of the group, which stays reserved until `close`."""
         return self._guard.pid
 
     def signal(self, number: signal.Signals) -> None:
-        """Signal all processes of the group; the guard heeds SIGKILL only."""
+        """Signal all processes of the group; the guard ignores all but SIGKILL."""
         with suppress(ProcessLookupError):
             os.killpg(self.number, number)
 
     def close(self) -> None:
-        """Kill what is left of the group."""
+        """Kill the rest of the group."""
         self.signal(signal.SIGKILL)
         os.close(self._held)
         self._guard.wait()
@@ -113,7 +114,7 @@ class _Group:
 def _start(
     program: Exec, environment: Mapping[str, str], group: _Group, stdout: int, stderr: int
 ) -> subprocess.Popen[bytes]:
-    """Start the program: at once, so that no cancellation can come between its start and our knowing it."""
+    """Start the program, without an await: no cancellation may lose a process that was started."""
     try:
         return subprocess.Popen(
             program.command,
@@ -125,13 +126,13 @@ def _start(
         )
     except (OSError, ValueError) as error:
         group.close()
-        raise ActivityFailedError(f"{program.command[0]} can't be started: {error}") from error
+        raise ActivityFailedError(f"cannot start {program.command[0]}: {error}") from error
 
 
 class _Pipe:
-    """A pipe for what the program writes: passed on to the pod's log, masked; its end is kept for a message.
+    """A pipe for the program's output, which is masked and copied to the pod's log; its tail is kept.
 
-    It may outlive the program in the hands of what that has started: nobody waits for its end.
+    Processes that the program has started may hold it open: nobody waits for its end.
     """
 
     def __init__(self, sink: BinaryIO, redactor: Redactor) -> None:
@@ -166,13 +167,13 @@ class _Pipe:
         return excerpt(self._kept.decode(errors="replace"), _TAIL)
 
     def _copy(self) -> bool:
-        """Copy what can be read now, and return whether there was anything."""
+        """Copy what can be read now; return whether there was anything."""
         try:
             chunk = os.read(self._read_end, _CHUNK)
         except BlockingIOError:
             return False
-        # A secret may be cut anywhere, so what may be the begin of one is held back: the last line, and of
-        # an endless one as much as the longest secret.
+        # A chunk may end within a secret, so the last line is held back, or of an endless line as much as
+        # the longest secret.
         self._held += chunk
         longest = 4 * self._redactor.longest
         if not longest:
@@ -198,7 +199,7 @@ class _Pipe:
 
 
 async def _end(group: _Group, ended: asyncio.Future[int]) -> None:
-    """End what is left of the process group: SIGTERM, most of a second, SIGKILL."""
+    """End the rest of the process group: SIGTERM, a short grace, SIGKILL."""
     if not ended.done():
         group.signal(signal.SIGTERM)
         await asyncio.wait([ended], timeout=_GRACE_SECONDS)

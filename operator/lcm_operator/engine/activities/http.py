@@ -1,7 +1,7 @@
-"""The activity `http`: a request to the outside, or with `until` more of them until a condition holds.
+"""The activity `http`: one outside request, or with `until` a poll until a condition holds.
 
-Each of them must be what `expect` says. It is rendered once: all polls are the same request, and one run, so
-they carry the same Idempotency-Key.
+Each response must match `expect`. The request is rendered once: all polls belong to one run and carry the
+same Idempotency-Key.
 """
 
 from base64 import b64encode
@@ -26,16 +26,15 @@ _AUTHORIZATION = "Authorization"
 
 
 def idempotency_key(engine_uid: str, activity: str, run: int) -> str:
-    """Return the key by which a partner recognises a run of an activity: the same for each try of it."""
+    """Return the Idempotency-Key of a run of an activity, the same for all its retries."""
     return str(uuid5(UUID(engine_uid), f"{activity}/{run}"))
 
 
 class Credentials:
-    """The header `Authorization`; `token` is the file of the pod's token for the REST sidecar, if it has one.
+    """The header `Authorization`; `token` is the file with the pod's token for the REST sidecar, if any.
 
-    Of several credentials the first that is set counts: the header as the plan gives it, basic
-    authentication, the pod's token. What renders to nothing is not set: so one plan fits services that ask
-    for this or that.
+    The first of these counts: the plan's own header, basic authentication, the pod's token. One that renders
+    to nothing is skipped, so that one plan fits services with different authentication.
     """
 
     def __init__(self, token: Path | None, redactor: Redactor) -> None:
@@ -43,7 +42,7 @@ class Credentials:
         self._redactor = redactor
 
     def header(self, http: Http, scope: Scope, url: str, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return the header to add to `headers`, none if one is there or nothing is to be shown.
+        """Return the header to add to `headers`, empty if they contain one or there are no credentials.
 
         Raises ActivityFailedError, TemplateError.
         """
@@ -61,25 +60,25 @@ class Credentials:
         if not username and not password:
             return ""
         if ":" in username:
-            raise ActivityFailedError("basicAuth: a username can't hold a colon")
+            raise ActivityFailedError("basicAuth.username: expected no colon, the username contains one")
         encoded = b64encode(f"{username}:{password}".encode()).decode()
         self._redactor.add(encoded)
         return f"Basic {encoded}"
 
     def _pod_token(self) -> str:
-        """Return the token of this moment: the node renews it."""
+        """Read the token, which the node renews."""
         try:
             token = self._token.read_text().strip() if self._token else ""
         except OSError as error:
-            raise ActivityFailedError(f"podToken: the token can't be read: {error}") from error
+            raise ActivityFailedError(f"podToken: cannot read the pod's token: {error}") from error
         if not token:
-            raise ActivityFailedError("podToken: this pod has no token for the REST sidecar")
+            raise ActivityFailedError("podToken: the pod has no token for the REST sidecar")
         self._redactor.add(token)
         return f"Bearer {token}"
 
 
 class HttpRequests:
-    """Performs requests. `may_act` is awaited before each poll but the first."""
+    """Performs requests. `may_act` is awaited before each poll except the first."""
 
     def __init__(
         self, credentials: Credentials, redactor: Redactor, may_act: Callable[[], Awaitable[None]]
@@ -89,7 +88,7 @@ class HttpRequests:
         self._may_act = may_act
 
     async def perform(self, http: Http, scope: Scope, key: str) -> Performed:
-        """Send the request with `key`, check what comes, and capture from it.
+        """Send the request with `key`, check the response, and capture from it.
 
         Raises ActivityFailedError, TemplateError.
         """
@@ -118,11 +117,11 @@ class HttpRequests:
         except TimeoutError as error:
             raise ActivityFailedError(
                 f"{request}: expected {quoted(until.condition)} within {until.timeout_seconds:g} s,"
-                " it did not hold"
+                " it stayed false"
             ) from error
 
     async def _once(self, http: Http, request: Request, scope: Scope) -> Scope:
-        """Send one request; return the scope that sees its response, if that is what was expected."""
+        """Send one request; return the scope with its response, if that matches `expect`."""
         credentials = self._credentials.header(http, scope, request.url, request.headers)
         try:
             async with within(http.timeout_seconds):
@@ -139,12 +138,12 @@ class HttpRequests:
         condition = http.expect.condition
         if condition is not None and not seen.condition(condition):
             raise ActivityFailedError(
-                f"{request}: expected {quoted(condition)}, it does not hold{self._words(http, response)}"
+                f"{request}: expected {quoted(condition)}, it is false{self._words(http, response)}"
             )
         return seen
 
     def _words(self, http: Http, response: Response) -> str:
-        """Return the begin of the reply for a message, unless what is secret may stand in it."""
+        """Return the start of the response for a message, unless it may contain secrets."""
         if http.secret_capture:
             return ""
         words = excerpt(self._redactor.text(response.text))
