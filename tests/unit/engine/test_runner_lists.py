@@ -1,13 +1,23 @@
 """What follows the plan: `finally` after success and upon a stop, `onFailure` after a failure."""
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 from tests.harness.waiting import until
-from tests.unit.engine.builders import NOW, POD, Clock, Memory, Stub, nap, plan, runner
+from tests.unit.engine.builders import POD, Memory, Stub, nap, plan, runner
+from tests.unit.engine.lists import (
+    LISTS,
+    NAMES,
+    PLAN,
+    STOPPED,
+    forever,
+    message,
+    run,
+    states,
+    stopped,
+    stored,
+)
 
-from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.interrupts import Interrupts
 from lcm_operator.engine.outcome import (
     ActivityFailedError,
@@ -19,45 +29,7 @@ from lcm_operator.engine.outcome import (
     Succeeded,
 )
 
-STOPPED = Report(Ending.STOPPED, "a stop was requested (Cancel)")
 TERMINATED = Report(Ending.TERMINATED, "SIGTERM received")
-LISTS = {"onFailure": [nap("tell"), nap("say")], "finally": [nap("free"), nap("clean")]}
-PLAN = plan(nap("one"), nap("two"), **LISTS)
-NAMES = ["one", "two", "tell", "say", "free", "clean"]
-
-
-def run(store, perform, the_plan=PLAN, **more):
-    return asyncio.run(runner(the_plan, store, perform, **more).run())
-
-
-def stopped():
-    interrupts = Interrupts(POD)
-    interrupts.stop.trigger(STOPPED)
-    return interrupts
-
-
-def states(store):
-    return {activity.name: activity.state for activity in store.status().activities}
-
-
-def message(store, name):
-    return store.status().activity(name).message
-
-
-def stored(**outcomes):
-    """Return a store with a checkpoint in which activities have these outcomes; True: it is Running."""
-    store = Memory()
-    checkpoint = Checkpoint.from_storage(store.status(), NAMES)
-    for name, outcome in outcomes.items():
-        checkpoint = checkpoint.began(name, NOW)
-        if outcome is not True:
-            checkpoint = checkpoint.settled(name, outcome, NOW)
-    store.saved.append(checkpoint.stamped(NOW))
-    return store
-
-
-async def forever(_scope):
-    await asyncio.Event().wait()
 
 
 def interrupted_during(name, tell, *, store=None, the_plan=PLAN, **results):
@@ -345,67 +317,3 @@ def test_sigterm_lets_go_of_what_runs_and_begins_nothing_more_in(name, interrupt
     assert perform.names[-1] == name
     assert states(store)[name] == "Running"
     assert states(store)["clean"] == "Pending"
-
-
-def nearly_over():
-    """Return a clock by which finally, begun at NOW, has 20 ms left."""
-    clock = Clock()
-    clock.time += timedelta(seconds=298.98)
-    return clock
-
-
-TOO_LATE = "finally was not done within 300 s"
-
-
-def test_finally_has_a_time_out_that_fails_what_runs_and_skips_the_rest():
-    store, perform = stored(one=Succeeded(), two=Succeeded(), free=True), Stub(free=forever)
-
-    assert run(store, perform, now=nearly_over()) == Report(Ending.FINISHED)
-    assert perform.names == ["free"]
-    assert (states(store)["free"], states(store)["clean"]) == ("Failed", "Skipped")
-    assert (message(store, "free"), message(store, "clean")) == (f"free: {TOO_LATE}", TOO_LATE)
-
-
-def test_the_time_out_of_finally_counts_from_its_begin():
-    the_plan = plan(nap("one"), **LISTS, engine={"finallyTimeoutSeconds": 1})
-    store, perform = Memory(), Stub(free=forever)
-
-    assert run(store, perform, the_plan) == Report(Ending.FINISHED)
-    assert message(store, "free") == "free: finally was not done within 1 s"
-
-
-def test_the_time_out_of_finally_ends_the_pauses_between_tries_too():
-    free = nap("free", retry={"limit": 5, "backoffSeconds": 3600})
-    store, perform = stored(one=True, free=True), Stub(free=ActivityFailedError("503"))
-
-    run(store, perform, plan(nap("one"), **{"finally": [free]}), interrupts=stopped(), now=nearly_over())
-
-    assert perform.names == ["free"]
-    assert message(store, "free") == f"free: {TOO_LATE}"
-
-
-def test_attempt_after_the_time_out_of_finally_does_nothing_outside():
-    clock = nearly_over()
-    clock.time += timedelta(seconds=60)
-    store, perform = stored(one=True, free=True), Stub()
-
-    assert run(store, perform, interrupts=stopped(), now=clock) == STOPPED
-    assert perform.names == []
-    assert (states(store)["free"], states(store)["clean"]) == ("Failed", "Skipped")
-
-
-def test_time_out_of_finally_ends_no_save_but_what_it_would_have_begun():
-    class Slow(Memory):
-        async def save(self, checkpoint):
-            if checkpoint.activity("clean").state == "Running":
-                loop = asyncio.get_running_loop()
-                over = loop.time() + 0.05
-                await until(lambda: loop.time() > over)
-            return await super().save(checkpoint)
-
-    store, perform = Slow(), Stub()
-    store.saved = stored(one=True, free=Succeeded()).saved
-
-    assert run(store, perform, interrupts=stopped(), now=nearly_over()) == STOPPED
-    assert perform.names == []
-    assert message(store, "clean") == f"clean: {TOO_LATE}"

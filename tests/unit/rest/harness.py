@@ -184,3 +184,13 @@ async def read(reader, *, bodiless=False):
 
 def run(scenario):
     return asyncio.run(scenario)
+
+
+def asked(sidecar, *arguments, **headers):
+    """Return the answer of a sidecar that is started for this one request."""
+
+    async def scenario():
+        async with sidecar.listening():
+            return await sidecar.ask(*arguments, **headers)
+
+    return run(scenario())

@@ -1,4 +1,4 @@
-"""The events: what people, time, the API server, the node and the engine can do to a trial in any state.
+"""The events: what people, time and the API server can do to a trial in any state, and `engine_events`.
 
 Each changes the harness, or returns why it can't happen there. The operator is not asked in between.
 """
@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tests.unit.domain.builders import at, nap
-from tests.unit.states.harness import ACTIVE_DEADLINE, FINALLY, NAME, OTHER, PLAN, TTL, Harness
+from tests.unit.states import engine_events as engine
+from tests.unit.states.harness import NAME, OTHER, PLAN, TTL, Harness
 
 from lcm_operator.api.names import GROUP
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.kube.errors import RejectedError, UnavailableError
 
 Impossible = str | None
+
+
 HOLD = "example.com/hold"
 """Somebody else's finalizer."""
 
@@ -237,93 +240,6 @@ def api_away(harness: Harness) -> Impossible:
     return None
 
 
-def _can_act(harness: Harness) -> Impossible:
-    return None if harness.granted and not harness.node_lost else "no engine may act"
-
-
-def success(harness: Harness) -> Impossible:
-    if why := _can_act(harness):
-        return why
-    if harness.reporting:
-        return "it has failed"
-    harness.save(**dict.fromkeys((*PLAN, FINALLY), "Succeeded"))
-    harness.end_pod("Succeeded")
-    return None
-
-
-def failure(harness: Harness) -> Impossible:
-    if why := _can_act(harness):
-        return why
-    if harness.slow:
-        harness.save(free="Failed")
-        harness.end_pod("Succeeded")
-    else:
-        harness.save(two="Failed")
-        harness.end_pod("Failed")
-    return None
-
-
-def _has_pod(harness: Harness) -> Impossible:
-    if harness.pod is None:
-        return "there is no pod"
-    return (
-        "its pod has ended" if harness.pod.get("status", {}).get("phase") in ("Succeeded", "Failed") else None
-    )
-
-
-def pod_ends(harness: Harness) -> Impossible:
-    if why := _has_pod(harness):
-        return why
-    harness.end_pod("Failed")
-    return None
-
-
-def pod_disrupted(harness: Harness) -> Impossible:
-    if why := _has_pod(harness):
-        return why
-    harness.end_pod("Failed", conditions=[{"type": "DisruptionTarget", "status": "True"}])
-    return None
-
-
-def pod_gone(harness: Harness) -> Impossible:
-    if harness.pod is None:
-        return "there is no pod"
-    harness.api.remove("pods", harness.pod["metadata"]["name"])
-    return None
-
-
-def no_first_beat(harness: Harness) -> Impossible:
-    if why := _can_act(harness):
-        return why
-    harness.beats(begun=False)
-    harness.now += timedelta(seconds=121)
-    return None
-
-
-def silence(harness: Harness) -> Impossible:
-    if why := _can_act(harness):
-        return why
-    harness.beats(begun=True, silent=61)
-    harness.now += timedelta(seconds=61)
-    return None
-
-
-def active_deadline(harness: Harness) -> Impossible:
-    if why := _can_act(harness):
-        return why
-    if harness.slow:
-        return "it was stopped"
-    harness.now += timedelta(seconds=ACTIVE_DEADLINE)
-    return None
-
-
-def finally_times_out(harness: Harness) -> Impossible:
-    if not harness.slow:
-        return "`finally` is not running"
-    harness.now += timedelta(seconds=311)
-    return None
-
-
 def holder_goes(harness: Harness) -> Impossible:
     if harness.api.find("trials", OTHER) is None:
         return "no other Trial holds the ID"
@@ -386,15 +302,15 @@ EVENTS = (
     Event("creates are rejected for longer than a grant may take", creates_refused_beyond_the_grant),
     Event("creates are not answered (503) from now on, also at the start time", creates_not_answered),
     Event("API server unavailable for 10 s, across the start time", api_away),
-    Event("engine reports success", success),
-    Event("engine reports failure", failure),
-    Event("pod ends before the plan completes", pod_ends),
-    Event("pod ends by a disruption", pod_disrupted),
-    Event("pod no longer exists", pod_gone),
-    Event("first renewal of the Lease is missing", no_first_beat),
-    Event("no renewal of the Lease for heartbeatTimeoutSeconds", silence),
-    Event("activeDeadlineSeconds are over", active_deadline),
-    Event("finallyTimeoutSeconds are over", finally_times_out),
+    Event("engine reports success", engine.success),
+    Event("engine reports failure", engine.failure),
+    Event("pod ends before the plan completes", engine.pod_ends),
+    Event("pod ends by a disruption", engine.pod_disrupted),
+    Event("pod no longer exists", engine.pod_gone),
+    Event("first renewal of the Lease is missing", engine.no_first_beat),
+    Event("no renewal of the Lease for heartbeatTimeoutSeconds", engine.silence),
+    Event("activeDeadlineSeconds are over", engine.active_deadline),
+    Event("finallyTimeoutSeconds are over", engine.finally_times_out),
     Event("the holder of its ID is deleted before the start time", holder_goes),
     Event("the holder of its ID is deleted after the start time", holder_goes_too_late),
     Event("another Trial with its ID is created", other_comes),

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.harness.api_server import Json as Raw
-from tests.harness.cluster import Cluster
 from tests.unit.controllers.clock import ClockOf
 from tests.unit.controllers.replica import KEY, Replica, finish
 from tests.unit.domain.builders import T, at, nap
+from tests.unit.states.unreliable import UnreliableCluster
 
 from lcm_operator.api import conditions, names, reasons
 from lcm_operator.api.storage import rfc3339
@@ -37,36 +37,11 @@ _LOOKS = (act.LookUpPod, act.LookUpEngine, act.LookUpPlan, act.RecordEvent)
 _FOREGROUND = "foregroundDeletion"
 
 
-class Moody(Cluster):
-    """A cluster that can be told to refuse what a start creates, or to give no answer."""
-
-    refuses: ApiError | None = None
-    away: bool = False
-
-    def get(self, plural: str, name: str, namespace: str | None = None) -> Raw:
-        self._answer()
-        return super().get(plural, name, namespace)
-
-    def create(self, plural: str, body: Raw, namespace: str | None = None, *, dry_run: bool = False) -> Raw:
-        self._answer()
-        if self.refuses and plural in ("pods", "trialengines", "leases"):
-            raise self.refuses
-        return super().create(plural, body, namespace, dry_run=dry_run)
-
-    def orphan(self, plural: str, name: str) -> None:
-        """Take the owner off an object, as the garbage collector does for `--cascade=orphan`."""
-        self.merge_patch(plural, name, {"metadata": {"ownerReferences": []}})
-
-    def _answer(self) -> None:
-        if self.away:
-            raise UnavailableError(503, "ServiceUnavailable", "no answer")
-
-
 class Harness:
     """See the module."""
 
     def __init__(self, name: str = NAME, **spec: Any) -> None:
-        self.api = Moody()
+        self.api = UnreliableCluster()
         self.plans: list[Raw] = []
         self.now = at(-3000)
         self._clock = ClockOf(lambda: self.now)
