@@ -21,8 +21,6 @@ from lcm_operator.domain.snapshot import Settings
 from lcm_operator.domain.start_time import start_time_of
 
 MISSED = Missed(start_time=T, missed_time=at(130), late_milliseconds=130_000, reason="Missed")
-
-
 CLOCKS = SimpleNamespace(offset_seconds=lambda: 3600.0, steps=1)
 
 

@@ -6,15 +6,12 @@ from datetime import timedelta
 import msgspec
 import pytest
 from tests.unit.domain.builders import (
-    REFUSED,
     T,
-    admitted,
     armed,
     at,
     deleting,
     edited,
     engine,
-    pod,
     recorded_events,
     refused,
     scheduled,
@@ -23,26 +20,17 @@ from tests.unit.domain.builders import (
     slot,
     steps,
     trial,
-    written,
 )
 
 from lcm_operator.api import conditions
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.domain.actions import (
-    CheckAdmission,
-    CreateEngine,
-    CreatePod,
     DeleteEngine,
-    LatchTrial,
-    Urgency,
     Wait,
     WriteTrial,
 )
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.snapshot import Problem, RegistryLook, Settings
-
-NO_PLAN = Problem("PlanNotFound", "TrialPlan default does not exist")
-
+from lcm_operator.domain.snapshot import RegistryLook, Settings
 
 # --- scheduling
 
@@ -154,236 +142,6 @@ def test_a_trial_suspended_past_its_deadline_is_missed():
 def test_a_resumed_trial_is_scheduled_again():
     resumed = edited(settle(slot(trial(suspend=True)), at(-3000)).trials[0], suspend=False)
     assert shown(decide(slot(resumed), at(-3000)), "Scheduled") == ("True", "StartTimeKnown")
-
-
-# --- arming
-
-
-def test_within_its_lead_a_trial_gets_its_engine():
-    (action,) = decide(slot(scheduled()), at(-60)).actions
-    assert isinstance(action, CreateEngine)
-    assert action.manifest["metadata"]["name"] == "example"
-
-
-def test_a_new_engine_is_checked_for_admission():
-    made = engine()
-    (action,) = decide(slot(scheduled(), engine=made), at(-50)).actions
-    assert isinstance(action, CheckAdmission)
-    assert action.engine is made
-    assert action.manifest["metadata"]["name"] == "example-1"
-
-
-def test_what_was_said_of_an_earlier_engine_does_not_count():
-    made = engine(uid="engine-2")
-    (action,) = decide(slot(scheduled(), engine=made, admission=admitted(engine())), at(-50)).actions
-    assert isinstance(action, CheckAdmission)
-
-
-def test_an_admitted_trial_is_armed_and_said_to_be():
-    made = engine()
-    decision = decide(slot(scheduled(), engine=made, admission=admitted(made)), at(-40))
-    assert shown(decision, "Armed") == ("True", "Admitted")
-    assert recorded_events(decision) == [("Armed", False)]
-
-
-def test_an_armed_trial_waits_for_its_start_time_with_the_highest_urgency():
-    decision = decide(armed(), at(-30))
-    assert isinstance(decision, Wait)
-    assert (decision.wake_at, decision.wake_urgency) == (T, Urgency.START)
-
-
-@pytest.mark.parametrize(
-    ("seen", "reason"),
-    [
-        pytest.param({"plan": NO_PLAN}, "PlanNotFound", id="its plan does not exist"),
-        pytest.param({"stranger": True}, "NameTaken", id="its engine's name is taken"),
-        pytest.param({"refusal": refused(-35)}, "AdmissionRefused", id="its engine was refused just now"),
-        pytest.param(
-            {"engine": engine(), "admission": admitted(engine(), REFUSED, checked=-35)},
-            "AdmissionRefused",
-            id="its pod would be refused",
-        ),
-    ],
-)
-def test_trial_that_cannot_be_armed_reports_why_and_is_tried_again_when(seen, reason):
-    before = slot(scheduled(), **seen)
-    decision = decide(before, at(-30))
-    assert shown(decision, "Armed") == ("False", reason)
-    assert recorded_events(decision) == [(reason, True)]
-    after = decide(written(before, decision), at(-30))
-    assert isinstance(after, Wait)
-    assert after.wake_at == at(-20)
-
-
-def test_arming_is_tried_again_at_the_start_time_at_the_latest():
-    before = settle(slot(scheduled(), stranger=True), at(-3))
-    decision = decide(before, at(-3))
-    assert (decision.wake_at, decision.wake_urgency) == (T, Urgency.START)
-
-
-def test_a_create_that_was_refused_some_time_ago_is_tried_again():
-    assert steps(decide(slot(scheduled(), refusal=refused(-45)), at(-35))) == ["CreateEngine"]
-
-
-def test_a_pod_that_would_have_been_refused_some_time_ago_is_checked_again():
-    made = engine()
-    before = slot(scheduled(), engine=made, admission=admitted(made, REFUSED, checked=-45))
-    assert steps(decide(before, at(-35))) == ["CheckAdmission"]
-
-
-def test_an_admitted_pod_is_not_checked_again():
-    assert steps(decide(armed(), at(-1))) == []
-
-
-def test_a_trial_that_can_be_armed_at_last_shows_it():
-    made = engine()
-    before = settle(slot(scheduled(), engine=made, admission=admitted(made, REFUSED)), at(-39))
-    decision = decide(replace(before, admission=admitted(made)), at(-25))
-    assert shown(decision, "Armed") == ("True", "Admitted")
-    assert recorded_events(decision) == [("Armed", False)]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param({"startTime": rfc3339(at(600))}, id="start time"),
-        pytest.param({"parameters": {"slice": "true"}}, id="parameters"),
-    ],
-)
-def test_an_armed_trial_whose_spec_changes_gives_up_its_engine(change):
-    before = armed()
-    changed = replace(before, trials=(edited(before.trials[0], **change),))
-    assert "DeleteEngine" in steps(decide(changed, at(-30)))
-
-
-def test_trial_with_a_changed_spec_gets_a_new_engine_after_the_old_one():
-    before = armed()
-    after = replace(before, trials=(edited(before.trials[0], parameters={"slice": "true"}),), engine=None)
-    assert steps(decide(after, at(-30))) == ["CreateEngine"]
-
-
-# --- starting
-
-
-def test_a_trial_that_is_due_and_armed_has_its_pod_created_at_once():
-    before = armed()
-    decision = decide(before, T)
-    (action,) = decision.actions
-    assert isinstance(action, CreatePod)
-    assert action.engine is before.engine
-    assert action.manifest["metadata"]["name"] == "example-1"
-    assert decision.urgency is Urgency.START
-
-
-def test_a_trial_that_is_due_without_an_engine_gets_it_at_once():
-    decision = decide(slot(trial()), at(5))
-    assert steps(decision) == ["CreateEngine"]
-    assert decision.urgency is Urgency.START
-
-
-def test_a_trial_that_is_due_is_not_checked_for_admission_first():
-    assert steps(decide(slot(scheduled(), engine=engine()), T)) == ["CreatePod"]
-
-
-def test_a_created_pod_is_latched_and_the_start_is_told_after_it():
-    before = replace(armed(), pod=pod())
-    decision = decide(before, at(0.2))
-    (latch, _) = decision.actions
-    assert isinstance(latch, LatchTrial)
-    assert latch.trial is before.trials[0]
-    assert latch.status.started_time == at(0.2)
-    assert latch.status.engine_ref is not None
-    assert (latch.status.engine_ref.name, latch.status.engine_ref.uid) == ("example", "engine-1")
-    assert latch.status.start_lag_milliseconds == 200
-    assert latch.status.progress == "0/3"
-    assert shown(decision, "Started") == ("True", "EngineStarted")
-    assert recorded_events(decision) == [("Started", False)]
-    assert decision.urgency is Urgency.FOLLOW
-
-
-def test_a_pod_that_was_adopted_is_never_shown_as_early():
-    early = replace(armed(), pod=pod(created=at(-0.7)))
-    (latch, _) = decide(early, at(3)).actions
-    assert isinstance(latch, LatchTrial)
-    assert latch.status.start_lag_milliseconds == 0
-
-
-@pytest.mark.parametrize(
-    ("seen", "reason", "again"),
-    [
-        pytest.param({"plan": NO_PLAN}, "PlanNotFound", at(15), id="its plan does not exist"),
-        pytest.param({"stranger": True}, "NameTaken", at(15), id="its engine's name is taken"),
-        pytest.param(
-            {"refusal": refused(4.5)}, "AdmissionRefused", at(5.625), id="its engine was refused just now"
-        ),
-        pytest.param(
-            {"engine": engine(), "refusal": refused(4.5)},
-            "AdmissionRefused",
-            at(5.625),
-            id="its pod was refused just now",
-        ),
-    ],
-)
-def test_trial_that_is_due_and_cannot_start_shows_why_and_tries_again(seen, reason, again):
-    before = slot(scheduled(), **seen)
-    decision = decide(before, at(5))
-    assert shown(decision, "Armed") == ("False", reason)
-    assert recorded_events(decision) == [(reason, True)]
-    after = decide(written(before, decision), at(5))
-    assert isinstance(after, Wait)
-    assert (after.wake_at, after.wake_urgency) == (again, Urgency.RETRY)
-
-
-def test_a_pod_that_was_refused_is_tried_again_after_a_second():
-    before = settle(slot(scheduled(), engine=engine(), refusal=refused(4)), at(4))
-    assert steps(decide(before, at(5))) == ["CreatePod"]
-
-
-def test_refusal_is_shown_before_the_next_try_however_late_its_turn():
-    before = slot(scheduled(), engine=engine(), refusal=refused(4))
-    decision = decide(before, at(30))
-    assert shown(decision, "Armed") == ("False", "AdmissionRefused")
-    assert decision.urgency is Urgency.RETRY
-    after = decide(written(before, decision), at(30))
-    assert (steps(after), after.urgency) == (["CreatePod"], Urgency.RETRY)
-
-
-def test_last_try_before_the_deadline_waits_for_nothing():
-    before = slot(scheduled(), engine=engine(), refusal=refused(4))
-    assert steps(decide(before, at(119.5))) == ["CreatePod"]
-
-
-def busy(at_second, seconds):
-    """Return a create that was to be tried again after so many seconds."""
-    return refused(at_second, replace(REFUSED, retry_after=timedelta(seconds=seconds)))
-
-
-def test_a_start_is_not_tried_again_before_the_api_server_wants_it():
-    before = settle(slot(scheduled(), engine=engine(), refusal=busy(4, 20)), at(4))
-    assert decide(before, at(23)).wake_at == at(24)
-    assert steps(decide(before, at(24))) == ["CreatePod"]
-
-
-def test_start_is_retried_before_its_deadline_whatever_retry_after_demands():
-    short = scheduled(trial(startingDeadlineSeconds=15))
-    before = settle(slot(short, engine=engine(short), refusal=busy(4, 20)), at(4))
-    again = decide(before, at(4)).wake_at
-    assert again is not None
-    assert at(14) < again < at(15)
-    assert steps(decide(before, again)) == ["CreatePod"]
-
-
-def test_arming_is_not_tried_again_before_the_api_server_wants_it():
-    before = settle(slot(scheduled(), refusal=busy(-50, 25)), at(-50))
-    assert isinstance(decide(before, at(-26)), Wait)
-    assert steps(decide(before, at(-25))) == ["CreateEngine"]
-
-
-def test_a_start_is_tried_for_the_last_time_right_after_its_deadline():
-    before = settle(slot(scheduled(), stranger=True), at(119.5))
-    decision = decide(before, at(119.5))
-    assert decision.wake_at is not None
-    assert at(120) < decision.wake_at < at(120.1)
 
 
 # --- late and missed

@@ -24,8 +24,6 @@ from lcm_operator.engine.steps import Steps
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=UTC)
 POD = "2a6a3f0e-0000-4000-8000-000000000001"
-
-
 SPEC = {"trialID": "example", "trialUID": "t", "trialGeneration": 1, "startTime": "2026-11-24T10:00:00Z"}
 
 

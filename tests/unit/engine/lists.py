@@ -12,14 +12,8 @@ from lcm_operator.engine.outcome import (
 )
 
 STOPPED = Report(Ending.STOPPED, "a stop was requested (Cancel)")
-
-
 LISTS = {"onFailure": [nap("tell"), nap("say")], "finally": [nap("free"), nap("clean")]}
-
-
 PLAN = plan(nap("one"), nap("two"), **LISTS)
-
-
 NAMES = ["one", "two", "tell", "say", "free", "clean"]
 
 

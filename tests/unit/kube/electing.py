@@ -11,11 +11,7 @@ from lcm_operator.kube.election import Elector, Terms
 from lcm_operator.kube.errors import RejectedError
 
 LEASE_NAME = "the-lease"
-
-
 QUICK = Terms(lease=1, renew_every=0.02, act_within=0.3, request=0.2, retry=0.01)
-
-
 FORBIDDEN = RejectedError(403, "Forbidden", "leases is forbidden")
 
 

@@ -11,8 +11,6 @@ from lcm_operator.kube.election import Terms
 from lcm_operator.kube.errors import ApiError
 
 SLOW = Terms(lease=20, renew_every=0.02, act_within=1, request=0.5, retry=0.01)
-
-
 NO_END = Terms(lease=3600, renew_every=0.02, act_within=3000, request=0.2, retry=0.01)
 
 

@@ -14,8 +14,6 @@ from lcm_operator.rest.services.signals import LARGEST
 from lcm_operator.rest.wording import ScheduleAllResult
 
 BODY = json.dumps({"trial_id": "a", "start_time": TIME}).encode()
-
-
 MISSING = {"msg": "field required", "type": "value_error.missing"}
 
 
