@@ -18,7 +18,7 @@ CONTRACTS = {options["id"]: options for options in OPTIONS["contracts_options"]}
 REFUSED = {
     "layers": [
         ("domain.ownership", "lcm_operator.kube.client"),
-        ("controllers.census", "lcm_operator.rest.cache.view"),
+        ("controllers.metrics", "lcm_operator.rest.cache.view"),
         ("engine.grant", "lcm_operator.rest.cache.view"),
         ("api.names", "lcm_operator.domain.snapshot"),
         ("kube.client", "lcm_operator.registry.client"),
@@ -74,8 +74,8 @@ REFUSED = {
         ("dummies.faults", "lcm_operator.kube.client"),
     ],
     "controllers": [
-        ("controllers.store", "lcm_operator.controllers.apply"),
-        ("controllers.alarm", "lcm_operator.controllers.work"),
+        ("controllers.slot_cache", "lcm_operator.controllers.apply"),
+        ("controllers.due_times", "lcm_operator.controllers.due_queue"),
         ("controllers.health", "lcm_operator.controllers.metrics"),
         ("controllers.settings", "lcm_operator.controllers.reconciler"),
     ],

@@ -1,4 +1,4 @@
-"""What the API server makes of an engine's pod: asked before the start, or after a refusal.
+"""Whether the API server would admit an engine's pod and Lease: checked before the start.
 
 Armed means admitted, not reserved: what is free now may be taken at the start time.
 """
@@ -25,7 +25,7 @@ _SERVER_ERROR = 500
 
 
 async def check(client: Client, engine: TrialEngine, manifest: dict[str, Any]) -> Admission:
-    """Return what stands in the way of the pod of `engine`, and of its Lease. Raises UnavailableError."""
+    """Return why the pod of `engine` or its Lease cannot be created, if so. Raises UnavailableError."""
     problem = await _problem(client, engine, manifest)
     return Admission(engine.metadata.uid, problem)
 
@@ -41,12 +41,12 @@ async def _problem(client: Client, engine: TrialEngine, manifest: dict[str, Any]
         except NotFoundError:
             return Problem(reason, f"{resource.kind} {account} does not exist in {namespace}")
     pod = manifest["metadata"]["name"]
-    # It will belong to the pod, which is not there yet: the UID stands for the pod's.
+    # It will belong to the pod, which does not exist yet: the TrialEngine's UID takes the place of the pod's.
     lease = engine_lease(engine, pod, engine.metadata.uid)
     try:
         await client.create(PODS, namespace, manifest, dry_run=True)
     except AlreadyExistsError:
-        return Problem(reasons.NAME_TAKEN, f"pod {pod} exists already")
+        return Problem(reasons.NAME_TAKEN, f"pod {pod} already exists")
     except (RejectedError, UnavailableError) as error:
         return _refused(error)
     try:
@@ -59,9 +59,9 @@ async def _problem(client: Client, engine: TrialEngine, manifest: dict[str, Any]
 
 
 def _refused(error: RejectedError | UnavailableError) -> Problem:
-    """Return what a dry run was told; raise what says nothing about the object itself.
+    """Return why a dry run was rejected; raise an error that has nothing to do with the object.
 
-    A webhook that gives no answer comes as a 5xx: that is worth telling before the start.
+    A webhook that does not answer appears as a 5xx: users should know of it before the start.
     """
     if isinstance(error, RejectedError):
         return Problem(reasons.ADMISSION_REFUSED, error.message)
@@ -71,7 +71,7 @@ def _refused(error: RejectedError | UnavailableError) -> Problem:
 
 
 def name_taken(pod: Metadata, engine: TrialEngine) -> Problem:
-    """Return why a pod can't be created where there is one: that of an earlier TrialEngine ends by itself."""
+    """Return why a pod can't be created where one exists; one of an earlier TrialEngine ends by itself."""
     ours = any(
         owner.controller and owner.kind == "TrialEngine" and owner.name == engine.metadata.name
         for owner in pod.owner_references

@@ -1,8 +1,7 @@
-"""Carries out what `domain` decided: one exhaustive match, each branch safe to repeat.
+"""Executes the actions that `domain` decided: one exhaustive match, each branch safe to repeat.
 
-What an action finds out goes into the store; the next decision is made from there. Raises
-kube.errors.ConflictError where the decision no longer holds, UnavailableError where the API server can't be
-reached; both mean: look and decide again.
+Results are put into the cache, from which the next decision is made. Raises kube.errors.ConflictError if the
+decision was based on an old state, UnavailableError if the API server can't be reached: then decide again.
 """
 
 from collections.abc import Awaitable, Collection
@@ -13,20 +12,20 @@ from lcm_operator import logs
 from lcm_operator.api import names, reasons
 from lcm_operator.api.engine import TrialEngine, TrialEngineSpec, TrialEngineStatus
 from lcm_operator.api.metadata import Metadata
-from lcm_operator.api.storage import parse, serialise, status_patch
+from lcm_operator.api.storage import serialise, status_patch
 from lcm_operator.api.trial import Trial, TrialStatus
-from lcm_operator.controllers.admission import check, name_taken, rejected
+from lcm_operator.controllers.admission import check, rejected
 from lcm_operator.controllers.import_memory import ImportMemory
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.members import MOST_AT_ONCE
 from lcm_operator.controllers.plans import plan_name
-from lcm_operator.controllers.pods import seen_pod
+from lcm_operator.controllers.pod_actions import PodActions
 from lcm_operator.controllers.recorder import Recorder
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.controllers.unreadable import LET_GO, end_unreadable
 from lcm_operator.domain import actions as act
 from lcm_operator.domain.imports import Fate, Note, expiry, importer, release
-from lcm_operator.domain.snapshot import Absent, Problem, value_of
+from lcm_operator.domain.snapshot import Problem, value_of
 from lcm_operator.domain.status import outcome
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
@@ -38,24 +37,25 @@ from lcm_operator.kube.errors import (
     RejectedError,
     UnavailableError,
 )
-from lcm_operator.kube.resources import LEASES, PODS, TRIAL_ENGINES, TRIAL_PLANS, TRIALS, Resource
+from lcm_operator.kube.resources import TRIAL_ENGINES, TRIAL_PLANS, TRIALS, Resource
 
 log = logs.get(__name__)
 
 
 class StepRejectedError(ApiError):
-    """A step towards a grant was refused; that is known in the store, and shown by the next decision."""
+    """A step towards a grant was rejected; the cache knows it, and the next decision shows it."""
 
 
 class Apply:
-    """The hands of the operator."""
+    """Executes actions against the API server."""
 
-    def __init__(self, client: Client, store: Store, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, client: Client, cache: SlotCache, recorder: Recorder, clock: Clock) -> None:
         self._client = client
-        self._store = store
+        self._cache = cache
         self._recorder = recorder
         self._clock = clock
         self._imports = ImportMemory(client)
+        self._pods = PodActions(client, cache, clock)
 
     async def __call__(self, key: Key, action: act.Action) -> None:  # noqa: C901, PLR0912, PLR0915
         """Carry out one action for the slot `key`."""
@@ -74,15 +74,15 @@ class Apply:
                 await self.read_engine(key)
             case act.CheckAdmission(engine=engine, manifest=manifest):
                 admission = await check(self._client, engine, manifest)
-                self._store.slot(key).admission = self._store.observed(admission)
+                self._cache.slot(key).admission = self._cache.observed(admission)
             case act.CreatePod(engine=engine, manifest=manifest):
-                await self._create_pod(key, engine, manifest)
+                await self._pods.create(key, engine, manifest)
             case act.CreateLease(manifest=manifest):
-                await self._shown(key, self._create_lease(key, manifest))
+                await self._shown(key, self._pods.create_lease(key, manifest))
             case act.DeletePod(name=name, uid=uid):
-                await self._delete_pod(key, name, uid)
+                await self._pods.delete(key, name, uid)
             case act.LookUpPod(name=name):
-                await self._look_up_pod(key, name)
+                await self._pods.look_up(key, name)
             case act.LookUpEngine():
                 await self.read_engine(key)
             case act.LookUpPlan(trial=trial, purpose=purpose):
@@ -102,14 +102,14 @@ class Apply:
             case act.UnholdEngine(engine=engine):
                 await self._hold(key, engine, hold=False)
             case act.AskRegistry(trial=trial):
-                self._store.registries.want(trial, key, self._clock.now())
+                self._cache.registries.want(trial, key, self._clock.now())
             case act.ReleaseImport(trial=trial):
                 await self._release_import(trial)
             case act.RecordEvent():
                 log.info(
                     "event",
                     namespace=key.namespace,
-                    name=key.engine,
+                    name=key.name,
                     reason=action.reason,
                     message=action.message,
                 )
@@ -121,169 +121,88 @@ class Apply:
                 assert_never(action)
 
     async def read(self, key: Key, about: Collection[str] = ()) -> None:
-        """Read again what a decision rested on and has turned out to be old: not all of thousands of Trials.
+        """Read again the objects of a decision that has turned out to be outdated.
 
-        That is the TrialEngine, the holder of the ID and the Trials named in `about`.
+        These are the TrialEngine, the holder of the ID and the Trials named in `about`.
         """
-        chosen = self._store.holder(key)
+        chosen = self._cache.holder(key)
         names_ = {*about, *({chosen.metadata.name} if chosen is not None else ())}
         await self._read_trials(key, names_)
         await self.read_engine(key)
 
     async def _read_trials(self, key: Key, about: Collection[str]) -> None:
-        members = self._store.slot(key).trials
+        members = self._cache.slot(key).trials
         for trial in [trial for name in about if (trial := members.get(name)) is not None]:
             try:
                 raw = await self._client.get(TRIALS, key.namespace, trial.metadata.name)
             except NotFoundError:
-                self._store.drop_trial(key.namespace, trial.metadata.name, trial.metadata.uid)
+                self._cache.drop_trial(key.namespace, trial.metadata.name, trial.metadata.uid)
             else:
-                self._store.put_trial(raw)
+                self._cache.put_trial(raw)
 
     async def read_engine(self, key: Key) -> None:
         """Read the TrialEngine of a slot."""
-        slot = self._store.slot(key)
+        slot = self._cache.slot(key)
         pod = value_of(slot.pod)
         over = pod is not None and pod.is_over
         try:
-            raw = await self._client.get(TRIAL_ENGINES, key.namespace, key.engine)
+            raw = await self._client.get(TRIAL_ENGINES, key.namespace, key.name)
         except NotFoundError:
             if slot.engine is not None:
-                self._store.drop_engine(key.namespace, key.engine, slot.engine.metadata.uid)
+                self._cache.drop_engine(key.namespace, key.name, slot.engine.metadata.uid)
             slot.engine_gone, slot.stranger = True, ""
         else:
-            self._store.put_engine(raw)
+            self._cache.put_engine(raw)
             slot.engine_read_after_end = over and value_of(slot.pod) == pod
             latched = {t.status.engine_ref.uid for t in slot.trials.values() if t.status.engine_ref}
             slot.engine_gone = bool(latched) and raw["metadata"]["uid"] not in latched
 
     async def _create_engine(self, key: Key, manifest: dict[str, Any]) -> None:
-        slot = self._store.slot(key)
+        slot = self._cache.slot(key)
         try:
             raw = await self._client.create(TRIAL_ENGINES, key.namespace, manifest)
         except AlreadyExistsError:
             await self.read_engine(key)
         except (RejectedError, NotFoundError, UnavailableError) as error:
-            slot.refusal = self._store.observed(rejected(error))
+            slot.refusal = self._cache.observed(rejected(error))
         else:
             slot.refusal = None
-            self._store.put_engine(raw)
-
-    async def _create_pod(self, key: Key, engine: TrialEngine, manifest: dict[str, Any]) -> None:
-        """Create a pod, or adopt the one that is there: also if the create was refused.
-
-        A quota that our own pod has filled refuses it before the API server sees that the name is taken.
-        """
-        if engine.status.pod_ref is not None:
-            raise ConflictError(
-                409, "GrantedAlready", "the TrialEngine is granted: what we know of its Trial is old"
-            )
-        slot, name = self._store.slot(key), manifest["metadata"]["name"]
-        try:
-            raw = await self._client.create(PODS, key.namespace, manifest)
-        except (AlreadyExistsError, RejectedError, NotFoundError, UnavailableError) as error:
-            problem = await self._adopt(key, engine, name, error)
-            slot.refusal = self._store.observed(problem) if problem is not None else None
-        else:
-            slot.refusal = None
-            slot.set_pod(self._store.observed(seen_pod(raw, created=self._clock.now())))
-
-    async def _adopt(self, key: Key, engine: TrialEngine, name: str, error: ApiError) -> Problem | None:
-        """Take a pod that is there if this TrialEngine controls it; return what else stands in the way."""
-        try:
-            raw = await self._client.get(PODS, key.namespace, name)
-        except (NotFoundError, UnavailableError):
-            return None if isinstance(error, AlreadyExistsError) else rejected(error)
-        found = parse(raw["metadata"], Metadata)
-        if found.controller_uid != engine.metadata.uid:
-            return name_taken(found, engine)
-        self._store.slot(key).set_pod(self._store.observed(seen_pod(raw)))
-        return None
+            self._cache.put_engine(raw)
 
     async def _shown(self, key: Key, step: Awaitable[None]) -> None:
-        """Do a step towards a grant; a refusal is kept, so that the next decision shows it and tries again.
+        """Do a step towards a grant; a rejection is noted, so that the next decision shows it and retries.
 
-        Raises StepRejectedError then: what was to follow the step must not be done.
+        Raises StepRejectedError then: the actions after it must not be executed.
         """
         try:
             await step
         except (RejectedError, UnavailableError) as error:
-            self._store.slot(key).refusal = self._store.observed(rejected(error))
+            self._cache.slot(key).refusal = self._cache.observed(rejected(error))
             raise StepRejectedError(error.status, error.reason, error.message) from error
-        self._store.slot(key).refusal = None
-
-    async def _create_lease(self, key: Key, manifest: dict[str, Any]) -> None:
-        """Create a pod's Lease; one of that name that the pod can't renew is removed first."""
-        try:
-            await self._client.create(LEASES, key.namespace, manifest)
-        except AlreadyExistsError:
-            name = manifest["metadata"]["name"]
-            raw = await self._client.get(LEASES, key.namespace, name)
-            found = parse(raw["metadata"], Metadata)
-            owners = [owner["uid"] for owner in manifest["metadata"]["ownerReferences"]]
-            if (
-                [owner.uid for owner in found.owner_references] != owners
-                or found.labels.get(names.LABEL_TRIAL) != key.engine
-                or (raw.get("spec") or {}).get("holderIdentity") != manifest["spec"]["holderIdentity"]
-            ):
-                await self._delete(LEASES, key.namespace, name, found.uid)
-                raise ConflictError(409, "LeaseOfAnotherPod", f"Lease {name} was of another pod") from None
-        self._store.slot(key).note_lease_made(manifest["spec"]["holderIdentity"])
-
-    async def _delete_pod(self, key: Key, name: str, uid: str) -> None:
-        """Delete a pod. One that no node had is removed at once, and the answer shows that it never ran."""
-        try:
-            raw = await self._client.delete(PODS, key.namespace, name, uid=uid)
-        except NotFoundError:
-            raw = {}
-        slot = self._store.slot(key)
-        if raw.get("kind") == "Pod" and raw["metadata"]["uid"] == uid:
-            last = seen_pod(raw, removed=True)
-            slot.set_pod(self._store.observed(last))
-            if last.never_ran:
-                slot.set_pod(self._store.observed(Absent(name)))
-                return
-        await self._look_up_pod(key, name)
-
-    async def _look_up_pod(self, key: Key, name: str) -> None:
-        slot = self._store.slot(key)
-        try:
-            raw = await self._client.get(PODS, key.namespace, name)
-        except NotFoundError:
-            slot.set_pod(self._store.observed(Absent(name)))
-        else:
-            pod, engine = seen_pod(raw), slot.engine
-            own = (
-                engine is not None and parse(raw["metadata"], Metadata).controller_uid == engine.metadata.uid
-            )
-            granted = engine.status.pod_ref if engine is not None else None
-            stray = granted is not None and granted.name == pod.name and granted.uid != pod.uid
-            if own and stray:  # it came after the granted one had gone, and will never be granted
-                await self._delete(PODS, key.namespace, name, pod.uid)
-            slot.set_pod(self._store.observed(pod if own and not stray else Absent(name)))
+        self._cache.slot(key).refusal = None
 
     async def _confirm_engine(self, key: Key) -> None:
-        """Raise ConflictError if the TrialEngine is another, or in another state, than was decided on."""
-        before = self._store.engine(key)
+        """Raise ConflictError if the TrialEngine is not the one, or not in the state, that was decided on."""
+        before = self._cache.engine(key)
         await self.read_engine(key)
-        after = self._store.engine(key)
+        after = self._cache.engine(key)
         if _version(before) != _version(after):
-            raise ConflictError(409, "EngineHasChanged", f"TrialEngine {key.engine} has changed meanwhile")
+            raise ConflictError(409, "EngineHasChanged", f"TrialEngine {key.name} has changed meanwhile")
 
     async def _confirm_trials(self, key: Key) -> None:
-        """Raise ConflictError if the Trial of a TrialEngine is in another state than was decided on, or gone.
+        """Raise ConflictError if the Trial of a TrialEngine was deleted or has changed since the decision.
 
-        Of a TrialEngine whose Trial is not known: if another one that may hold the ID is.
+        If its Trial is not known, this is checked for those that may hold the ID.
         """
-        members, chosen = self._store.slot(key).trials, self._store.holder(key)
+        members, chosen = self._cache.slot(key).trials, self._cache.holder(key)
         before = [chosen] if chosen is not None else list(islice(members.values(), MOST_AT_ONCE))
         await self._read_trials(key, [trial.metadata.name for trial in before])
-        after = self._store.slot(key).trials
+        after = self._cache.slot(key).trials
         if any(_version(after.get(trial.metadata.name)) != _version(trial) for trial in before):
-            raise ConflictError(409, "TrialHasChanged", f"a Trial of {key.engine} has changed meanwhile")
+            raise ConflictError(409, "TrialHasChanged", f"a Trial of {key.name} has changed meanwhile")
 
     async def _delete_as_seen(self, resource: Resource, metadata: Metadata) -> None:
-        """Delete an object in the state that was decided on. Raises ConflictError if it is in another one."""
+        """Delete an object in the state that was decided on. Raises ConflictError if it has changed."""
         try:
             await self._client.delete(
                 resource,
@@ -296,22 +215,22 @@ class Apply:
             return
 
     async def _look_up_plan(self, key: Key, trial: Trial, purpose: str) -> None:
-        """Read a Trial and the TrialPlan that it uses, as they stand now: each has a watch of its own."""
+        """Read a Trial and the TrialPlan that it uses: each has its own watch, and one may be behind."""
         namespace, name = key.namespace, trial.metadata.name
         try:
-            self._store.put_trial(await self._client.get(TRIALS, namespace, name))
+            self._cache.put_trial(await self._client.get(TRIALS, namespace, name))
         except NotFoundError:
-            self._store.drop_trial(namespace, name, trial.metadata.uid)
+            self._cache.drop_trial(namespace, name, trial.metadata.uid)
             return
-        plan = plan_name(self._store.trial(namespace, name) or trial)
+        plan = plan_name(self._cache.trial(namespace, name) or trial)
         if plan is not None:
-            known = self._store.plans.uid(namespace, plan)
+            known = self._cache.plans.uid(namespace, plan)
             try:
-                self._store.put_plan(await self._client.get(TRIAL_PLANS, namespace, plan))
+                self._cache.put_plan(await self._client.get(TRIAL_PLANS, namespace, plan))
             except NotFoundError:
                 if known is not None:
-                    self._store.drop_plan(namespace, plan, known)
-        self._store.slot(key).plan_read = self._store.observed(purpose)
+                    self._cache.drop_plan(namespace, plan, known)
+        self._cache.slot(key).plan_read = self._cache.observed(purpose)
 
     async def _replace_spec(self, key: Key, engine: TrialEngine, spec: TrialEngineSpec) -> None:
         """Replace a TrialEngine's spec on the resourceVersion that it was decided on."""
@@ -324,27 +243,21 @@ class Apply:
             raw = await self._client.json_patch(TRIAL_ENGINES, key.namespace, metadata.name, patch)
         except RejectedError as error:
             problem = Problem(reasons.PLAN_UNSUPPORTED, f"{error.status} {error.message}")
-            self._store.slot(key).refusal = self._store.observed(problem)
+            self._cache.slot(key).refusal = self._cache.observed(problem)
         else:
-            self._store.slot(key).refusal = None
-            self._store.put_engine(raw)
-
-    async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        try:
-            await self._client.delete(resource, namespace, name, uid=uid)
-        except NotFoundError:
-            return
+            self._cache.slot(key).refusal = None
+            self._cache.put_engine(raw)
 
     async def _write_trial(self, trial: Trial, status: TrialStatus) -> None:
-        self._store.put_trial(await self._write_status(TRIALS, trial, status))
+        self._cache.put_trial(await self._write_status(TRIALS, trial, status))
 
     async def _write_engine(self, engine: TrialEngine, status: TrialEngineStatus) -> None:
-        self._store.put_engine(await self._write_status(TRIAL_ENGINES, engine, status))
+        self._cache.put_engine(await self._write_status(TRIAL_ENGINES, engine, status))
 
     async def _write_status(
         self, resource: Resource, known: Trial | TrialEngine, status: TrialStatus | TrialEngineStatus
     ) -> dict[str, Any]:
-        """Write what differs, on the resourceVersion that it was computed from."""
+        """Write the changed fields, on the resourceVersion that they were computed from."""
         metadata = known.metadata
         patch = status_patch(metadata.resource_version, serialise(known.status), serialise(status))
         return await self._client.json_patch(
@@ -358,7 +271,7 @@ class Apply:
 
     async def _release_import(self, trial: Trial) -> None:
         metadata = trial.metadata
-        start = self._store.start_time_of(trial)
+        start = self._cache.start_time_of(trial)
         ahead = start is not None and start > self._clock.now() and outcome(trial) is None
         if trial.spec.registry_ref is not None and start is not None and ahead:
             fate: Fate = "Deleted" if metadata.deletion_timestamp is not None else "Imported"
@@ -366,20 +279,20 @@ class Apply:
         try:
             raw = await self._client.merge_patch(TRIALS, metadata.namespace, metadata.name, release(trial))
         except NotFoundError:
-            self._store.drop_trial(metadata.namespace, metadata.name, metadata.uid)
+            self._cache.drop_trial(metadata.namespace, metadata.name, metadata.uid)
         else:
-            self._store.put_trial(raw)
+            self._cache.put_trial(raw)
 
     async def _end_unreadable(self, key: Key, engine: Metadata, *, end_pods: bool) -> None:
         try:
             raw = await end_unreadable(self._client, key.namespace, engine, end_pods=end_pods)
         except NotFoundError:
-            self._store.drop_engine(key.namespace, engine.name, engine.uid)
+            self._cache.drop_engine(key.namespace, engine.name, engine.uid)
             return
         if raw is None:
-            self._store.slot(key).unreadable_runs = self._store.observed(True)
+            self._cache.slot(key).unreadable_runs = self._cache.observed(True)
             return
-        self._store.put_engine(raw)
+        self._cache.put_engine(raw)
         self._recorder.tell("TrialEngine", engine, reasons.MALFORMED, LET_GO, warning=True)
 
     async def _hold(self, key: Key, engine: TrialEngine, *, hold: bool) -> None:
@@ -390,9 +303,9 @@ class Apply:
         try:
             raw = await self._client.merge_patch(TRIAL_ENGINES, key.namespace, metadata.name, patch)
         except NotFoundError:
-            self._store.drop_engine(key.namespace, metadata.name, metadata.uid)
+            self._cache.drop_engine(key.namespace, metadata.name, metadata.uid)
         else:
-            self._store.put_engine(raw)
+            self._cache.put_engine(raw)
 
 
 def _version(known: Trial | TrialEngine | None) -> tuple[str, str] | None:

@@ -1,6 +1,6 @@
-"""Looks after the clocks: reports steps and disagreement, and has all decisions made anew after a jump.
+"""Monitors the clocks: reports steps and disagreement, and has all decisions made anew after a jump.
 
-The clock itself is right at any moment; this only tells, and cleans up what was decided by another time.
+The clock itself is right at any moment; this only reports, and corrects decisions that used another time.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ log = logs.get(__name__)
 
 
 class ClockWatch:
-    """`jumped()` is called after the time that counts has jumped; `warn(reason, message)` tells people.
+    """`jumped()` is called after the time that counts has jumped; `warn(reason, message)` reports a fault.
 
-    `warn` returns False where it can't be told yet; it is tried again then. `place` names this process.
+    `warn` returns False if it can't report yet; then it is called again. `place` names this process.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ClockWatch:
         return bool(seen.jumped)
 
     def disagreement(self) -> str:
-        """Return how far the node's clock is off, and which counts; empty while it agrees."""
+        """Return how far the node's clock is off, and which one counts; empty while it agrees."""
         offset = self._clock.offset()
         if offset is None or self._trusted:
             return ""

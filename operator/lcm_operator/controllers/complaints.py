@@ -1,8 +1,7 @@
-"""What this process can't read of the objects it was shown: one log line and one Event for each.
+"""Objects that can't be parsed in whole or in part: one log line and one Event for each.
 
-Filled by `controllers.store`. The same object, shown again and again by watches and lists, is reported once;
-so is one that another replica, or this one before a restart, has reported: the Event's name follows from its
-text.
+An object is reported once, however often watches and lists show it, and whichever replica reports it, before
+or after a restart: the Event's name follows from its text.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,12 +19,12 @@ log = logs.get(__name__)
 
 
 def unreadable_text(error: MalformedError) -> str:
-    """Return what is said of an object that can't be parsed."""
+    """Return the message about an object that can't be parsed."""
     return f"this version can't read the object: {error}"
 
 
 class Complaint(NamedTuple):
-    """What is wrong with one object."""
+    """The fault of one object."""
 
     kind: str
     about: Metadata
@@ -33,14 +32,14 @@ class Complaint(NamedTuple):
 
 
 class Complaints:
-    """What is wrong with the objects that are there now, by kind, namespace and name."""
+    """The faults of the objects that exist now, by kind, namespace and name."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, str], Complaint] = {}
         self._unreported: dict[tuple[str, str, str], Complaint] = {}
 
     def note(self, kind: str, about: Metadata, why: str) -> None:
-        """Note what can't be read of an object as it is now; nothing, if `why` is empty."""
+        """Note what of an object can't be parsed; nothing, if `why` is empty."""
         place = (kind, about.namespace, about.name)
         if not why:
             self._forget(place)
@@ -52,7 +51,7 @@ class Complaints:
         self._known[place] = self._unreported[place] = Complaint(kind, about, why)
 
     def look_at_registry(self, raw: Mapping[str, Any]) -> list[Key]:
-        """Note what can't be read of a TrialRegistry; no slot is concerned."""
+        """Note what of a TrialRegistry can't be parsed; no slot is concerned."""
         try:
             registry = parse(raw, TrialRegistry)
         except MalformedError as error:
@@ -62,17 +61,17 @@ class Complaints:
         return []
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
-        """Forget an object that is gone."""
+        """Forget a deleted object."""
         self._forget((kind, namespace, name))
 
     def report(self, tell: Callable[..., None]) -> None:
-        """Have an Event made of each that has none; only the leader may do so."""
+        """Record an Event for each that has none; only the leader may do so."""
         while self._unreported:
             _, (kind, about, why) = self._unreported.popitem()
             tell(kind, about, reasons.MALFORMED, why, warning=True, once=True)
 
     def begin_term(self) -> None:
-        """Have all reported again: whether another leader did is not known."""
+        """Report all again: it is not known whether another leader did."""
         self._unreported = dict(self._known)
 
     def _forget(self, place: tuple[str, str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The composition root: puts client, store, reconciler and kopf together and runs them until told to stop."""
+"""The composition root: builds client, cache, reconciler and kopf, and runs them until asked to stop."""
 
 import asyncio
 import contextlib
@@ -16,6 +16,7 @@ from lcm_operator import logs
 from lcm_operator.api import reasons
 from lcm_operator.controllers import handlers, health, metrics
 from lcm_operator.controllers.clock_watch import ClockWatch
+from lcm_operator.controllers.due_queue import WORKERS
 from lcm_operator.controllers.heartbeat import Heartbeat
 from lcm_operator.controllers.kopf_session import response_class
 from lcm_operator.controllers.observer import Observer
@@ -24,8 +25,7 @@ from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registries import Registries
 from lcm_operator.controllers.relist import discovered, keep_relisting, relist_until_done
 from lcm_operator.controllers.settings import LEASE_NAME, Settings
-from lcm_operator.controllers.store import Store
-from lcm_operator.controllers.work import WORKERS
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import NodeClock
@@ -36,7 +36,7 @@ from lcm_operator.kube.session import open_session, pooled
 from lcm_operator.process import Stopping
 
 _OTHER_CONNECTIONS = 32
-"""Beside one for each worker: for registries, Events, re-lists and what looks after pods and Leases."""
+"""In addition to one for each worker: for registries, Events, re-lists and the monitors."""
 _LEASE_CONNECTIONS = 4
 _COLLECTOR_THRESHOLDS = 5_000, 3, 10_000
 _FIRST_LIST_LOOK_SECONDS = 0.1
@@ -46,7 +46,7 @@ log = logs.get(__name__)
 
 
 async def run(settings: Settings, stopping: Stopping) -> int:
-    """Run the operator until it is to stop; return its exit status. Raises what ended one of its parts."""
+    """Run the operator until asked to stop; return its exit status. Raises the error that ended a part."""
     access = from_settings(settings.kubeconfig, settings.context)
     own = settings.lease_namespace or access.namespace
     clock = ClusterClock(NodeClock())
@@ -66,12 +66,12 @@ async def run(settings: Settings, stopping: Stopping) -> int:
         elector = Elector(lease_client, own, LEASE_NAME, identity, clock=clock, place=place)
         reconciler = Reconciler(
             client,
-            Store(settings.domain, clock),
+            SlotCache(settings.domain, clock),
             may_act=elector.is_leader,
             observer=Observer(registry),
             clock=clock,
         )
-        own_events = OwnEvents(reconciler.tell, elector.lease, clock)
+        own_events = OwnEvents(reconciler.recorder.tell, elector.lease, clock)
         elector.on_theft = functools.partial(own_events.warn, reasons.LEASE_STOLEN)
         clock_watch = ClockWatch(clock, own_events.warn, reconciler.time_has_jumped, identity)
         registries = Registries(client, reconciler, elector.is_leader)
@@ -104,11 +104,11 @@ async def _run_until(
     watching: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
     settle: Callable[[], Coroutine[Any, Any, None]],
 ) -> None:
-    """Run both until the process is to stop, or until one of them ends; raise what ended it.
+    """Run both until the process is asked to stop, or until one of them ends; raise the error that ended it.
 
-    First the work ends, and with it the leadership; what is just being started is brought to its end before.
-    kopf comes last: it cancels every task that is younger than itself. Each step has a bound: whatever hangs
-    keeps neither the Lease nor the process.
+    First the starts under way are completed, then the work ends, and with it the leadership. kopf ends last:
+    it cancels every task that is younger than itself. Each step has a limit: nothing that hangs may keep the
+    Lease or the process.
     """
     stop_kopf = asyncio.Event()
     work, watch = asyncio.create_task(working), asyncio.create_task(watching(stop_kopf))
@@ -124,11 +124,11 @@ async def _run_until(
     await asyncio.wait({watch}, timeout=_KOPF_ENDS_SECONDS)
     for task, name in ((work, "work"), (watch, "kopf")):
         if not task.done():
-            log.warning("part of the operator did not end in time", part=name)
+            log.warning("part of the operator did not stop in time", part=name)
         elif not task.cancelled() and (fault := task.exception()):
             raise fault
     if not stopping.requested.is_set():
-        raise RuntimeError("a part of the operator has ended by itself")
+        raise RuntimeError("a part of the operator ended without being asked to")
 
 
 async def _work(
@@ -142,17 +142,17 @@ async def _work(
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(clock_watch.run(), name="clocks")
         tasks.create_task(heartbeat.run(), name="heartbeat")
-        tasks.create_task(reconciler.record(), name="recorder")
+        tasks.create_task(reconciler.recorder.run(), name="recorder")
         with _uncollected():
             await relist_until_done(client, reconciler)
         ready.set()
-        log.info("ready", trials=len(reconciler.store.known_trials))
+        log.info("ready", trials=len(reconciler.cache.known_trials))
         tasks.create_task(elector.run(reconciler.follow, reconciler.lead), name="elector")
         tasks.create_task(keep_relisting(client, reconciler, heartbeat.is_deaf), name="relist")
 
 
 async def _until_listed(ready: asyncio.Event, heartbeat: Heartbeat, stop: asyncio.Event) -> None:
-    """Wait for our own first list: what kopf lists is compared with it. Meanwhile its silence is no fault."""
+    """Wait for our own first list: kopf's lists are compared with it. Until then its silence is no fault."""
     while not (ready.is_set() or stop.is_set()):
         heartbeat.heard()
         await asyncio.sleep(_FIRST_LIST_LOOK_SECONDS)
@@ -166,16 +166,16 @@ async def _watch(
     stopping: Stopping,
     stop_kopf: asyncio.Event,
 ) -> None:
-    """Have kopf watch until `stop_kopf`. Raises what has ended a part of it, as soon as that has ended."""
+    """Have kopf watch until `stop_kopf`. Raises the error that ended a part of it at once."""
     await discovered(client, stop_kopf)
     if stop_kopf.is_set():
         return
-    store = reconciler.store
+    cache = reconciler.cache
     responses = response_class(
         {
-            TRIALS.plural: store.known_trials,
-            TRIAL_ENGINES.plural: store.known_engines,
-            TRIAL_PLANS.plural: store.plans.known,
+            TRIALS.plural: cache.known_trials,
+            TRIAL_ENGINES.plural: cache.known_engines,
+            TRIAL_PLANS.plural: cache.plans.known,
         }
     )
     access = client.access
@@ -183,7 +183,7 @@ async def _watch(
     settings = kopf.OperatorSettings()
     handlers.configure(settings)
     settings.networking.error_backoffs = _Patience()
-    # It would look for namespaces and changes of CRDs everywhere.
+    # Otherwise kopf watches namespaces and CRDs of the whole cluster.
     settings.scanning.disabled = bool(client.namespaces)
     handlers.register(registry, reconciler, registries)
     heartbeat.register(registry, settings)
@@ -196,7 +196,7 @@ async def _watch(
             default_namespace=access.namespace,
         )
 
-    # Unless told, kopf takes the name of the user, and the one of a pod has none.
+    # By default kopf takes the name of the user, and the user of a pod has none.
     identity: Any = _identity(None)
     ours = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
@@ -208,8 +208,8 @@ async def _watch(
         identity=identity,
         stop_flag=stop_kopf,
     )
-    stopping.attach()  # kopf has put its own ears in the place of ours
-    # Once a part of it has failed, kopf may wait for the others without end.
+    stopping.attach()  # kopf has replaced our signal handlers
+    # Once a part of it has failed, kopf may wait for the others forever.
     running = asyncio.create_task(kopf.run_tasks(tasks, ignored=ours), name="kopf")
     await asyncio.wait({*tasks, running}, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
@@ -219,22 +219,22 @@ async def _watch(
 
 
 class _Patience:
-    """Pauses between kopf's attempts, without end: kopf ends with the first request that it gives up."""
+    """Endless pauses between kopf's attempts: kopf ends with the first request that it gives up."""
 
     def __iter__(self) -> Iterator[float]:
         return itertools.chain((0.1, 0.2, 0.5, 1.0), itertools.repeat(2.0))
 
 
 def _identity(place: str | None) -> str:
-    """Return a name that no other process has, not even the next one in the same pod."""
+    """Return a name that no other process has, including the next one in the same pod."""
     return f"{place or f'{socket.gethostname()}_'}{uuid.uuid4().hex[:8]}"
 
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector off what is loaded here: a full pass takes 0.4 s and more at 50,000 trials.
+    """Exclude objects that are loaded here from garbage collection: a full pass takes 0.4 s at 50,000 trials.
 
-    Afterwards it runs more often over less: a pass over 100,000 young objects takes 0.1 s.
+    Later passes are more frequent and smaller: one over 100,000 young objects takes 0.1 s.
     """
     gc.collect()
     gc.disable()

@@ -1,6 +1,6 @@
-"""The Events that wait to be sent: a bounded queue that gives up what matters least.
+"""The Events that wait to be sent: a bounded queue that drops the least important.
 
-A namespace whose Events are not taken (a rate limit, a quota) holds up its own only. No I/O.
+A namespace whose Events are rejected (a rate limit, a quota) delays only its own. No I/O.
 """
 
 import itertools
@@ -14,17 +14,17 @@ _LONGEST_PAUSE_SECONDS = 30.0
 
 
 class Rank(IntEnum):
-    """How much an Event matters: of too many, the ones of the highest number are dropped first."""
+    """The importance of an Event: of too many, those of the highest number are dropped first."""
 
     OUTCOME = 0
-    """Of a trial that was deleted it is the only record."""
+    """The only record of a trial that was deleted."""
     WARNING = 1
     NORMAL = 2
 
 
 @dataclass(eq=False)
 class Waiting:
-    """One Event that waits. `tries`: how often it was refused."""
+    """One Event that waits. `tries`: how often it was rejected."""
 
     manifest: dict[str, Any]
     rank: Rank
@@ -33,7 +33,7 @@ class Waiting:
 
     @property
     def namespace(self) -> str:
-        """The namespace that it goes to."""
+        """The namespace of the Event."""
         name: str = self.manifest["metadata"]["namespace"]
         return name
 
@@ -58,7 +58,7 @@ class EventQueue:
         return sum(map(len, self._by_rank.values()))
 
     def add(self, manifest: dict[str, Any], rank: Rank) -> Waiting | None:
-        """Queue an Event; return the one that had to be dropped for it, perhaps itself."""
+        """Queue an Event; return the one that was dropped for it, perhaps itself."""
         new = Waiting(manifest, rank, next(self._numbers))
         self._by_namespace[new.namespace][new.number] = new
         self._by_rank[rank][new.number] = new
@@ -70,7 +70,7 @@ class EventQueue:
         return dropped
 
     def remove(self, entry: Waiting) -> None:
-        """Take out an Event that was sent or given up."""
+        """Remove an Event that was sent or given up."""
         self._by_rank[entry.rank].pop(entry.number, None)
         mates = self._by_namespace[entry.namespace]
         mates.pop(entry.number, None)
@@ -79,7 +79,7 @@ class EventQueue:
             self._pauses.pop(entry.namespace, None)
 
     def next(self, now: float) -> Waiting | None:
-        """Return the oldest Event whose namespace need not wait."""
+        """Return the oldest Event whose namespace is not paused."""
         ready = (
             next(iter(mates.values()))
             for namespace, mates in self._by_namespace.items()
@@ -88,19 +88,19 @@ class EventQueue:
         return min(ready, key=lambda entry: entry.number, default=None)
 
     def all(self) -> list[Waiting]:
-        """Return what waits, what matters most first."""
+        """Return all that wait, the most important first."""
         return [entry for rank in Rank for entry in self._by_rank[rank].values()]
 
     def pause(self, namespace: str, now: float, at_least: float | None) -> None:
-        """Let a namespace wait: twice as long as the last time, and no less than was asked for."""
+        """Pause a namespace: twice as long as the last time, and no less than was asked for."""
         before = self._pauses.get(namespace)
         seconds = min(before.seconds * 2, _LONGEST_PAUSE_SECONDS) if before else _FIRST_PAUSE_SECONDS
         self._pauses[namespace] = _Pause(now + max(seconds, at_least or 0.0), seconds)
 
     def resume(self, namespace: str) -> None:
-        """Let a namespace wait no more: one of its Events was taken."""
+        """End the pause of a namespace: one of its Events was accepted."""
         self._pauses.pop(namespace, None)
 
     def wake_in(self, now: float) -> float | None:
-        """Return after how many seconds a namespace that waits may be tried again; None if none waits."""
+        """Return after how many seconds a pause ends; None if no namespace is paused."""
         return min((max(pause.until - now, 0.0) for pause in self._pauses.values()), default=None)

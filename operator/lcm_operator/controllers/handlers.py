@@ -1,7 +1,7 @@
-"""What kopf calls: each handler only turns an event into store content and a key in the queue.
+"""The handlers that kopf calls: each only puts an object into the cache and a key into the queue.
 
-Only `on.event` handlers and one timer: they write nothing into the objects but for the timer's finalizer. The
-wall clock is the alarm's business, not kopf's.
+There are `on.event` handlers and one timer; none writes into the objects. Start times are kept by the queue,
+not by kopf.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import kopf
 
 from lcm_operator.api import names
 from lcm_operator.api.storage import MalformedError
-from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registries import Registries
 
@@ -24,12 +23,7 @@ _ASK_REGISTRY = "ask_registry"
 
 def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries: Registries) -> None:
     """Register every handler with kopf."""
-    store = reconciler.store
-
-    def look_at(*keys: Key | None) -> None:
-        for key in keys:
-            if key is not None:
-                reconciler.enqueue(key)
+    cache = reconciler.cache
 
     @kopf.on.event(names.GROUP, names.VERSION, "trials", registry=registry)
     async def trial_changed(event: kopf.RawEvent, **_: Any) -> None:
@@ -58,7 +52,8 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, registries
 
     @kopf.on.event("v1", "pods", registry=registry)
     async def pod_ended(event: kopf.RawEvent, **_: Any) -> None:
-        look_at(store.put_pod(event["object"]))
+        if (key := cache.put_pod(event["object"])) is not None:
+            reconciler.queue.examine(key)
 
     _register_registries(registry, reconciler, registries)
 
@@ -79,7 +74,7 @@ def _register_registries(
         registry=registry,
     )
     async def ask_registry(body: kopf.Body, **_: Any) -> None:
-        with contextlib.suppress(MalformedError):  # reported when it was seen
+        with contextlib.suppress(MalformedError):  # it was reported when the watch showed it
             registries.tick(dict(body))
 
     @kopf.on.event(names.GROUP, names.VERSION, "trialregistries", registry=registry)
@@ -87,20 +82,20 @@ def _register_registries(
         metadata = event["object"]["metadata"]
         if event["type"] == _GONE:
             registries.forget(metadata["namespace"], metadata["name"], metadata["uid"])
-            reconciler.store.complaints.forget("TrialRegistry", metadata["namespace"], metadata["name"])
+            reconciler.cache.complaints.forget("TrialRegistry", metadata["namespace"], metadata["name"])
         else:
-            reconciler.take(reconciler.store.complaints.look_at_registry, event["object"])
+            reconciler.take(reconciler.cache.complaints.look_at_registry, event["object"])
             registries.know(metadata["namespace"], metadata["name"], metadata["uid"])
 
     _without_finalizer(registry, _ASK_REGISTRY)
 
 
 def _without_finalizer(registry: kopf.OperatorRegistry, timer: str) -> None:
-    """Have kopf's timer put no finalizer on its objects, and take off those of earlier versions.
+    """Have kopf's timer put no finalizer on its objects, and remove those of earlier versions.
 
-    All that it is for is that the timer ends with its object: the filter `exists` does that, which kopf looks
-    at once more when an object is gone. With the finalizer nobody could delete a TrialRegistry, its namespace
-    or its CRD while no operator runs.
+    The finalizer would only end the timer with its object. The filter `exists` does that: kopf asks it once
+    more when an object is deleted. With the finalizer nobody could delete a TrialRegistry, its namespace or
+    its CRD while no operator runs.
     """
     handlers = registry._spawning._handlers  # noqa: SLF001 - kopf has no option for it
     (number,) = (number for number, handler in enumerate(handlers) if handler.id == timer)
@@ -108,11 +103,11 @@ def _without_finalizer(registry: kopf.OperatorRegistry, timer: str) -> None:
 
 
 _KOPF_PAGE = 40
-"""Objects: kopf reads a page as a whole, and at 1.5 MiB each (etcd's limit) that is 60 MiB of our 1 GiB."""
+"""Objects: kopf reads a page as a whole, and 40 of 1.5 MiB (etcd's limit) are 60 MiB of our 1 GiB."""
 
 
 class _NoDifferences(kopf.DiffBaseStorage):
-    """No handler of ours looks at differences: kopf need not copy every object to find them."""
+    """No handler of ours needs differences, so kopf need not copy every object to find them."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
         return kopf.BodyEssence()
@@ -125,7 +120,7 @@ class _NoDifferences(kopf.DiffBaseStorage):
 
 
 def configure(settings: kopf.OperatorSettings) -> None:
-    """Set what kopf's defaults don't fit (measured: notes on kopf)."""
+    """Replace the defaults of kopf that don't fit; ADR 0001 has the measurements."""
     settings.persistence.finalizer = names.FINALIZER_TIMER
     settings.persistence.diffbase_storage = _NoDifferences()
     settings.queueing.idle_timeout = 0.5

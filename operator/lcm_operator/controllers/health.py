@@ -1,7 +1,7 @@
 """/healthz, /readyz and /metrics of the operator, on a port of its own.
 
-/healthz names every fault that would keep trials from starting in time, a line each; thresholds in
-docs/operations.md. It must not ask the API server: a probe has to be answered at once.
+/healthz names every fault that would keep trials from starting in time, one per line; docs/operations.md has
+the thresholds. It must not call the API server: a probe must be answered immediately.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -13,7 +13,6 @@ from lcm_operator.addresses import Address, listening
 from lcm_operator.controllers.heartbeat import Heartbeat
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.settings import HEALTH_ADDRESS
-from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.election import Elector
 
@@ -25,7 +24,7 @@ _LAST_SECONDS = 1.0
 
 
 class Health:
-    """What is wrong with this process."""
+    """The faults of this process."""
 
     def __init__(self, heartbeat: Heartbeat, elector: Elector, reconciler: Reconciler, clock: Clock) -> None:
         self._heartbeat = heartbeat
@@ -34,7 +33,7 @@ class Health:
         self._clock = clock
 
     def faults(self) -> list[str]:
-        """Return a sentence for each fault; none if all is well."""
+        """Return a line for each fault; none if all is well."""
         return list(self._faults())
 
     def _faults(self) -> Iterator[str]:
@@ -46,23 +45,16 @@ class Health:
         silence = self._elector.silence()
         if silence > LEASE_SILENT_SECONDS:
             yield f"lease: neither renewed nor seen for {silence:.1f} s"
-        overdue = self._overdue()
+        overdue = self._reconciler.queue.overdue()
         if self._elector.is_leader() and overdue > HEAD_OVERDUE_SECONDS:
             yield f"heap: its head is overdue by {overdue:.1f} s"
-
         unread = self._reconciler.leases.failing_seconds()
         if self._elector.is_leader() and unread > LEASES_UNREAD_SECONDS:
             yield f"engines: their leases can't be read for {unread:.1f} s, no silence is counted"
 
     def loop_is_late(self) -> bool:
-        """Return whether the event loop is or was just now too late to start anything in time."""
+        """Return whether the event loop is, or recently was, too late to start anything in time."""
         return self._heartbeat.lag() > LOOP_LATE_SECONDS
-
-    def _overdue(self) -> float:
-        """Return for how long the most overdue start has waited, in the heap or for a worker."""
-        head = self._reconciler.alarm.next(Urgency.START)
-        in_heap = self._clock.now().timestamp() - head if head is not None else 0.0
-        return max(in_heap, self._reconciler.queue.longest_wait())
 
 
 @asynccontextmanager
@@ -73,11 +65,10 @@ async def serve(
     ready: Callable[[], bool],
     metrics: Callable[[], Awaitable[tuple[bytes, str]]],
 ) -> AsyncIterator[None]:
-    """Answer while the context is open. `ready`: the store is filled; `metrics`: the page and its type.
+    """Answer while the context is open. `ready`: the cache is filled; `metrics`: the page and its type.
 
-    `clocks`: what is wrong with the node's clock. It is shown, but no fault: the API server's counts.
-
-    Raises SettingsError where it can't listen.
+    `clocks`: the fault of the node's clock; it is shown, but is no fault of the process. Raises SettingsError
+    if it can't listen.
     """
 
     async def readyz(_: web.Request) -> web.Response:

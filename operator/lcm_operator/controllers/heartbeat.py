@@ -1,8 +1,7 @@
-"""Signs of life of what can't be asked: kopf's watches, and the event loop.
+"""Liveness of kopf's watches and of the event loop, for `health`.
 
-kopf tells nobody of bookmarks. So it is shown the operator's own Lease as well, which the leader renews every
-2 s: each renewal goes the whole way from the API server through kopf's machinery to a handler, in the leader
-and in the standby alike. Read by `health`.
+kopf does not report bookmarks. So it also watches the operator's own Lease, which the leader renews every
+2 s: each renewal passes from the API server through kopf to a handler, in leader and standby alike.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ _REMEMBER_SECONDS = 15.0
 
 
 class Heartbeat:
-    """When kopf last told of an event, and how late the loop was. `register` before kopf starts."""
+    """When kopf last reported an event, and how late the loop was. Call `register` before kopf starts."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -38,11 +37,11 @@ class Heartbeat:
             self.heard()
 
     def heard(self) -> None:
-        """Take note of an event."""
+        """Note an event."""
         self._heard_at = self._clock.elapsed()
 
     def silence(self) -> float:
-        """Return for how many seconds kopf has not told anything."""
+        """Return for how many seconds kopf has reported no event."""
         return self._clock.elapsed() - self._heard_at
 
     def is_deaf(self) -> bool:
@@ -50,7 +49,7 @@ class Heartbeat:
         return self.silence() > DEAF_SECONDS
 
     def lag(self) -> float:
-        """Return by how many seconds the loop is late, or was at worst in the last quarter of a minute."""
+        """Return by how many seconds the loop is late, or was at worst in the last 15 s."""
         now = self._clock.elapsed()
         recent = self._lag if now - self._lagged_at < _REMEMBER_SECONDS else 0.0
         return max(recent, now - self._next_tick)

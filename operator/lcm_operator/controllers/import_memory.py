@@ -1,8 +1,8 @@
-"""Notes on a TrialRegistry what becomes of its imports: without a pull, which may fail.
+"""Notes the fate of imported Trials on their TrialRegistry, without a pull, which may fail.
 
-So it is when an imported Trial is deleted, before the operator removes one that was kept for its time, and
-before a finalizer of earlier versions is taken off. Whoever comes while a write is under way is part of the
-next one: thousands of Trials can go at once.
+It does so when an imported Trial is deleted, before the operator deletes one whose time is over, and before
+a finalizer of earlier versions is removed. Notes that arrive during a write share the next one: thousands of
+Trials can be deleted at once.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ Place = tuple[str, str]
 
 
 class ImportMemory:
-    """What stands in `status.imports` and `status.ignored` of TrialRegistries."""
+    """`status.imports` and `status.ignored` of TrialRegistries."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -29,14 +29,14 @@ class ImportMemory:
         self._waiting: defaultdict[Place, list[Note]] = defaultdict(list)
 
     async def note(self, place: Place, note: Note) -> None:
-        """Return when it is noted what has become of an import. Raises ApiError, MalformedError.
+        """Return once the fate of an import is noted. Raises ApiError, MalformedError.
 
-        Nothing is noted on a TrialRegistry that is gone.
+        Nothing is noted if the TrialRegistry was deleted.
         """
         waiting = self._waiting[place]
         waiting.append(note)
         async with self._lock:
-            if note not in waiting:  # somebody has taken it along
+            if note not in waiting:  # another call has written it
                 return
             taken = tuple(waiting)
             await self._write(place, taken)

@@ -1,11 +1,11 @@
-"""The HTTP session that kopf gets: no object that anybody writes can make kopf's own decoding fail.
+"""The HTTP session for kopf: no object, whatever its content, can make kopf's own decoding fail.
 
-kopf decodes lists as a whole and watches line by line, by `json`; an error there ends the watcher, and so
-the operator. Its session therefore gives it answers that any decoder can read (`kube.decoding`). What was cut
-lies deeper than any value that our records take (`api.bounds`).
+kopf decodes lists as a whole and watches line by line, with `json`; an error there ends the watcher, and with
+it the operator. So this session returns answers that any decoder can read (`kube.decoding`). It cuts only
+values that are nested deeper than our records read (`api.bounds`).
 
-An error within a watch, other than that it is too old, would end the operator as well. It is handed on as
-"too old", upon which kopf lists again.
+An error within a watch, other than "too old", would also end the operator. It is passed on as "too old", and
+kopf lists again.
 """
 
 import contextlib
@@ -26,10 +26,10 @@ log = logs.get(__name__)
 
 
 def response_class(lists: Mapping[str, ObjectCache[Place, Any]]) -> type[aiohttp.ClientResponse]:
-    """Return the class of responses for kopf. `lists`: what is known of kinds, by their plurals.
+    """Return the class of responses for kopf. `lists`: the known objects of kinds, by plural.
 
-    Of a list of such a kind kopf gets what is not known yet: it would keep a task and a decoded copy of each
-    object for a while, and hand all of them to handlers that have nothing to do with them.
+    Of a list of such a kind kopf gets only unknown objects: for each object it keeps a task and a decoded
+    copy for a while, and calls handlers that would do nothing.
     """
 
     class Response(ReadableResponse):
@@ -41,7 +41,7 @@ def response_class(lists: Mapping[str, ObjectCache[Place, Any]]) -> type[aiohttp
 
 
 async def _unknown(content: bytes, known: ObjectCache[Place, Any]) -> dict[str, Any]:
-    """Return a page of a list with what is not `known` of it. Raises NoJsonError."""
+    """Return a page of a list without the objects that are `known`. Raises NoJsonError."""
     try:
         page = await read_page(content)
     except ApiError as error:
@@ -50,7 +50,7 @@ async def _unknown(content: bytes, known: ObjectCache[Place, Any]) -> dict[str, 
     for listed in page:
         head = listed.head
         if known.is_news((head.namespace, head.name), head.uid, head.resource_version):
-            with contextlib.suppress(ApiError):  # our own list says so of it
+            with contextlib.suppress(ApiError):  # our own list reports it
                 items.append(await listed.read())
         await slice_.rest()
     metadata = {"resourceVersion": page.resource_version, "continue": page.continue_token}
@@ -58,7 +58,7 @@ async def _unknown(content: bytes, known: ObjectCache[Place, Any]) -> dict[str, 
 
 
 class ReadableResponse(aiohttp.ClientResponse):
-    """A response whose JSON, whole or line by line, is cut to what can be decoded."""
+    """A response whose JSON, whole or line by line, is cut so that it can be decoded."""
 
     async def start(self, connection: Any) -> Self:
         """Read the head; a watch gets a stream of readable lines."""
@@ -77,7 +77,7 @@ class ReadableResponse(aiohttp.ClientResponse):
 
 
 class NoJsonError(aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
-    """An answer that is no JSON: kopf asks again, as after a broken connection."""
+    """An answer that is not JSON: kopf asks again, as after a broken connection."""
 
 
 class _Lines:
@@ -100,7 +100,7 @@ class _Lines:
 
 
 async def _readable(line: bytes) -> bytes:
-    """Return a line of a watch that kopf can read and outlive."""
+    """Return a line of a watch that kopf can read and survive."""
     try:
         plain = await decoding.plain(line)
     except ApiError as error:

@@ -1,4 +1,4 @@
-"""One lane of the work queue: keys in a fair order among namespaces, with bounds on how many are in work.
+"""One lane of the queue: keys in an order that is fair to namespaces, with limits on how many are in work.
 
 Start-time fair queueing: each entry gets a tag when it is added, one further than the last tag of its
 namespace. So a namespace with thousands of keys and one with a single key take turns, at the cost of a heap.
@@ -26,9 +26,9 @@ class Entry(NamedTuple):
 class Lane:
     """Keys of one rank. `most`: how many are in work at a time; `share`: how many of one namespace.
 
-    What hangs counts for its namespace, not for the lane: `hanging` says how many do. `fair`: namespaces
-    take turns; otherwise the one that is due first comes first. `is_current` tells an entry that still counts
-    from one that was replaced since.
+    A key that hangs counts for its namespace, not for the lane: `hanging` returns how many do. `fair`:
+    namespaces take turns; otherwise the one that is due first comes first. `is_current` returns whether an
+    entry still counts, or was replaced since.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Lane:
         self._fair = fair
         self._queues: defaultdict[str, list[Entry]] = defaultdict(list)
         self._heads: list[Entry] = []
-        """Of each namespace that has room the first entry, and entries that were first before."""
+        """The first entry of each namespace that has room, and entries that were first before."""
         self._offered: dict[str, Entry] = {}
-        """Which entry of a namespace was put among the heads last, unless it has been taken out since."""
+        """The entry of a namespace that was put among the heads last, unless it was taken out since."""
         self._last_tags: dict[str, float] = {}
         self._reached = 0.0
         self._in_work: Counter[str] = Counter()
@@ -78,7 +78,7 @@ class Lane:
     def head(self) -> Entry | None:
         """Return the next entry that may be worked on now.
 
-        Where an entry was replaced, its namespace's next one must take its place, or nobody would look at it.
+        Where an entry was replaced, its namespace's next one must take its place, or it would be lost.
         """
         while self._heads:
             entry = self._heads[0]
@@ -114,10 +114,10 @@ class Lane:
         self.offer(namespace)
 
     def offer(self, namespace: str) -> None:
-        """Put a namespace among those to choose from, if it has something and room for it.
+        """Put a namespace among those to choose from, if it has an entry and room for it.
 
-        It must not be there twice: each key that is done would leave one more behind,
-        and every pop would pass them all.
+        It must not be among them twice: each key that is done would leave one more behind, and every pop
+        would pass them all.
         """
         first = self._first(namespace)
         if first is None or first is self._offered.get(namespace) or not self._has_room(namespace):
@@ -126,7 +126,7 @@ class Lane:
         self._offered[namespace] = first
 
     def offer_all(self) -> None:
-        """Choose anew among all namespaces, as their shares may have changed."""
+        """Choose anew among all namespaces: their shares may have changed."""
         firsts = [self._first(namespace) for namespace in list(self._queues)]
         self._heads = [first for first in firsts if first and self._has_room(first.key.namespace)]
         heapq.heapify(self._heads)

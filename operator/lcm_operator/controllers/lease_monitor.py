@@ -1,14 +1,14 @@
-"""Follows the Leases that engines renew: one list of all of them every few seconds, by the leader.
+"""Monitors the Leases that engines renew: the leader lists all of them every few seconds.
 
 A Lease is judged by when we saw it change, not by the engine's clock, and from zero after this process became
-the leader. What two reads show alike was not renewed in between. How much of that time counts as silence:
+the leader. A Lease that two reads show alike was not renewed in between. That time counts as silence:
 
 - all of it, if no read failed between them, however long the two themselves took;
 - at most a renewal period (a sixth of the time-out), if reads failed between them or this process was held
-  up: the API server may not have taken renewals either, and a healthy engine comes back within such a period.
+  up: the API server may have rejected renewals as well, and a healthy engine renews again within a period.
 
-So an outage fails nobody, and lists that are slow, or fail every second time, delay a verdict but never
-prevent it. Two times are kept, as somebody may delete Leases again and again:
+So an outage fails no engine, and lists that are slow, or fail every second time, delay a verdict but never
+prevent it. Two times are kept, because Leases may be deleted again and again:
 
 - `unseen`: since the last renewal by the engine itself that was seen. A Lease that is deleted and made again
   is no sign of life, so a dead engine is given up whatever is done to its Lease.
@@ -30,7 +30,7 @@ from lcm_operator.api import names
 from lcm_operator.api.engine import PodRef, TrialEngine
 from lcm_operator.api.metadata import metadata_of
 from lcm_operator.controllers.key import Key
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.attempt_end import heartbeat_timeout, longest_silence
 from lcm_operator.domain.snapshot import Absent, Renewals, value_of
 from lcm_operator.domain.verdict import may_still_matter
@@ -63,24 +63,24 @@ _MISSING = Renewal()
 
 @dataclass(frozen=True)
 class Reading:
-    """When a list of all Leases was asked for and answered, by a clock that doesn't go back."""
+    """When a list of all Leases was requested and answered, by the monotonic clock."""
 
     began: float
     ended: float
 
 
 class LeaseMonitor:
-    """Keeps the store's knowledge of each granted pod's Lease; `look(key)` when that may matter."""
+    """Keeps the cache up to date about each granted pod's Lease; `look(key)` has a slot examined."""
 
     def __init__(
         self,
         client: Client,
-        store: Store,
+        cache: SlotCache,
         look: Callable[[Key], None],
         clock: Clock,
     ) -> None:
         self._client = client
-        self._store = store
+        self._cache = cache
         self._look = look
         self._clock = clock
         self._renewals: dict[str, Renewal] = {}
@@ -91,7 +91,7 @@ class LeaseMonitor:
         self._complained = 0.0
 
     async def run(self) -> None:
-        """Read until cancelled, beginning anew: what an earlier term has seen says nothing."""
+        """Read until cancelled, beginning anew: observations of an earlier term don't count."""
         self._last, self._failing_since = None, None
         self._renewals.clear()
         self._last_heard.clear()
@@ -112,7 +112,7 @@ class LeaseMonitor:
 
     async def read(self) -> None:
         """Read all Leases once."""
-        granted = [each for each in self._store.granted() if self._is_followed(each)]
+        granted = [each for each in self._cache.granted() if self._is_followed(each)]
         began = self._clock.elapsed()
         try:
             leases, _ = await self._client.list(LEASES, label_selector=names.LABEL_TRIAL)
@@ -127,12 +127,12 @@ class LeaseMonitor:
         self._last, self._failing_since = reading, None
 
     def _is_followed(self, granted: Granted) -> bool:
-        """Return whether the silence of an engine may matter: also of one that is over, whose pod is gone."""
+        """Return whether the silence of an engine may matter; it does after its end if its pod is missing."""
         key, engine, _ = granted
-        return may_still_matter(engine) or isinstance(value_of(self._store.slot(key).pod), Absent)
+        return may_still_matter(engine) or isinstance(value_of(self._cache.slot(key).pod), Absent)
 
     def _failed(self, error: ApiError, began: float) -> None:
-        """Say that nothing is known of the engines: at once, and again as long as that lasts."""
+        """Log that nothing is known of the engines: at once, and again as long as that lasts."""
         first = self._failing_since is None
         if self._failing_since is None:
             self._failing_since = began
@@ -145,7 +145,7 @@ class LeaseMonitor:
             )
 
     def _is_disturbed(self, reading: Reading) -> bool:
-        """Return whether something has come between this reading and the one before."""
+        """Return whether a failure or a pause separates this reading from the one before."""
         if self._last is None or self._failing_since is not None:
             return True
         return reading.began - self._last.ended > _LONGEST_PAUSE_SECONDS
@@ -175,7 +175,7 @@ class LeaseMonitor:
         *,
         disturbed: bool,
     ) -> None:
-        slot = self._store.slot(key)
+        slot = self._cache.slot(key)
         before = value_of(slot.renewals)
         if before is not None and before.pod_uid != pod.uid:
             before = None
@@ -190,9 +190,9 @@ class LeaseMonitor:
         begun = renewal.time is not None or (before is not None and before.begun) or _has_worked(engine)
         missing = renewal == _MISSING
         renewals = Renewals(pod_uid=pod.uid, begun=begun, silent=silent, unseen=unseen, missing=missing)
-        slot.renewals = self._store.observed(renewals)
+        slot.renewals = self._cache.observed(renewals)
         if renewals.missing and (before is None or not before.missing):
-            self._store.doubt_pod(key, pod.uid)
+            self._cache.doubt_pod(key, pod.uid)
             self._look(key)
         elif _just_passed(before, renewals, engine):
             self._look(key)
@@ -207,18 +207,18 @@ class LeaseMonitor:
 
 
 def _place(lease: Mapping[str, Any]) -> tuple[object, object]:
-    """Return namespace and name, whatever is in their place: there may be thousands of finished engines."""
+    """Return namespace and name, unparsed: there may be thousands of finished engines."""
     metadata = lease.get("metadata")
     return (metadata.get("namespace"), metadata.get("name")) if isinstance(metadata, dict) else (None, None)
 
 
 def _renewal(lease: Mapping[str, Any] | None, key: Key, uid: str) -> Renewal:
-    """Return what tells one renewal from the next; a Lease that this pod can't renew is none."""
+    """Return the last renewal of a Lease; one that this pod can't renew counts as missing."""
     spec = lease.get("spec") if lease is not None else None
     if lease is None or not isinstance(spec, dict) or spec.get("holderIdentity") != uid:
         return _MISSING
     metadata = metadata_of(lease)
-    if metadata.labels.get(names.LABEL_TRIAL) != key.engine:
+    if metadata.labels.get(names.LABEL_TRIAL) != key.name:
         return _MISSING
     renewed = spec.get("renewTime")
     if renewed is None:

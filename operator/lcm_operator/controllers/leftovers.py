@@ -1,8 +1,8 @@
-"""Pods of TrialEngines that no longer exist, and that were not seen to end: their engines may still act.
+"""Pods of deleted TrialEngines that were not seen to end: their engines may still act.
 
-A new TrialEngine of the same trial ID waits for them. They are remembered when their TrialEngine goes, or
-seen in the list of pods; they are over once they were seen to end, or have been missing for as long as an
-engine may act that has lost the API server. Kept over terms: that a pod was not seen to end stays true.
+A new TrialEngine of the same trial ID waits for them. They are noted when their TrialEngine is deleted, or
+found in the list of pods. They are over once they were seen to end, or have been missing for as long as an
+engine without the API server may act. Kept over terms: that a pod was not seen to end stays true.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ from lcm_operator.domain.snapshot import Leftover, Pod
 
 _REMEMBERED = 1000
 _UNKNOWN_SECONDS = 120.0
-"""How long an engine of which nothing more is known may act after its pod was removed."""
+"""How long an engine of unknown settings may act after its pod was removed."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Leftovers:
         return uid in self._pods
 
     def leave(self, key: Key, engine: TrialEngine, last_pod: Pod | None) -> None:
-        """Remember the granted pod of a TrialEngine that no longer exists, unless its end is known."""
+        """Remember the granted pod of a deleted TrialEngine, unless its end is known."""
         granted = engine.status.pod_ref
         if granted is None and not engine.status.attempts:
             self._never_granted.append(engine.metadata.uid)
@@ -65,19 +65,19 @@ class Leftovers:
         self._pods.setdefault(uid, TrackedPod(key, name, owner, _UNKNOWN_SECONDS)).missing_since = None
 
     def miss(self, uid: str, now: float) -> bool:
-        """Take it that a pod no longer exists; return whether its engine can't act any more."""
+        """Note that a pod no longer exists; return whether its engine can no longer act."""
         leftover = self._pods[uid]
         if leftover.missing_since is None:
             leftover.missing_since = now
         return now - leftover.missing_since > leftover.seconds
 
     def end(self, uid: str) -> Key | None:
-        """Forget a pod whose engine can't act any more; return the key of its slot."""
+        """Forget a pod whose engine can no longer act; return the key of its slot."""
         leftover = self._pods.pop(uid, None)
         return leftover.key if leftover is not None else None
 
     def of(self, key: Key, engine: TrialEngine | None) -> tuple[Leftover, ...]:
-        """Return the pods that a new engine waits for: those that `engine` doesn't control."""
+        """Return the pods that a new engine must wait for: those that `engine` doesn't control."""
         if not self._pods:
             return ()
         own = engine.metadata.uid if engine is not None else ""

@@ -1,6 +1,6 @@
-"""The Trials of one slot, indexed: a change of one costs no look at all the others.
+"""The Trials of one slot, indexed, so that a change of one needs no pass over all others.
 
-Thousands of Trials may have one ID. The one that holds it is the first of a heap; of the others those are
+Thousands of Trials may have the same ID. Its holder is the first of a heap. Of the others only those are
 decided about that have changed, whose time has come, or that wait for another holder than before.
 """
 
@@ -42,7 +42,7 @@ class Members:
         return self._trials.get(name)
 
     def put(self, trial: Trial) -> None:
-        """Take in a Trial, in the place of the one of its name."""
+        """Add a Trial, in place of the one of its name."""
         name = trial.metadata.name
         before = self._trials.get(name)
         if before is not None and before.metadata.uid != trial.metadata.uid:
@@ -73,10 +73,10 @@ class Members:
         return self._trials[self._heap[0][1]] if self._heap else None
 
     def to_decide(self, engine: TrialEngine | None, now: datetime | None, news: int) -> tuple[Trial, ...]:
-        """Return the holder, and some of the others that there may be something to decide about.
+        """Return the holder, and some of the others that may need a decision.
 
-        `news`: a number that changes when registries have reported something. What is returned stays to be
-        decided about until it is settled.
+        `news`: a number that changes when registries have reported something. Those that are returned are
+        returned again until they are settled.
         """
         chosen = self.holder(engine)
         name = chosen.metadata.name if chosen is not None else None
@@ -97,7 +97,7 @@ class Members:
         return tuple(others) if chosen is None else (chosen, *others)
 
     def settle(self, rests: Iterable[tuple[str, datetime | None]]) -> None:
-        """Take note of those with which there is nothing to do now, and of when there may be something."""
+        """Note those that need no decision now, and when they may need one."""
         for name, wake_at in rests:
             if self._unsettled.pop(name, self) is self or wake_at is None:
                 continue
@@ -105,13 +105,13 @@ class Members:
             heapq.heappush(self._wakes, (wake_at, name))
 
     def next_wake(self) -> datetime | None:
-        """Return when there may be something to do with one that is settled."""
+        """Return when one that is settled may need a decision."""
         while self._wakes and self._wake_of.get(self._wakes[0][1]) != self._wakes[0][0]:
             heapq.heappop(self._wakes)
         return self._wakes[0][0] if self._wakes else None
 
     def has_unsettled(self) -> bool:
-        """Return whether there are any that are not settled, besides the holder."""
+        """Return whether any but the holder is not settled."""
         return bool(self._unsettled)
 
     def _set_rank(self, name: str, new: Rank | None) -> None:

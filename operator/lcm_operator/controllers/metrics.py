@@ -1,9 +1,12 @@
-"""/metrics: what Prometheus reads. Gauges are taken at the scrape from store, heap and queue.
+"""The metrics of the operator. Gauges are taken from cache and queue when Prometheus scrapes.
 
-Served by `health`. No label carries a trial's name or ID: there may be any number of them.
+No label carries a trial's name or ID: their number is not bounded.
 """
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -11,13 +14,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from lcm_operator.controllers.census import Census
+from lcm_operator.api import conditions, reasons
+from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.clock_watch import ClockWatch
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.time_slice import TimeSlice
+from lcm_operator.domain.status import outcome
 from lcm_operator.kube.election import Elector
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 PHASES = (
     "Pending",
     "Scheduled",
@@ -29,6 +33,29 @@ PHASES = (
     "Suspended",
     "Cancelled",
 )
+
+
+@dataclass
+class Census:
+    """Numbers of Trials. `phases`: by phase; `due`: those that should have been started by now."""
+
+    phases: Counter[str] = field(default_factory=Counter)
+    due: int = 0
+
+    def add(self, trial: Trial, start_time: datetime | None, now: datetime) -> None:
+        """Count a Trial."""
+        self.phases[trial.status.phase or "Pending"] += 1
+        self.due += _is_due(trial, start_time, now)
+
+
+def _is_due(trial: Trial, start_time: datetime | None, now: datetime) -> bool:
+    """Return whether the start time has passed and the trial was neither started, missed nor cancelled."""
+    if trial.status.started_time is not None or trial.spec.suspend:
+        return False
+    if start_time is None or start_time > now:
+        return False
+    refused = conditions.is_false(trial.status.conditions, reasons.ACCEPTED)
+    return not refused and outcome(trial) is None
 
 
 def new_registry() -> CollectorRegistry:
@@ -46,42 +73,36 @@ def page(registry: CollectorRegistry) -> bytes:
 
 
 async def scrape(registry: CollectorRegistry, gauges: "Gauges") -> tuple[bytes, str]:
-    """Return all metrics and their type, without keeping the loop from what is due."""
+    """Return all metrics and their type, without delaying starts that are due."""
     await gauges.prepare()
-    return page(registry), CONTENT_TYPE
+    return page(registry), CONTENT_TYPE_LATEST
 
 
 class Gauges(Collector):
-    """Everything that is so at the moment of the scrape."""
+    """The state at the moment of the scrape."""
 
     def __init__(self, reconciler: Reconciler, elector: Elector, clocks: ClockWatch) -> None:
         self._reconciler = reconciler
         self._clocks = clocks
         self._elector = elector
-        self._census: Census | None = None
+        self._census = Census()
 
     async def prepare(self) -> None:
-        """Count the Trials for the next scrape: in steps, as there may be very many."""
+        """Count the Trials for the next scrape, in steps: there may be very many."""
         census, slice_, now = Census(), TimeSlice(), self._reconciler.clock.now()
-        store = self._reconciler.store
-        for trial in store.trials():
-            census.add(trial, store.start_time_of(trial), now)
+        cache = self._reconciler.cache
+        for trial in cache.trials():
+            census.add(trial, cache.start_time_of(trial), now)
             await slice_.rest()
         self._census = census
 
     def describe(self) -> Iterator[Metric]:
-        """Return nothing: registering must not take a census."""
+        """Return nothing: registering must take no gauge."""
         yield from ()
 
     def collect(self) -> Iterator[Metric]:
-        """Take every gauge now."""
-        counted, self._census = self._census, None
-        census = counted or Census()
-        if counted is None:
-            now = self._reconciler.clock.now()
-            store = self._reconciler.store
-            for trial in store.trials():
-                census.add(trial, store.start_time_of(trial), now)
+        """Take every gauge now, but for the numbers of Trials."""
+        census = self._census
         trials = GaugeMetricFamily(
             "lcm_trials", "Trials by phase, as this replica sees them.", labels=["phase"]
         )
@@ -91,14 +112,14 @@ class Gauges(Collector):
         yield _gauge(
             "lcm_trials_due", "Trials whose start time has come and which are not started.", census.due
         )
-        yield _gauge("lcm_heap_size", "Alarms that wait for their time.", len(self._reconciler.alarm))
+        yield _gauge("lcm_heap_size", "Trial IDs that wait for a time.", self._reconciler.queue.delayed)
         yield _gauge(
             "lcm_queue_size", "Trial IDs that wait for a worker or have one.", len(self._reconciler.queue)
         )
         yield _gauge(
             "lcm_events_waiting",
             "Events that the API server has not taken yet.",
-            self._reconciler.events_waiting,
+            len(self._reconciler.recorder),
         )
         yield _gauge(
             "lcm_lease_reads_failing_seconds",

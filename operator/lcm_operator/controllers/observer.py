@@ -1,6 +1,6 @@
-"""Counts what this process did: told by the reconciler after each action that succeeded, read by `metrics`.
+"""Counters of what this process did, by the actions that succeeded.
 
-It holds counters only. What stands in the API server is counted at the scrape, from the store.
+Objects in the API server are counted by `metrics`, at the scrape, from the cache.
 """
 
 from datetime import timedelta
@@ -14,7 +14,7 @@ _LAG_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 120, 600)
 
 
 class Observer:
-    """The counters of one process; they begin at 0 with it, as Prometheus expects."""
+    """The counters of one process; they start at 0 with it, as Prometheus expects."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._start_lag = Histogram(
@@ -33,7 +33,7 @@ class Observer:
         )
 
     def applied(self, action: Action) -> None:
-        """Take note of an action that the API server has acknowledged."""
+        """Note an action that the API server has acknowledged."""
         match action:
             case LatchTrial(status=status):
                 lag = timedelta(milliseconds=status.start_lag_milliseconds or 0)

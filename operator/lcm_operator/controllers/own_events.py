@@ -1,4 +1,4 @@
-"""Events about the operator itself. They stand on the election's Lease, the one object that is its own."""
+"""Events about the operator itself. They refer to the election's Lease, the only object of its own."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ class OwnEvents:
         self._told: dict[str, float] = {}
 
     def warn(self, reason: str, message: str) -> bool:
-        """Queue a Warning; return False if there is no Lease yet for it to stand on, or it came too soon."""
+        """Queue a Warning; return False if there is no Lease yet, or the last one is too recent."""
         lease, now = self._lease(), self._clock.elapsed()
         if lease is None or now - self._told.get(reason, -_ONE_A_SECONDS) < _ONE_A_SECONDS:
             return False

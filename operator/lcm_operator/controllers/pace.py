@@ -1,7 +1,7 @@
-"""Who is slow: what hangs in the hands of workers, and which namespaces it belongs to.
+"""Which keys hang in work, and which namespaces are slow because of them.
 
 A key that is in work for longer than half a second hangs: another worker takes the place of its worker. Its
-namespace is slow then, and for two minutes after: a webhook that hangs at a dry run hangs at the start too.
+namespace is slow then, and for two minutes after: a webhook that hangs at a dry run also hangs at the start.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ class Pace:
         self._hanging: dict[Key, int] = {}
         self._hanging_in: Counter[str] = Counter()
         self._slow: dict[str, float] = {}
-        """Until when a namespace is slow; who was noticed last comes last."""
+        """Until when a namespace is slow; the one noticed last comes last."""
         self.hanging: Counter[int] = Counter()
 
     @property
@@ -35,15 +35,15 @@ class Pace:
         return len(self._slow)
 
     def is_slow(self, namespace: str) -> bool:
-        """Return whether something of the namespace hangs, or did a short time ago."""
+        """Return whether a key of the namespace hangs, or did a short time ago."""
         return namespace in self._slow
 
     def begin(self, key: Key, rank: int, now: float) -> None:
-        """Take note of a key that a worker has taken."""
+        """Note a key that a worker has taken."""
         self._moving[key] = now, rank
 
     def look(self, now: float) -> None:
-        """Notice what hangs by now, and forget who was slow long ago."""
+        """Find the keys that hang by now, and forget namespaces that were slow long ago."""
         while self._moving:
             key, (since, rank) = next(iter(self._moving.items()))
             if now - since < _HANGS_SECONDS:
@@ -63,7 +63,7 @@ class Pace:
                 del self._slow[namespace], self._hanging_in[namespace]
 
     def end(self, key: Key, now: float) -> None:
-        """Take note of a key that is given back."""
+        """Note a key that is given back."""
         self.look(now)
         if key in self._moving:
             del self._moving[key]

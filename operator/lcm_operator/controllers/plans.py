@@ -1,4 +1,4 @@
-"""The TrialPlans that the operator has seen: the newest version counts, an unreadable one is a Problem."""
+"""The known TrialPlans: the newest version counts, and one that can't be parsed is a Problem."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from lcm_operator.kube.cache import ObjectCache, Place
 
 
 class Plans:
-    """TrialPlans by namespace and name. What of them can't be read is noted in `complaints`."""
+    """TrialPlans by namespace and name. Those that can't be parsed are noted in `complaints`."""
 
     def __init__(self, complaints: Complaints) -> None:
         self._complaints = complaints
@@ -37,7 +37,7 @@ class Plans:
         return self.known.put(place, metadata.uid, metadata.resource_version, plan)
 
     def drop(self, namespace: str, name: str, uid: str) -> bool:
-        """Forget a TrialPlan that is gone; return whether it was known, and not replaced since."""
+        """Forget a deleted TrialPlan; return whether it was known, and not replaced since."""
         known = self.known.drop((namespace, name), uid) is not None
         if known:
             self._complaints.forget("TrialPlan", namespace, name)
@@ -52,7 +52,7 @@ class Plans:
         return self.known.get((trial.metadata.namespace, name)) or missing
 
     def uid(self, namespace: str, name: str) -> str | None:
-        """Return the UID of a TrialPlan as far as it is known."""
+        """Return the UID of a TrialPlan, None if it is not known."""
         known = self.known.entry((namespace, name))
         return known.uid if known is not None else None
 

@@ -1,11 +1,9 @@
-"""Notices that a granted pod has ended or is gone, whatever event was lost: one list for all, by the leader.
+"""Finds granted pods that have ended or were deleted, whatever event was lost: the leader lists all pods.
 
-The list holds the pods that have not ended, and of them their metadata only. A granted pod that is missing
-from a list that was begun after its grant has ended or no longer exists; one whose deletion has begun may
-have been evicted. Each of these is looked up once, so a running engine costs no request of its own. Pods of
-TrialEngines that no longer exist are followed to their end: a new engine of that trial ID waits for them.
-
-It is no place for why a pod doesn't come up: that would take its status.
+The list contains the metadata of the pods that have not ended. A granted pod that is missing from a list that
+was begun after its grant has ended or no longer exists; one whose deletion has begun may have been evicted.
+Each of these is read once, so a running engine costs no request of its own. Pods of deleted TrialEngines are
+followed to their end: a new engine of that trial ID waits for them.
 """
 
 import asyncio
@@ -19,7 +17,7 @@ from lcm_operator.api.metadata import Metadata, metadata_of
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.leftovers import TrackedPod
 from lcm_operator.controllers.pods import seen_pod
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.verdict import may_still_matter
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
@@ -40,11 +38,11 @@ class Stranger(NamedTuple):
 
 
 class PodMonitor:
-    """Puts granted pods of which nothing is certain any more in doubt; `look(key)` has them looked up."""
+    """Drops outdated knowledge of granted pods; `look(key)` has their slots examined."""
 
-    def __init__(self, client: Client, store: Store, look: Callable[[Key], None], clock: Clock) -> None:
+    def __init__(self, client: Client, cache: SlotCache, look: Callable[[Key], None], clock: Clock) -> None:
         self._client = client
-        self._store = store
+        self._cache = cache
         self._look = look
         self._clock = clock
         self._strangers: dict[str, Stranger] = {}
@@ -59,8 +57,8 @@ class PodMonitor:
 
     async def read(self) -> None:
         """Read the metadata of all pods that have not ended."""
-        granted = [each for each in self._store.granted() if may_still_matter(each[1])]
-        term = self._store.term
+        granted = [each for each in self._cache.granted() if may_still_matter(each[1])]
+        term = self._cache.term
         there: set[str] = set()
         deleted: set[str] = set()
         self._strangers.clear()
@@ -90,23 +88,23 @@ class PodMonitor:
     def _compare(self, key: Key, pod: PodRef, there: set[str], deleted: set[str]) -> None:
         ended = pod.uid not in there
         news = pod.uid in deleted and pod.uid not in self._deleted
-        if (ended or news) and self._store.doubt_pod(key, pod.uid):
+        if (ended or news) and self._cache.doubt_pod(key, pod.uid):
             self._look(key)
 
     def _sort(self, found: Sequence[Metadata]) -> None:
-        """Note the pods that carry the label of a slot and are not of its TrialEngine."""
+        """Note the pods that carry the label of a slot and don't belong to its TrialEngine."""
         for metadata in found:
             key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
-            engine, owners = self._store.engine(key), metadata.owner_references
+            engine, owners = self._cache.engine(key), metadata.owner_references
             owner = next(
                 (each.uid for each in owners if each.controller and each.kind == "TrialEngine"), None
             )
             own = engine is not None and engine.metadata.uid == owner
-            if owner is not None and not own and self._store.knows(key):
+            if owner is not None and not own and self._cache.knows(key):
                 self._strangers[metadata.uid] = Stranger(key, metadata.name, owner)
 
     async def _look_after_leftovers(self, there: set[str], term: int) -> None:
-        leftovers = self._store.leftovers
+        leftovers = self._cache.leftovers
         for uid, stranger in self._strangers.items():
             leftovers.see(stranger.key, uid, stranger.name, stranger.owner)
         for uid, leftover in leftovers:
@@ -118,7 +116,7 @@ class PodMonitor:
         leftovers.listed_in = term
 
     async def _is_over(self, uid: str, leftover: TrackedPod) -> bool:
-        """Return whether nothing of a pod that is not in the list can act any more."""
+        """Return whether a pod that is missing from the list can no longer act."""
         if leftover.missing_since is None:
             try:
                 raw = await self._client.get(PODS, leftover.key.namespace, leftover.name)
@@ -129,4 +127,4 @@ class PodMonitor:
             else:
                 if metadata_of(raw).uid == uid:
                     return seen_pod(raw).ended
-        return self._store.leftovers.miss(uid, self._clock.elapsed())
+        return self._cache.leftovers.miss(uid, self._clock.elapsed())

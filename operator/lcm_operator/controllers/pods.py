@@ -1,4 +1,4 @@
-"""From a pod as the API server shows it to what matters to us."""
+"""Reads the fields of a pod that decisions depend on."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,9 +11,9 @@ _COLLECTED = "DeletionByPodGC"
 
 
 def seen_pod(raw: Mapping[str, Any], created: datetime | None = None, *, removed: bool = False) -> Pod:
-    """Return what matters to us of a pod as it was read.
+    """Return a pod as decisions see it.
 
-    `created`: when its create was acknowledged. `removed`: this is its last state, as its deletion showed it.
+    `created`: when its create was acknowledged. `removed`: this is its last state, returned by its deletion.
     """
     metadata, status = raw["metadata"], raw.get("status", {})
     deletion = metadata.get("deletionTimestamp")
@@ -40,10 +40,10 @@ def seen_pod(raw: Mapping[str, Any], created: datetime | None = None, *, removed
 
 
 def _has_ended(status: Mapping[str, Any]) -> bool:
-    """Return whether a node has seen the end of all that ran.
+    """Return whether a node has seen all containers end.
 
-    A kubelet reports a final phase only after that. The pod garbage collector writes it into pods whose node
-    it can't reach or that no longer exists: their containers may go on.
+    A kubelet reports a final phase only after that. The pod garbage collector also writes one into pods whose
+    node is unreachable or was deleted: their containers may still run.
     """
     if status.get("phase") not in ("Succeeded", "Failed"):
         return False
@@ -54,7 +54,7 @@ def _has_ended(status: Mapping[str, Any]) -> bool:
 
 
 def _disruption(status: Mapping[str, Any]) -> str | None:
-    """Return the reason for which somebody has taken the pod away (a drain, a lost node, a preemption)."""
+    """Return why the pod was disrupted (a drain, a lost node, a preemption), None if it was not."""
     for condition in status.get("conditions") or []:
         if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
             return str(condition.get("reason") or "")

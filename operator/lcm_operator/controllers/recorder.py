@@ -1,13 +1,13 @@
-"""Sends Events in the background, when nothing urgent is under way.
+"""Sends Events in the background, while no start is under way or near.
 
-An Event that the API server does not take is tried again: with growing pauses, no sooner than it asked for,
-and once more when the process ends. Its name is fixed before the first try, so that none is recorded twice.
-What is lost all the same stands in the log.
+An Event that the API server rejects is tried again: with growing pauses, no sooner than it asked for, and
+once more when the process ends. Its name is fixed before the first try, so that none is recorded twice. The
+log names those that are lost nevertheless.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from lcm_operator import logs
 from lcm_operator.api import reasons
@@ -29,7 +29,6 @@ from lcm_operator.kube.resources import EVENTS
 
 _MOST_WAITING = 10_000
 _MOST_REFUSALS = 5
-_PAUSE_SECONDS = 0.1
 _LONGEST_HOLD_SECONDS = 5.0
 _LAST_TRY_SECONDS = 3.0
 _LAST_TRIES_AT_ONCE = 8
@@ -55,11 +54,11 @@ log = logs.get(__name__)
 
 
 class Recorder:
-    """Queue of Events; `hold()` says whether they should wait."""
+    """Queue of Events; `quiet(limit)` waits for a moment to send them, and returns how long it took."""
 
-    def __init__(self, client: Client, hold: Callable[[], bool], clock: Clock) -> None:
+    def __init__(self, client: Client, quiet: Callable[[float], Awaitable[float]], clock: Clock) -> None:
         self._client = client
-        self._hold = hold
+        self._quiet = quiet
         self._clock = clock
         self._queue = EventQueue(_MOST_WAITING)
         self._added = asyncio.Event()
@@ -77,19 +76,19 @@ class Recorder:
     ) -> None:
         """Queue an Event; when too many wait, the oldest of those that matter least is dropped.
 
-        `once`: however often and by whomever this is told of the object, it is recorded once.
+        `once`: it is recorded once for this object, however often and by whichever replica.
         """
         now = self._clock.now()
         manifest = event(kind, about, reason=reason, message=message, warning=warning, now=now, once=once)
         dropped = self._queue.add(manifest, _rank(reason, warning=warning))
         if dropped is not None:
-            log.warning("Event dropped, as too many wait", **_fields(dropped))
+            log.warning("Event dropped; too many are waiting", **_fields(dropped))
         self._added.set()
 
     async def record(self, record: RecordEvent) -> None:
-        """Return once an outcome is recorded, once and for all; one that is refused is queued.
+        """Return once an outcome is recorded; a rejected one is queued.
 
-        Raises UnavailableError: then nothing may be done that makes it impossible to tell later.
+        Raises UnavailableError: then nothing may be done that would make recording it impossible.
         """
         kind = "Trial" if isinstance(record.regarding, Trial) else "TrialEngine"
         about, now = record.regarding.metadata, self._clock.now()
@@ -108,32 +107,29 @@ class Recorder:
             self._queue.add(manifest, Rank.OUTCOME)
             self._added.set()
         except NotFoundError:
-            log.warning("Event not recorded, as its namespace does not exist", message=record.message)
+            log.warning("Event not recorded; its namespace does not exist", message=record.message)
 
     async def run(self) -> None:
-        """Send until cancelled, then try once more what is left."""
+        """Send until cancelled, then try the rest once more."""
         try:
             await self._run()
         finally:
             await self._last_try()
 
     async def _run(self) -> None:
-        held_since: float | None = None
+        patience = _LONGEST_HOLD_SECONDS
         while True:
             now = self._clock.elapsed()
-            entry = self._queue.next(now)
-            if entry is None:
-                held_since = None
+            if self._queue.next(now) is None:
+                patience = _LONGEST_HOLD_SECONDS
                 await self._wait(self._queue.wake_in(now))
                 continue
-            held_since = now if held_since is None else held_since
-            if self._hold() and now - held_since < _LONGEST_HOLD_SECONDS:
-                await asyncio.sleep(_PAUSE_SECONDS)
-                continue
-            await self._send(entry)
+            patience -= await self._quiet(patience)
+            if (entry := self._queue.next(self._clock.elapsed())) is not None:
+                await self._send(entry)
 
     async def _wait(self, seconds: float | None) -> None:
-        """Wait until something was added, at most so long."""
+        """Wait until an Event is added, at most this long."""
         self._added.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -157,14 +153,17 @@ class Recorder:
             self._queue.remove(entry)
 
     async def _create(self, manifest: dict[str, object]) -> None:
-        """Create an Event; one of its name is the same, from a try whose answer was lost. Raises ApiError."""
+        """Create an Event; an existing one of its name is the same, created by a try whose answer was lost.
+
+        Raises ApiError.
+        """
         metadata = manifest["metadata"]
         assert isinstance(metadata, dict)  # noqa: S101 - for mypy
         with contextlib.suppress(AlreadyExistsError):
             await self._client.create(EVENTS, metadata["namespace"], manifest)
 
     async def _last_try(self) -> None:
-        """Send what is left, each once and what matters first, as far as 3 s go."""
+        """Send the rest, each once, the most important first, for at most 3 s."""
         left = self._queue.all()
         few = asyncio.Semaphore(_LAST_TRIES_AT_ONCE)
 
@@ -188,7 +187,7 @@ def _rank(reason: str, *, warning: bool) -> Rank:
 
 
 def _may_pass_later(error: ApiError) -> bool:
-    """Return whether a refused Event may be taken later: not one without a namespace, or a faulty one."""
+    """Return whether a rejected Event may be accepted later: not without its namespace, nor a faulty one."""
     return error.status == _FORBIDDEN and "is being terminated" not in error.message
 
 

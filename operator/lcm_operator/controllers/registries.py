@@ -1,11 +1,11 @@
-"""When trial registries are asked: every `intervalSeconds`, when somebody wants to know, after a change.
+"""When trial registries are asked: every `intervalSeconds`, on demand, and after a change.
 
     tick ── not due ──> nothing
       └──── due, or wanted ──> pull (a task of its own) ──> look-ups (another) ──> due again
                                  └── failed ──> due again after a pause that doubles
 
 Driven by kopf's timer on TrialRegistry, on the leader only, and by trials that are about to start. A registry
-has one pull at a time. What a pull does is in `registry_pull`.
+has one pull at a time (`registry_pull`).
 """
 
 import asyncio
@@ -44,7 +44,7 @@ log = logs.get(__name__)
 
 @dataclass
 class _Course:
-    """What is remembered of one registry between two pulls."""
+    """The state of one registry between two pulls."""
 
     registry: TrialRegistry
     look_ups: LookUps
@@ -67,32 +67,32 @@ class _Course:
 
 
 class Registries:
-    """All registries. `may_act()` says whether this process leads."""
+    """All registries. `may_act()` returns whether this process leads."""
 
     def __init__(self, client: Client, reconciler: Reconciler, may_act: Callable[[], bool]) -> None:
         self._client = client
-        self._store = reconciler.store
+        self._cache = reconciler.cache
         self._may_act = may_act
         self._elapsed, self._now = reconciler.clock.elapsed, reconciler.clock.now
-        status = RegistryStatus(client, reconciler.tell, reconciler.clock.now)
+        status = RegistryStatus(client, reconciler.recorder.tell, reconciler.clock.now)
         self._access = Access(
             client, reconciler, status, may_act, RequestQueue(_LISTS), RequestQueue(_LOOK_UPS)
         )
         self._imports = ImportMemory(client)
         self._courses: dict[str, _Course] = {}
         self._known: dict[str, Place] = {}
-        self._store.registries.call = self._called
+        self._cache.registries.call = self._called
 
     def know(self, namespace: str, name: str, uid: str) -> None:
         """Note that a TrialRegistry exists."""
         self._known[uid] = (namespace, name)
 
     def is_known(self, uid: str) -> bool:
-        """Return whether a TrialRegistry exists, as far as the watch has told."""
+        """Return whether a TrialRegistry exists, as far as the watch has shown."""
         return uid in self._known
 
     def tick(self, raw: Mapping[str, Any]) -> None:
-        """Begin to ask the registry if that is due. Raises MalformedError."""
+        """Begin a pull of the registry if one is due. Raises MalformedError."""
         registry = parse(raw, TrialRegistry)
         uid = registry.metadata.uid
         if not self._may_act():
@@ -106,16 +106,16 @@ class Registries:
         self._begin_if_due(course)
 
     def forget(self, namespace: str, name: str, uid: str) -> None:
-        """Forget a TrialRegistry that is gone, but not the one that was made under its name since."""
+        """Forget a deleted TrialRegistry, but not one that was created under its name since."""
         self._known.pop(uid, None)
         self._drop(uid)
         if (namespace, name) not in self._known.values():
-            self._store.registries.forget((namespace, name))
+            self._cache.registries.forget((namespace, name))
 
     async def trial_removed(self, raw: Mapping[str, Any]) -> None:
-        """Note the removal of an imported Trial at once: its registry may be away.
+        """Note the removal of an imported Trial at once: its registry may be unreachable.
 
-        If it can't be noted, the next list tells: `status.imports` has it, and there is no Trial.
+        If that fails, the next list shows it: `status.imports` has an entry without a Trial.
         """
         try:
             trial = parse(raw, Trial)
@@ -130,7 +130,7 @@ class Registries:
             namespace, name = place
             log.warning("removal not noted", namespace=namespace, registry=name, error=error)
         if note.fate != "Over":
-            self._store.registries.ask(place)
+            self._cache.registries.ask(place)
 
     def _drop(self, uid: str) -> None:
         course = self._courses.pop(uid, None)
@@ -138,10 +138,10 @@ class Registries:
             course.stop()
 
     def _called(self, place: Place) -> None:
-        """Ask a registry that somebody wants to be asked."""
+        """Ask a registry on demand."""
         for course in self._courses.values():
             if _place(course.registry) == place:
-                if self._store.registries.is_awaited(place):
+                if self._cache.registries.is_awaited(place):
                     self._access.lists.hurry(place)
                     self._access.look_ups.hurry(place)
                 self._begin_if_due(course)
@@ -156,17 +156,17 @@ class Registries:
     def _is_due(self, course: _Course, now: float) -> bool:
         if course.due is None or now >= course.due or course.seen != self._seen(course.registry):
             return True
-        wanted = not course.registry.spec.suspend and self._store.registries.is_wanted(
+        wanted = not course.registry.spec.suspend and self._cache.registries.is_wanted(
             _place(course.registry)
         )
         return wanted and (course.begun is None or now >= course.begun + _BETWEEN_WANTED_SECONDS)
 
     def _seen(self, registry: TrialRegistry) -> tuple[int, str, int]:
         request = registry.metadata.annotations.get(names.ANNOTATION_SYNC, "")
-        return registry.metadata.generation, request, self._store.term
+        return registry.metadata.generation, request, self._cache.term
 
     async def _guarded(self, course: _Course, work: Coroutine[Any, Any, None]) -> None:
-        """Do what belongs to one registry; whatever goes wrong in it is logged once and stops no other."""
+        """Do the work of one registry; an error in it is logged once and stops no other."""
         try:
             await work
         except NotLeadingError:
@@ -184,10 +184,10 @@ class Registries:
             course.complaint = ""
 
     async def _pull(self, course: _Course) -> None:
-        """Ask the registry as it stands in the API server now, and say when it is due again."""
+        """Ask the registry as the API server has it now, and set when it is due again."""
         known, begun = course.registry.metadata, self._elapsed()
         course.seen = self._seen(course.registry)
-        course.failures += 1  # until it has come to its end
+        course.failures += 1  # until it has ended
         course.due = begun + _pause(course.registry, course.failures)
         try:
             raw = await self._client.get(TRIAL_REGISTRIES, known.namespace, known.name)
@@ -218,7 +218,7 @@ def _place(registry: TrialRegistry) -> Place:
 
 
 def _answered_lately(registry: TrialRegistry, now: datetime) -> bool:
-    """Return whether the registry gave its list the last time, be it to an earlier leader."""
+    """Return whether the registry returned its list the last time, to this or an earlier leader."""
     read = registry.status.last_sync_time
     if read is None or not conditions.is_true(registry.status.conditions, reasons.SYNCED):
         return False

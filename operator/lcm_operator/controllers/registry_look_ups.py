@@ -1,6 +1,6 @@
-"""Trials that a registry's list lacks, asked for one by one: in turn, so that each has its turn.
+"""Trials that a registry's list lacks, looked up one by one, in turn.
 
-Runs beside the pulls, with a queue of its own: a registry whose single trials hang still has its list read in
+Runs beside the pulls, with its own queue: a registry whose single trials hang still has its list read in
 time. Each answer applies at once.
 """
 
@@ -23,16 +23,16 @@ class LookUps:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._store = access.reconciler.store
+        self._cache = access.reconciler.cache
         self._now = access.reconciler.clock.now
         self._asked: dict[str, datetime] = {}
         self._proven = True
 
     async def run(self, pull: Pull) -> None:
-        """Ask for some of the trials that the list of `pull` lacks. Raises NotLeadingError."""
+        """Look up some of the trials that the list of `pull` lacks. Raises NotLeadingError."""
         lacking = {trial.metadata.uid for trial in pull.lacking}
         self._asked = {uid: time for uid, time in self._asked.items() if uid in lacking}
-        urgent_within = self._store.settings.arm_lead
+        urgent_within = self._cache.settings.arm_lead
         turn = imports.next_look_ups(pull.lacking, self._asked, self._now(), urgent_within)
         for trial in turn[:_MOST_A_PULL]:
             if not pull.holds():
@@ -55,7 +55,7 @@ class LookUps:
         client, trial_id, begun = pull.asking, trial.trial_id, self._now()
         if client is None:
             return
-        registries = self._store.registries
+        registries = self._cache.registries
         try:
             entry = await self._access.look_ups.ask(
                 pull.place,
@@ -80,20 +80,20 @@ class LookUps:
         registries.report_one(pull.place, trial_id, entry.start_time, begun)
         pull.decide_about_waiting({trial_id})
         if entry.start_time != trial.status.start_time:
-            self._access.reconciler.enqueue(self._store.key_of(trial))
+            self._access.reconciler.queue.examine(self._cache.key_of(trial))
 
     async def _suspend(self, pull: Pull, trial: Trial) -> None:
-        """Suspend a trial that has vanished, if its registry is to."""
-        current = self._store.trial(trial.metadata.namespace, trial.metadata.name)
+        """Suspend a trial that has vanished, if its TrialRegistry says so."""
+        current = self._cache.trial(trial.metadata.namespace, trial.metadata.name)
         if current is None or current.metadata.uid != trial.metadata.uid:
             return
         patch = imports.suspension(pull.registry, current, self._now())
         if patch is None:
             return
-        writes = pull.writes()
+        writes, tell = pull.writes(), self._access.reconciler.recorder.tell
         if await writes.patch(current, patch, pull.take):
             why = "the registry no longer has the trial; it is suspended"
-            self._access.reconciler.tell("Trial", current.metadata, reasons.VANISHED, why, warning=True)
+            tell("Trial", current.metadata, reasons.VANISHED, why, warning=True)
         elif writes.failed:
             about, why = pull.registry.metadata, f"not suspended: {writes.first_failure}"
-            self._access.reconciler.tell("TrialRegistry", about, reasons.WRITES_FAILED, why, warning=True)
+            tell("TrialRegistry", about, reasons.WRITES_FAILED, why, warning=True)

@@ -1,10 +1,10 @@
-"""One pull of one registry: ask, compare, act, show. In one term of leadership, and not a step beyond it.
+"""One pull of one registry: ask, compare, act, show. All within one term of leadership.
 
-    list ──> times into the store, trials that moved are decided about ──> resume, import ──> status
-      └── failed ──> status says why; the times known so far stay
+    list ──> times into the cache, moved trials are examined ──> resume, import ──> status
+      └── failed ──> status shows why; the times known so far are kept
 
-The list's changes apply at once; trials that it lacks are asked for singly afterwards (`registry_look_ups`).
-Decisions are `domain.imports`'s; the requests go through `registry.request_queue`.
+The list's changes apply at once; trials that it lacks are looked up one by one afterwards
+(`registry_look_ups`). `domain.imports` decides; `registry.request_queue` limits the requests.
 """
 
 from collections.abc import Callable
@@ -32,11 +32,11 @@ from lcm_operator.registry.request_queue import RequestQueue
 
 _BATCH = 50
 _MOST_IN_VAIN = 4
-"""Batches of a pull of which nothing could be made."""
+"""Batches of a pull of which no Trial could be created."""
 _REFUSED_FOR = timedelta(minutes=10)
 _MOST_REFUSED = 5000
 Refused = dict[str, datetime]
-"""Trial IDs of which the API server took no Trial, and when that was."""
+"""Trial IDs whose Trial the API server rejected, and when."""
 log = logs.get(__name__)
 
 
@@ -53,7 +53,7 @@ class Access:
 
 
 class Pull:
-    """One registry, asked in one term. `registry` was read for this pull."""
+    """One registry, in one term. `registry` was read for this pull."""
 
     def __init__(self, access: Access, registry: TrialRegistry, refused: Refused) -> None:
         """`refused`: from pull to pull."""
@@ -61,24 +61,24 @@ class Pull:
         self._refused = refused
         self.place: Place = (registry.metadata.namespace, registry.metadata.name)
         self._access = access
-        self._store = access.reconciler.store
-        self._term = self._store.term
+        self._cache = access.reconciler.cache
+        self._term = self._cache.term
         self._now = access.reconciler.clock.now
         self._begun: datetime | None = None
         """When the request for the list went out."""
         self.asking: RegistryClient | None = None
-        """How the registry was asked, once it has given its list."""
+        """The client that returned the list, None before."""
         self.lacking: tuple[Trial, ...] = ()
         """Trials that the list lacks."""
         self.retry_after = 0.0
-        """For how many seconds the registry wants not to be asked again."""
+        """For how many seconds the registry asked for no further requests."""
 
     def holds(self) -> bool:
-        """Return whether this process still leads in the term in which the pull was begun."""
-        return self._access.may_act() and self._store.term == self._term
+        """Return whether this process still leads in the term in which the pull began."""
+        return self._access.may_act() and self._cache.term == self._term
 
     async def run(self, *, proven: bool) -> bool:
-        """Ask and act; return whether the registry gave its list.
+        """Ask and act; return whether the registry returned its list.
 
         Raises ApiError, MalformedError, NotLeadingError.
         """
@@ -90,7 +90,7 @@ class Pull:
                 self.place,
                 lambda: client.list_trials(selection),
                 proven=proven,
-                wanted=self._store.registries.is_awaited(self.place),
+                wanted=self._cache.registries.is_awaited(self.place),
                 queued=self._queued,
                 sent=self._sent,
             )
@@ -99,7 +99,7 @@ class Pull:
                 self.retry_after = error.retry_after or 0.0
             self._lead_on()
             begun = self._begun or begun
-            self._store.registries.fail(self.place, str(error), begun)
+            self._cache.registries.fail(self.place, str(error), begun)
             self.decide_about_waiting()
             await self._access.status.failed(self.registry, begun, error.reason, str(error), self.holds)
             return False
@@ -110,26 +110,26 @@ class Pull:
 
     def _queued(self, others: int) -> None:
         if self.holds():
-            self._store.registries.queue(self.place, others, self._now())
+            self._cache.registries.queue(self.place, others, self._now())
 
     def _sent(self) -> None:
         self._begun = self._now()
         if self.holds():
-            self._store.registries.send(self.place, self._begun)
+            self._cache.registries.send(self.place, self._begun)
 
     def writes(self) -> TrialWrites:
-        """Return the way to write Trials of this pull."""
-        is_busy = self._access.reconciler.is_busy
-        return TrialWrites(self._access.client, self.place[0], may_write=self.holds, is_busy=is_busy)
+        """Return the writes of Trials of this pull."""
+        quiet = self._access.reconciler.queue.quiet
+        return TrialWrites(self._access.client, self.place[0], may_write=self.holds, quiet=quiet)
 
     def decide_about_waiting(self, trial_ids: set[str] | None = None) -> None:
-        """Have those trials decided about that waited for the registry's answer."""
-        for key in self._store.registries.take_waiting(self.place, trial_ids):
-            self._access.reconciler.enqueue(key, Urgency.FOLLOW)
+        """Examine the trials that waited for the registry's answer."""
+        for key in self._cache.registries.take_waiting(self.place, trial_ids):
+            self._access.reconciler.queue.examine(key, Urgency.FOLLOW)
 
     def take(self, raw: Any) -> None:
-        """Put a Trial that was written or read into the store."""
-        self._access.reconciler.take(self._store.put_trial, raw)
+        """Put a Trial as the API server returned it into the cache."""
+        self._access.reconciler.take(self._cache.put_trial, raw)
 
     def _lead_on(self) -> None:
         if not self.holds():
@@ -144,12 +144,10 @@ class Pull:
         except NotFoundError:
             return None
         except ApiError as error:
-            raise BadConnectionError(
-                f"Secret {auth.secret_ref.name} can't be read: {error.message}"
-            ) from error
+            raise BadConnectionError(f"cannot read Secret {auth.secret_ref.name}: {error.message}") from error
 
     def _selection(self, now: datetime) -> Selection:
-        """Return which entries of the list matter: our Trials', what was and could be imported."""
+        """Return which entries of the list matter: of our Trials, of imports, and those to import."""
         ids = {trial.trial_id for trial in self._trials()}
         spec, status = self.registry.spec, self.registry.status
         also = imports.imported_before(self.registry) if status.imports else None
@@ -159,18 +157,18 @@ class Pull:
         return Selection(ids | set(status.ignored), others=others, after=now, also=also)
 
     def _trials(self) -> list[Trial]:
-        return self._store.trials_in(self.place[0])
+        return self._cache.trials_in(self.place[0])
 
     async def _act(self, listing: Listing, read: datetime) -> None:
         times = {entry.id: entry.start_time for entry in listing.entries}
         trials = self._trials()
-        own = {trial.trial_id for trial in self._store.trials_by(self.place)}
-        self._store.registries.report_list(self.place, times, own, read)
+        own = {trial.trial_id for trial in self._cache.trials_by(self.place)}
+        self._cache.registries.report_list(self.place, times, own, read)
         self._forget_refused(times)
         changes = imports.compare(self.registry, times, trials, self._now(), self._refused)
         self.lacking = changes.lacking
         for trial in changes.moved:
-            self._access.reconciler.enqueue(self._store.key_of(trial))
+            self._access.reconciler.queue.examine(self._cache.key_of(trial))
         self.decide_about_waiting(set(times))
         writes = self.writes()
         await writes.all(self._resume(writes, trial) for trial in changes.resumed)
@@ -188,7 +186,7 @@ class Pull:
         await self._access.status.told(self.registry, read, result, self._trials(), self.holds)
 
     def _forget_refused(self, times: dict[str, datetime]) -> None:
-        """Forget what is not listed any more, or was refused long ago."""
+        """Forget entries that are no longer listed, or were rejected long ago."""
         since = self._now() - _REFUSED_FOR
         for trial_id, time in list(self._refused.items()):
             if trial_id not in times or time < since:
@@ -200,7 +198,7 @@ class Pull:
         await writes.patch(trial, imports.resumption(trial), self.take)
 
     async def _removed(self, writes: TrialWrites, suspected: tuple[str, ...]) -> tuple[str, ...]:
-        """Return which imported Trials are really gone: our watch may be behind another replica's writes."""
+        """Return which imported Trials no longer exist: our watch may be behind another replica's writes."""
         gone: list[str] = []
 
         async def look(trial_id: str) -> None:
@@ -223,10 +221,10 @@ class Pull:
     async def _import(
         self, writes: TrialWrites, changes: imports.Changes, times: dict[str, datetime], read: datetime
     ) -> int:
-        """Create Trials; return how many are still wanted. Each batch is remembered before the next is made.
+        """Create Trials; return how many are still missing. Each batch is remembered before the next begins.
 
-        A quota that is used up refuses the others too: then it ends. Whatever else is refused keeps nobody:
-        the next pull begins behind it, if there is too much of it for this one.
+        An exhausted quota would reject all others: then the import stops. Other rejections stop nothing: if
+        there are too many for one pull, the next one begins behind them.
         """
         in_vain = 0
         left = changes.beyond_limit
@@ -272,7 +270,7 @@ class Pull:
         made: list[tuple[str, datetime]],
     ) -> None:
         trial_id, start = entry
-        self._store.registries.report_one(self.place, trial_id, start, read)
+        self._cache.registries.report_one(self.place, trial_id, start, read)
 
         def manifest(name: str) -> dict[str, Any]:
             return imports.manifest(self.registry, trial_id, start, name, read)

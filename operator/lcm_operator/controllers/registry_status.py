@@ -1,4 +1,4 @@
-"""How a TrialRegistry shows what came of asking it: its conditions, counts and times, and Events.
+"""The status of a TrialRegistry after a pull: conditions, counts and times, and Events.
 
 Every write is fenced: a leader whose term is over writes nothing.
 """
@@ -28,7 +28,7 @@ Fence = Callable[[], bool]
 
 @dataclass(frozen=True)
 class PullResult:
-    """What came of a pull whose list could be read."""
+    """The result of a pull that returned a list."""
 
     listing: Listing
     times: Mapping[str, datetime] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class RegistryStatus:
         trials: Sequence[Trial],
         holds: Fence,
     ) -> None:
-        """Show what the list brought. Raises ApiError, MalformedError, NotLeadingError."""
+        """Show the result of a list. Raises ApiError, MalformedError, NotLeadingError."""
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
             imported = [trial for trial in trials if imports.is_imported_by(trial, now)]
@@ -86,7 +86,7 @@ class RegistryStatus:
         trials: Sequence[Trial],
         holds: Fence,
     ) -> None:
-        """Note what was just imported. Raises ApiError, MalformedError, NotLeadingError."""
+        """Note new imports. Raises ApiError, MalformedError, NotLeadingError."""
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
             kept = imports.remember(now, trials, made, times, self._now(), complete=False)
@@ -97,7 +97,7 @@ class RegistryStatus:
     async def failed(
         self, registry: TrialRegistry, read: datetime, reason: str, why: str, holds: Fence
     ) -> None:
-        """Show why the registry gave no list. Raises ApiError, MalformedError, NotLeadingError."""
+        """Show why the registry returned no list. Raises ApiError, MalformedError, NotLeadingError."""
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
             current = _with(now.status.conditions, now, reasons.SYNCED, ("False", reason, why), read)
@@ -126,7 +126,7 @@ class RegistryStatus:
         new: Callable[[TrialRegistry], TrialRegistryStatus],
         holds: Fence,
     ) -> tuple[TrialRegistry, TrialRegistryStatus] | None:
-        """Write what `new` makes of the status as it is now; return both, None if nothing was written."""
+        """Write the status that `new` makes of the current one; return both, None if nothing was written."""
         written: tuple[TrialRegistry, TrialRegistryStatus] | None = None
 
         def change(raw: Json) -> list[Json] | None:
@@ -155,7 +155,7 @@ class RegistryStatus:
         return written
 
     def _tell_news(self, before: TrialRegistry, status: TrialRegistryStatus) -> None:
-        """Tell people what is not as it was: a condition that turned, or another thing that is wrong."""
+        """Record an Event for each condition that has changed, or has another cause."""
         for found in status.conditions:
             known = conditions.find(before.status.conditions, found.type)
             reason = _told(found, status)
@@ -165,7 +165,7 @@ class RegistryStatus:
 
 
 def _told(found: Condition, status: TrialRegistryStatus) -> str | None:
-    """Return the reason of the Event about a condition: what is wrong with it, its type if nothing is."""
+    """Return the reason of the Event about a condition: the fault, or its type if there is none."""
     if found.status != "True":
         return found.reason if found.reason != reasons.SUSPENDED else None
     if found.type == reasons.SYNCED and status.failed and _WRITES in found.message:
@@ -175,8 +175,8 @@ def _told(found: Condition, status: TrialRegistryStatus) -> str | None:
     return found.type
 
 
-_UNREADABLE = " can't be read: "
-_WRITES = " writes of Trials were refused, the first: "
+_UNREADABLE = " cannot be parsed: "
+_WRITES = " writes of Trials were rejected, the first: "
 
 
 def _synced(now: TrialRegistry, result: PullResult, read: datetime) -> Conditions:
@@ -190,17 +190,17 @@ def _synced(now: TrialRegistry, result: PullResult, read: datetime) -> Condition
 
 
 def _imported(current: Conditions, now: TrialRegistry, result: PullResult, read: datetime) -> Conditions:
-    """Return the conditions with `Imported`, without where nothing is imported."""
+    """Return the conditions with `Imported`, or without it if nothing is to be imported."""
     if now.spec.import_ != "All":
         return tuple(found for found in current if found.type != reasons.IMPORTED)
-    left = f"{result.not_imported} trials that lie ahead are not imported"
+    left = f"{result.not_imported} upcoming trials are not imported"
     if result.failed and result.not_imported:
-        shown = ("False", reasons.IMPORT_FAILED, f"{left}, the first refusal: {result.first_failure}")
+        shown = ("False", reasons.IMPORT_FAILED, f"{left}; the first rejection: {result.first_failure}")
     elif result.not_imported:
-        limit = f"{left}: spec.importLimit is {now.spec.import_limit}, the soonest come first"
+        limit = f"{left}: spec.importLimit is {now.spec.import_limit}, and the earliest are imported first"
         shown = ("False", reasons.IMPORT_LIMIT_REACHED, limit)
     else:
-        shown = ("True", reasons.IMPORTED, "every trial that lies ahead has its Trial")
+        shown = ("True", reasons.IMPORTED, "all upcoming trials are imported")
     return _with(current, now, reasons.IMPORTED, shown, read)
 
 
@@ -213,7 +213,7 @@ def _with(
 
 
 def _sync(asked: TrialRegistry, current: TrialRegistry, read: datetime) -> Sync | None:
-    """Return the echo of the request to ask at once that this pull has met."""
+    """Return the answer to the request to ask at once that this pull has fulfilled."""
     request = asked.metadata.annotations.get(names.ANNOTATION_SYNC, "")[: names.LONGEST_ID]
     known = current.status.last_handled_sync
     if not request or (known is not None and known.id == request):

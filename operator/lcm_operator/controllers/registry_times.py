@@ -1,7 +1,7 @@
-"""What trial registries have reported to this process in its term, and which Trials wait to hear of theirs.
+"""The start times that trial registries have reported in this term, and which Trials wait for an answer.
 
-A cache only: what matters is written to the Trials. Part of `controllers.store`; filled by
-`controllers.registry_pull`. It keeps times of the Trials that there are, not of all that a registry lists.
+A cache only: start times that matter are written to the Trials. It keeps times of existing Trials, not of all
+that a registry lists.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ from lcm_operator.domain.snapshot import Observation, RegistryLook
 Place = tuple[str, str]
 """Namespace and name of a TrialRegistry."""
 Report = Observation[datetime | None]
-"""A start time; None: the registry says that it does not have the trial."""
+"""A start time; None: the registry does not have the trial."""
 
 
 @dataclass
@@ -29,9 +29,9 @@ class _Known:
     """Why the last list was not read, if it was not."""
     failed_singly: dict[str, Observation[str]] = field(default_factory=dict)
     wanted: dict[str, datetime] = field(default_factory=dict)
-    """By the UIDs of Trials, when somebody wanted to know."""
+    """By the UIDs of Trials, when an answer was requested."""
     waiting: dict[str, Key] = field(default_factory=dict)
-    """Trials, by trial ID, that are decided about when the registry has been asked."""
+    """Trials, by trial ID, that are examined after the registry's answer."""
     is_wanted: bool = False
     queued: Observation[int] | None = None
     """That a request for the list waits for its turn, behind so many others."""
@@ -40,7 +40,7 @@ class _Known:
 
 
 class RegistryTimes:
-    """Reported start times by registry and trial ID. `call`: who asks a registry that is wanted."""
+    """Reported start times by registry and trial ID. `call`: asks a registry on demand."""
 
     def __init__(self) -> None:
         self._known: defaultdict[Place, _Known] = defaultdict(_Known)
@@ -50,7 +50,7 @@ class RegistryTimes:
         self.call: Callable[[Place], None] = lambda _: None
 
     def begin_term(self, term: int = 0) -> None:
-        """Drop all that earlier terms learnt: other leaders may know better by now."""
+        """Drop all reports of earlier terms: they may be outdated."""
         self._term = term
         self.news += 1
         self._known.clear()
@@ -58,7 +58,7 @@ class RegistryTimes:
     def report_list(
         self, place: Place, times: Mapping[str, datetime], own: Collection[str], read: datetime
     ) -> None:
-        """Remember what a list reported of the trial IDs `own`; `read`: when it was asked for."""
+        """Note what a list reported of the trial IDs `own`; `read`: when it was requested."""
         known = self._known[place]
         reports = {trial_id: report for trial_id, report in known.reports.items() if trial_id in own}
         reports |= {
@@ -71,26 +71,26 @@ class RegistryTimes:
         known.failed_singly = {key: why for key, why in known.failed_singly.items() if key in own}
 
     def report_one(self, place: Place, trial_id: str, time: datetime | None, read: datetime) -> None:
-        """Remember what a registry reported of one trial; None: that it does not have it."""
+        """Note what a registry reported of one trial; None: it does not have it."""
         known = self._known[place]
         known.reports[trial_id] = Observation(time, read, self._term)
         self.news += 1
         known.failed_singly.pop(trial_id, None)
 
     def fail(self, place: Place, why: str, read: datetime) -> None:
-        """Remember that a registry gave no list."""
+        """Note that a registry returned no list."""
         known = self._known[place]
         known.queued = None
         known.failed, known.is_wanted = Observation(why, read, self._term), False
         self.news += 1
 
     def fail_one(self, place: Place, trial_id: str, why: str, read: datetime) -> None:
-        """Remember that a registry reported nothing of one trial."""
+        """Note that a registry reported nothing of one trial."""
         self._known[place].failed_singly[trial_id] = Observation(why, read, self._term)
         self.news += 1
 
     def want(self, trial: Trial, key: Key, now: datetime) -> None:
-        """Have the registry of a Trial asked at once; the Trial waits for what comes of it."""
+        """Have the registry of a Trial asked at once; the Trial waits for the answer."""
         place = registry_of(trial)
         if place is None:
             return
@@ -101,13 +101,13 @@ class RegistryTimes:
         self.call(place)
 
     def queue(self, place: Place, others: int, now: datetime) -> None:
-        """Remember that the request for a list waits for its turn: `others` are under way."""
+        """Note that the request for a list waits for its turn: `others` are under way."""
         known = self._known[place]
         known.queued = Observation(others, now, self._term)
         self.news += 1
 
     def send(self, place: Place, now: datetime) -> None:
-        """Remember that the request for a list goes out."""
+        """Note that the request for a list is sent."""
         known = self._known[place]
         known.queued, known.sent = None, now
         self.news += 1
@@ -118,15 +118,15 @@ class RegistryTimes:
         self.call(place)
 
     def is_wanted(self, place: Place) -> bool:
-        """Return whether somebody wants a registry to be asked."""
+        """Return whether a registry is to be asked on demand."""
         return place in self._known and self._known[place].is_wanted
 
     def is_awaited(self, place: Place) -> bool:
-        """Return whether a Trial waits for what a registry says."""
+        """Return whether a Trial waits for a registry's answer."""
         return place in self._known and bool(self._known[place].waiting)
 
     def take_waiting(self, place: Place, trial_ids: Collection[str] | None = None) -> list[Key]:
-        """Return who waits for these trials (None: for any), and let them wait no more."""
+        """Return, and remove, the keys that wait for these trials (None: for any)."""
         if place not in self._known:
             return []
         waiting = self._known[place].waiting
@@ -134,7 +134,7 @@ class RegistryTimes:
         return [waiting.pop(trial_id) for trial_id in named]
 
     def forget(self, place: Place) -> None:
-        """Forget a TrialRegistry that is gone."""
+        """Forget a deleted TrialRegistry."""
         self._known.pop(place, None)
         self.news += 1
 
@@ -148,7 +148,7 @@ class RegistryTimes:
         return found
 
     def looks(self, trials: Collection[Trial]) -> dict[str, RegistryLook]:
-        """Return what came of asking for these Trials, by their UIDs; nothing of those nobody asked for."""
+        """Return the results of requests for these Trials, by their UIDs; none for those not asked for."""
         found = {}
         for trial in trials:
             place = registry_of(trial)
@@ -173,7 +173,7 @@ class RegistryTimes:
 
 
 def registry_of(trial: Trial) -> Place | None:
-    """Return the TrialRegistry that a Trial has its start time from."""
+    """Return the TrialRegistry of a Trial, None if it has none."""
     if trial.spec.registry_ref is None:
         return None
     return trial.metadata.namespace, trial.spec.registry_ref.name

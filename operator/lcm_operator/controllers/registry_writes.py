@@ -1,6 +1,6 @@
 """Writes of Trials that follow from a registry's list: few at a time, each fenced, each error for itself.
 
-A leader writes nothing once its term has ended, and goes on after a refusal; what was refused is counted.
+A leader writes nothing once its term has ended. A rejected write is counted and stops no other.
 """
 
 import asyncio
@@ -11,39 +11,42 @@ from lcm_operator.api import names
 from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.kube.client import Client, Json
-from lcm_operator.kube.clock import elapsed
 from lcm_operator.kube.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError, RejectedError
 from lcm_operator.kube.resources import TRIALS
 
 _AT_ONCE = 8
 _QUOTA = "exceeded quota"
-"""What the API server says of a ResourceQuota; there is no reason for it that a program could tell."""
+"""The API server's text for an exhausted ResourceQuota; it gives no reason that programs could read."""
 _LONGEST_HOLD_SECONDS = 5.0
-_HOLD_SECONDS = 0.1
 
 
 class NotLeadingError(Exception):
-    """The term in which something was decided is over."""
+    """The term of the decision is over."""
 
 
 class TrialWrites:
-    """The writes of one pull. `may_write()`: whether its term goes on; `is_busy()`: a start is near."""
+    """The writes of one pull. `may_write()` returns whether its term lasts; `quiet(limit)` waits for calm."""
 
     def __init__(
-        self, client: Client, namespace: str, *, may_write: Callable[[], bool], is_busy: Callable[[], bool]
+        self,
+        client: Client,
+        namespace: str,
+        *,
+        may_write: Callable[[], bool],
+        quiet: Callable[[float], Awaitable[float]],
     ) -> None:
         self._client = client
         self._namespace = namespace
         self._may_write = may_write
-        self._is_busy = is_busy
+        self._quiet = quiet
         self._few = asyncio.Semaphore(_AT_ONCE)
         self._patience = _LONGEST_HOLD_SECONDS
         self.failed = 0
         self.first_failure = ""
         self.refused: set[str] = set()
-        """Trial IDs of which the API server takes no Trial, for a reason of their own."""
+        """Trial IDs whose Trial the API server rejected, for a reason of its own."""
         self.is_open = True
-        """False once a quota is used up, or the API server takes no writes."""
+        """False once a quota is exhausted, or the API server accepts no writes."""
 
     async def all(self, writes: Iterable[Awaitable[None]]) -> None:
         """Do all of them. Raises NotLeadingError once none is under way."""
@@ -52,7 +55,7 @@ class TrialWrites:
                 raise result
 
     async def patch(self, trial: Trial, patch: Json, take: Callable[[Json], object]) -> bool:
-        """Patch a Trial; return whether that was done. One that has changed is looked at again next time."""
+        """Patch a Trial; return whether that succeeded. One that has changed is left to the next pull."""
         metadata = trial.metadata
 
         async def write() -> None:
@@ -63,7 +66,7 @@ class TrialWrites:
     async def create(
         self, trial_id: str, manifest: Callable[[str], Json], take: Callable[[Json], object]
     ) -> bool:
-        """Create a Trial under the first name that is free; return whether there is one of that ID now."""
+        """Create a Trial under the first free name; return whether a Trial of that ID exists now."""
 
         async def write() -> None:
             for name in names.object_names(trial_id):
@@ -79,9 +82,9 @@ class TrialWrites:
         return await self._write(f"trial {trial_id!r}", write, trial_id)
 
     async def find(self, trial_id: str, take: Callable[[Json], object]) -> bool:
-        """Return whether there is a Trial of this ID, under a name that a create would give it.
+        """Return whether a Trial of this ID exists, under a name that a create would give it.
 
-        One that can't be read counts as there.
+        One that can't be parsed counts as existing.
         """
         async with self._few:
             for name in names.object_names(trial_id):
@@ -92,7 +95,7 @@ class TrialWrites:
                 try:
                     found = parse(raw, Trial).trial_id == trial_id
                 except MalformedError:
-                    return True  # it may be of this ID: nothing is taken for removed that is only unreadable
+                    return True  # it may have this ID, and must not be taken for deleted
                 if found:
                     take(raw)
                     return True
@@ -106,7 +109,8 @@ class TrialWrites:
 
     async def _write(self, what: str, write: Callable[[], Awaitable[Any]], creates: str = "") -> bool:
         async with self._few:
-            await self._quiet()
+            # All writes of the pull together wait no longer than a few seconds.
+            self._patience -= await self._quiet(self._patience)
             if not self._may_write():
                 raise NotLeadingError
             try:
@@ -121,7 +125,7 @@ class TrialWrites:
                     self.refused.add(creates)
                 return False
             except MalformedError as error:
-                self._fail(what, f"the Trial of its name can't be read: {error}")
+                self._fail(what, f"cannot parse the Trial of its name: {error}")
                 if creates:
                     self.refused.add(creates)
                 return False
@@ -130,10 +134,3 @@ class TrialWrites:
     def _fail(self, what: str, why: str) -> None:
         self.failed += 1
         self.first_failure = self.first_failure or f"{what}: {why}"
-
-    async def _quiet(self) -> None:
-        """Wait while a start is near: no longer than a few seconds, all writes of the pull together."""
-        while self._patience > 0 and self._is_busy():
-            begun = elapsed()
-            await asyncio.sleep(_HOLD_SECONDS)
-            self._patience -= elapsed() - begun

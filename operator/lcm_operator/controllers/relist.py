@@ -1,7 +1,7 @@
-"""A full look at the API server: fills the store at the start, and later catches what a watch has missed.
+"""Full lists of our kinds: they fill the cache at the start, and later find what a watch has missed.
 
-Trials are listed before TrialEngines: a latched Trial's TrialEngine was created before the latch, so it can
-only be missing from the second list if it is gone.
+Trials are listed before TrialEngines: the TrialEngine of a latched Trial was created before the latch, so it
+is missing from the second list only if it was deleted.
 """
 
 import asyncio
@@ -34,17 +34,17 @@ log = logs.get(__name__)
 
 
 async def relist(client: Client, reconciler: Reconciler) -> None:
-    """List plans, Trials and TrialEngines and make the store agree with them. Raises ApiError.
+    """List plans, Trials and TrialEngines and make the cache agree with them. Raises ApiError.
 
-    One page is in memory at a time, and of an object that is known in this version only its head is read.
-    Only what differs is looked at.
+    One page is in memory at a time; of an object that is known in this version only the head is read. Only
+    slots that differ are examined.
     """
-    store = reconciler.store
-    await _compare(client, TRIAL_PLANS, store.plans.known, reconciler.take_plan, reconciler.lose_plan)
+    cache = reconciler.cache
+    await _compare(client, TRIAL_PLANS, cache.plans.known, reconciler.take_plan, reconciler.lose_plan)
     take, lose = _at_once(reconciler.take_trial), _at_once(reconciler.lose_trial)
-    await _compare(client, TRIALS, store.known_trials, take, lose)
+    await _compare(client, TRIALS, cache.known_trials, take, lose)
     take, lose = _at_once(reconciler.take_engine), _at_once(reconciler.lose_engine)
-    await _compare(client, TRIAL_ENGINES, store.known_engines, take, lose)
+    await _compare(client, TRIAL_ENGINES, cache.known_engines, take, lose)
 
 
 def _at_once(do: Callable[P, None]) -> Callable[P, Awaitable[None]]:
@@ -61,7 +61,7 @@ async def _compare(
     take: Callable[[Json], Awaitable[None]],
     lose: Callable[[str, str, str], Awaitable[None]],
 ) -> None:
-    """`take` what of a kind is new, `lose` what is gone; begin again if the list can't be continued."""
+    """`take` new objects of a kind, `lose` deleted ones; begin again if the list can't be continued."""
     for beginning in range(1, _MOST_BEGINNINGS + 1):
         try:
             await _compare_once(client, resource, known, take, lose)
@@ -95,7 +95,7 @@ async def _compare_once(
 
 
 async def relist_until_done(client: Client, reconciler: Reconciler) -> None:
-    """Fill the store for the first time, however long the API server takes to be there."""
+    """Fill the cache for the first time, however long the API server is unavailable."""
     while True:
         try:
             return await relist(client, reconciler)
@@ -105,10 +105,10 @@ async def relist_until_done(client: Client, reconciler: Reconciler) -> None:
 
 
 async def discovered(client: Client, stop: asyncio.Event) -> None:
-    """Return once the API server tells of all our kinds, or `stop` is set.
+    """Return once the API server serves all our kinds, or `stop` is set.
 
-    kopf looks for kinds when it starts and later only at changes of CRDs: what an API server that is just
-    starting does not tell of yet would never be watched.
+    kopf discovers kinds when it starts, and later only at changes of CRDs: a kind that a starting API server
+    does not serve yet would never be watched.
     """
     while not stop.is_set():
         try:
@@ -120,7 +120,7 @@ async def discovered(client: Client, stop: asyncio.Event) -> None:
 
 
 async def keep_relisting(client: Client, reconciler: Reconciler, deaf: Callable[[], bool]) -> None:
-    """Look at everything again every five minutes; every few seconds while the watches are `deaf`."""
+    """List again every five minutes, and every few seconds while the watches are silent (`deaf`)."""
     while True:
         waited = 0.0
         while waited < _EVERY_SECONDS and not (deaf() and waited > 0):

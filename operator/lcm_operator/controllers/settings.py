@@ -1,4 +1,4 @@
-"""The operator's settings, read once by its processes from the environment."""
+"""The operator's settings, read once from the environment."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ LEASE_NAME = "lcm-operator"
 
 
 class Settings(ClusterSettings):
-    """What the operator depends on."""
+    """The settings of the operator."""
 
     health: Address = setting(
         HEALTH_ADDRESS,
@@ -56,7 +56,7 @@ class Settings(ClusterSettings):
     def namespaces(self, own: str) -> tuple[str, ...]:
         """Return the namespaces that are watched, empty for all. `own`: that of the Lease.
 
-        The Lease's is always among them: its renewals show that the watches are well.
+        The Lease's is always among them: its renewals show that the watches work.
         """
         return tuple(sorted({*self.watch_namespaces, own})) if self.watch_namespaces else ()
 

@@ -1,7 +1,7 @@
-"""One slot of the operator's cache: what was seen of one trial ID, and what was found out about it.
+"""One slot of the operator's cache: the objects of one trial ID, and observations about them.
 
 An observation counts in the term in which it was made: a slot drops those of earlier terms when it is first
-looked at in a new one.
+used in a new one.
 """
 
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ Identity = tuple[str, str, str]
 
 
 class Thing(NamedTuple):
-    """An object, whether it can be read or not."""
+    """An object, whether it can be parsed or not."""
 
     kind: str
     identity: Identity
@@ -27,7 +27,7 @@ class Thing(NamedTuple):
 
 @dataclass
 class Slot:
-    """One trial ID: what was seen, and what we found out about it ourselves."""
+    """One trial ID: its objects as watched, and our own observations."""
 
     trials: Members = field(default_factory=Members)
     engine: TrialEngine | None = None
@@ -45,12 +45,12 @@ class Slot:
     departed: TrialEngine | None = None
     engine_read_after_end: bool = False
     last_pod: Pod | None = None
-    """The last one that was seen, in whichever term: that a container has ended stays true."""
+    """The last one that was seen, in any term: that a container has ended stays true."""
     term: int = 0
-    """In which term what is not in API objects was learnt."""
+    """The term of the observations."""
 
     def begin_term(self, term: int) -> None:
-        """Drop what an earlier term learnt."""
+        """Drop the observations of an earlier term."""
         self.term = term
         self.set_pod(None)
         self.admission = self.refusal = self.renewals = None
@@ -58,7 +58,7 @@ class Slot:
         self.engine_gone = False
 
     def set_pod(self, pod: Observation[Pod | Absent] | None) -> None:
-        """Remember what is known of the current attempt's pod."""
+        """Note an observation of the current attempt's pod."""
         if pod is not None and isinstance(pod.value, Pod):
             self.last_pod = pod.value
         if pod is None or not _same_end(value_of(self.pod), pod.value):
@@ -94,7 +94,7 @@ class Slot:
         return {each.uid for each in (pod, granted) if each is not None and not isinstance(each, Absent)}
 
     def may_be_judged(self) -> bool:
-        """Return whether a Trial was started with the TrialEngine and does not show how that ended."""
+        """Return whether a Trial was started with the TrialEngine and does not show its outcome."""
         uid = self.engine.metadata.uid if self.engine is not None else None
         return any(
             trial.status.engine_ref is not None
@@ -105,7 +105,7 @@ class Slot:
 
 
 def identity(metadata: Metadata) -> Identity:
-    """Return by what an object is known."""
+    """Return the identity of an object."""
     return metadata.namespace, metadata.name, metadata.uid
 
 

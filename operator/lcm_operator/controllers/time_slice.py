@@ -1,4 +1,4 @@
-"""A share of the event loop's time for work that nobody waits for."""
+"""A limit on the event loop's time for work that nobody waits for."""
 
 import asyncio
 
@@ -8,17 +8,17 @@ SLICE_SECONDS = 0.005
 
 
 class TimeSlice:
-    """How long such work may run in one turn of the loop, whoever does it: they share one slice.
+    """How long such work may run in one turn of the loop; all who share this object share one slice.
 
-    `rest` returns at once as long as the slice lasts. Then everybody who calls it waits for the next turn, in
-    which what is due has been heard of and started.
+    `rest` returns at once as long as the slice lasts. Then all callers wait for the next turn of the loop, in
+    which due events have been handled.
     """
 
     def __init__(self) -> None:
         self._began: float | None = None
 
     async def rest(self) -> None:
-        """Give way to the loop while the slice of this turn is used up."""
+        """Yield to the loop while the slice of this turn is used up."""
         while self._is_used_up():  # noqa: ASYNC110 - the next turn is what it waits for
             await asyncio.sleep(0)
 

@@ -1,8 +1,8 @@
-"""`python -m lcm_operator.controllers.uninstall`: whether the operator may go; the chart's pre-delete hook.
+"""`python -m lcm_operator.controllers.uninstall`: may the operator be removed? The chart's pre-delete hook.
 
-Status 1 while engines run: nobody would restore them any more, nor take note of their end. One that has
-failed doesn't count, it waits for a person; nor do Trials that are yet to start. One that can't be read does.
-Of those that have failed and owe their `finally` it says that they can't be deleted meanwhile.
+Status 1 while engines run: nobody would restore them or record their end. A failed one doesn't count, as it
+waits for a person; nor do Trials that have not started. One that can't be parsed counts. A notice names
+failed ones that owe their `finally`: they can't be deleted without an operator.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _SHOWN = 10
 
 
 def may_run(raw: Json) -> bool:
-    """Return whether a TrialEngine was begun, be it between two attempts now, and has no outcome."""
+    """Return whether a TrialEngine has started, perhaps between two attempts now, and has no outcome."""
     try:
         status = parse(raw, TrialEngine).status
     except MalformedError:
@@ -34,7 +34,7 @@ def may_run(raw: Json) -> bool:
 
 
 def owes(raw: Json) -> bool:
-    """Return whether a TrialEngine is over, but held until its `finally` has run."""
+    """Return whether a TrialEngine has ended, but is held until its `finally` has run."""
     try:
         engine = parse(raw, TrialEngine)
     except MalformedError:
@@ -43,20 +43,20 @@ def owes(raw: Json) -> bool:
 
 
 def notice(engines: Iterable[Json]) -> str:
-    """Return what is to be known before the operator goes; empty if nothing."""
+    """Return a notice before the operator is removed; empty if there is none."""
     held = _listed(found for found in engines if owes(found))
     if not held:
         return ""
     return (
-        f"without an operator these TrialEngines can't be deleted, as they owe their `finally`: {held}. "
-        "Delete their Trials first, or see the condition Released of each on how to free it"
+        f"without an operator these TrialEngines cannot be deleted: their `finally` has not run: {held}. "
+        "Delete their Trials first, or free each one as its condition Released says"
     )
 
 
 def refusal(engines: Iterable[Json]) -> str:
-    """Return why the operator has to stay; empty if it may go."""
+    """Return why the operator must stay; empty if it may be removed."""
     running = _listed(found for found in engines if may_run(found))
-    return f"engines run, wait for their end or remove them: {running}" if running else ""
+    return f"engines are running; wait until they end, or delete their Trials: {running}" if running else ""
 
 
 def _listed(engines: Iterable[Json]) -> str:
@@ -66,7 +66,7 @@ def _listed(engines: Iterable[Json]) -> str:
 
 
 async def look(settings: Settings) -> str:
-    """Return why the operator has to stay; print what else is to be known. Raises ApiError."""
+    """Return why the operator must stay, and print the notice. Raises ApiError."""
     access = from_settings(settings.kubeconfig, settings.context)
     namespaces = settings.namespaces(settings.lease_namespace or access.namespace)
     async with pooled(access, namespaces=namespaces) as client:
@@ -77,7 +77,7 @@ async def look(settings: Settings) -> str:
 
 
 def main() -> int:
-    """Look; return the exit status."""
+    """Check; return the exit status."""
     reason = asyncio.run(look(process.prepare("lcm-operator", read(os.environ))))
     if reason:
         sys.stderr.write(f"{reason}\n")

@@ -1,4 +1,4 @@
-"""Lets go of a TrialEngine that can't be read and is being deleted: nothing but its metadata is used."""
+"""Removes our finalizer from a TrialEngine that is being deleted and can't be parsed."""
 
 from typing import Any
 
@@ -10,16 +10,17 @@ from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import PODS, TRIAL_ENGINES
 
 LET_GO = (
-    "the TrialEngine can't be read: it was let go once its pods had ended; whether `finally` ran is unknown"
+    "the TrialEngine cannot be parsed; its finalizer was removed after its pods had ended, and whether "
+    "`finally` ran is unknown"
 )
 
 
 async def end_unreadable(
     client: Client, namespace: str, engine: Metadata, *, end_pods: bool
 ) -> dict[str, Any] | None:
-    """Take the finalizer off and return the TrialEngine, unless a pod of it runs; then return None.
+    """Remove the finalizer and return the TrialEngine, unless a pod of it runs; then return None.
 
-    `end_pods`: such pods are deleted. Raises ApiError; NotFoundError if the TrialEngine is gone.
+    `end_pods`: such pods are deleted. Raises ApiError; NotFoundError if the TrialEngine no longer exists.
     """
     pods, _ = await client.list(PODS, namespace, label_selector=f"{names.LABEL_TRIAL}={engine.name}")
     own = [pod for pod in pods if metadata_of(pod).controller_uid == engine.uid]

@@ -1,10 +1,10 @@
-"""Objects as the API server sends them, and a store that has seen some: for the tests of the store."""
+"""Objects as the API server sends them, and a cache that has seen some: for the tests of the cache."""
 
 from tests.unit.controllers.clock import HandClock
 
 from lcm_operator.api import names
 from lcm_operator.controllers.key import Key
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.snapshot import Settings
 
 KEY = Key("lab", "example")
@@ -64,8 +64,8 @@ def raw_pod(phase="Failed", uid="pod-1"):
     }
 
 
-def store(*trials, engine=None, pod=None):
-    made = Store(Settings(), HandClock())
+def cache(*trials, engine=None, pod=None):
+    made = SlotCache(Settings(), HandClock())
     for raw in trials:
         made.put_trial(raw)
     if engine is not None:

@@ -1,4 +1,4 @@
-"""One process of the operator, without an event loop: Store, Apply and decide, driven step by step."""
+"""One process of the operator, without an event loop: SlotCache, Apply and decide, driven step by step."""
 
 from collections.abc import Callable, Coroutine
 from datetime import datetime
@@ -13,7 +13,7 @@ from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.lease_monitor import LeaseMonitor
 from lcm_operator.controllers.pod_monitor import PodMonitor
 from lcm_operator.controllers.recorder import Recorder
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.actions import Wait
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Settings
@@ -23,6 +23,11 @@ from lcm_operator.kube.errors import ApiError, UnavailableError
 KEY = Key("lab", "example")
 _WATCHED = ("trials", "trialengines", "trialplans")
 _ENDED = ("Succeeded", "Failed")
+
+
+async def quiet(_: float) -> float:
+    """Find a quiet moment at once."""
+    return 0.0
 
 
 class KilledError(BaseException):
@@ -59,11 +64,11 @@ class Replica:
     ) -> None:
         client = connect(api, point, renewed).client()
         self.api = api
-        self.store = Store(Settings(), clock)
+        self.cache = SlotCache(Settings(), clock)
         self._delivered: dict[str, Raw] = {}
-        self.apply = Apply(client, self.store, Recorder(client, hold=lambda: False, clock=clock), clock)
-        self._leases = LeaseMonitor(client, self.store, lambda _: None, clock)
-        self._pods = PodMonitor(client, self.store, lambda _: None, clock)
+        self.apply = Apply(client, self.cache, Recorder(client, quiet, clock), clock)
+        self._leases = LeaseMonitor(client, self.cache, lambda _: None, clock)
+        self._pods = PodMonitor(client, self.cache, lambda _: None, clock)
         self._seen_version = -1
         self._seen_ended_pods = len(api.ended_pods)
         self.was_frozen = False
@@ -76,9 +81,9 @@ class Replica:
         self._seen_version = self.api.version
         self._forget()
         for plural, put in (
-            ("trialplans", self.store.put_plan),
-            ("trials", self.store.put_trial),
-            ("trialengines", self.store.put_engine),
+            ("trialplans", self.cache.put_plan),
+            ("trials", self.cache.put_trial),
+            ("trialengines", self.cache.put_engine),
         ):
             for raw in self.api.all(plural):
                 if self._delivered.get(uid_of(raw)) is not raw:
@@ -86,15 +91,15 @@ class Replica:
                     put(raw)
         ended = [raw for raw in self.api.all("pods") if raw.get("status", {}).get("phase") in _ENDED]
         for raw in (*self.api.ended_pods[self._seen_ended_pods :], *ended):
-            self.store.put_pod(raw)
+            self.cache.put_pod(raw)
         self._seen_ended_pods = len(self.api.ended_pods)
 
     def _forget(self) -> None:
         stands = {uid_of(raw) for plural in _WATCHED for raw in self.api.all(plural)}
         for known, drop in (
-            (self.store.known_trials, self.store.drop_trial),
-            (self.store.known_engines, self.store.drop_engine),
-            (self.store.plans.known, self.store.drop_plan),
+            (self.cache.known_trials, self.cache.drop_trial),
+            (self.cache.known_engines, self.cache.drop_engine),
+            (self.cache.plans.known, self.cache.drop_plan),
         ):
             for (namespace, name), entry in known.entries().items():
                 if entry.uid not in stands:
@@ -102,7 +107,7 @@ class Replica:
 
     def step(self, now: datetime) -> bool:
         """Do the next thing; return whether there was one."""
-        decision = decide(self.store.snapshot(KEY), now)
+        decision = decide(self.cache.snapshot(KEY), now)
         if isinstance(decision, Wait):
             return False
         try:
@@ -114,19 +119,19 @@ class Replica:
             finish(self.apply.read(KEY, decision.about()))
         if self.was_frozen:  # it has lost the Lease meanwhile; as a new leader it doubts everything
             self.was_frozen = False
-            self.store.begin_term()
+            self.cache.begin_term()
         return True
 
     def wakes(self, now: datetime) -> datetime | None:
-        """Return when the alarm rings."""
-        return decide(self.store.snapshot(KEY), now).wake_at
+        """Return when the slot is examined again."""
+        return decide(self.cache.snapshot(KEY), now).wake_at
 
     def monitor(self) -> bool:
         """Let the monitors of pods and Leases read once; return whether a pod is in doubt by that."""
-        known = self.store.slot(KEY).pod
+        known = self.cache.slot(KEY).pod
         finish(self._pods.read())
         finish(self._leases.read())
-        return known is not None and self.store.slot(KEY).pod is None
+        return known is not None and self.cache.slot(KEY).pod is None
 
 
 def finish(work: Coroutine[Any, Any, None]) -> None:

@@ -1,4 +1,4 @@
-"""A small simulation around `decide`, `Apply` and `Store`: API server, node, engines, people, and a clock.
+"""A small world around `decide`, `Apply` and `SlotCache`: API server, node, engines, people, and a clock.
 
 It is driven by hand and without an event loop: nothing in it waits, so a whole life of a trial takes some
 milliseconds, and each of its points can be the one at which the operator is killed or somebody interferes.
@@ -127,7 +127,7 @@ class Simulation:
         for _ in range(_MOST_TURNS):
             if not self._turn():
                 return self
-        raise AssertionError(f"no end: {decide(self.operator.store.snapshot(KEY), self.now)}")
+        raise AssertionError(f"no end: {decide(self.operator.cache.snapshot(KEY), self.now)}")
 
     def _turn(self) -> bool:
         try:
@@ -165,7 +165,7 @@ class Simulation:
         frozen.was_frozen = True
 
     def _operator_has_work(self) -> bool:
-        return isinstance(decide(self.operator.store.snapshot(KEY), self.now), Act)
+        return isinstance(decide(self.operator.cache.snapshot(KEY), self.now), Act)
 
     def _sleep(self) -> bool:
         wakes = self.operator.wakes(self.now)

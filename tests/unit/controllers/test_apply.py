@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from tests.harness.cluster import Cluster
 from tests.unit.controllers.clock import HandClock
-from tests.unit.controllers.replica import KEY, connect, finish
+from tests.unit.controllers.replica import KEY, connect, finish, quiet
 from tests.unit.domain.builders import T, at, nap
 
 from lcm_operator.api import names
@@ -16,7 +16,7 @@ from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.admission import check
 from lcm_operator.controllers.apply import Apply, StepRejectedError
 from lcm_operator.controllers.recorder import Recorder
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.actions import (
     CreateEngine,
     CreateLease,
@@ -53,10 +53,8 @@ class Harness:
         self.connection = connect(self.api, lambda: None)
         self.connection.before = self._refuse
         self.client = client = self.connection.client()
-        self.store = Store(Settings(), self.clock)
-        self.apply = Apply(
-            client, self.store, Recorder(client, hold=lambda: False, clock=self.clock), self.clock
-        )
+        self.cache = SlotCache(Settings(), self.clock)
+        self.apply = Apply(client, self.cache, Recorder(client, quiet, self.clock), self.clock)
 
     def _refuse(self, request):
         """Refuse what is created of a kind, or what is got of it as `get pods`."""
@@ -66,12 +64,12 @@ class Harness:
 
     def does(self, action):
         finish(self.apply(KEY, action))
-        return self.store.snapshot(KEY)
+        return self.cache.snapshot(KEY)
 
     def with_trial(self):
         spec = {"startTime": rfc3339(T), "activities": [nap("one")]}
         self.api.create("trials", {"metadata": {"name": "example"}, "spec": spec, "status": {}})
-        self.store.put_trial(self.api.get("trials", "example"))
+        self.cache.put_trial(self.api.get("trials", "example"))
         return parse(self.api.get("trials", "example"), Trial)
 
     def with_engine(self):
@@ -103,7 +101,7 @@ def a_pod(owners):
 
 def test_a_created_engine_is_known_at_once(harness):
     harness.with_engine()
-    assert harness.store.snapshot(KEY).engine is not None
+    assert harness.cache.snapshot(KEY).engine is not None
 
 
 def test_an_engine_that_exists_is_read_instead(harness):
@@ -117,7 +115,7 @@ def test_an_engine_that_exists_is_read_instead(harness):
 def test_a_created_pod_is_known_with_the_time_of_the_answer(harness):
     harness.clock.advance(0.3)
     harness.with_pod()
-    pod = harness.store.snapshot(KEY).pod.value
+    pod = harness.cache.snapshot(KEY).pod.value
     assert isinstance(pod, Pod)
     assert pod.created == at(0.3)
 
@@ -172,7 +170,7 @@ def test_why_a_create_failed_is_remembered_until_one_succeeds(harness, what, err
     create = CreateEngine(resolve_engine(trial, None, T))
     if what == "pods":
         engine = parse(harness.api.create("trialengines", resolve_engine(trial, None, T)), TrialEngine)
-        harness.store.put_engine(harness.api.get("trialengines", "example"))
+        harness.cache.put_engine(harness.api.get("trialengines", "example"))
         create = CreatePod(engine, engine_pod(engine, 1, "image"))
     harness.refuses[what] = error
     refusal = harness.does(create).refusal
@@ -198,10 +196,10 @@ def test_a_lease_that_this_pod_has_is_left_alone(harness):
 @pytest.mark.parametrize(("holder", "kept"), [("pod-1", True), ("pod-2", False)])
 def test_lease_made_again_is_no_sign_of_life(harness, holder, kept):
     engine = harness.with_engine()
-    slot = harness.store.slot(KEY)
+    slot = harness.cache.slot(KEY)
     minute = timedelta(minutes=1)
     renewals = Renewals(pod_uid="pod-1", begun=True, silent=minute, unseen=minute, missing=True)
-    slot.renewals = harness.store.observed(renewals)
+    slot.renewals = harness.cache.observed(renewals)
     harness.does(CreateLease(engine_lease(engine, "example-1", holder)))
     assert value_of(slot.renewals) == (replace(renewals, missing=False) if kept else None)
 
@@ -258,7 +256,7 @@ def test_pod_that_replaced_the_granted_one_is_deleted_and_counts_as_absent(harne
     engine = harness.with_engine()
     granted = {"attempt": 1, "podRef": {"name": "example-1", "uid": "gone", "notBefore": rfc3339(T)}}
     harness.api.set_status("trialengines", "example", **granted)
-    harness.store.put_engine(harness.api.get("trialengines", "example"))
+    harness.cache.put_engine(harness.api.get("trialengines", "example"))
     harness.api.create("pods", a_pod(owned_by(engine.metadata.uid)))
     assert harness.does(LookUpPod("example-1")).pod.value == Absent("example-1")
     assert "deletionTimestamp" in harness.api.get("pods", "example-1")["metadata"]
@@ -276,7 +274,7 @@ def test_deleted_pod_that_was_never_bound_to_a_node_has_never_run(harness):
     engine, uid = without_node(harness)
     granted = {"attempt": 1, "podRef": {"name": "example-1", "uid": uid, "notBefore": rfc3339(T)}}
     harness.api.set_status("trialengines", "example", **granted)
-    harness.store.put_engine(harness.api.get("trialengines", "example"))
+    harness.cache.put_engine(harness.api.get("trialengines", "example"))
     gone = harness.does(DeletePod("example-1", uid)).pod.value
     assert isinstance(gone, Absent)
     assert gone.last is not None
@@ -315,8 +313,8 @@ def test_engine_read_while_its_pod_ended_is_not_read_after_the_end(harness):
 
     async def reading(resource, namespace, name):
         raw = await read(resource, namespace, name)
-        known = harness.store.slot(KEY).pod
-        harness.store.slot(KEY).set_pod(replace(known, value=replace(known.value, ended=True)))
+        known = harness.cache.slot(KEY).pod
+        harness.cache.slot(KEY).set_pod(replace(known, value=replace(known.value, ended=True)))
         return raw
 
     harness.client.get = reading
@@ -374,23 +372,23 @@ def test_a_trial_that_has_changed_since_is_not_deleted_and_read_instead(harness)
 
 def test_a_trial_whose_engine_was_restored_unseen_is_not_deleted(harness):
     harness.with_engine()
-    trial = harness.store.snapshot(KEY).trials[0]
+    trial = harness.cache.snapshot(KEY).trials[0]
     harness.api.edit("trialengines", "example", annotations={"lcm.5gdrones.eu/restore": "r1"})
     with pytest.raises(ConflictError):
         harness.does(DeleteTrial(trial))
     assert harness.api.find("trials", "example") is not None
-    seen = harness.store.snapshot(KEY).engine
+    seen = harness.cache.snapshot(KEY).engine
     assert seen is not None
     assert seen.metadata.annotations == {"lcm.5gdrones.eu/restore": "r1"}
 
 
 def test_trial_is_decided_again_before_its_delete_if_its_engine_went_unseen(harness):
     harness.with_engine()
-    trial = harness.store.snapshot(KEY).trials[0]
+    trial = harness.cache.snapshot(KEY).trials[0]
     harness.api.remove("trialengines", "example")
     with pytest.raises(ConflictError):
         harness.does(DeleteTrial(trial))
-    assert harness.store.snapshot(KEY).engine is None
+    assert harness.cache.snapshot(KEY).engine is None
 
 
 def test_an_engine_that_was_granted_unseen_is_not_deleted(harness):
@@ -407,7 +405,7 @@ def test_an_engine_whose_trial_was_latched_unseen_is_not_deleted(harness):
     with pytest.raises(ConflictError):
         harness.does(DeleteEngine(engine))
     assert "deletionTimestamp" not in harness.api.get("trialengines", "example")["metadata"]
-    assert harness.store.snapshot(KEY).trials[0].status.started_time == T
+    assert harness.cache.snapshot(KEY).trials[0].status.started_time == T
 
 
 @pytest.mark.parametrize(
@@ -424,9 +422,9 @@ def test_what_becomes_of_an_import_is_noted_before_it_is_removed(harness, reason
     metadata = {"name": "example", "annotations": {"lcm.5gdrones.eu/imported-by": "default"}}
     spec = {"registryRef": {"name": "default"}, "activities": [nap("one")]}
     harness.api.put("trials", {"metadata": metadata, "spec": spec, "status": {"conditions": [over]}})
-    harness.store.put_trial(harness.api.get("trials", "example"))
+    harness.cache.put_trial(harness.api.get("trials", "example"))
 
-    harness.does(DeleteTrial(harness.store.snapshot(KEY).trials[0]))
+    harness.does(DeleteTrial(harness.cache.snapshot(KEY).trials[0]))
 
     status = harness.api.get("trialregistries", "default")["status"]
     assert (list(status.get("ignored", [])), len(status.get("imports", []))) == (ignored, imports)
@@ -507,7 +505,7 @@ def test_what_refuses_a_lease_is_known_and_the_grant_is_not_given(harness, error
     harness.refuses["leases"] = error
     with pytest.raises(StepRejectedError):
         harness.does(CreateLease(engine_lease(engine, "example-1", "pod-1")))
-    seen = harness.store.snapshot(KEY).refusal
+    seen = harness.cache.snapshot(KEY).refusal
     assert seen is not None
     assert error.message in seen.value.message
     harness.refuses.clear()

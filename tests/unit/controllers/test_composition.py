@@ -78,5 +78,5 @@ def test_fault_of_the_work_ends_the_operator(watching):
 
 
 def test_part_that_ends_by_itself_is_a_fault():
-    with pytest.raises(RuntimeError, match="ended by itself"):
+    with pytest.raises(RuntimeError, match="ended without being asked"):
         run_until(forever, lambda _: asyncio.sleep(0))

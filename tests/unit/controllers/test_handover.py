@@ -10,7 +10,7 @@ from lcm_operator.controllers import reconciler as module
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.clock import NodeClock
@@ -20,11 +20,13 @@ KEY = Key("lab", "flight")
 
 def replica(*, leads=True):
     observer, clock = Observer(metrics.new_registry()), NodeClock()
-    return Reconciler(None, Store(Settings(), clock), may_act=lambda: leads, observer=observer, clock=clock)
+    return Reconciler(
+        None, SlotCache(Settings(), clock), may_act=lambda: leads, observer=observer, clock=clock
+    )
 
 
 def start_in(this, seconds):
-    this.alarm.set(KEY, datetime.now(UTC) + timedelta(seconds=seconds), Urgency.START)
+    this.queue.add(KEY, Urgency.START, datetime.now(UTC) + timedelta(seconds=seconds))
 
 
 def settles(this, seconds):
@@ -50,8 +52,8 @@ def _patient(monkeypatch):
     "prepare",
     [
         pytest.param(lambda this: start_in(this, 0.5), id="a start that is near"),
-        pytest.param(lambda this: this.enqueue(KEY, Urgency.START), id="a start that waits for a worker"),
-        pytest.param(lambda this: this.enqueue(KEY, Urgency.FOLLOW), id="a start that is to be latched"),
+        pytest.param(lambda this: this.queue.add(KEY, Urgency.START), id="a start that waits for a worker"),
+        pytest.param(lambda this: this.queue.add(KEY, Urgency.FOLLOW), id="a start that is to be latched"),
     ],
 )
 def test_it_stays_for(prepare):
@@ -65,7 +67,7 @@ def test_it_stays_for(prepare):
     [
         pytest.param(lambda _: None, id="nothing"),
         pytest.param(lambda this: start_in(this, 30), id="a start that lies ahead"),
-        pytest.param(lambda this: this.enqueue(KEY), id="what nobody waits for"),
+        pytest.param(lambda this: this.queue.examine(KEY), id="what nobody waits for"),
     ],
 )
 def test_it_does_not_stay_for(prepare):
@@ -77,11 +79,11 @@ def test_it_does_not_stay_for(prepare):
 def test_it_stays_no_longer_than_a_standby_would_be_late(monkeypatch):
     monkeypatch.setattr(module, "_LONGEST_SETTLING_SECONDS", 0.05)
     this = replica()
-    this.enqueue(KEY, Urgency.START)
+    this.queue.add(KEY, Urgency.START)
     assert settles(this, 5)
 
 
 def test_a_standby_leaves_at_once():
     this = replica(leads=False)
-    this.enqueue(KEY, Urgency.START)
+    this.queue.add(KEY, Urgency.START)
     assert settles(this, 5)

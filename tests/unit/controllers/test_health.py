@@ -13,11 +13,10 @@ from tests.unit.controllers.clock import HandClock
 
 from lcm_operator.addresses import Address
 from lcm_operator.controllers import heartbeat
-from lcm_operator.controllers.alarm import Alarm
+from lcm_operator.controllers.due_queue import DueQueue
 from lcm_operator.controllers.health import Health, serve
 from lcm_operator.controllers.heartbeat import Heartbeat
-from lcm_operator.controllers.key import Key
-from lcm_operator.controllers.work import WorkQueue
+from lcm_operator.controllers.key import Due, Key
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.election import Elector
@@ -34,8 +33,7 @@ class Replica:
         self.elector = Elector(None, "lcm", "lcm-operator", "one", clock=clock)
         self.leases_failing = 0.0
         self.reconciler = SimpleNamespace(
-            alarm=Alarm(lambda *_: None, clock),
-            queue=WorkQueue(hold=lambda: False, clock=clock),
+            queue=DueQueue(lambda _: Due(), clock),
             leases=SimpleNamespace(failing_seconds=lambda: self.leases_failing),
         )
         self.health = Health(self.heartbeat, self.elector, self.reconciler, clock)
@@ -63,7 +61,7 @@ class Replica:
 
     def due(self, seconds_from_now):
         moment = self.clock.now() + timedelta(seconds=seconds_from_now)
-        self.reconciler.alarm.set(KEY, moment, Urgency.START)
+        self.reconciler.queue.add(KEY, Urgency.START, moment)
 
 
 @pytest.fixture

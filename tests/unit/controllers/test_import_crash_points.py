@@ -39,7 +39,7 @@ class Scenario:
         field = Field(self._mocker, self._api, **{"import": "All", "onVanished": "Suspend"})
         self._api = field.api
         for raw in field.api.all("trials"):
-            field.store.put_trial(raw)
+            field.cache.put_trial(raw)
         dead = False
 
         def before(request: Request) -> None:

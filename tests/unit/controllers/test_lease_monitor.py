@@ -10,7 +10,7 @@ from tests.unit.controllers.objects import KEY, raw_engine, raw_trial
 from tests.unit.domain.builders import absent, pod
 
 from lcm_operator.controllers.lease_monitor import LeaseMonitor
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.attempt_end import has_ended, is_silent
 from lcm_operator.domain.snapshot import Settings, value_of
 from lcm_operator.kube.errors import UnavailableError
@@ -44,10 +44,10 @@ class Leases:
         self.takes = 0.0
         self.error = None
         self.looked = []
-        self.store = Store(Settings(), self.clock)
-        self.store.put_trial(raw_trial())
-        self.store.put_engine(engine_with(timeout))
-        self.monitor = LeaseMonitor(self, self.store, self.looked.append, self.clock)
+        self.cache = SlotCache(Settings(), self.clock)
+        self.cache.put_trial(raw_trial())
+        self.cache.put_engine(engine_with(timeout))
+        self.monitor = LeaseMonitor(self, self.cache, self.looked.append, self.clock)
 
     async def list(self, resource, *, label_selector):
         assert (resource.plural, label_selector) == ("leases", "lcm.5gdrones.eu/trial")
@@ -61,7 +61,7 @@ class Leases:
         self.clock.advance(after)
         self.error = AWAY if fails else None
         asyncio.run(self.monitor.read())
-        return value_of(self.store.slot(KEY).renewals)
+        return value_of(self.cache.slot(KEY).renewals)
 
     def reads(self, seconds, *, after=2.0):
         """Read for so long."""
@@ -71,7 +71,7 @@ class Leases:
 
     @property
     def silent(self):
-        return value_of(self.store.slot(KEY).renewals).silent.total_seconds()
+        return value_of(self.cache.slot(KEY).renewals).silent.total_seconds()
 
 
 def test_silence_is_the_time_over_which_the_lease_stays_as_it_is():
@@ -146,7 +146,7 @@ def test_a_new_term_counts_from_zero():
     api = Leases()
     api.read()
     api.reads(40)
-    api.store.begin_term()
+    api.cache.begin_term()
 
     async def one_reading():
         running = asyncio.create_task(api.monitor.run())
@@ -187,7 +187,7 @@ def test_a_lease_that_the_pod_can_not_renew_is_missing_and_silent(found):
 def test_of_a_missing_lease_the_pod_is_looked_up_first():
     api = Leases()
     api.read()
-    slot = api.store.slot(KEY)
+    slot = api.cache.slot(KEY)
     slot.set_pod(pod(uid="pod-1"))
     api.looked.clear()
     api.leases = []
@@ -221,7 +221,7 @@ def test_a_lease_without_renew_time_has_not_been_renewed():
 def test_an_engine_that_has_saved_something_had_renewed_its_lease():
     saved = {"version": 1, "sequence": 1, "savedTime": "2026-11-24T10:00:01Z"}
     api = Leases()
-    api.store.put_engine(raw_engine(version=2, podRef=GRANT, checkpoint=saved))
+    api.cache.put_engine(raw_engine(version=2, podRef=GRANT, checkpoint=saved))
     api.leases = []
     assert api.read().begun
 
@@ -244,7 +244,7 @@ def test_a_slot_is_looked_at_once_its_engine_is_silent(passed, looked):
 def test_the_lease_of_a_pod_whose_end_is_known_is_not_followed():
     api = Leases()
     ended = GRANT | {"endTime": "2026-11-24T10:05:00Z"}
-    api.store.put_engine(raw_engine(version=2, podRef=ended))
+    api.cache.put_engine(raw_engine(version=2, podRef=ended))
     assert api.read() is None
 
 
@@ -260,8 +260,8 @@ def remade(number, *, at="10:05:00"):
 
 
 def gives_up(api):
-    slot = api.store.slot(KEY)
-    return is_silent(api.store.snapshot(KEY), slot.engine)
+    slot = api.cache.slot(KEY)
+    return is_silent(api.cache.snapshot(KEY), slot.engine)
 
 
 def test_dead_engine_is_given_up_though_its_lease_is_made_again_and_again():
@@ -270,7 +270,7 @@ def test_dead_engine_is_given_up_though_its_lease_is_made_again_and_again():
     for number in range(2, 12):
         api.leases = []
         api.read()
-        api.store.slot(KEY).note_lease_made("pod-1")
+        api.cache.slot(KEY).note_lease_made("pod-1")
         api.leases = [remade(number)]
         api.read()
     assert not gives_up(api)
@@ -283,17 +283,17 @@ def test_dead_engine_is_given_up_though_its_lease_is_made_again_and_again():
 def test_leases_that_come_and_go_do_not_let_the_next_attempt_begin():
     api = Leases()
     api.read()
-    api.store.slot(KEY).set_pod(absent())
+    api.cache.slot(KEY).set_pod(absent())
     for number in range(2, 42):
         api.leases = [remade(number)]
         api.read()
     assert gives_up(api)
-    assert not has_ended(api.store.snapshot(KEY), api.store.slot(KEY).engine, api.clock.now())
+    assert not has_ended(api.cache.snapshot(KEY), api.cache.slot(KEY).engine, api.clock.now())
     api.leases = []
     api.reads(62)
-    assert not has_ended(api.store.snapshot(KEY), api.store.slot(KEY).engine, api.clock.now())
+    assert not has_ended(api.cache.snapshot(KEY), api.cache.slot(KEY).engine, api.clock.now())
     api.reads(4)
-    assert has_ended(api.store.snapshot(KEY), api.store.slot(KEY).engine, api.clock.now())
+    assert has_ended(api.cache.snapshot(KEY), api.cache.slot(KEY).engine, api.clock.now())
 
 
 def test_lease_restored_from_a_copy_is_no_sign_of_life():
@@ -318,7 +318,7 @@ def test_engine_that_renews_between_deletions_is_not_given_up():
         made = api.leases[0]["spec"]
         api.leases = [lease(uid=f"lease-{number}", spec=made | {"renewTime": f"10:06:{number}"})]
         api.read()
-        assert value_of(api.store.slot(KEY).renewals).unseen == timedelta(0)
+        assert value_of(api.cache.slot(KEY).renewals).unseen == timedelta(0)
     assert not gives_up(api)
 
 
@@ -365,8 +365,8 @@ FINISHED = [
 
 def test_lease_of_a_finished_engine_is_monitored_only_if_its_pod_is_missing():
     api = Leases()
-    api.store.put_engine(raw_engine(version=2, podRef=GRANT, conditions=FINISHED))
+    api.cache.put_engine(raw_engine(version=2, podRef=GRANT, conditions=FINISHED))
     assert api.read() is None
-    api.store.slot(KEY).set_pod(absent())
+    api.cache.slot(KEY).set_pod(absent())
     api.leases = []
     assert api.read().missing

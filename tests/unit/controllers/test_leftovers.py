@@ -9,7 +9,7 @@ from tests.unit.controllers.objects import KEY, raw_engine, raw_pod, raw_trial
 from tests.unit.domain.builders import armed, at, pod, settle, shown, steps
 
 from lcm_operator.controllers.pod_monitor import PodMonitor
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Leftover, Settings
 from lcm_operator.kube.errors import NotFoundError
@@ -26,10 +26,10 @@ class Cluster:
         self.ended = {}
         self.looked = []
         self.clock = HandClock()
-        self.store = Store(Settings(), self.clock)
-        self.monitor = PodMonitor(self, self.store, self.looked.append, self.clock)
-        self.store.put_trial(raw_trial())
-        self.store.put_engine(raw_engine(podRef=GRANT))
+        self.cache = SlotCache(Settings(), self.clock)
+        self.monitor = PodMonitor(self, self.cache, self.looked.append, self.clock)
+        self.cache.put_trial(raw_trial())
+        self.cache.put_engine(raw_engine(podRef=GRANT))
 
     async def listed(self, *_, **__):
         yield Page(self.active, "1", "")
@@ -46,14 +46,14 @@ class Cluster:
 
     def recreate(self):
         """Delete the Trial and its TrialEngine, and create them again."""
-        self.store.drop_trial("lab", "example", "trial-1")
-        self.store.drop_engine("lab", "example", "engine-1")
-        self.store.put_trial(raw_trial(uid="trial-2", version=5))
-        self.store.put_engine(raw_engine(uid="engine-2", owner="trial-2", version=6))
+        self.cache.drop_trial("lab", "example", "trial-1")
+        self.cache.drop_engine("lab", "example", "engine-1")
+        self.cache.put_trial(raw_trial(uid="trial-2", version=5))
+        self.cache.put_engine(raw_engine(uid="engine-2", owner="trial-2", version=6))
 
     @property
     def waits_for(self):
-        return tuple(pod.name for pod in self.store.snapshot(KEY).leftovers)
+        return tuple(pod.name for pod in self.cache.snapshot(KEY).leftovers)
 
 
 def active(name="example-1", uid="pod-1", owner="engine-1", kind="TrialEngine"):
@@ -70,14 +70,14 @@ def test_a_granted_pod_whose_engine_is_deleted_is_left_over():
 
 def test_a_pod_whose_end_was_seen_is_not_left_over():
     api = Cluster()
-    api.store.put_pod(raw_pod())
+    api.cache.put_pod(raw_pod())
     api.recreate()
     assert api.waits_for == ()
 
 
 def test_a_pod_that_was_not_granted_is_not_left_over():
     api = Cluster()
-    api.store.put_engine(raw_engine(version=2))
+    api.cache.put_engine(raw_engine(version=2))
     api.recreate()
     api.active = [active()]
     assert api.read() == ()
@@ -86,7 +86,7 @@ def test_a_pod_that_was_not_granted_is_not_left_over():
 def test_it_is_over_once_its_end_is_seen():
     api = Cluster()
     api.recreate()
-    assert api.store.put_pod(raw_pod()) == KEY
+    assert api.cache.put_pod(raw_pod()) == KEY
     assert api.waits_for == ()
 
 
@@ -143,17 +143,17 @@ def test_a_pod_with_our_label_holds_nothing_up_if_it_is(other):
 def test_its_knowledge_outlives_the_term():
     api = Cluster()
     api.recreate()
-    api.store.begin_term()
+    api.cache.begin_term()
     assert api.waits_for == ("example-1",)
 
 
 def test_it_is_known_in_each_term_whether_all_were_listed():
     api = Cluster()
-    assert not api.store.snapshot(KEY).pods_listed
+    assert not api.cache.snapshot(KEY).pods_listed
     api.read()
-    assert api.store.snapshot(KEY).pods_listed
-    api.store.begin_term()
-    assert not api.store.snapshot(KEY).pods_listed
+    assert api.cache.snapshot(KEY).pods_listed
+    api.cache.begin_term()
+    assert not api.cache.snapshot(KEY).pods_listed
 
 
 # --- what is decided

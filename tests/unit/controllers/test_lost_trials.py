@@ -11,7 +11,7 @@ from lcm_operator.api import names
 from lcm_operator.controllers import metrics
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.snapshot import Settings
 
 
@@ -24,7 +24,7 @@ class Replica:
         self.clock = HandClock()
         self.reconciler = Reconciler(
             SimpleNamespace(create=self._create),
-            Store(Settings(), self.clock),
+            SlotCache(Settings(), self.clock),
             may_act=lambda: self.leads,
             observer=Observer(metrics.new_registry()),
             clock=self.clock,
@@ -34,7 +34,7 @@ class Replica:
         self.sent.append(manifest)
 
     def sees(self, raw):
-        self.reconciler.take(self.reconciler.store.put_trial, raw)
+        self.reconciler.take(self.reconciler.cache.put_trial, raw)
 
     def takes_over(self):
         self.leads = True
@@ -44,7 +44,7 @@ class Replica:
         """Return reason and UID of what was recorded."""
 
         async def flush():
-            task = asyncio.create_task(self.reconciler.record())
+            task = asyncio.create_task(self.reconciler.recorder.run())
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait({task})
@@ -75,7 +75,7 @@ def test_so_does_one_that_was_made_again_which_is_seen(leader, order):
     if not order:
         leader.sees(raw_trial(uid="trial-2", version=9))
     assert leader.events() == [("Cancelled", "trial-1")]
-    assert [trial.metadata.uid for trial in leader.reconciler.store.snapshot(KEY).trials] == ["trial-2"]
+    assert [trial.metadata.uid for trial in leader.reconciler.cache.snapshot(KEY).trials] == ["trial-2"]
 
 
 def seen_engine(*, held=False, version=1, through=False, **status):

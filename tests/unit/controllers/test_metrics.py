@@ -12,15 +12,24 @@ from tests.unit.domain.builders import T, at, nap, running, trial
 from lcm_operator.api.storage import serialise
 from lcm_operator.api.trial import Missed
 from lcm_operator.controllers import metrics, time_slice
-from lcm_operator.controllers.census import Census
 from lcm_operator.controllers.observer import Observer
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.actions import LatchTrial, WriteEngine, WriteTrial
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.domain.start_time import start_time_of
 
 MISSED = Missed(start_time=T, missed_time=at(130), late_milliseconds=130_000, reason="Missed")
+
+
+class Queue:
+    delayed = 7
+
+    def __len__(self):
+        return 3
+
+
+QUEUE = Queue()
 CLOCKS = SimpleNamespace(offset_seconds=lambda: 3600.0, steps=1)
 
 
@@ -84,27 +93,27 @@ def test_failed_releases_are_counted_once():
     ],
 )
 def test_due_is_what_should_be_started_now(subject, due):
-    census = Census()
+    census = metrics.Census()
     census.add(subject, start_time_of(subject, {}), at(1))
     assert census.due == due
 
 
 def filled(trials):
-    store = Store(Settings(), HandClock())
+    cache = SlotCache(Settings(), HandClock())
     for number in range(trials):
         subject = trial(uid=f"uid-{number}", name=f"flight-{number}")
         status = serialise(subject.status) | {"phase": "Armed"}
-        store.put_trial(serialise(subject) | {"status": status})
+        cache.put_trial(serialise(subject) | {"status": status})
     leases = SimpleNamespace(failing_seconds=lambda: 12.0)
-    return SimpleNamespace(
-        store=store, alarm=range(7), queue=range(3), events_waiting=4, leases=leases, clock=HandClock()
-    )
+    return SimpleNamespace(cache=cache, queue=QUEUE, recorder=range(4), leases=leases, clock=HandClock())
 
 
 def test_gauges_are_taken_at_the_scrape():
     registry = metrics.new_registry()
     leading = [True]
-    registry.register(metrics.Gauges(filled(2), replica(leading), CLOCKS))
+    gauges = metrics.Gauges(filled(2), replica(leading), CLOCKS)
+    registry.register(gauges)
+    asyncio.run(gauges.prepare())
     found = read(registry)
     assert found["lcm_trials", "armed"] == 2
     assert found["lcm_trials", "running"] == 0

@@ -9,7 +9,7 @@ from tests.unit.controllers.objects import KEY, raw_engine, raw_trial
 from tests.unit.domain.builders import pod
 
 from lcm_operator.controllers.pod_monitor import PodMonitor
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.errors import UnavailableError
 from lcm_operator.kube.listing import Page
@@ -46,12 +46,12 @@ class Pods:
         self.error = None
         self.looked = []
         self.clock = HandClock()
-        self.store = Store(Settings(), self.clock)
-        self.store.put_trial(raw_trial())
-        self.store.put_engine(raw_engine(**({"podRef": GRANT} | status)))
-        self.slot = self.store.slot(KEY)
+        self.cache = SlotCache(Settings(), self.clock)
+        self.cache.put_trial(raw_trial())
+        self.cache.put_engine(raw_engine(**({"podRef": GRANT} | status)))
+        self.slot = self.cache.slot(KEY)
         self.slot.set_pod(pod(uid="pod-1"))
-        self.monitor = PodMonitor(self, self.store, self.looked.append, self.clock)
+        self.monitor = PodMonitor(self, self.cache, self.looked.append, self.clock)
 
     async def listed(self, resource, *, label_selector, field_selector, metadata_only, **_):
         assert (resource.plural, label_selector, metadata_only) == ("pods", "lcm.5gdrones.eu/trial", True)
@@ -107,7 +107,7 @@ def test_a_pod_granted_while_the_list_is_under_way_is_not_missed(mocker):
     api = Pods(podRef=None)
 
     async def listed(*_, **__):
-        api.store.put_engine(raw_engine(version=2, podRef=GRANT))
+        api.cache.put_engine(raw_engine(version=2, podRef=GRANT))
         yield Page([], "1", "")
 
     mocker.patch.object(api, "listed", side_effect=listed)

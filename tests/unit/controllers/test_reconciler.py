@@ -12,7 +12,7 @@ from tests.unit.controllers.clock import HandClock
 from lcm_operator.controllers import metrics, time_slice
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.clock import NodeClock
 from lcm_operator.kube.errors import RejectedError
@@ -66,7 +66,7 @@ def led_until(server, holds, act=None, clock=None):
     async def scenario():
         this = Reconciler(
             server.connection.client(),
-            Store(Settings(), clock),
+            SlotCache(Settings(), clock),
             may_act=lambda: True,
             observer=Observer(metrics.new_registry()),
             clock=clock,

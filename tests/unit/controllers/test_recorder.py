@@ -48,8 +48,12 @@ class Client:
                 await self.changed.wait()
 
 
-async def with_recorder(client, scenario, hold=lambda: False, clock=None):
-    recorder = Recorder(client, hold, clock or NodeClock())
+async def quiet(_):
+    return 0.0
+
+
+async def with_recorder(client, scenario, quiet=quiet, clock=None):
+    recorder = Recorder(client, quiet, clock or NodeClock())
     task = asyncio.create_task(recorder.run())
     try:
         await scenario(recorder)
@@ -65,7 +69,6 @@ def an_event(number, about=None):
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(event_queue, "_FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(event_queue, "_LONGEST_PAUSE_SECONDS", 0.01)
 
@@ -234,20 +237,38 @@ def test_an_api_server_that_hangs_holds_up_the_end_for_a_moment_only(mocker, cap
     assert "number 1" in caplog.text
 
 
-def test_events_wait_while_something_is_due():
-    client = Client()
-    looks = [True, True, True, False]
+def test_events_wait_for_a_quiet_moment():
+    client, calm, asked = Client(), asyncio.Event(), asyncio.Event()
 
-    def hold():
-        assert not client.sent or len(looks) == 1
-        return looks.pop(0) if len(looks) > 1 else looks[0]
+    async def quiet(_):
+        asked.set()
+        await calm.wait()
+        return 0.0
 
     async def scenario(recorder):
         recorder.add(an_event(1))
+        await asked.wait()
+        assert client.asked == 0
+        calm.set()
         await client.has_sent(1)
-        assert looks == [False]
 
-    asyncio.run(with_recorder(client, scenario, hold))
+    asyncio.run(with_recorder(client, scenario, quiet))
+
+
+def test_all_events_that_wait_share_the_patience_of_five_seconds():
+    client, limits = Client(), []
+
+    async def quiet(limit):
+        limits.append(limit)
+        return min(limit, 3.0)
+
+    async def scenario(recorder):
+        for number in range(4):
+            recorder.add(an_event(number))
+        await client.has_sent(4)
+
+    asyncio.run(with_recorder(client, scenario, quiet))
+    assert limits == [5.0, 2.0, 0.0, 0.0]
 
 
 def reason(number, reason, *, warning=False):

@@ -17,7 +17,7 @@ from lcm_operator.controllers import handlers, metrics
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.registries import Registries
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.cache import ObjectCache
 from lcm_operator.kube.clock import NodeClock
@@ -41,16 +41,16 @@ class Field:
         self.times: dict[str, datetime] = {}
         self.asked: list[str] = []
         self.on_list: Callable[[], None] = lambda: None
-        self.store = Store(Settings(), NodeClock())
-        self.store.begin_term()
+        self.cache = SlotCache(Settings(), NodeClock())
+        self.cache.begin_term()
         self.connection = Connection(self.api, self._note)
         client = self.connection.client()
         observer = Observer(metrics.new_registry())
         self.reconciler = Reconciler(
-            client, self.store, may_act=lambda: self.leads, observer=observer, clock=NodeClock()
+            client, self.cache, may_act=lambda: self.leads, observer=observer, clock=NodeClock()
         )
         self.registries = Registries(client, self.reconciler, lambda: self.leads)
-        self._tell = mocker.patch.object(self.reconciler, "tell")
+        self._tell = mocker.patch.object(self.reconciler.recorder, "tell")
         mocker.patch.object(self.registries._access.status, "_tell", self._tell)
         metadata = {"name": "default", "namespace": "lab", "uid": "registry", "generation": 1}
         wanted = {"url": "http://registry", "intervalSeconds": 3600} | spec
@@ -81,8 +81,8 @@ class Field:
         self.api.merge_patch("trialregistries", "default", {"status": status}, subresource="status")
 
     def unsee(self, name: str) -> None:
-        """Let the store forget a Trial."""
-        self.store.drop_trial("lab", name, self.api.get("trials", name)["metadata"]["uid"])
+        """Let the cache forget a Trial."""
+        self.cache.drop_trial("lab", name, self.api.get("trials", name)["metadata"]["uid"])
 
     @property
     def registry(self) -> Raw:
@@ -108,7 +108,7 @@ class Field:
         metadata = {"name": name, "namespace": "lab", "uid": name, "generation": 1}
         spec = {"registryRef": {"name": "default"}}
         raw = {"metadata": metadata | {"annotations": annotations}, "spec": spec}
-        self.store.put_trial(self.api.put("trials", raw))
+        self.cache.put_trial(self.api.put("trials", raw))
 
     def imported(self, name: str, **annotations: str) -> None:
         self.trial(name, **{"lcm.5gdrones.eu/imported-by": "default"} | annotations)
@@ -140,7 +140,7 @@ def lose(field: Field) -> None:
 
 
 def lead_again(field: Field) -> None:
-    field.store.begin_term()
+    field.cache.begin_term()
 
 
 @pytest.mark.parametrize("change", [lose, lead_again])
@@ -155,7 +155,7 @@ def test_a_leader_whose_term_ended_during_a_pull_writes_nothing(field, change):
 
     assert field.writes == []
     assert all(
-        look.answered is None for look in field.store.registries.looks(field.store.trials_in("lab")).values()
+        look.answered is None for look in field.cache.registries.looks(field.cache.trials_in("lab")).values()
     )
 
 
@@ -309,7 +309,7 @@ def test_a_new_leader_knows_which_registries_have_answered(field, status, answer
 
 def test_a_registry_that_a_trial_waits_for_is_asked_before_others(field):
     field.trial("a")
-    (key,) = field.store.all_keys()
+    (key,) = field.cache.all_keys()
     asked = []
 
     async def ask(_place, request, *, wanted, sent, **_):
@@ -318,7 +318,7 @@ def test_a_registry_that_a_trial_waits_for_is_asked_before_others(field):
         return request()
 
     field.registries._access.lists.ask = ask
-    field.store.registries.want(field.store.trial("lab", "a"), key, datetime.now(UTC))
+    field.cache.registries.want(field.cache.trial("lab", "a"), key, datetime.now(UTC))
     asyncio.run(field.tick())
 
     assert asked == [True]
@@ -327,21 +327,21 @@ def test_a_registry_that_a_trial_waits_for_is_asked_before_others(field):
 def test_what_counts_is_when_the_request_went_out(field):
     field.trial("a")
     field.times = {"a": FAR}
-    (key,) = field.store.all_keys()
+    (key,) = field.cache.all_keys()
     looks = []
 
     async def ask(_place, request, *, queued, sent, **_):
         queued(7)
-        looks.extend(field.store.registries.looks(field.store.trials_in("lab")).values())
+        looks.extend(field.cache.registries.looks(field.cache.trials_in("lab")).values())
         await asyncio.sleep(0.05)
         sent()
         return request()
 
     field.registries._access.lists.ask = ask
-    field.store.registries.want(field.store.trial("lab", "a"), key, datetime.now(UTC))
+    field.cache.registries.want(field.cache.trial("lab", "a"), key, datetime.now(UTC))
     asyncio.run(field.tick())
 
-    looks.extend(field.store.registries.looks(field.store.trials_in("lab")).values())
+    looks.extend(field.cache.registries.looks(field.cache.trials_in("lab")).values())
     waiting, answered = looks
     assert waiting.queued.value == 7
     assert answered.queued is None
@@ -416,13 +416,13 @@ def test_an_import_that_the_watch_has_not_shown_yet_is_not_taken_for_removed(fie
     field.times = {"a": FAR}
     asyncio.run(field.tick())
     field.unsee("a")
-    field.store.known_trials = ObjectCache()
+    field.cache.known_trials = ObjectCache()
     field.registries._courses.clear()
 
     asyncio.run(field.tick())
 
     assert "ignored" not in field.status
-    assert field.store.trial("lab", "a") is not None
+    assert field.cache.trial("lab", "a") is not None
 
 
 def test_every_trial_that_has_vanished_is_suspended_in_its_turn(field):
@@ -494,19 +494,19 @@ def test_a_registry_that_nobody_may_read_is_not_asked_every_second(field):
 
 def test_registry_is_asked_at_once_for_a_trial_which_is_then_decided(field):
     field.trial("a")
-    (key,) = field.store.all_keys()
+    (key,) = field.cache.all_keys()
 
     async def scenario() -> None:
         await field.tick()
         field.registries._courses["registry"].begun -= 10
         field.times = {"a": FAR}
-        field.store.registries.want(field.store.trial("lab", "a"), key, datetime.now(UTC))
+        field.cache.registries.want(field.cache.trial("lab", "a"), key, datetime.now(UTC))
         await field.registries._courses["registry"].pulling
 
     asyncio.run(scenario())
 
     assert field.asked.count("/") == 2
-    (look,) = field.store.registries.looks(field.store.trials_in("lab")).values()
+    (look,) = field.cache.registries.looks(field.cache.trials_in("lab")).values()
     assert look.answered is not None
     assert look.wanted is not None
     assert datetime.now(UTC) - look.answered < timedelta(seconds=10)

@@ -11,7 +11,7 @@ from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.relist import relist
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube import listing
 from lcm_operator.kube.clock import NodeClock
@@ -45,7 +45,7 @@ def replica():
     clock = NodeClock()
     return Reconciler(
         None,
-        Store(Settings(), clock),
+        SlotCache(Settings(), clock),
         may_act=lambda: False,
         observer=Observer(metrics.new_registry()),
         clock=clock,
@@ -77,15 +77,15 @@ def keys(*numbers):
 
 def test_the_first_look_takes_everything(replica):
     assert look(replica, Lists(trials=trials(5), trialengines=[raw_engine()])) == [KEY, *keys(0, 1, 2, 3, 4)]
-    assert len(replica.store.known_trials) == 5
-    assert replica.store.engine(KEY) is not None
+    assert len(replica.cache.known_trials) == 5
+    assert replica.cache.engine(KEY) is not None
 
 
 def test_only_what_has_changed_is_looked_at(replica):
     look(replica, Lists(trials=trials(5)))
     changed = [*trials(2), raw_trial("trial-2", "uid-2", 7, suspend=True), *trials(5)[3:]]
     assert look(replica, Lists(trials=changed)) == keys(2)
-    assert replica.store.trial("lab", "trial-2").spec.suspend
+    assert replica.cache.trial("lab", "trial-2").spec.suspend
 
 
 def test_what_has_not_changed_is_not_decoded(replica, mocker):
@@ -98,14 +98,14 @@ def test_what_has_not_changed_is_not_decoded(replica, mocker):
 def test_what_is_gone_is_forgotten(replica):
     look(replica, Lists(trials=trials(3), trialengines=[raw_engine()]))
     assert look(replica, Lists(trials=trials(2))) == sorted([KEY, *keys(2)])
-    assert replica.store.trial("lab", "trial-2") is None
-    assert replica.store.engine(KEY) is None
+    assert replica.cache.trial("lab", "trial-2") is None
+    assert replica.cache.engine(KEY) is None
 
 
 def test_what_is_made_anew_under_its_name_is_another_one(replica):
     look(replica, Lists(trials=trials(1)))
     look(replica, Lists(trials=[raw_trial("trial-0", "another", 5)]))
-    assert replica.store.trial("lab", "trial-0").metadata.uid == "another"
+    assert replica.cache.trial("lab", "trial-0").metadata.uid == "another"
 
 
 def test_what_the_watch_has_shown_meanwhile_is_newer_than_the_list(replica):
@@ -113,8 +113,8 @@ def test_what_the_watch_has_shown_meanwhile_is_newer_than_the_list(replica):
     lists = Lists(trials=trials(3)[1:])
     lists.between = lambda: replica.take_trial(raw_trial("trial-9", "uid-9", 50))
     look(replica, lists)
-    assert replica.store.trial("lab", "trial-9") is not None
-    assert replica.store.trial("lab", "trial-0") is None
+    assert replica.cache.trial("lab", "trial-9") is not None
+    assert replica.cache.trial("lab", "trial-0") is None
 
 
 def test_a_list_that_can_not_be_continued_begins_again(replica):
@@ -129,7 +129,7 @@ def test_a_list_that_never_comes_to_its_end_is_given_up(replica):
     lists.gone = 1000
     with pytest.raises(GoneError):
         look(replica, lists)
-    assert len(replica.store.known_trials) == 5
+    assert len(replica.cache.known_trials) == 5
 
 
 @pytest.mark.parametrize(
@@ -150,4 +150,4 @@ def test_an_object_that_can_not_be_read_is_not_read_again_until_it_changes(repli
     assert look(replica, Lists(trials=[broken])) == []
     mended = raw_trial("broken", "uid-b", 4)
     assert look(replica, Lists(trials=[mended])) == [Key("lab", "broken")]
-    assert replica.store.trial("lab", "broken") is not None
+    assert replica.cache.trial("lab", "broken") is not None

@@ -11,7 +11,7 @@ from lcm_operator.api.storage import rfc3339
 from lcm_operator.controllers import metrics
 from lcm_operator.controllers.observer import Observer
 from lcm_operator.controllers.reconciler import Reconciler
-from lcm_operator.controllers.store import Store
+from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.snapshot import Settings
 from lcm_operator.kube.errors import UnavailableError
@@ -22,14 +22,14 @@ def pause(*, now, error, **spec):
     clock = HandClock(at(now))
     made = Reconciler(
         SimpleNamespace(),
-        Store(Settings(), clock),
+        SlotCache(Settings(), clock),
         may_act=lambda: True,
         observer=Observer(metrics.new_registry()),
         clock=clock,
     )
-    made.take(made.store.put_trial, raw_trial(startTime=rfc3339(T), **spec))
+    made.take(made.cache.put_trial, raw_trial(startTime=rfc3339(T), **spec))
     made._retry(KEY, Urgency.FOLLOW, error)
-    rings = [head for urgency in Urgency if (head := made.alarm.next(urgency)) is not None]
+    rings = [head for urgency in Urgency if (head := made.queue._times.next(urgency)) is not None]
     return min(rings) - at(now).timestamp()
 
 

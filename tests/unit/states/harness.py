@@ -135,7 +135,7 @@ class Harness:
     @property
     def unreadable(self) -> bool:
         """Whether there is something that the operator can't parse."""
-        return bool(self.operator.store.slot(KEY).unreadable)
+        return bool(self.operator.cache.slot(KEY).unreadable)
 
     # --- time and the operator
 
@@ -194,7 +194,7 @@ class Harness:
     def step(self) -> bool:
         """Let the operator do one step; return whether there was one."""
         self._listen()
-        snapshot = self.operator.store.snapshot(KEY)
+        snapshot = self.operator.cache.snapshot(KEY)
         decision = decide(snapshot, self.now)
         if isinstance(decision, act.Wait):
             self.wait = decision
@@ -223,11 +223,11 @@ class Harness:
         if not self.api.away:
             self.operator.listen()
         for plan in self.plans:
-            self.operator.store.put_plan(plan)
-        slot = self.operator.store.slot(KEY)
+            self.operator.cache.put_plan(plan)
+        slot = self.operator.cache.slot(KEY)
         lives = self.pod is not None and not _over(self.pod)
         if self.renewals is not None and (lives or self.renewals.silent):
-            slot.renewals = self.operator.store.observed(self.renewals)
+            slot.renewals = self.operator.cache.observed(self.renewals)
 
     def _notice(self) -> bool:
         before = self.api.version
@@ -235,7 +235,7 @@ class Harness:
         if not self.api.away and self.operator.monitor():
             return True
         self._listen()
-        decision = decide(self.operator.store.snapshot(KEY), self.now)
+        decision = decide(self.operator.cache.snapshot(KEY), self.now)
         if isinstance(decision, act.Act):
             return True
         self.wait = decision
@@ -248,7 +248,7 @@ class Harness:
             self.events.append(action.reason)
         if isinstance(action, _LOOKS):
             return
-        slot = self.operator.store.slot(KEY)
+        slot = self.operator.cache.slot(KEY)
         refused = isinstance(action, act.CreatePod | act.CreateEngine) and slot.refusal is not None
         reported = f"{name}{' (rejected)' if refused else ''}{' (the other)' if other else ''}"
         if self.did[-1:] != [reported]:

@@ -1,7 +1,7 @@
 """What the operator has seen of Trials and TrialEngines: newest wins, the dead stay dead."""
 
 import pytest
-from tests.unit.controllers.objects import KEY, raw_engine, raw_plan, raw_trial, store
+from tests.unit.controllers.objects import KEY, cache, raw_engine, raw_plan, raw_trial
 from tests.unit.domain.builders import T, admitted, engine, pod, refused
 
 from lcm_operator.api import names
@@ -9,7 +9,7 @@ from lcm_operator.controllers.key import Key
 
 
 def reports(known):
-    """Return what the store would have reported since the last time."""
+    """Return what the cache would have reported since the last time."""
     made = []
     known.complaints.report(lambda *report, **_: made.append(report))
     return made
@@ -19,7 +19,7 @@ def reports(known):
 
 
 def test_a_trial_is_put_into_the_slot_of_its_trial_id():
-    known = store()
+    known = cache()
     assert known.put_trial(raw_trial("other", trialID="Trial 1")) == [Key("lab", "trial-1-bb654d8159")]
     assert known.put_trial(raw_trial()) == [KEY]
     assert [trial.metadata.name for trial in known.snapshot(KEY).trials] == ["example"]
@@ -34,49 +34,49 @@ def test_a_trial_is_put_into_the_slot_of_its_trial_id():
     ],
 )
 def test_a_trial_is_taken_only_if_its_resource_version_is(version, taken):
-    known = store(raw_trial(version=9))
+    known = cache(raw_trial(version=9))
     assert known.put_trial(raw_trial(version=version, suspend=True)) == ([KEY] if taken else [])
     assert known.snapshot(KEY).trials[0].spec.suspend is taken
 
 
 def test_resource_versions_are_compared_as_numbers():
-    known = store(raw_trial(version=99))
+    known = cache(raw_trial(version=99))
     assert known.put_trial(raw_trial(version=100)) == [KEY]
 
 
 def test_a_trial_that_is_gone_is_forgotten():
-    known = store(raw_trial())
+    known = cache(raw_trial())
     assert known.drop_trial("lab", "example", "trial-1") == KEY
     assert known.snapshot(KEY).trials == ()
 
 
 def test_a_late_word_of_a_trial_that_is_gone_does_not_bring_it_back():
-    known = store(raw_trial())
+    known = cache(raw_trial())
     known.drop_trial("lab", "example", "trial-1")
     assert known.put_trial(raw_trial(version=50)) == []
     assert known.snapshot(KEY).trials == ()
 
 
 def test_a_trial_that_is_gone_before_it_was_seen_stays_gone():
-    known = store()
+    known = cache()
     known.drop_trial("lab", "example", "trial-1")
     assert known.put_trial(raw_trial()) == []
 
 
 def test_end_of_an_earlier_trial_of_that_name_does_not_end_this_one():
-    known = store(raw_trial(uid="trial-2", version=7))
+    known = cache(raw_trial(uid="trial-2", version=7))
     assert known.drop_trial("lab", "example", "trial-1") is None
     assert len(known.snapshot(KEY).trials) == 1
 
 
 def test_a_trial_re_created_under_its_name_replaces_the_old_one():
-    known = store(raw_trial(version=5), raw_trial(uid="trial-2", version=6, suspend=True))
+    known = cache(raw_trial(version=5), raw_trial(uid="trial-2", version=6, suspend=True))
     (trial,) = known.snapshot(KEY).trials
     assert trial.metadata.uid == "trial-2"
 
 
 def test_a_trial_re_created_with_another_trial_id_moves_to_that_slot():
-    known = store(raw_trial(version=5))
+    known = cache(raw_trial(version=5))
     other = Key("lab", "other")
     moved = known.put_trial(raw_trial(uid="trial-2", version=6, trialID="other"))
     assert sorted(moved) == [KEY, other]
@@ -85,12 +85,12 @@ def test_a_trial_re_created_with_another_trial_id_moves_to_that_slot():
 
 
 def test_trials_of_one_id_share_a_slot():
-    known = store(raw_trial(), raw_trial("second", uid="trial-2", trialID="example"))
+    known = cache(raw_trial(), raw_trial("second", uid="trial-2", trialID="example"))
     assert [trial.metadata.name for trial in known.snapshot(KEY).trials] == ["example", "second"]
 
 
 def test_trials_of_one_name_in_two_namespaces_do_not_meet():
-    known = store(raw_trial())
+    known = cache(raw_trial())
     other = raw_trial(uid="trial-2")
     other["metadata"]["namespace"] = "field"
     assert known.put_trial(other) == [Key("field", "example")]
@@ -107,7 +107,7 @@ def test_trials_of_one_name_in_two_namespaces_do_not_meet():
     ],
 )
 def test_what_can_not_be_parsed_is_neither_there_nor_gone_and_told_once(kind, bad, good):
-    known = store(raw_trial(), engine=raw_engine())
+    known = cache(raw_trial(), engine=raw_engine())
     put = known.put_trial if kind == "Trial" else known.put_engine
     assert put(bad) == [KEY]
     put(bad)
@@ -121,7 +121,7 @@ def test_what_can_not_be_parsed_is_neither_there_nor_gone_and_told_once(kind, ba
 
 
 def test_what_can_not_be_parsed_is_forgotten_when_it_is_gone():
-    known = store()
+    known = cache()
     known.put_trial(raw_trial(suspend="yes"))
     assert not known.forget_if_empty(KEY)
     known.drop_trial("lab", "example", "trial-1")
@@ -129,7 +129,7 @@ def test_what_can_not_be_parsed_is_forgotten_when_it_is_gone():
 
 
 def test_a_refusal_does_not_count_for_a_trial_whose_spec_has_changed():
-    known = store(raw_trial())
+    known = cache(raw_trial())
     known.slot(KEY).refusal = refused(0)
     known.put_trial(raw_trial(version=2))
     assert known.snapshot(KEY).refusal is not None
@@ -140,7 +140,7 @@ def test_a_refusal_does_not_count_for_a_trial_whose_spec_has_changed():
 
 
 def test_that_an_engine_was_not_there_before_the_latch_says_nothing_after_it():
-    known = store(raw_trial())
+    known = cache(raw_trial())
     known.slot(KEY).engine_gone = True
     latched = raw_trial(version=2) | {"status": {"startedTime": "2026-11-24T10:00:00Z"}}
     known.put_trial(latched)
@@ -152,7 +152,7 @@ def test_that_an_engine_was_not_there_before_the_latch_says_nothing_after_it():
 
 
 def test_what_can_not_be_parsed_stands_in_the_slot_that_its_spec_names():
-    known = store()
+    known = cache()
     other = raw_trial("other", suspend="yes", trialID="example")
     assert known.put_trial(other) == [KEY]
     nameless = raw_trial("nameless", trialID=7)
@@ -162,14 +162,14 @@ def test_what_can_not_be_parsed_stands_in_the_slot_that_its_spec_names():
 
 
 def test_what_can_not_be_parsed_is_told_again_for_another_reason():
-    known = store()
+    known = cache()
     known.put_trial(raw_trial(suspend="yes"))
     known.put_trial(raw_trial(suspend=False, startTime="tomorrow"))
     assert len(reports(known)) == 1
 
 
 def test_what_can_not_be_parsed_is_listed_too():
-    known = store()
+    known = cache()
     known.put_trial(raw_trial(suspend="yes"))
     known.put_engine(raw_engine(attempt="two"))
     assert known.known_trials.entry(("lab", "example")).uid == "trial-1"
@@ -179,21 +179,21 @@ def test_what_can_not_be_parsed_is_listed_too():
 @pytest.mark.parametrize("kind", ["put_trial", "put_engine"])
 def test_late_older_version_does_not_replace_an_unreadable_one(kind):
     raw, bad = (raw_trial, {"suspend": "yes"}) if kind == "put_trial" else (raw_engine, {"attempt": "two"})
-    known = store()
+    known = cache()
     assert getattr(known, kind)(raw(version=7, **bad)) == [KEY]
     assert getattr(known, kind)(raw(version=6)) == []
     assert known.snapshot(KEY).unreadable != ""
 
 
 def test_late_unreadable_version_does_not_replace_a_newer_one():
-    known = store()
+    known = cache()
     known.put_trial(raw_trial(version=7))
     assert known.put_trial(raw_trial(version=6, suspend="yes")) == []
     assert known.snapshot(KEY).unreadable == ""
 
 
 def test_trial_whose_id_can_not_be_read_any_more_stays_in_its_slot():
-    known = store()
+    known = cache()
     known.put_trial(raw_trial(version=7, trialID="survey"))
     key = Key("lab", "survey")
     assert known.put_trial(raw_trial(version=8, trialID=5)) == [key]
@@ -206,7 +206,7 @@ def test_trial_whose_id_can_not_be_read_any_more_stays_in_its_slot():
 
 
 def test_an_engine_is_put_into_the_slot_of_its_name():
-    known = store()
+    known = cache()
     assert known.put_engine(raw_engine()) == [KEY]
     assert known.snapshot(KEY).engine is not None
 
@@ -216,7 +216,7 @@ def test_an_engine_is_put_into_the_slot_of_its_name():
     [pytest.param(10, 2, id="newer: taken"), pytest.param(8, 0, id="older: not taken")],
 )
 def test_an_engine_that_is(version, attempt):
-    known = store(engine=raw_engine(version=9))
+    known = cache(engine=raw_engine(version=9))
     known.put_engine(raw_engine(version=version, attempt=2))
     seen = known.snapshot(KEY).engine
     assert seen is not None
@@ -224,14 +224,14 @@ def test_an_engine_that_is(version, attempt):
 
 
 def test_an_engine_that_is_gone_stays_gone():
-    known = store(engine=raw_engine())
+    known = cache(engine=raw_engine())
     assert known.drop_engine("lab", "example", "engine-1") == KEY
     assert known.put_engine(raw_engine(version=50)) == []
     assert known.snapshot(KEY).engine is None
 
 
 def test_the_end_of_an_earlier_engine_is_not_the_end_of_this_one():
-    known = store(engine=raw_engine(uid="engine-2"))
+    known = cache(engine=raw_engine(uid="engine-2"))
     known.drop_engine("lab", "example", "engine-1")
     assert known.snapshot(KEY).engine is not None
 
@@ -244,19 +244,19 @@ def test_the_end_of_an_earlier_engine_is_not_the_end_of_this_one():
     ],
 )
 def test_an_engine_under_our_name_is_a_stranger_if_it(stranger):
-    known = store(raw_trial(), engine=stranger)
+    known = cache(raw_trial(), engine=stranger)
     assert known.snapshot(KEY).stranger
     assert known.snapshot(KEY).engine is None
 
 
 def test_a_stranger_that_is_gone_is_one_no_longer():
-    known = store(raw_trial(), engine=raw_engine(owner=""))
+    known = cache(raw_trial(), engine=raw_engine(owner=""))
     assert known.drop_engine("lab", "example", "engine-1") == KEY
     assert not known.snapshot(KEY).stranger
 
 
 def test_what_was_found_out_about_an_engine_does_not_count_for_the_next():
-    known = store(raw_trial(), engine=raw_engine(), pod=pod())
+    known = cache(raw_trial(), engine=raw_engine(), pod=pod())
     slot = known.slot(KEY)
     slot.admission, slot.refusal, slot.engine_gone = admitted(engine()), refused(0), True
     known.put_engine(raw_engine(uid="engine-2", version=2))
@@ -266,7 +266,7 @@ def test_what_was_found_out_about_an_engine_does_not_count_for_the_next():
 
 def test_what_was_found_out_about_an_engine_survives_its_next_version():
     admission = admitted(engine())
-    known = store(raw_trial(), engine=raw_engine(), pod=pod())
+    known = cache(raw_trial(), engine=raw_engine(), pod=pod())
     known.slot(KEY).admission = admission
     known.put_engine(raw_engine(version=2))
     assert known.snapshot(KEY).pod is not None
@@ -285,7 +285,7 @@ def test_what_was_found_out_about_an_engine_survives_its_next_version():
 def test_an_engine_under_our_name(owner, label, ours):
     raw = raw_engine(owner=owner)
     raw["metadata"]["labels"] = {names.LABEL_TRIAL: label}
-    known = store(raw_trial(), engine=raw)
+    known = cache(raw_trial(), engine=raw)
     assert (known.snapshot(KEY).engine is not None) is ours
     assert known.snapshot(KEY).stranger is not ours
 
@@ -293,11 +293,11 @@ def test_an_engine_under_our_name(owner, label, ours):
 def test_an_engine_with_our_label_that_something_else_owns_is_a_stranger():
     raw = raw_engine(kind="Deployment")
     raw["metadata"]["labels"] = {names.LABEL_TRIAL: "example"}
-    assert store(engine=raw).snapshot(KEY).stranger
+    assert cache(engine=raw).snapshot(KEY).stranger
 
 
 def test_an_engine_that_loses_its_owner_stays_the_one_that_it_was():
-    known = store(raw_trial(), engine=raw_engine())
+    known = cache(raw_trial(), engine=raw_engine())
     assert known.put_engine(raw_engine(owner="", version=2)) == [KEY]
     seen = known.snapshot(KEY).engine
     assert seen is not None
@@ -305,21 +305,21 @@ def test_an_engine_that_loses_its_owner_stays_the_one_that_it_was():
 
 
 def test_an_engine_that_comes_after_one_was_missed_is_there():
-    known = store(raw_trial())
+    known = cache(raw_trial())
     known.slot(KEY).engine_gone = True
     known.put_engine(raw_engine())
     assert not known.snapshot(KEY).engine_gone
 
 
 def test_the_end_of_an_engine_that_nobody_knows_is_no_news():
-    assert store().drop_engine("lab", "example", "engine-1") is None
+    assert cache().drop_engine("lab", "example", "engine-1") is None
 
 
 # --- terms
 
 
 def test_times_that_a_registry_reported_in_an_earlier_term_do_not_count():
-    known = store(raw_trial(startTime=None, registryRef={"name": "default"}))
+    known = cache(raw_trial(startTime=None, registryRef={"name": "default"}))
     known.registries.report_list(("lab", "default"), {"example": T}, {"example"}, read=T)
     (reported,) = known.snapshot(KEY).reported.values()
     assert reported.value == T
@@ -356,7 +356,7 @@ HOSTILE_METADATA = [
     "rest", [{}, {"spec": 5}, {"spec": {"trialID": deep()}}, {"spec": None, "status": "x"}]
 )
 def test_no_object_makes_a_put_fail(metadata, rest):
-    known = store(raw_trial(), engine=raw_engine())
+    known = cache(raw_trial(), engine=raw_engine())
     raw = {"metadata": metadata} | rest
     for put in (known.put_trial, known.put_engine, known.put_plan):
         assert isinstance(put(raw), list)
@@ -365,7 +365,7 @@ def test_no_object_makes_a_put_fail(metadata, rest):
 
 
 def test_deep_output_is_reported_and_the_rest_of_the_engine_is_used():
-    known = store(raw_trial())
+    known = cache(raw_trial())
     activity = {"name": "one", "state": "Succeeded", "run": 1, "output": {"x": deep()}}
     assert known.put_engine(raw_engine(activities=[activity], attempt=2)) == [KEY]
     assert known.snapshot(KEY).engine.status.attempt == 2
@@ -375,7 +375,7 @@ def test_deep_output_is_reported_and_the_rest_of_the_engine_is_used():
 
 
 def test_plan_that_nests_too_deep_is_reported_once():
-    known = store(raw_trial(activities=[]))
+    known = cache(raw_trial(activities=[]))
     plan = raw_plan(activities=[{"name": "one", "http": {"url": "http://a", "json": deep()}}])
     known.put_plan(plan)
     assert [reported[0] for reported in reports(known)] == ["TrialPlan"]

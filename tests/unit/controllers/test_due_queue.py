@@ -1,15 +1,16 @@
-"""The work queue: what comes first, what waits, and one worker a key."""
+"""The queue of due work: what comes first, what waits, what is tried again, and one worker for each key."""
 
 import asyncio
 import random
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from tests.unit.controllers.clock import HandClock
 
-from lcm_operator.controllers import work as module
-from lcm_operator.controllers.key import Key
-from lcm_operator.controllers.work import WorkQueue
+from lcm_operator.controllers import due_queue as module
+from lcm_operator.controllers.due_queue import DueQueue
+from lcm_operator.controllers.key import Due, Key
 from lcm_operator.domain.actions import Urgency
 
 A, B, C, D = (Key("lab", name) for name in "abcd")
@@ -17,6 +18,7 @@ START, FOLLOW, RETRY, ROUTINE = Urgency
 
 
 CLOCK = HandClock()
+NEAR = Key("lab", "near")
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +43,24 @@ async def nothing_is_taken(queue):
             pytest.fail(f"{key} was taken")
 
 
-def idle():
-    return WorkQueue(hold=lambda: False, clock=CLOCK)
+def idle(**due):
+    """Return a queue in which nothing is near; `due`: what is due in slots, by their names."""
+    return DueQueue(lambda key: due.get(key.name, Due()), CLOCK)
 
 
 def due_soon():
-    return WorkQueue(hold=lambda: True, clock=CLOCK)
+    """Return a queue in which a start is near, as long as the wall clock does not move."""
+    queue = idle()
+    queue.add(NEAR, START, after(0.9))
+    return queue
+
+
+def after(seconds):
+    return CLOCK.now() + timedelta(seconds=seconds)
+
+
+def in_seconds(seconds):
+    return Due(START, after(seconds))
 
 
 # --- order
@@ -135,9 +149,10 @@ def test_every_key_is_taken_however_its_urgency_changes(clock, seed):
     keys = [Key(namespace, name) for namespace in ("lab", "field") for name in "abcde"]
 
     async def scenario():
-        queue = idle()
+        queue = DueQueue(lambda _: chance.choice((Due(), in_seconds(0), in_seconds(3))), CLOCK)
         for _ in range(30):
-            queue.add(chance.choice(keys), chance.choice(list(Urgency)), chance.choice((0.0, 3.0)))
+            key, urgency = chance.choice(keys), chance.choice(list(Urgency))
+            chance.choice((queue.add, queue.examine))(key, urgency)
             clock.seconds += chance.choice((0.0, 0.3, 1.0))
             if len(queue) and chance.random() < 0.2:
                 await taken(queue)
@@ -163,11 +178,10 @@ def test_routine_work_waits_while_a_start_is_near_but_at_most_five_seconds(clock
 
 def test_routine_work_goes_on_as_soon_as_nothing_is_due():
     async def scenario():
-        held = True
-        queue = WorkQueue(hold=lambda: held, clock=CLOCK)
+        queue = due_soon()
         queue.add(A, ROUTINE)
         await nothing_is_taken(queue)
-        held = False
+        queue.clear(NEAR)
         assert await taken(queue) == A
 
     asyncio.run(scenario())
@@ -325,8 +339,8 @@ def test_keys_beyond_the_share_of_their_namespace_are_worked_on_in_order():
 
 def test_a_start_that_is_seconds_away_comes_after_one_that_is_due():
     async def scenario():
-        queue = idle()
-        queue.add(A, START, ahead=3)
+        queue = idle(a=in_seconds(3))
+        queue.examine(A)
         queue.add(B, START)
         assert [await taken(queue), await taken(queue)] == [B, A]
 
@@ -335,9 +349,9 @@ def test_a_start_that_is_seconds_away_comes_after_one_that_is_due():
 
 def test_a_start_that_was_seconds_away_comes_first_once_it_is_due():
     async def scenario():
-        queue = idle()
-        queue.add(A, START, ahead=3)
-        queue.add(B, START, ahead=3)
+        queue = idle(a=in_seconds(3), b=in_seconds(3))
+        queue.examine(A)
+        queue.examine(B)
         queue.add(B, START)
         assert [await taken(queue), await taken(queue)] == [B, A]
 
@@ -601,5 +615,133 @@ def test_none_is_passed_over_when_all_slow_namespaces_recover_at_once(clock):
             queue.done(key)
         while len(queue):
             await taken(queue)
+
+    asyncio.run(scenario())
+
+
+# --- what has failed
+
+
+def test_pauses_between_tries_double_up_to_five_seconds():
+    queue = idle()
+    assert [queue.retry(A, FOLLOW) for _ in range(8)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    queue.succeeded(A)
+    assert queue.retry(A, FOLLOW) == 0.1
+
+
+def test_a_step_based_on_old_knowledge_is_tried_again_at_once_but_once():
+    queue = idle()
+    assert [queue.retry(A, FOLLOW, at_once=True) for _ in range(3)] == [0.0, 0.1, 0.2]
+
+
+def test_what_failed_is_examined_after_its_pause_and_not_before(clock):
+    async def scenario():
+        queue = idle()
+        queue.retry(A, FOLLOW)
+        assert queue.delayed == 1
+        await nothing_is_taken(queue)
+        clock.advance(0.11)
+        assert await taken(queue) == A
+        assert queue.delayed == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("due", "seconds"),
+    [
+        pytest.param({"start_time": 3}, 3, id="start time"),
+        pytest.param({"start_time": -1, "last_try": 8.7}, 8.7, id="last chance of the start"),
+    ],
+)
+def test_a_pause_ends_no_later_than_the(clock, due, seconds):
+    times = {name: clock.now() + timedelta(seconds=value) for name, value in due.items()}
+    queue = idle(a=Due(START, **times))
+    assert queue.retry(A, FOLLOW, at_least=20) == 20
+    clock.advance(seconds - 0.1)
+    assert queue._times.pop(clock.now().timestamp()) is None
+    clock.advance(0.1)
+    assert queue._times.pop(clock.now().timestamp())[0] == A
+
+
+def test_what_failed_more_than_once_comes_after_the_starts_of_others():
+    async def scenario():
+        queue = idle(a=in_seconds(0), b=in_seconds(0))
+        for _ in range(3):
+            queue.retry(A, START)
+        queue.examine(A)
+        queue.examine(B)
+        assert [await taken(queue), await taken(queue)] == [B, A]
+
+    asyncio.run(scenario())
+
+
+# --- quiet moments
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [
+        pytest.param(lambda queue: queue.add(A, START), id="a start that waits for a worker"),
+        pytest.param(lambda queue: queue.add(A, FOLLOW), id="what follows a start"),
+        pytest.param(lambda queue: queue.add(A, START, after(0.9)), id="a near start"),
+    ],
+)
+def test_nobody_finds_a_quiet_moment_during(busy):
+    async def scenario():
+        queue = idle()
+        busy(queue)
+        assert await queue.quiet(0.02) == 0.02
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "calm",
+    [
+        pytest.param(lambda queue: queue.add(A, ROUTINE), id="routine work"),
+        pytest.param(lambda queue: queue.add(A, ROUTINE, CLOCK.now()), id="routine work that is due"),
+        pytest.param(lambda queue: queue.add(A, START, after(2)), id="a start ahead"),
+    ],
+)
+def test_a_moment_is_quiet_in_spite_of(calm):
+    async def scenario():
+        queue = idle()
+        calm(queue)
+        assert await queue.quiet(60) == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("urgency", [START, FOLLOW])
+def test_all_who_wait_for_a_quiet_moment_go_on_when_urgent_work_is_done(urgency):
+    async def scenario():
+        queue = idle()
+        queue.add(A, urgency)
+        waiting = [asyncio.create_task(queue.quiet(60)) for _ in range(2)]
+        await taken(queue, done=False)
+        assert not (await asyncio.wait(waiting, timeout=0.02))[0]
+        queue.done(A)
+        async with asyncio.timeout(5):
+            await asyncio.gather(*waiting)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda queue: queue.clear(NEAR), id="cancelled"),
+        pytest.param(lambda queue: queue.add(NEAR, START, after(3600)), id="moved"),
+    ],
+)
+def test_a_moment_becomes_quiet_when_the_near_start_is(change):
+    async def scenario():
+        queue = due_soon()
+        waiting = asyncio.create_task(queue.quiet(60))
+        assert not (await asyncio.wait([waiting], timeout=0.02))[0]
+        change(queue)
+        async with asyncio.timeout(5):
+            await waiting
 
     asyncio.run(scenario())

@@ -1,7 +1,7 @@
-"""What the operator has seen: slots of Trials and their TrialEngine, fed by watches and by our own writes.
+"""The operator's cache: slots of Trials and their TrialEngine, fed by watches and by our own writes.
 
-A cache only: everything in it can be read again from the API server. It turns raw objects into api types once
-and gives `domain` its frozen snapshots.
+Everything in it can be read again from the API server. It parses raw objects once and gives `domain` its
+frozen snapshots.
 """
 
 from collections import deque
@@ -17,13 +17,12 @@ from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.api.unread import unread
 from lcm_operator.controllers.complaints import Complaints, unreadable_text
-from lcm_operator.controllers.key import Key
+from lcm_operator.controllers.key import Due, Key
 from lcm_operator.controllers.leftovers import Leftovers
 from lcm_operator.controllers.plans import Plans
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.registry_times import RegistryTimes, registry_of
 from lcm_operator.controllers.slots import Slot, Thing, identity
-from lcm_operator.domain.actions import Urgency
 from lcm_operator.domain.ownership import is_ours
 from lcm_operator.domain.snapshot import Observation, Pod, Settings, Snapshot, value_of
 from lcm_operator.domain.start_time import last_try, start_time_of, urgency_of
@@ -35,7 +34,7 @@ _MOST_TEXTS = 10
 T = TypeVar("T")
 
 
-class Store:
+class SlotCache:
     """All slots, and the plans."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -47,14 +46,14 @@ class Store:
         self._namespaces: dict[str, dict[Key, None]] = {}
         self.known_trials: ObjectCache[Place, Key] = ObjectCache()
         self.known_engines: ObjectCache[Place, Key] = ObjectCache()
-        """Whether they can be read or not, each with the key of its slot."""
+        """Parsed or not, each with the key of its slot."""
         self.registries = RegistryTimes()
         self.leftovers = Leftovers()
         self.complaints = Complaints()
-        """What of the objects can't be read, for somebody to report."""
+        """Objects that can't be parsed, to be reported."""
         self.plans = Plans(self.complaints)
         self.replaced: deque[Trial] = deque(maxlen=_MOST_REPLACED)
-        """Trials in whose place another one was seen before their end was, for somebody to tell people."""
+        """Trials that were replaced by one of their name before their deletion was seen, to be reported."""
 
     @property
     def settings(self) -> Settings:
@@ -66,7 +65,7 @@ class Store:
         return list(self._slots)
 
     def slot(self, key: Key) -> Slot:
-        """Return the slot of `key`, made if need be."""
+        """Return the slot of `key`; create it if there is none."""
         if (slot := self._find(key)) is not None:
             return slot
         slot = self._slots[key] = Slot(term=self.term)
@@ -90,13 +89,13 @@ class Store:
         return Key(trial.metadata.namespace, names.engine_name(trial.trial_id))
 
     def trials(self) -> Iterator[Trial]:
-        """Go through all Trials that can be read; what changes meanwhile may be seen or not."""
+        """Yield all Trials that could be parsed; changes meanwhile may be seen or not."""
         for key in self.all_keys():
             slot = self._slots.get(key)
             yield from list(slot.trials.values()) if slot is not None else ()
 
     def trials_in(self, namespace: str) -> list[Trial]:
-        """Return the Trials of a namespace that can be read."""
+        """Return the Trials of a namespace that could be parsed."""
         slots = (self._slots[key] for key in self._namespaces.get(namespace, ()))
         return [trial for slot in slots for trial in slot.trials.values()]
 
@@ -114,12 +113,12 @@ class Store:
         return slot.engine if slot else None
 
     def snapshot(self, key: Key, now: datetime | None = None) -> Snapshot:
-        """Return what `domain` decides from; of many Trials of one ID only some, and others the next time."""
+        """Return the input of `decide`; of many Trials of one ID only some, and others the next time."""
         slot = self._find(key) or Slot()
         chosen = slot.trials.holder(slot.engine)
         trials = slot.trials.to_decide(slot.engine, now, self.registries.news)
         return Snapshot(
-            name=key.engine,
+            name=key.name,
             trials=trials,
             engine=slot.engine,
             unreadable="; ".join(islice(slot.unreadable.values(), _MOST_TEXTS)),
@@ -142,44 +141,29 @@ class Store:
             settings=self._settings,
         )
 
-    def due(self, key: Key, now: datetime) -> tuple[Urgency, datetime | None]:
-        """Return how urgent a look at a slot is, by what is due in it, and the start time that counts."""
+    def due(self, key: Key, now: datetime) -> Due:
+        """Return what is due in a slot."""
         slot = self._find(key)
         if slot is None:
-            return Urgency.ROUTINE, None
-        chosen = self.holder(key)
+            return Due()
+        chosen = slot.trials.holder(slot.engine)
         start_time = self.start_time_of(chosen) if chosen is not None else None
-        return urgency_of(chosen, slot.engine, start_time, slot.refusal, now), start_time
-
-    def was_refused(self, key: Key) -> bool:
-        """Return whether the last create of a slot's TrialEngine or pod was refused."""
-        slot = self._find(key)
-        return slot is not None and slot.refusal is not None
+        urgency = urgency_of(chosen, slot.engine, start_time, slot.refusal, now)
+        if chosen is None or start_time is None or chosen.status.started_time is not None:
+            return Due(urgency, start_time)
+        return Due(urgency, start_time, last_try(chosen, start_time))
 
     def holder(self, key: Key) -> Trial | None:
         """Return the Trial that holds the ID of a slot."""
         slot = self._find(key)
         return slot.trials.holder(slot.engine) if slot is not None else None
 
-    def start_time(self, key: Key) -> datetime | None:
-        """Return the start time that counts for the holder of a slot."""
-        chosen = self.holder(key)
-        return self.start_time_of(chosen) if chosen is not None else None
-
     def start_time_of(self, trial: Trial) -> datetime | None:
         """Return the start time that counts for a Trial."""
         return start_time_of(trial, self.registries.reported((trial,)))
 
-    def last_try(self, key: Key) -> datetime | None:
-        """Return until when the start of a slot must have been tried once more; None if none is ahead."""
-        chosen = self.holder(key)
-        start_time = self.start_time(key)
-        if chosen is None or start_time is None or chosen.status.started_time is not None:
-            return None
-        return last_try(chosen, start_time)
-
     def put_trial(self, raw: Mapping[str, Any]) -> list[Key]:
-        """Take in a Trial; return the keys that are concerned, none if nothing is new."""
+        """Add a Trial; return the keys that are concerned, none if nothing is new."""
         try:
             trial = parse(raw, Trial)
         except MalformedError as error:
@@ -206,7 +190,7 @@ class Store:
         return [key] if before in (None, key) else [key, before]
 
     def drop_trial(self, namespace: str, name: str, uid: str) -> Key | None:
-        """Forget a Trial that is gone; return its key if it was known."""
+        """Forget a deleted Trial; return its key if it was known."""
         key = self.known_trials.get((namespace, name))
         is_gone = self.known_trials.drop((namespace, name), uid) is not None
         if key is None:
@@ -222,7 +206,7 @@ class Store:
         return key
 
     def put_engine(self, raw: Mapping[str, Any]) -> list[Key]:
-        """Take in a TrialEngine; return its key, nothing if nothing is new."""
+        """Add a TrialEngine; return its key, none if nothing is new."""
         try:
             engine = parse(raw, TrialEngine)
         except MalformedError as error:
@@ -249,9 +233,9 @@ class Store:
         return [key]
 
     def drop_engine(self, namespace: str, name: str, uid: str) -> Key | None:
-        """Forget a TrialEngine that is gone; return its key if it was known.
+        """Forget a deleted TrialEngine; return its key if it was known.
 
-        How it was seen last is kept as long as a Trial may be judged by it.
+        Its last state is kept as long as a Trial may be judged by it.
         """
         self.known_engines.drop((namespace, name), uid)
         key = Key(namespace, name)
@@ -272,7 +256,7 @@ class Store:
         return key
 
     def put_plan(self, raw: Mapping[str, Any]) -> list[Key]:
-        """Take in a TrialPlan and return the keys of the namespace that may wait for it."""
+        """Add a TrialPlan; return the keys of the namespace that may wait for it."""
         metadata = metadata_of(raw)
         if not self.plans.put(metadata, raw):
             return []
@@ -283,10 +267,10 @@ class Store:
         return list(self._namespaces.get(namespace, ()))
 
     def put_pod(self, raw: Mapping[str, Any]) -> Key | None:
-        """Take in what a watch shows of a pod, if it is the one of a current attempt; return its key.
+        """Note a pod that a watch shows, if it is the one of a current attempt; return its key.
 
-        A standby does so too, and one whose knowledge is in doubt: the pod may no longer exist when it is
-        looked up, and then nobody else knows how it ended.
+        A standby does so as well: the pod may no longer exist when it is read later, and then nobody else
+        knows how it ended.
         """
         metadata = metadata_of(raw)
         key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
@@ -299,7 +283,7 @@ class Store:
         return key
 
     def doubt_pod(self, key: Key, uid: str) -> bool:
-        """Forget what is known of a granted pod that may have ended unseen, so that it is looked up.
+        """Forget what is known of a granted pod that may have ended unseen, so that it is read again.
 
         Return whether there was something to forget.
         """
@@ -327,20 +311,20 @@ class Store:
                 yield key, slot
 
     def observed(self, value: T) -> Observation[T]:
-        """Return what was learnt just now, in the current term."""
+        """Return an observation made now, in the current term."""
         return Observation(value, self._clock.now(), self.term)
 
     def begin_term(self) -> None:
-        """Drop what earlier terms learnt: another leader may have changed it without our seeing it."""
+        """Drop the observations of earlier terms: another leader may have changed things unseen."""
         self.term += 1
         self.registries.begin_term(self.term)
 
     def drop_plan(self, namespace: str, name: str, uid: str) -> bool:
-        """Forget a TrialPlan that is gone; return whether it was known, and not replaced since."""
+        """Forget a deleted TrialPlan; return whether it was known, and not replaced since."""
         return self.plans.drop(namespace, name, uid)
 
     def forget_if_empty(self, key: Key) -> bool:
-        """Remove a slot in which nothing is left; return whether it is gone."""
+        """Remove a slot that is empty; return whether it no longer exists."""
         slot = self._slots.get(key)
         if slot is not None and not (slot.trials or slot.engine or slot.stranger or slot.unreadable):
             del self._slots[key]
@@ -350,7 +334,7 @@ class Store:
         return key not in self._slots
 
     def _put_unreadable(self, kind: str, raw: Mapping[str, Any], why: MalformedError) -> list[Key]:
-        """Remember that an object can't be parsed: nothing may be decided as if it were not there."""
+        """Note that an object can't be parsed: nothing may be decided as if it did not exist."""
         metadata = metadata_of(raw)
         spec = raw.get("spec")
         trial_id = spec.get("trialID") if isinstance(spec, dict) else None
