@@ -106,9 +106,10 @@ class Retry(Record, frozen=True, kw_only=True):
 
 
 class Activity(Record, frozen=True, kw_only=True):
-    """One step of a plan: exactly one of `http`, `wait`, `sleep`, `exec`."""
+    """One step of a plan: exactly one of `http`, `wait`, `sleep`, `exec`. `branch`: see `plan.branches`."""
 
     name: str
+    branch: str | None = None
     state_name: str | None = None
     when: str | None = None
     http: Http | None = None

@@ -21,9 +21,11 @@ from lcm_operator.api.engine import (
     TrialEngineSpec,
     TrialEngineStatus,
 )
+from lcm_operator.api.plan import Plan
 from lcm_operator.domain.release import has_released, with_release
 from lcm_operator.domain.requests import answer, pending_requests
 from lcm_operator.domain.verdict import Verdict
+from lcm_operator.plan.branches import following
 from lcm_operator.plan.signals import FINISH, counted_since, unconsumed
 
 START = "Start"
@@ -47,15 +49,14 @@ def restored(
     """Return the status with which the next attempt continues from the latest checkpoint.
 
     Activities that failed or were running are Pending again, with the same `run` and so the same
-    Idempotency-Key; those with continueOnError stay Failed. With `from_activity`, it and all later ones are
-    Pending again. Those of them that had succeeded get a new `run`, as does everything that ran in
-    `onFailure` and `finally`. Their values and consumed signals are reverted.
+    Idempotency-Key; those with continueOnError stay Failed. With `from_activity`, it and all that wait for it
+    are Pending again, but not parallel branches. Those of them that had succeeded get a new `run`, as does
+    everything that ran in `onFailure` and `finally`. Their values and consumed signals are reverted.
 
     `spec`: the new plan of the next attempt, if any; activities that it lacks are reset as well.
     """
     old, new = engine.spec, spec or engine.spec
-    names = [activity.name for activity in new.activities]
-    reset = frozenset(names[names.index(from_activity) :]) if from_activity is not None else frozenset()
+    reset = _from(new, from_activity) if from_activity is not None else frozenset()
     passed_by = frozenset(activity.name for activity in new.activities if activity.continue_on_error)
     beside = (*old.on_failure, *old.finally_, *new.on_failure, *new.finally_)
     repeated = frozenset(activity.name for activity in beside)
@@ -68,17 +69,18 @@ def restored(
             return msgspec.structs.replace(again, completion_time=moment) if passed else again
         if activity.name in reset:
             return _pending(activity, new_run=activity.state == "Succeeded")
-        if activity.state == "Running" or (activity.state == "Failed" and activity.name not in passed_by):
-            return _pending(activity, new_run=False)
-        return activity
+        if activity.state in ("Succeeded", "Skipped"):
+            return activity
+        if activity.state == "Failed" and activity.name in passed_by:
+            return activity
+        return _pending(activity, new_run=False)
 
     return _next_attempt(engine, reason, now, ending, begin, from_activity=from_activity, spec=new)
 
 
 def rewound(engine: TrialEngine, from_activity: str) -> TrialEngineStatus:
     """Return the status with which an attempt that is not granted yet begins at `from_activity`."""
-    names = [activity.name for activity in engine.spec.activities]
-    reset = frozenset(names[names.index(from_activity) :])
+    reset = _from(engine.spec, from_activity)
     activities = tuple(
         _pending(activity, new_run=activity.state == "Succeeded") if activity.name in reset else activity
         for activity in engine.status.activities
@@ -205,6 +207,11 @@ def _next_attempt(
         conditions=with_condition(status.conditions, shown, moment, engine.metadata.generation),
     )
     return with_release(engine, prepared, now)
+
+
+def _from(plan: Plan, name: str) -> frozenset[str]:
+    """Return the activity `name` and those that begin only after it has passed."""
+    return frozenset((name, *(activity.name for activity in following(plan.activities, name))))
 
 
 def _taken_back(engine: TrialEngine, activities: tuple[ActivityStatus, ...]) -> set[str]:

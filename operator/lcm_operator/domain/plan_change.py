@@ -19,6 +19,7 @@ from lcm_operator.api.engine import (
     TrialEngineSpec,
     TrialEngineStatus,
 )
+from lcm_operator.api.plan import Activity
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Act, LookUpPlan, RecordEvent, WriteEngine, act
 from lcm_operator.domain.engine_spec import resolve_spec
@@ -26,6 +27,7 @@ from lcm_operator.domain.grant import attempt_of
 from lcm_operator.domain.release import has_begun, unreleased, with_release
 from lcm_operator.domain.requests import Request, answer, pending_requests
 from lcm_operator.domain.snapshot import Problem, Snapshot, value_of
+from lcm_operator.plan.branches import following, preceding
 
 _KEPT_REQUESTS = 20
 _MOST_ACTIVITIES = 128
@@ -109,25 +111,32 @@ def misfit(engine: TrialEngine, spec: TrialEngineSpec) -> str:
     """Return why the engine can't go on by `spec`; nothing if it can.
 
     All that has succeeded must still be there, in its order, before everything that remains to be done.
+    Activities of parallel branches have no order between them, in the old plan or in the new one.
     """
     status, new = engine.status, [activity.name for activity in spec.activities]
     done = [a.name for a in engine.spec.activities if status.activity(a.name).state == "Succeeded"]
     for name in done:
         if name not in new:
             return f"restore-plan: activity {name!r} has succeeded and is missing from the plan"
-    kept = [name for name in new if name in done]
-    for name, expected in zip(kept, done, strict=True):
-        if name != expected:
+    for name in (each for each in new if each in done):
+        if _names(following(spec.activities, name)) & _names(preceding(engine.spec.activities, name)) & set(done):
             order = ", ".join(done)
             return f"restore-plan: activity {name!r} has succeeded and is out of order; expected {order}"
     as_planned = carried(engine, spec)
-    for activity in spec.activities[: new.index(done[-1]) if done else 0]:
-        if not as_planned.status.activity(activity.name).is_passed(activity):
-            return (
-                f"restore-plan: activity {activity.name!r} remains to be done and comes before {done[-1]!r}, "
-                "which has succeeded"
-            )
+    for activity in spec.activities:
+        later = _names(following(spec.activities, activity.name))
+        if later.isdisjoint(done) or as_planned.status.activity(activity.name).is_passed(activity):
+            continue
+        last = next(name for name in reversed(done) if name in later)
+        return (
+            f"restore-plan: activity {activity.name!r} remains to be done and comes before {last!r}, "
+            "which has succeeded"
+        )
     return ""
+
+
+def _names(activities: tuple[Activity, ...]) -> set[str]:
+    return {activity.name for activity in activities}
 
 
 def dropped_release(engine: TrialEngine, spec: TrialEngineSpec) -> str:

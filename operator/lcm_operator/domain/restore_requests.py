@@ -13,6 +13,7 @@ from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Act, RecordEvent, WriteEngine, act
 from lcm_operator.domain.requests import Request, answer, open_restores
 from lcm_operator.domain.stop import was_granted
+from lcm_operator.plan.branches import preceding
 
 Refusal = tuple[Request, str]
 
@@ -135,14 +136,13 @@ def _fault(request: Request, engine: TrialEngine) -> str:
 def restore_from_fault(chosen: str, engine: TrialEngine) -> str:
     """Return why no attempt can begin before an activity: nobody may be led past what has not passed."""
     spec = engine.spec
-    places = [activity.name for activity in spec.activities]
-    if chosen not in places:
+    if chosen not in {activity.name for activity in spec.activities}:
         lists = {"onFailure": spec.on_failure, "finally": spec.finally_}
         for field, activities in lists.items():
             if chosen in {activity.name for activity in activities}:
                 return f"restore-from: {chosen!r} belongs to {field}; expected one of activities"
         return f"restore-from: the plan has no activity {chosen!r}"
-    for activity in spec.activities[: places.index(chosen)]:
+    for activity in preceding(spec.activities, chosen):
         if engine.status.activity(activity.name).is_passed(activity):
             continue
         if not was_granted(engine):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.conditions import ConditionUpdate
@@ -12,6 +12,7 @@ from lcm_operator.domain.attempt_end import is_silent
 from lcm_operator.domain.snapshot import Absent, Snapshot, value_of
 
 _LEAST_TIME = timedelta(seconds=120)
+_LATEST = datetime.max.replace(tzinfo=UTC)
 _LIFELESS = (reasons.ENGINE_NOT_READY, reasons.ENGINE_SILENT)
 
 
@@ -41,12 +42,8 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Verdict | None:
     The end of a pod counts only once the TrialEngine was read after it: the watch may not have delivered the
     last checkpoint yet.
     """
-    for activity in engine.spec.activities:
-        state = engine.status.activity(activity.name)
-        if state.is_over and not state.is_passed(activity):
-            why = state.message.removeprefix(f"{activity.name}: ")
-            message = f"activity {activity.name} failed: {why}"
-            return Verdict(succeeded=False, reason=reasons.ACTIVITY_FAILED, message=message)
+    if (failure := _failure(engine)) is not None:
+        return failure
     if plan_is_complete(engine) and is_over(engine, engine.spec.finally_):
         return PLAN_COMPLETED
     pod = value_of(snapshot.pod)
@@ -60,6 +57,20 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Verdict | None:
     if isinstance(pod, Absent):
         return _ended(f"pod {pod.name} was deleted before the plan completed, and was not seen to end")
     return None
+
+
+def _failure(engine: TrialEngine) -> Verdict | None:
+    """Return the verdict about failed activities; of several, in parallel branches, the first to fail counts."""
+    states = [(engine.status.activity(each.name), each) for each in engine.spec.activities]
+    failed = [state for state, each in states if state.is_over and not state.is_passed(each)]
+    if not failed:
+        return None
+    first = min(failed, key=lambda state: state.completion_time or _LATEST)
+    why = first.message.removeprefix(f"{first.name}: ")
+    others = ", ".join(state.name for state in failed if state is not first)
+    more = f"; failed as well: {others}" if others else ""
+    message = f"activity {first.name} failed: {why}{more}"
+    return Verdict(succeeded=False, reason=reasons.ACTIVITY_FAILED, message=message)
 
 
 def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: datetime) -> Verdict | None:

@@ -11,6 +11,7 @@ import msgspec
 
 from lcm_operator.api.plan import Plan
 from lcm_operator.api.storage import MalformedError, parse
+from lcm_operator.plan.branches import beside
 from lcm_operator.plan.expressions import lookups
 from lcm_operator.plan.expressions import parse as compiled
 from lcm_operator.plan.rules import activities
@@ -58,27 +59,34 @@ class _Text(msgspec.Struct, frozen=True):
 
 
 class _Seen(msgspec.Struct, frozen=True):
-    """The names that an activity may use: parameters, and outputs and values of earlier activities."""
+    """The names that an activity may use: parameters, and outputs and values of earlier activities.
+
+    `parallel` are the activities of other branches of its block: their outputs and values do not exist for it.
+    """
 
     parameters: AbstractSet[str]
     outputs: dict[str, AbstractSet[str]]
     values: AbstractSet[str]
+    parallel: AbstractSet[str]
 
 
 def faults(plan: Any, parameters: AbstractSet[str]) -> Iterator[Fault]:
     """Yield the validation errors of a plan with these parameters; places are relative to the plan."""
     yield from _unsupported(plan)
-    earlier: list[dict[str, Any]] = []
-    left = [activity.get("name") for _, activity in activities(plan)]
-    for place, activity in activities(plan):
+    listed = list(activities(plan))
+    labels = [activity.get("branch") for _, activity in listed]
+    for number, (place, activity) in enumerate(listed):
+        parallel = beside(labels, number)
+        earlier = [one for other, (_, one) in enumerate(listed[:number]) if other not in parallel]
+        later = [one.get("name") for _, one in listed[number:]]
         seen = _Seen(
             parameters,
             {str(one.get("name")): _outputs(one) for one in earlier},
             {key for one in earlier for key in _keys(one, "set")},
+            {str(listed[other][1].get("name")) for other in parallel},
         )
-        found = [*_wait(activity, seen, left[len(earlier) :]), *_expressions(activity, seen)]
+        found = [*_wait(activity, seen, later), *_expressions(activity, seen)]
         yield from (Fault((*place, *fault.place), fault.message) for fault in found)
-        earlier.append(activity)
 
 
 def _unsupported(plan: Any) -> Iterator[Fault]:
@@ -117,6 +125,9 @@ def _wait(activity: dict[str, Any], seen: _Seen, later: list[Any]) -> Iterator[F
             why = f"active is accepted while {KPI_LABEL} is Idle, but no earlier activity sets {KPI_LABEL}"
             yield Fault(("wait", "signal"), why)
     match activity:  # the schema reports unknown names
+        case {"wait": {"after": str(after)}} if after in seen.parallel:
+            why = f"{after} must come before this wait, but it runs in a parallel branch"
+            yield Fault(("wait", "after"), why)
         case {"wait": {"after": str(after)}} if after in later:
             yield Fault(("wait", "after"), f"{after} must come before this wait")
 
@@ -151,7 +162,7 @@ def _unknown(text: _Text, activity: dict[str, Any], seen: _Seen) -> Iterator[Fau
                 "response does not exist yet here" if name == "response" else f"{name} is not a known name"
             )
         elif len(members) == 1 and name in known and not _is_member(members[0], known[name]):
-            message = _missing(name, members[0])
+            message = _missing(name, members[0], seen)
         elif len(members) == 2 and name == "outputs" and members[0] in outputs:  # noqa: PLR2004
             activity_name, output = members
             if not _is_member(output, outputs[activity_name]):
@@ -166,8 +177,10 @@ def _is_member(name: str, members: AbstractSet[str]) -> bool:
     return name in members or hasattr(dict, name)
 
 
-def _missing(name: str, member: str) -> str:
+def _missing(name: str, member: str, seen: _Seen) -> str:
     match name:
+        case "outputs" if member in seen.parallel:
+            return f"{member} runs in a parallel branch; its outputs exist only after the block"
         case "parameters":
             return f"the parameter {member} is not declared"
         case "outputs":

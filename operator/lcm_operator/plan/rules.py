@@ -57,6 +57,25 @@ def _finishes_nowhere(plan: Any) -> Found:
             yield ()
 
 
+def _finishes_in_a_branch(plan: Any) -> Found:
+    match plan:
+        case {"finishAt": str(name), "activities": list(items)}:
+            named = [one for one in items if isinstance(one, dict) and one.get("name") == name]
+            if any("branch" in one for one in named):
+                yield ()
+
+
+def _has_branches(field: str) -> Callable[[Any], Found]:
+    def find(plan: Any) -> Found:
+        yield from (
+            (*place, "branch")
+            for place, activity in activities(plan)
+            if place[0] == field and "branch" in activity
+        )
+
+    return find
+
+
 def _waits_after_nothing(plan: Any) -> Found:
     names = _names(plan)
     for place, activity in activities(plan):
@@ -153,6 +172,9 @@ RULES: dict[str, Callable[[Any], Found]] = {
     "names must be unique across activities, onFailure and finally": (_names_used_twice),
     "activities, onFailure and finally must have at most 128 activities together": _too_many_activities,
     "finishAt must be the name of one of activities": _finishes_nowhere,
+    "finishAt must name an activity without branch, the jump ends all branches": _finishes_in_a_branch,
+    "onFailure must not have branches, its activities run one after the other": _has_branches("onFailure"),
+    "finally must not have branches, its activities run one after the other": _has_branches("finally"),
     "in activities, onFailure and finally, wait.after must be the name of an activity of this plan": (
         _waits_after_nothing
     ),

@@ -11,6 +11,7 @@ from datetime import datetime
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import ActivityStatus, Signal, TrialEngineStatus
 from lcm_operator.api.plan import Activity, Plan
+from lcm_operator.plan.branches import preceding
 
 FINISH = "finish"
 """The signal that jumps to the plan's `finishAt`."""
@@ -63,8 +64,7 @@ def _candidates(plan: Plan, wait: Activity) -> Iterator[str]:
         return
     for following in ((), plan.on_failure, plan.finally_):
         activities = (*plan.activities, *following)
-        names = [activity.name for activity in activities]
-        if wait.name in names:
-            before = activities[: names.index(wait.name)]
+        if wait.name in [activity.name for activity in activities]:
+            before = preceding(activities, wait.name)
             yield from (activity.name for activity in reversed(before) if activity.http is not None)
             return

@@ -80,7 +80,8 @@ def trial_status(engine: TrialEngine) -> TrialStatus:
     if has_finished(engine):
         return _FINISHED
     spec = engine.spec
-    running = _first(engine, "Running", spec.all_activities)
+    acting = (one for one in spec.all_activities if one.wait is None)
+    running = _first(engine, "Running", acting) or _first(engine, "Running", spec.all_activities)
     failed = _first(engine, "Failed", (one for one in spec.activities if not one.continue_on_error))
     if has_ended(engine):
         stopped_in = failed or running

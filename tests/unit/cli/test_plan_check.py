@@ -147,6 +147,43 @@ FAULTS = {
         '  - {name: a, when: "{{ values.label }}", sleep: {seconds: 1}}',
         "8: spec.activities[0].when: no earlier activity sets label",
     ),
+    "a finish that jumps into a block": (
+        "  - {name: a, branch: x, sleep: {seconds: 1}}\n  finishAt: a",
+        "9: spec.finishAt: finishAt must name an activity without branch, the jump ends all branches",
+    ),
+    "a branch in onFailure": (
+        "  - {name: a, sleep: {seconds: 1}}\n  onFailure:\n  - {name: b, branch: x, sleep: {seconds: 1}}",
+        "10: spec.onFailure[0].branch: onFailure must not have branches",
+    ),
+    "a branch in finally": (
+        "  - {name: a, sleep: {seconds: 1}}\n  finally:\n  - {name: b, branch: x, sleep: {seconds: 1}}",
+        "10: spec.finally[0].branch: finally must not have branches",
+    ),
+    "a branch that is no DNS label": (
+        "  - {name: a, branch: A b, sleep: {seconds: 1}}",
+        "8: spec.activities[0].branch: must match ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    ),
+    "the output of another branch": (
+        (
+            "  - {name: a, branch: x, exec: {command: [x]}}\n"
+            '  - {name: b, branch: y, when: "{{ outputs.a.exitCode == 0 }}", sleep: {seconds: 1}}'
+        ),
+        "9: spec.activities[1].when: a runs in another branch at the same time; its outputs are seen after",
+    ),
+    "a value that another branch sets": (
+        (
+            "  - {name: a, branch: x, sleep: {seconds: 1}, set: {label: one}}\n"
+            "  - {name: b, branch: y, when: \"{{ values.label == 'one' }}\", sleep: {seconds: 1}}"
+        ),
+        "9: spec.activities[1].when: no activity before this one sets label",
+    ),
+    "a wait since an activity of another branch": (
+        (
+            "  - {name: a, branch: x, sleep: {seconds: 1}}\n"
+            "  - {name: b, branch: y, wait: {signal: slice, after: a}}"
+        ),
+        "9: spec.activities[1].wait.after: a runs in another branch, it does not come before this wait",
+    ),
     "a host out of a reply": (
         (
             '  - {name: a, http: {url: "http://x/", capture: {h: "{{ response.text }}"}}}\n'
@@ -168,6 +205,16 @@ def test_a_plan_may_not_have(check, activities, fault):
     assert code == 1
     assert len(lines) == 1, lines
     assert lines[0].strip().startswith(fault.strip())
+
+
+def test_outputs_of_the_own_branch_and_of_a_block_before_are_seen(check):
+    activities = """\
+  - {name: a, branch: x, exec: {command: [x]}}
+  - {name: b, branch: y, sleep: {seconds: 1}, set: {label: one}}
+  - {name: c, branch: x, when: "{{ outputs.a.exitCode == 0 }}", sleep: {seconds: 1}}
+  - {name: d, when: "{{ outputs.a.exitCode == 0 and values.label == 'one' }}", sleep: {seconds: 1}}
+"""
+    assert check(f"{PLAN}  activities:\n{activities}") == (0, [])
 
 
 def test_all_faults_of_all_documents_are_told_at_once_in_their_order(check):
