@@ -119,19 +119,19 @@ def misfit(engine: TrialEngine, spec: TrialEngineSpec) -> str:
         if name not in new:
             return f"restore-plan: activity {name!r} has succeeded and is missing from the plan"
     for name in (each for each in new if each in done):
-        if _names(following(spec.activities, name)) & _names(preceding(engine.spec.activities, name)) & set(done):
+        later, earlier = following(spec.activities, name), preceding(engine.spec.activities, name)
+        if set(done) & _names(later) & _names(earlier):
             order = ", ".join(done)
             return f"restore-plan: activity {name!r} has succeeded and is out of order; expected {order}"
     as_planned = carried(engine, spec)
     for activity in spec.activities:
-        later = _names(following(spec.activities, activity.name))
-        if later.isdisjoint(done) or as_planned.status.activity(activity.name).is_passed(activity):
-            continue
-        last = next(name for name in reversed(done) if name in later)
-        return (
-            f"restore-plan: activity {activity.name!r} remains to be done and comes before {last!r}, "
-            "which has succeeded"
-        )
+        after_it = _names(following(spec.activities, activity.name))
+        last = next((name for name in reversed(done) if name in after_it), None)
+        if last is not None and not as_planned.status.activity(activity.name).is_passed(activity):
+            return (
+                f"restore-plan: activity {activity.name!r} remains to be done and comes before {last!r}, "
+                "which has succeeded"
+            )
     return ""
 
 

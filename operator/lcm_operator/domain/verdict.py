@@ -60,7 +60,7 @@ def judge(snapshot: Snapshot, engine: TrialEngine) -> Verdict | None:
 
 
 def _failure(engine: TrialEngine) -> Verdict | None:
-    """Return the verdict about failed activities; of several, in parallel branches, the first to fail counts."""
+    """Return the verdict on failed activities; if parallel branches failed, the first to fail counts."""
     states = [(engine.status.activity(each.name), each) for each in engine.spec.activities]
     failed = [state for state, each in states if state.is_over and not state.is_passed(each)]
     if not failed:

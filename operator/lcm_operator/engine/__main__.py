@@ -152,6 +152,7 @@ class Engine:
             now=_CLOCK.now,
             end=self._interrupts.end,
             facts=_facts(granted, settings),
+            activities=spec.activities,
         )
         self._start(self._observe(observe))
         self._start(lease.run())

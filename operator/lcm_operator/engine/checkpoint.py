@@ -1,6 +1,7 @@
 """The checkpoint, which survives an engine, and how outcomes change it. Pure.
 
 Pending ──began──> Running ──settled──> Succeeded | Failed
+   ^───────stopped────┘   (another branch failed)
 └───────────────settled────────────> Skipped          (restore: the operator resets to Pending)
 """
 
@@ -124,6 +125,12 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
                 return self._with(msgspec.structs.replace(done, state="Failed", message=message, output=kept))
             case Skipped(message):
                 return self._with(msgspec.structs.replace(done, state="Skipped", message=message))
+
+    def stopped(self, name: str, message: str) -> "Checkpoint":
+        """Return the checkpoint with an activity that was begun Pending again, in the same run."""
+        old = self.activity(name)
+        new = msgspec.structs.replace(old, state="Pending", message=message)
+        return self._with(new)
 
     def too_large(self, name: str, output: Mapping[str, Any], values: Mapping[str, str]) -> str | None:
         """Return why this output and these values of activity `name` can't be stored, or None if they can."""

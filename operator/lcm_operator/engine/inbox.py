@@ -10,9 +10,8 @@ from lcm_operator.api.plan import Activity, Plan
 from lcm_operator.engine.checkpoint import Checkpoint
 from lcm_operator.engine.outcome import ActivityFailedError
 from lcm_operator.kube.clock import within
+from lcm_operator.plan.branches import siblings
 from lcm_operator.plan.signals import FINISH, awaited_after, counted_since, first_grant
-
-Take = Callable[[tuple[Signal, ...]], tuple[str, ...]]
 
 
 class Inbox:
@@ -26,6 +25,7 @@ class Inbox:
         self._plan: Plan = granted.spec
         self._first_grant = first_grant(granted.status)
         self._signals = granted.status.signals
+        self._taker: dict[str, str] = {}
         self._look = look
         self._changed = asyncio.Event()
 
@@ -34,51 +34,96 @@ class Inbox:
         self._signals = engine.status.signals
         self._changed.set()
 
-    async def receive(self, activity: Activity, checkpoint: Checkpoint) -> tuple[str, ...]:
+    async def receive(self, activity: Activity, latest: Callable[[], Checkpoint]) -> tuple[str, ...]:
         """Return the IDs of the signals that a wait consumes: the first that counts, and all earlier ones.
 
-        Signals are read once more before it times out. If the API server was away then, no signal could be
-        stored, and the time-out starts again. Raises ActivityFailedError if none was received in time.
+        `latest` returns the current checkpoint, which parallel branches change meanwhile. Signals are read
+        once more before it times out. If the API server was away then, no signal could be stored, and the
+        time-out starts again. Raises ActivityFailedError if none was received in time.
         """
         wait = activity.wait
         assert wait is not None  # noqa: S101 - steps asks for no other kind
-        take = self._take(wait.signal, counted_since(self._plan, checkpoint.activity, activity), checkpoint)
+
+        def take() -> tuple[str, ...]:
+            return self._take(activity, wait.signal, latest())
+
         while True:
             try:
                 async with within(wait.timeout_seconds):
-                    return await self._taken(take)
+                    taken = await self._taken(take)
             except TimeoutError:
                 engine, at_once = await self._look()
                 self.observe(engine)
-                if taken := take(self._signals):
-                    return taken
-                if at_once:
+                taken = take()
+                if at_once and not taken:
                     raise ActivityFailedError(
                         f"expected the signal {wait.signal} within {wait.timeout_seconds:g} s, got none"
                     ) from None
+            if taken:
+                return () if self._is_jump(activity, wait.signal, latest()) else taken
 
-    async def _taken(self, take: Take) -> tuple[str, ...]:
-        while not (taken := take(self._signals)):
+    async def _taken(self, take: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+        while not (taken := take()):
             self._changed.clear()
             await self._changed.wait()
         return taken
 
-    def _take(self, name: str, since: str | None, checkpoint: Checkpoint) -> Take:
-        """Return how a wait for that name, which counts since the start of `since`, chooses signals."""
+    def _take(self, activity: Activity, name: str, checkpoint: Checkpoint) -> tuple[str, ...]:
+        """Return the signals that a wait consumes now; none while the one that it waits for is missing.
+
+        A signal ends one wait only. Waits of parallel branches get signals in the order in which they began
+        to wait, and none consumes an earlier signal that another one still counts.
+        """
         consumed = {taken.id for taken in checkpoint.consumed}
-        noted = checkpoint.activity(since).earlier_signals if since is not None else ()
+        others = self._waiting_beside(activity, name, checkpoint)
+        mine = [
+            signal
+            for signal in self._signals
+            if signal.name == name
+            and signal.id not in consumed
+            and self._taker.get(signal.id, activity.name) not in {other.name for other in others}
+        ]
+        early = self._earlier(mine, activity, checkpoint)
+        first = next((signal.id for signal in mine if signal.id not in early), None)
+        if first is None:
+            return ()
+        for other in others:
+            early &= self._earlier(mine, other, checkpoint)
+        taken = (*(signal.id for signal in mine if signal.id in early), first)
+        if not self._is_jump(activity, name, checkpoint):
+            self._taker.update(dict.fromkeys(taken, activity.name))
+        return taken
 
-        def is_early(signal: Signal) -> bool:
-            if since is not None:
-                return signal.id in noted
-            return self._first_grant is not None and signal.received_time < self._first_grant
+    def _is_jump(self, activity: Activity, name: str, checkpoint: Checkpoint) -> bool:
+        """Return whether a wait is for the `finish` that ends its whole block: `finishAt` consumes that.
 
-        def take(signals: tuple[Signal, ...]) -> tuple[str, ...]:
-            mine = [signal for signal in signals if signal.name == name and signal.id not in consumed]
-            first = next((signal.id for signal in mine if not is_early(signal)), None)
-            return () if first is None else (*(s.id for s in mine if is_early(s)), first)
+        Other branches may be saved, or fail, before `finishAt` begins. Were the signal consumed by then, the
+        next attempt would not jump.
+        """
+        finish_at = self._plan.finish_at
+        if finish_at is None or name != FINISH or activity.branch is None:
+            return False
+        return checkpoint.activity(finish_at).state == "Pending"
 
-        return take
+    def _waiting_beside(self, activity: Activity, name: str, checkpoint: Checkpoint) -> list[Activity]:
+        """Return the waits of parallel branches for signals of that name that are not over."""
+        if activity.branch is None:
+            return []
+        return [
+            other
+            for other in siblings(self._plan.activities, activity.name)
+            if other.wait is not None
+            and other.wait.signal == name
+            and not checkpoint.activity(other.name).is_over
+        ]
+
+    def _earlier(self, signals: list[Signal], activity: Activity, checkpoint: Checkpoint) -> set[str]:
+        """Return the signals that a wait does not count, since they were stored too early for it."""
+        since = counted_since(self._plan, checkpoint.activity, activity)
+        if since is not None:
+            return set(checkpoint.activity(since).earlier_signals)
+        grant = self._first_grant
+        return {signal.id for signal in signals if grant is not None and signal.received_time < grant}
 
 
 def accounted(checkpoint: Checkpoint, plan: Plan, status: TrialEngineStatus) -> Checkpoint:

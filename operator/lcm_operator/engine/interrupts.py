@@ -13,18 +13,19 @@ Observe = Callable[[TrialEngine], None]
 
 
 class Interrupt:
-    """Triggered once, from outside the runner, which then stops waiting. `report` is the reason."""
+    """Triggered once; whoever waits in a `race` then stops waiting. `report` is the reason.
 
-    def __init__(self) -> None:
+    It is triggered with each of the `outer` interrupts, and may be triggered before them.
+    """
+
+    def __init__(self, *outer: "Interrupt") -> None:
         self._triggered = asyncio.Event()
         self._inner: list[Interrupt] = []
         self.report: Report | None = None
-
-    def inner(self) -> "Interrupt":
-        """Return an interrupt that is triggered with this one or earlier."""
-        interrupt = Interrupt()
-        self._inner.append(interrupt)
-        return interrupt
+        for each in outer:
+            each._inner.append(self)  # noqa: SLF001 - of its own class
+            if each.report is not None:
+                self.trigger(each.report)
 
     def trigger(self, report: Report) -> None:
         """Interrupt; the first report counts."""
@@ -57,8 +58,8 @@ class Interrupts:
     def __init__(self, pod_uid: str) -> None:
         self._pod_uid = pod_uid
         self.end = Interrupt()
-        self.stop = self.end.inner()
-        self.finish = self.stop.inner()
+        self.stop = Interrupt(self.end)
+        self.finish = Interrupt(self.stop)
 
     def observe(self, engine: TrialEngine) -> None:
         """Trigger the interrupt that this version of the TrialEngine requires."""

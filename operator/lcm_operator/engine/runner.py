@@ -35,6 +35,7 @@ On an end (SIGTERM, another pod granted) it cancels what runs, also in `finally`
 and saves what is settled.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -44,6 +45,7 @@ from lcm_operator.engine.interrupts import Interrupt, Interrupts
 from lcm_operator.engine.outcome import Ending, Failed, Interrupted, Report
 from lcm_operator.engine.steps import Limit, Steps
 from lcm_operator.kube.clock import elapsed
+from lcm_operator.plan.branches import blocks, following
 from lcm_operator.plan.signals import FINISH
 
 _OPEN = ("Pending", "Running")
@@ -83,23 +85,71 @@ class Runner:
 
     async def _activities(self) -> str | None:
         """Work through the activities until a stop; return the message of the one that failed."""
-        for activity in self._spec.activities:
-            status = self._steps.status(activity)
+        for block in blocks(self._spec.activities):
+            left = [activity for branch in block for activity in branch if not self._is_passed(activity)]
+            states = map(self._steps.status, left)
+            if (failed := next((each for each in states if each.state == "Failed"), None)) is not None:
+                return failed.message
+            if self._interrupts.stop.report is not None:
+                break
+            failure = await self._block(block)
+            if failure is not None:
+                return failure
+        return None
+
+    async def _block(self, block: list[list[Activity]]) -> str | None:
+        """Work through the branches of a block side by side; return the message of the first failure.
+
+        It stops the other branches. A branch that ends is saved at once, unless it is the last to end.
+        """
+        failed, under_way = Interrupt(), len(block)
+        if under_way == 1:
+            return await self._branch(block[0], failed)
+
+        async def work_through(branch: list[Activity]) -> None:
+            nonlocal under_way
+            message = await self._branch(branch, failed)
+            under_way -= 1
+            if message is not None:
+                failed.trigger(Report(Ending.ACTIVITY_FAILED, message))
+            elif under_way:
+                await self._steps.flush()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for branch in block:
+                    group.create_task(work_through(branch))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        return failed.report.message if failed.report is not None else None
+
+    async def _branch(self, branch: list[Activity], failed: Interrupt) -> str | None:
+        """Work through activities until a stop, or until another branch has `failed`."""
+        for activity in branch:
             if self._is_passed(activity):
                 continue
-            if status.state == "Failed":
-                return status.message
             if self._interrupts.stop.report is not None:
                 break
             if self._is_jumped_over(activity):
-                self._steps.skip(activity, _CUT_OFF if status.start_time else _JUMPED_OVER)
+                begun = self._steps.status(activity).start_time
+                await self._steps.skip(activity, _CUT_OFF if begun else _JUMPED_OVER)
                 continue
-            outcome = await self._steps.do(activity, self._interrupt_of(activity))
+            if failed.report is not None:
+                break
+            interrupt = Interrupt(self._interrupt_of(activity), failed)
+            outcome = await self._steps.do(activity, interrupt)
             if isinstance(outcome, Failed) and not activity.continue_on_error:
                 return outcome.message
-            if isinstance(outcome, Interrupted) and self._is_jumped_over(activity):
-                self._steps.skip(activity, _CUT_OFF)
+            if isinstance(outcome, Interrupted):
+                await self._let_go(activity, failed)
         return None
+
+    async def _let_go(self, activity: Activity, failed: Interrupt) -> None:
+        """Record what becomes of an interrupted activity; on a stop or end it stays Running."""
+        if self._is_jumped_over(activity):
+            await self._steps.skip(activity, _CUT_OFF)
+        elif self._interrupts.stop.report is None and failed.report is not None:
+            await self._steps.stop(activity, failed.report.message)
 
     async def _recall(self, interrupt: Interrupt, limit: Limit | None = None) -> str | None:
         """Repeat activities whose secrets this process does not have; return the message of a failure.
@@ -107,11 +157,8 @@ class Runner:
         Those have succeeded, or an earlier attempt was killed while it repeated them: later ones have begun.
         """
         for activities in (self._spec.activities, self._spec.finally_):
-            states = [self._steps.status(activity).state for activity in activities]
-            begun = max((i for i, state in enumerate(states) if state != "Pending"), default=-1)
-            for place, activity in enumerate(activities):
-                lost = states[place] == "Succeeded" or (states[place] in _OPEN and place < begun)
-                if not lost or self._steps.knows_secrets(activity):
+            for activity in activities:
+                if self._steps.knows_secrets(activity) or not self._is_lost(activity, activities):
                     continue
                 if interrupt.report is not None or (limit is not None and limit.reached):
                     return None
@@ -119,6 +166,12 @@ class Runner:
                 if isinstance(outcome, Failed) and not activity.continue_on_error:
                     return outcome.message
         return None
+
+    def _is_lost(self, activity: Activity, activities: tuple[Activity, ...]) -> bool:
+        """Return whether an earlier attempt has had the success of an activity."""
+        state, later = self._steps.status(activity).state, following(activities, activity.name)
+        has_later = any(self._steps.status(each).state != "Pending" for each in later)
+        return state == "Succeeded" or (state in _OPEN and has_later)
 
     async def _on_failure(self) -> None:
         """Report a failure, unless stopped."""

@@ -5,6 +5,7 @@ signals that it consumed, and Running of the next one. Nothing may happen outsid
 acknowledged. What `secretCapture` names is kept here, in memory, and nowhere else.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -28,6 +29,7 @@ from lcm_operator.engine.outcome import (
     excerpt,
 )
 from lcm_operator.kube.clock import elapsed, pause, within
+from lcm_operator.plan.branches import siblings
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.values import TemplateError
 
@@ -35,10 +37,13 @@ log = logs.get(__name__)
 _LONGEST_MESSAGE = 2048
 Save = Callable[[Checkpoint], Awaitable[Checkpoint]]
 """Returns a checkpoint as it is stored. Raises EngineEndedError if this pod may no longer save."""
-Receive = Callable[[Activity, Checkpoint], Awaitable[tuple[str, ...]]]
+Receive = Callable[[Activity, Callable[[], Checkpoint]], Awaitable[tuple[str, ...]]]
 """Returns the signals that a wait consumes, once they are there. Raises ActivityFailedError."""
 Perform = Callable[[Activity, int, Scope], Awaitable[Performed]]
 """Performs an activity once. Raises ActivityFailedError or TemplateError; can be cancelled."""
+
+
+Settled = Succeeded | Failed | Skipped
 
 
 class Limit(Struct, frozen=True):
@@ -59,7 +64,11 @@ class Limit(Struct, frozen=True):
 
 
 class Steps:
-    """The only owner of the checkpoint of one attempt."""
+    """The only owner of the checkpoint of one attempt.
+
+    Activities of parallel branches may be in `do` at the same time. Each change of the checkpoint and each
+    save has its turn, so saves follow one another, and nothing changes while one is under way.
+    """
 
     def __init__(
         self,
@@ -72,8 +81,11 @@ class Steps:
         now: Callable[[], datetime],
         end: Interrupt,
         facts: Mapping[str, Any],
+        activities: tuple[Activity, ...],
     ) -> None:
         self._checkpoint = checkpoint
+        self._activities = activities
+        self._turn = asyncio.Lock()
         self._saved = checkpoint
         self._secrets: dict[str, Mapping[str, Any]] = {}
         self._save_checkpoint = save
@@ -110,18 +122,29 @@ class Steps:
                 return Interrupted()
             done = await self._perform_within(limit, activity, interrupt)
             outcome = Succeeded(done.output) if again and isinstance(done, Succeeded) else done
-        if not isinstance(outcome, Interrupted):
-            self._settle(activity, outcome)
-        return outcome
+        if isinstance(outcome, Interrupted):
+            return outcome
+        return await self._settle(activity, outcome)
 
-    def skip(self, activity: Activity, message: str) -> None:
+    async def skip(self, activity: Activity, message: str) -> None:
         """Settle an activity as Skipped, whether or not it has begun."""
-        self._settle(activity, Skipped(message))
+        await self._settle(activity, Skipped(message))
+
+    async def stop(self, activity: Activity, failure: str) -> None:
+        """Record that an activity was interrupted by the failure of a parallel branch, if it had begun."""
+        async with self._turn:
+            if self.status(activity).state != "Running":
+                return
+            log.info("activity stopped; a parallel branch failed", activity=activity.name)
+            why = f"{activity.name}: stopped, as a parallel branch failed: {failure}"
+            message = excerpt(why, _LONGEST_MESSAGE)
+            self._checkpoint = self._checkpoint.stopped(activity.name, message)
 
     async def flush(self) -> None:
         """Save what was settled since the last save."""
-        if self._checkpoint is not self._saved:
-            await self._save()
+        async with self._turn:
+            if self._checkpoint is not self._saved:
+                await self._save()
 
     def _left_out(self, activity: Activity, limit: Limit | None) -> Skipped | Failed | None:
         """Return the outcome of an activity that is not performed: no time is left, or its `when` is false.
@@ -136,23 +159,25 @@ class Steps:
         if activity.when is None or begun:
             return None
         try:
-            return None if self._scope().condition(activity.when) else Skipped()
+            return None if self._scope(activity).condition(activity.when) else Skipped()
         except TemplateError as error:
             return self._failed(activity, f"when: {error}")
 
     async def _begin(self, activity: Activity, interrupt: Interrupt) -> bool:
         """Save the activity as Running; return False if interrupted, and then nothing may begin."""
-        if interrupt.report is not None:
-            return False
-        before = self._checkpoint
-        self._checkpoint = before.began(activity.name, self._now())
-        if before is self._saved:
-            # Nothing is lost without this write, so an end need not wait for the API server. A stop waits:
-            # `finally` is saved next and can't begin before the API server answers anyway.
-            await self._end.race(self._save())
-            self._checkpoint = self._saved
-        else:
-            await self._save()
+        async with self._turn:
+            if interrupt.report is not None:
+                return False
+            before = self._checkpoint
+            self._checkpoint = before.began(activity.name, self._now())
+            if before is self._saved and activity.branch is None:
+                # Nothing is lost without this write, so an end need not wait for the API server. A stop
+                # waits: `finally` is saved next and can't begin before the API server answers anyway. In a
+                # block the write is never abandoned: other branches may have something to save after it.
+                await self._end.race(self._save())
+                self._checkpoint = self._saved
+            else:
+                await self._save()
         return interrupt.report is None
 
     async def _perform_within(
@@ -189,39 +214,48 @@ class Steps:
                 return Interrupted()
         return outcome
 
-    async def _try(self, activity: Activity) -> Succeeded | Failed:
-        scope = self._scope()
+    async def _try(self, activity: Activity) -> Succeeded:
+        scope = self._scope(activity)
         signals: tuple[str, ...] = ()
         if activity.wait is not None:
-            signals, done = await self._receive(activity, self._checkpoint), Performed()
+            signals, done = await self._receive(activity, lambda: self._checkpoint), Performed()
         else:
             done = await self._perform(activity, self.status(activity).run, scope)
         outputs = {**scope.variables["outputs"], activity.name: {**done.output, **done.secrets}}
         seen = scope.with_(outputs=outputs, **({} if done.response is None else {"response": done.response}))
         values = {key: self._mask(seen.text(source)) for key, source in activity.set.items()}
-        if reason := self._checkpoint.too_large(activity.name, done.output, values):
-            return Failed(reason)
         self._secrets[activity.name] = done.secrets
         return Succeeded(done.output, values, signals)
 
-    def _settle(self, activity: Activity, outcome: Succeeded | Failed | Skipped) -> None:
-        if isinstance(outcome, Failed):
-            log.warning("activity failed", activity=activity.name, error=outcome.message)
-        else:
-            log.info("activity settled", activity=activity.name, outcome=type(outcome).__name__)
-        self._checkpoint = self._checkpoint.settled(activity.name, outcome, self._now())
+    async def _settle(self, activity: Activity, outcome: Settled) -> Settled:
+        """Record an outcome, and return it; a success whose output can't be stored is a failure."""
+        async with self._turn:
+            if isinstance(outcome, Succeeded):
+                reason = self._checkpoint.too_large(activity.name, outcome.output, outcome.values)
+                outcome = Failed(reason) if reason else outcome
+            if isinstance(outcome, Failed):
+                log.warning("activity failed", activity=activity.name, error=outcome.message)
+            else:
+                log.info("activity settled", activity=activity.name, outcome=type(outcome).__name__)
+            self._checkpoint = self._checkpoint.settled(activity.name, outcome, self._now())
+        return outcome
 
     async def _save(self) -> None:
         self._checkpoint = self._checkpoint.stamped(self._now())
         self._checkpoint = self._saved = await self._save_checkpoint(self._checkpoint)
 
-    def _scope(self) -> Scope:
+    def _scope(self, activity: Activity) -> Scope:
+        """Return what the expressions of an activity see: no outputs of parallel branches, done or not."""
+        hidden = frozenset[str]()
+        if activity.branch is not None:
+            hidden = frozenset(each.name for each in siblings(self._activities, activity.name))
         return Scope(
             {
                 **self._facts,
                 "outputs": {
                     name: {**output, **self._secrets.get(name, {})}
                     for name, output in self._checkpoint.outputs.items()
+                    if name not in hidden
                 },
                 "values": self._checkpoint.values,
                 "now": self._now(),

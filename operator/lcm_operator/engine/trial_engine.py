@@ -52,6 +52,8 @@ class TrialEngineFollower:
         self._latest: TrialEngine | None = None
         self._gone: str | None = None
         self._changed = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self._failed_looks = 0
 
     async def follow(self) -> None:
         """Watch the TrialEngine until it no longer exists."""
@@ -98,20 +100,22 @@ class TrialEngineFollower:
     async def look(self) -> tuple[TrialEngine, bool]:
         """Read the TrialEngine until the API server answers; return it, and whether the first read worked.
 
-        If it no longer exists, its last version is returned.
+        If it no longer exists, its last version is returned. Only one caller reads at a time: waits of many
+        branches that time out together must leave connections for the Lease.
         """
-        backoff, at_once = Backoff(), True
-        while True:
-            try:
-                self._take(await self._read())
-            except errors.NotFoundError:
-                self._take(None)
-            except (errors.UnavailableError, errors.RejectedError) as error:
-                at_once = False
-                await backoff.wait("looking for signals", error)
-                continue
-            if self._latest is not None:
-                return self._latest, at_once
+        failed, backoff = self._failed_looks, Backoff()
+        async with self._looking:
+            while True:
+                try:
+                    self._take(await self._read())
+                except errors.NotFoundError:
+                    self._take(None)
+                except (errors.UnavailableError, errors.RejectedError) as error:
+                    self._failed_looks += 1
+                    await backoff.wait("looking for signals", error)
+                    continue
+                if self._latest is not None:
+                    return self._latest, self._failed_looks == failed
 
     async def still_granted(self) -> bool:
         """Read whether this pod, once granted, still is. Raises ApiError."""

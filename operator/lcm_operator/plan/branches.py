@@ -1,9 +1,10 @@
 """Parallel branches of a plan: which activities run side by side, and which wait for which. Pure.
 
-    deploy   [ fly: start, land ]   release        A longest run of consecutive activities with `branch` is a
-           > [ measure: measure ] >                block. Its branches run side by side, each in the order of
-                                                   the list. All of the block waits for `deploy`, and `release`
-                                                   waits for all of the block.
+    deploy ─┬─> start ──> land ─┬─> release
+            └─> measure ────────┘
+
+A longest run of consecutive activities with `branch` is a block. Its branches run side by side, each in the
+order of the list; the next activity without `branch` waits for all of them.
 
 The order between activities is therefore partial. Whoever asks what comes before or after an activity asks
 here, never the list alone.

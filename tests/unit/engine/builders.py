@@ -182,5 +182,6 @@ def runner(
         now=now,
         end=interrupts.end,
         facts=facts or {"parameters": {}},
+        activities=spec.activities,
     )
     return Runner(spec, steps, interrupts, now)

@@ -62,6 +62,21 @@ def test_last_output_of_a_program_is_in_the_message_even_if_read_late(mocker):
         asyncio.run(scenario())
 
 
+def test_end_of_a_program_is_noticed_however_many_others_run(tmp_path):
+    """More programs than the event loop has threads, at most 32, run until the last has ended."""
+    until_told = {"command": ["sh", "-c", f"until [ -e {tmp_path}/told ]; do sleep 0.1; done"]}
+
+    async def scenario():
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            for number in range(40):
+                group.create_task(perform({"name": f"run-{number}", "exec": until_told}))
+            await asyncio.sleep(0)
+            assert (await perform({"name": "last", "exec": {"command": ["true"]}})).output == {"exitCode": 0}
+            (tmp_path / "told").touch()
+
+    asyncio.run(scenario())
+
+
 def test_a_program_that_is_not_there_is_a_failure():
     with pytest.raises(ActivityFailedError, match="cannot start no-such-program"):
         program("no-such-program")

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -28,6 +29,9 @@ _TAIL = 1024
 _CHUNK = 64 * 1024
 _LAST_CHUNKS = 16  # more than a pipe holds
 _GRACE_SECONDS = 0.8
+_MOST_PROGRAMS = 128
+# Not the pool of the event loop, which is small: it looks up host names, also while many programs run.
+_WAITERS = ThreadPoolExecutor(_MOST_PROGRAMS)
 _GUARD = "trap '' TERM INT HUP; read _; kill -s KILL 0"
 
 
@@ -51,7 +55,7 @@ async def perform(
     with _Pipe(sys.stdout.buffer, redactor) as stdout, _Pipe(sys.stderr.buffer, redactor) as stderr:
         group = _Group()
         process = _start(program, {**environment, **extra}, group, stdout.write_end, stderr.write_end)
-        ended = asyncio.ensure_future(asyncio.to_thread(process.wait))
+        ended = asyncio.get_running_loop().run_in_executor(_WAITERS, process.wait)
         limit = program.timeout_seconds
         fence = asyncio.ensure_future(lost() if limit is None else pause(limit))
         try:
