@@ -60,8 +60,8 @@ REFERENCE = {
             "wait": {"signal": "slice", "after": "deploy-slice", "timeoutSeconds": 600},
             "continueOnError": True,
         },
-        {"name": "settle", "sleep": {"seconds": 5}, "continueOnError": False},
-        {"name": "until", "sleep": {"untilSeconds": 90}, "continueOnError": False},
+        {"name": "settle", "branch": "a", "sleep": {"seconds": 5}, "continueOnError": False},
+        {"name": "until", "branch": "b", "sleep": {"untilSeconds": 90}, "continueOnError": False},
         {
             "name": "stopping",
             "exec": {
@@ -347,6 +347,22 @@ BAD_PLANS = {
     "finishAt that names none of its activities": (
         {"activities": [pause("a")], "finishAt": "b"},
         "spec.finishAt: Invalid value: finishAt must be the name of one of activities",
+    ),
+    "finishAt that names one of a branch": (
+        {"activities": [pause("a") | {"branch": "x"}], "finishAt": "a"},
+        "spec.finishAt: Invalid value: finishAt must name an activity without branch",
+    ),
+    "a branch in onFailure": (
+        {"activities": [pause("a")], "onFailure": [pause("b") | {"branch": "x"}]},
+        "spec.onFailure: Invalid value: onFailure must not have branches",
+    ),
+    "a branch in finally": (
+        {"activities": [pause("a")], "finally": [pause("b") | {"branch": "x"}]},
+        "spec.finally: Invalid value: finally must not have branches",
+    ),
+    "a branch that is no DNS label": (
+        {"activities": [pause("a") | {"branch": "X"}]},
+        "spec.activities[0].branch: Invalid value",
     ),
     "finishAt that names one in finally": (
         {"activities": [pause("a")], "finally": [pause("b")], "finishAt": "b"},

@@ -16,17 +16,22 @@ left to do; if it fails, the plan fails there. How the steps are saved:
     save(1 Running) ─> perform 1 ─> save(1 Succeeded, 2 Running) ─> perform 2 ─> save(2 Succeeded) ─> end
     A               B            C                               D
 
+The branches of a block do the same side by side, on one checkpoint: saves take turns, and a branch that ends
+before others is saved at once. One that fails stops the others, which become Pending in the same run.
+
 Where it may be killed, and what holds there (each has its test in tests/unit/engine/test_runner_crashes.py):
 
 A  before a save: nothing of the activity has happened; a restore begins it.
 B  after the save, before the outside call, or during it: the activity is Running in the checkpoint; a restore
-   repeats it, with the same run and so the same Idempotency-Key. Nothing else is repeated.
+   repeats it, with the same run and so the same Idempotency-Key. Nothing else is repeated; in a block that
+   is one activity of each branch.
 C  after the outside call, before its save: as B; the partner recognises the key.
 D  after the save, or while its answer is lost: the activity is settled and never repeated; the next one is
    Running and untouched.
 E  after the last save: the outcome is stored; the exit code only explains it.
 F  after `finish` was seen, before the save that begins `finishAt`, which also skips and consumes the signal:
-   the signal is still there, and the next attempt jumps before it does anything else.
+   the signal is still there, and the next attempt jumps before it does anything else. A wait for it in a
+   block leaves the signal to that save too.
 G  while a wait has its signal, before its save, which also consumes it: the signal is still there, and the
    next attempt consumes it.
 H  while secrets are fetched again: as A to D, for that one activity.

@@ -61,7 +61,7 @@ class _Text(msgspec.Struct, frozen=True):
 class _Seen(msgspec.Struct, frozen=True):
     """The names that an activity may use: parameters, and outputs and values of earlier activities.
 
-    `parallel` are the activities of other branches of its block: their outputs and values do not exist for it.
+    `parallel` are the activities of other branches of its block, whose outputs and values it may not use.
     """
 
     parameters: AbstractSet[str]

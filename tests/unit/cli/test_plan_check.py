@@ -168,21 +168,21 @@ FAULTS = {
             "  - {name: a, branch: x, exec: {command: [x]}}\n"
             '  - {name: b, branch: y, when: "{{ outputs.a.exitCode == 0 }}", sleep: {seconds: 1}}'
         ),
-        "9: spec.activities[1].when: a runs in another branch at the same time; its outputs are seen after",
+        "9: spec.activities[1].when: a runs in a parallel branch; its outputs exist only after the block",
     ),
     "a value that another branch sets": (
         (
             "  - {name: a, branch: x, sleep: {seconds: 1}, set: {label: one}}\n"
             "  - {name: b, branch: y, when: \"{{ values.label == 'one' }}\", sleep: {seconds: 1}}"
         ),
-        "9: spec.activities[1].when: no activity before this one sets label",
+        "9: spec.activities[1].when: no earlier activity sets label",
     ),
     "a wait since an activity of another branch": (
         (
             "  - {name: a, branch: x, sleep: {seconds: 1}}\n"
             "  - {name: b, branch: y, wait: {signal: slice, after: a}}"
         ),
-        "9: spec.activities[1].wait.after: a runs in another branch, it does not come before this wait",
+        "9: spec.activities[1].wait.after: a must come before this wait, but it runs in a parallel branch",
     ),
     "a host out of a reply": (
         (

@@ -58,7 +58,7 @@ def test_branches_in_flight_decide_nothing_and_progress_counts_what_passed():
     assert progress(before.engine) == "2/6"
 
 
-def test_of_two_failures_the_first_to_fail_is_the_reason_and_the_other_is_named():
+def test_of_two_failures_the_first_to_fail_is_the_reason():
     before = with_times(at_work(start="Failed", measure="Failed"), start=9, measure=8)
 
     verdict = judged(before)

@@ -232,7 +232,7 @@ def test_a_failure_stops_the_other_branches_and_is_reported():
     assert (found["measure"].state, found["release"].state) == ("Failed", "Pending")
 
 
-def test_a_restore_repeats_the_stopped_and_the_failed_and_nothing_that_succeeded():
+def test_a_restore_repeats_only_what_was_stopped_or_failed():
     store, *_, the_plan = failing(ActivityFailedError("no sensor"))
     restore(store)
     perform = Stub()
@@ -244,7 +244,7 @@ def test_a_restore_repeats_the_stopped_and_the_failed_and_nothing_that_succeeded
     assert perform.calls[2:] == [("land", 1), ("release", 1), ("free", 1)]
 
 
-def test_branch_that_had_succeeded_is_not_repeated_after_the_failure_of_another():
+def test_branch_that_succeeded_is_not_repeated_after_another_failed():
     store = Memory()
     the_plan = plan(side("measure", "data"), side("start", "fly"), side("land", "fly"), nap("release"))
     run(the_plan, store, Stub(land=ActivityFailedError("wind")))
@@ -568,7 +568,7 @@ def test_a_signal_that_another_branch_counts_is_not_consumed_as_too_early():
     assert asyncio.run(scenario()) == {"go-0": "one", "on-1": "hold", "go-2": "two"}
 
 
-def test_default_for_after_is_a_request_of_the_own_branch_or_before_the_block():
+def test_wait_counts_since_a_request_before_the_block_not_of_a_branch():
     the_plan = plan(
         ask("before"),
         wait("one", "go", branch="x"),

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from lcm_operator.api.plan import Exec
 from lcm_operator.engine.outcome import ActivityFailedError, Performed, excerpt
@@ -58,8 +58,9 @@ async def perform(
         ended = asyncio.get_running_loop().run_in_executor(_WAITERS, process.wait)
         limit = program.timeout_seconds
         fence = asyncio.ensure_future(lost() if limit is None else pause(limit))
+        either: set[asyncio.Future[Any]] = {ended, fence}
         try:
-            await asyncio.wait([ended, fence], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not ended.done() and limit is None:
                 raise ContactLostError(f"{name}: ended because the Lease could not be renewed")
             if not ended.done():
