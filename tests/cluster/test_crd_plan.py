@@ -28,6 +28,14 @@ REFERENCE = {
         {"name": "slice"},
     ],
     "finishAt": "stopping",
+    "engine": {
+        "template": {"spec": {"nodeSelector": {"site": "oulu"}}},
+        "heartbeatTimeoutSeconds": 30,
+        "maxRestores": 2,
+        "activeDeadlineSeconds": 3600,
+        "finallyTimeoutSeconds": 60,
+        "warmupSeconds": 5,
+    },
     "activities": [
         {
             "name": "deploy-slice",

@@ -17,12 +17,6 @@ def test_defaults_are_filled_in(api):
     assert spec.pop("trialTemplate") == {
         "startingDeadlineSeconds": 120,
         "suspend": False,
-        "engine": {
-            "heartbeatTimeoutSeconds": 60,
-            "maxRestores": 0,
-            "finallyTimeoutSeconds": 300,
-            "warmupSeconds": 0,
-        },
     }
     assert spec == {
         "url": "http://registry.example:5001",

@@ -247,12 +247,6 @@ def test_defaults_are_filled_in(api):
         "startTime": START,
         "startingDeadlineSeconds": 120,
         "suspend": False,
-        "engine": {
-            "heartbeatTimeoutSeconds": 60,
-            "maxRestores": 0,
-            "finallyTimeoutSeconds": 300,
-            "warmupSeconds": 0,
-        },
     }
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr
 
 from lcm_operator.api.bounds import bounded
 from lcm_operator.api.conditions import Conditions
+from lcm_operator.api.engine_settings import EngineSettings
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import Activity, Plan, SecretKeyRef
 from lcm_operator.api.storage import Moment, Record
@@ -19,21 +20,6 @@ State = Literal["Pending", "Running", "Succeeded", "Failed", "Skipped"]
 CHECKPOINT_VERSION = 1
 FINALLY_TOO_LATE = "finally was not done within"
 """How the message of an activity that the time-out of `finally` ended or prevented begins."""
-
-
-class EngineSettings(Record, frozen=True, kw_only=True):
-    """`spec.engine` of Trial and TrialEngine; `template` is the raw pod template, checked by `domain`."""
-
-    template: dict[str, Any] = msgspec.field(default_factory=dict)
-    heartbeat_timeout_seconds: int = 60
-    max_restores: int = 0
-    active_deadline_seconds: int | None = None
-    finally_timeout_seconds: int = 300
-    warmup_seconds: int = 0
-
-    def __post_init__(self) -> None:
-        if self.template:
-            force_setattr(self, "template", bounded(self.template))
 
 
 class Parameter(Record, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from lcm_operator.api.bounds import bounded
+from lcm_operator.api.engine_settings import EngineOptions
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.storage import Record
 
@@ -136,9 +137,10 @@ class Plan(Record, frozen=True, kw_only=True):
 
 
 class TrialPlanSpec(Plan, frozen=True, kw_only=True):
-    """A plan and the parameters that it declares."""
+    """A plan, the parameters that it declares, and settings of its engines, which a Trial may override."""
 
     parameters: tuple[PlanParameter, ...] = ()
+    engine: EngineOptions = EngineOptions()
 
 
 class TrialPlan(Record, frozen=True, kw_only=True):

@@ -3,7 +3,8 @@
 import msgspec
 
 from lcm_operator.api.conditions import Conditions
-from lcm_operator.api.engine import EngineSettings, Handled
+from lcm_operator.api.engine import Handled
+from lcm_operator.api.engine_settings import EngineOptions
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.plan import Plan
 from lcm_operator.api.storage import Moment, Record
@@ -31,7 +32,7 @@ class TrialSpec(Plan, frozen=True, kw_only=True):
     suspend: bool = False
     parameters: dict[str, str] = msgspec.field(default_factory=dict)
     plan_ref: NameRef | None = None
-    engine: EngineSettings = msgspec.field(default_factory=EngineSettings)
+    engine: EngineOptions = EngineOptions()
     ttl_seconds_after_finished: int | None = None
 
 

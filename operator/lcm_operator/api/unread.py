@@ -19,14 +19,11 @@ def _values(found: Trial | TrialEngine | TrialPlan | TrialRegistry) -> Iterator[
     match found:
         case TrialRegistry():
             yield "spec.trialTemplate", found.spec.trial_template
-        case TrialPlan():
-            yield from _plan(found.spec)
-        case Trial():
+        case Trial() | TrialPlan() | TrialEngine():
             yield from (*_plan(found.spec), ("spec.engine.template", found.spec.engine.template))
-        case TrialEngine():
-            yield from (*_plan(found.spec), ("spec.engine.template", found.spec.engine.template))
-            for index, activity in enumerate(found.status.activities):
-                yield f"status.activities[{index}].output", activity.output
+    if isinstance(found, TrialEngine):
+        for index, activity in enumerate(found.status.activities):
+            yield f"status.activities[{index}].output", activity.output
 
 
 def _plan(plan: Plan) -> Iterator[tuple[str, object]]:

@@ -11,6 +11,7 @@ import msgspec
 from lcm_operator.api import names, reasons
 from lcm_operator.api.bounds import TOO_LARGE_TEXT
 from lcm_operator.api.engine import Parameter, TrialEngineSpec
+from lcm_operator.api.engine_settings import EngineOptions, resolve_settings
 from lcm_operator.api.metadata import OwnerReference
 from lcm_operator.api.plan import Plan, PlanParameter, TrialPlan
 from lcm_operator.api.storage import serialise
@@ -43,8 +44,11 @@ def resolve_spec(
     parameters = _parameters(trial, () if plan is None else plan.spec.parameters, inline=plan is None)
     if isinstance(parameters, Problem):
         return parameters
-    if faults := refused_template_fields(trial.spec.engine.template):
-        return Problem(reasons.TEMPLATE_REFUSED, "; ".join(faults))
+    planned = EngineOptions() if plan is None else plan.spec.engine
+    settings = resolve_settings(trial.spec.engine, planned)
+    if faults := refused_template_fields(settings.template):
+        owner = f"TrialPlan {plan.metadata.name}: " if plan and trial.spec.engine.template is None else ""
+        return Problem(reasons.TEMPLATE_REFUSED, f"{owner}{'; '.join(faults)}")
     if refused := unsupported(chosen):
         large = [fault for fault in refused if fault.message == TOO_LARGE_TEXT]
         reason = reasons.PLAN_TOO_LARGE if large else reasons.PLAN_UNSUPPORTED
@@ -61,7 +65,7 @@ def resolve_spec(
         finally_=chosen.finally_,
         finish_at=chosen.finish_at,
         parameters=parameters,
-        engine=trial.spec.engine,
+        engine=settings,
     )
     size = len(msgspec.json.encode(spec))
     if size > LARGEST_SPEC:

@@ -5,6 +5,7 @@ from tests.unit.domain.builders import T, nap, plan, trial
 
 from lcm_operator.api import names
 from lcm_operator.api.engine import Parameter, TrialEngine
+from lcm_operator.api.engine_settings import EngineSettings
 from lcm_operator.api.plan import SecretKeyRef
 from lcm_operator.api.storage import parse
 from lcm_operator.domain.engine_spec import LARGEST_SPEC, resolve_engine
@@ -74,6 +75,55 @@ def test_an_engine_is_named_after_the_trial_id_not_after_the_object():
 def test_the_activities_come_from_the_plan_where_the_trial_has_none():
     spec = resolved(trial(**BY_PLAN), plan(activities=[nap("planned")])).spec
     assert [activity.name for activity in spec.activities] == ["planned"]
+
+
+@pytest.mark.parametrize(
+    ("own", "planned", "expected"),
+    [
+        pytest.param({}, {}, EngineSettings(), id="neither: the defaults"),
+        pytest.param({}, {"maxRestores": 2}, EngineSettings(max_restores=2), id="the plan's"),
+        pytest.param(
+            {"maxRestores": 1},
+            {"maxRestores": 2, "activeDeadlineSeconds": 600, "finallyTimeoutSeconds": 30},
+            EngineSettings(max_restores=1, active_deadline_seconds=600, finally_timeout_seconds=30),
+            id="the Trial's before the plan's, field by field",
+        ),
+        pytest.param(
+            {"maxRestores": 0, "heartbeatTimeoutSeconds": 60},
+            {"maxRestores": 2, "heartbeatTimeoutSeconds": 90},
+            EngineSettings(),
+            id="the Trial's even where they are the default",
+        ),
+        pytest.param(
+            {"template": {"spec": {"containers": [{"name": "engine"}]}}},
+            {"template": {"spec": {"nodeSelector": {"site": "oulu"}}}},
+            EngineSettings(template={"spec": {"containers": [{"name": "engine"}]}}),
+            id="the Trial's template as a whole",
+        ),
+        pytest.param(
+            {"template": {}},
+            {"template": {"spec": {"nodeSelector": {"site": "oulu"}}}},
+            EngineSettings(),
+            id="an empty template of the Trial takes the plan's away",
+        ),
+    ],
+)
+def test_engine_settings_of_the_trial_count_before_those_of_its_plan(own, planned, expected):
+    assert resolved(trial(**BY_PLAN, engine=own), plan(engine=planned)).spec.engine == expected
+
+
+def test_a_refused_template_of_a_plan_is_reported_with_the_plan():
+    refused = {"template": {"spec": {"hostNetwork": True}}}
+    found = problem(trial(**BY_PLAN), plan(name="flight", engine=refused))
+    assert found.reason == "TemplateRefused"
+    assert found.message.startswith("TrialPlan flight: spec.engine.template.spec.hostNetwork: not allowed")
+
+
+def test_a_refused_template_of_a_plan_is_no_matter_if_the_trial_has_its_own():
+    refused = {"template": {"spec": {"hostNetwork": True}}}
+    own = {"template": {"spec": {"nodeSelector": {"site": "oulu"}}}}
+    spec = resolved(trial(**BY_PLAN, engine=own), plan(engine=refused)).spec
+    assert spec.engine.template == own["template"]
 
 
 def test_a_plan_that_does_not_exist_is_the_problem_that_was_found():
