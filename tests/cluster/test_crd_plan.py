@@ -428,6 +428,14 @@ def test_the_plan_of_imported_trials_may_not_have(api, bad, saying):
         ),
         pytest.param(
             {
+                "activities": [pause(f"a{number}") | {"branch": f"b{number}"} for number in range(127)]
+                + [pause("z")],
+                "finishAt": "z",
+            },
+            id="127 parallel branches",
+        ),
+        pytest.param(
+            {
                 "activities": [
                     request(
                         url="{{ parameters.url }}/" + "x" * 400,

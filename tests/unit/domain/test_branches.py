@@ -11,7 +11,7 @@ from lcm_operator.api.engine import ConsumedSignal, Signal
 from lcm_operator.domain.attempt_end import longest_silence
 from lcm_operator.domain.checkpoint import restored
 from lcm_operator.domain.plan_change import misfit
-from lcm_operator.domain.restore_requests import no_begin_at
+from lcm_operator.domain.restore_requests import restore_from_fault
 from lcm_operator.domain.verdict import judge, progress
 
 
@@ -164,8 +164,8 @@ def test_restore_from_gives_back_no_signal_of_another_branch():
 def test_restore_from_may_begin_where_all_that_it_waits_for_has_passed(chosen, why):
     before = at_work(deploy="Succeeded", start="Succeeded", land="Succeeded", measure="Running")
 
-    assert why in no_begin_at(chosen, before.engine)
-    assert bool(why) == bool(no_begin_at(chosen, before.engine))
+    assert why in restore_from_fault(chosen, before.engine)
+    assert bool(why) == bool(restore_from_fault(chosen, before.engine))
 
 
 def test_request_for_restore_from_in_a_branch_is_carried_out():
