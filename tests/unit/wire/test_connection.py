@@ -7,7 +7,7 @@ import struct
 
 import pytest
 import trustme
-from tests.unit.engine.builders import until
+from tests.harness.waiting import until
 from tests.unit.wire.servers import connected, received, saying, serving, serving_on
 
 from lcm_operator.wire.connection import Connection

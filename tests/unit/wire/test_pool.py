@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.unit.engine.builders import until
+from tests.harness.waiting import until
 from tests.unit.wire.servers import received, serving, serving_on
 from tests.unit.wire.test_connection import OK, reply_to
 
