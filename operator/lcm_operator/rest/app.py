@@ -59,7 +59,14 @@ class Sidecar:
         self._namespace = namespace
         self._metrics = probes.Metrics()
         self._view = View()
-        self._feed = Feed(client, self._view, namespace, settings.registry, clock)
+        self._feed = Feed(
+            client,
+            self._view,
+            namespace,
+            registry=settings.registry,
+            plan=settings.default_plan,
+            clock=clock,
+        )
         self._state = SidecarState(client, namespace)
         self._tokens = CallbackTokens(client, namespace, self._state, self._now)
         authenticated = keys is not None

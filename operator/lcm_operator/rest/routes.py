@@ -74,6 +74,7 @@ def rows(services: Services) -> tuple[Route, ...]:
             row("POST", f"/trial/{{id}}/callback/{name}", _callback(name), f"Report {name}", **callback)
             for name in CALLBACKS
         ),
+        row("POST", "/trial/{id}/callback/{name}", _callback(), "Report a signal of the plan", **callback),
         row("POST", "/debug/add-heartbeat", _add_heartbeat, "Add a heartbeat", query=bodies.IdInQuery),
         row("DELETE", "/debug/heartbeat/{id}", _remove_heartbeat, "Remove a heartbeat"),
         row("POST", "/token/{id}", _issue_token, "Issue a callback token", answer="Token"),
@@ -130,9 +131,9 @@ async def _finish(to: Services, call: Call) -> web.StreamResponse:
     return replies.message(_REGISTERED)
 
 
-def _callback(name: str) -> _Handler:
+def _callback(name: str = "") -> _Handler:
     async def callback(to: Services, call: Call) -> web.StreamResponse:
-        await to.signals.callback(call.trial_id, name, call.caller.engine)
+        await to.signals.callback(call.trial_id, name or call.name, call.caller.engine)
         return replies.message(_REGISTERED)
 
     return callback

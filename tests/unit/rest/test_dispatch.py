@@ -85,7 +85,7 @@ def test_the_status_of_a_trial_is_one_line(sidecar):
     assert answer.said == (200, "Status: Running State: SendKpiIdle")
 
 
-@pytest.mark.parametrize("name", CALLBACKS)
+@pytest.mark.parametrize("name", [*CALLBACKS, "airspace-7"])
 def test_a_callback_takes_the_token_of_its_trial_and_nothing_else(sidecar, name):
     path = f"/trial/a/callback/{name}"
 
@@ -147,7 +147,7 @@ def test_a_proxy_may_send_the_whole_address(sidecar):
     ("method", "path", "expected"),
     [
         ("GET", "/nowhere", (404, "Not Found")),
-        ("POST", "/trial/a/callback/other", (404, "Not Found")),
+        ("POST", "/trial/a/callback/No_Label", (404, "Not Found")),
         ("POST", "/status", (405, "Method Not Allowed")),
         ("HEAD", "/debug/engine/a", (405, None)),
         ("OPTIONS", "/debug/engine/a", (405, "Method Not Allowed")),

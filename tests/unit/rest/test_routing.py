@@ -21,6 +21,8 @@ TABLE = RouteTable(
         route("POST", "/debug/trial/{id}/schedule"),
         route("DELETE", "/debug/trial/{id}/schedule"),
         route("DELETE", "/debug/engine/{id}"),
+        route("POST", "/trial/{id}/callback/slice"),
+        route("POST", "/trial/{id}/callback/{name}"),
     ]
 )
 
@@ -80,3 +82,22 @@ def test_other_paths_lead_nowhere(path):
 def test_a_route_stands_in_the_table_once():
     with pytest.raises(ValueError, match="GET /status is in the table twice"):
         RouteTable([route("GET", "/status"), route("GET", "/status")])
+
+
+@pytest.mark.parametrize(
+    ("segment", "name"),
+    [
+        pytest.param("airspace", "airspace", id="a label"),
+        pytest.param("a" * 63, "a" * 63, id="63 characters"),
+        pytest.param("slice", "", id="a name with a route of its own"),
+    ],
+)
+def test_a_dns_label_is_the_name_in_a_path(segment, name):
+    found = TABLE.find(f"/trial/x/callback/{segment}")
+
+    assert (found.trial_id, found.name) == ("x", name)
+
+
+@pytest.mark.parametrize("segment", ["", "Slice", "a_b", "-a", "a-", "a" * 64, "a%2Fb", "%FF", "a.b"])
+def test_other_text_is_not_a_name_in_a_path(segment):
+    assert TABLE.find(f"/trial/x/callback/{segment}") is None

@@ -43,7 +43,7 @@ class Harness:
     def sidecar(self):
         return Signals(self.kube, self.view, "lab", lambda: NOW)
 
-    def engine(self, trial_id="a", *, name="a", succeeded=LIVES, attempt=1, **status):
+    def engine(self, trial_id="a", *, name="a", succeeded=LIVES, attempt=1, plan=PLAN, **status):
         condition = {"type": "Succeeded", "status": succeeded, "reason": "Any", "message": ""}
         return self.kube.put(
             "trialengines",
@@ -54,7 +54,7 @@ class Harness:
                 "trialUID": "uid-trial",
                 "trialGeneration": 1,
                 "startTime": TIME,
-                "activities": PLAN,
+                "activities": plan,
                 "onFailure": REPORT,
                 "finally": RELEASE,
             },
@@ -397,3 +397,31 @@ def test_an_activity_that_may_fail_is_not_what_an_engine_failed_at(harness):
     harness.kube.objects["trialengines", "a"]["spec"]["activities"] = plan
 
     assert run(harness.signals.trial_status("a")) == ("Stopped", "asked")
+
+
+def test_a_callback_of_any_name_that_the_plan_waits_for_is_stored(harness):
+    plan = [*PLAN, {"name": "cleared", "wait": {"signal": "airspace"}}]
+    harness.engine(plan=plan)
+
+    run(harness.signals.callback("a", "airspace"))
+
+    assert [signal["name"] for signal in harness.stored] == ["airspace"]
+
+
+@pytest.mark.parametrize(
+    ("waits", "name", "detail"),
+    [
+        pytest.param(["wind", "airspace"], "weather", "it waits for airspace, wind", id="for others"),
+        pytest.param([], "weather", "it waits for no callback", id="for nothing"),
+        pytest.param(["finish"], "finish", "it waits for no callback", id="for what needs the key"),
+        pytest.param(["active", "wind"], "active", "it waits for wind", id="for what needs the key, too"),
+    ],
+)
+def test_an_unawaited_callback_is_refused_with_the_awaited_names(harness, waits, name, detail):
+    harness.engine(plan=[{"name": f"w-{each}", "wait": {"signal": each}} for each in waits])
+
+    assert harness.refusal("callback", name) == (
+        404,
+        f"The plan does not wait for callback {name}; {detail}.",
+    )
+    assert harness.stored == []

@@ -49,6 +49,8 @@ class View:
         self._waiting: set[asyncio.Future[None]] = set()
         self.automatic = False
         """Whether the TrialRegistry imports automatically."""
+        self.plan_is_missing = False
+        """Whether the TrialPlan of scheduled trials is known not to exist."""
         self.version = 0
         """Grows with every change."""
 

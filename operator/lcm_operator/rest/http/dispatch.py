@@ -88,7 +88,7 @@ class Dispatcher:
                 return replies.detail(404, "Not Found")
             if route is None:
                 return replies.detail(405, "Method Not Allowed", {"Allow": ", ".join(sorted(match.methods))})
-            return await route.handle(await self._admit(visit, route, match.trial_id))
+            return await route.handle(await self._admit(visit, route, match))
         except bodies.InvalidFieldsError as invalid:
             return replies.detail(422, invalid.faults)
         except HttpRefusalError as refusal:
@@ -102,22 +102,22 @@ class Dispatcher:
             log.exception("unexpected error in a request", route=route.path if route else None)
             return replies.detail(500, "Internal Server Error")
 
-    async def _admit(self, visit: "_Visit", route: Route, trial_id: str | None) -> Call:
+    async def _admit(self, visit: "_Visit", route: Route, match: RouteMatch) -> Call:
         """Authenticate and validate a request; return the call."""
         request = visit.request
         if route.requires is not Requirement.NOTHING:
             self._origin.check(request.method, request.headers.get("Host"), request.headers.get("Origin"))
         visit.caller = await self._authenticate(
-            route.requires, request.method, trial_id, credentials(request)
+            route.requires, request.method, match.trial_id, credentials(request)
         )
         if route.requires is not Requirement.NOTHING and not self._ready():
             raise HttpRefusalError(503, "Not ready: the first lists are not complete.")
-        found_id = bodies.from_path(trial_id) if route.has_id else ""
+        found_id = bodies.from_path(match.trial_id) if route.has_id else ""
         query = bodies.from_query(route.query, visit.query) if route.query else None
         body = bodies.from_body(route.body, await self._body(request, LARGEST_BODY)) if route.body else None
         if route.largest_ignored is not None:
             await self._body(request, route.largest_ignored)
-        return Call(found_id, body, query, visit.caller)
+        return Call(found_id, match.name, body, query, visit.caller)
 
     async def _body(self, request: web.BaseRequest, largest: int) -> bytes:
         """Return the body. Raises HttpRefusalError if it is too large, too slow or incomplete."""

@@ -13,13 +13,20 @@ from pydantic import BaseModel
 
 from lcm_operator.rest.http import bodies, replies
 from lcm_operator.rest.http.callers import Requirement
-from lcm_operator.rest.http.routing import Call, Route
+from lcm_operator.rest.http.routing import NAME, Call, Route
 
 Json = dict[str, Any]
 
 _PACKAGE = "mkdocs_swagger_ui_tag"
 _FOLDER = "swagger-ui"
 _ID = {"name": "id", "in": "path", "required": True, "description": "The trial ID; encode `/` as `%2F`."}
+_NAME = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "A signal that the trial's plan waits for.",
+    "schema": {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},
+}
 
 _TEXT: Json = {"type": "string"}
 _SCHEMAS: dict[str, Json] = {
@@ -148,6 +155,8 @@ def _operation(route: Route, *, authenticated: bool) -> Json:
     if route.deprecated:
         operation["deprecated"] = True
     parameters = [_ID | {"schema": _schema_of(bodies.IdInPath, "id")}] if route.has_id else []
+    if NAME in route.path:
+        parameters.append(_NAME)
     if route.query is not None:
         parameters += [
             {"name": name, "in": "query", "required": True, "schema": _schema_of(route.query, name)}

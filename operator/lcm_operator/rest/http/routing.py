@@ -4,6 +4,7 @@ A path is split into segments before it is percent-decoded, so that an ID may co
 trailing slash is ignored.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -16,13 +17,16 @@ from pydantic import BaseModel
 from lcm_operator.rest.http.callers import Caller, Requirement
 
 ID = "{id}"
+NAME = "{name}"
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
 class Call:
-    """A validated request: the trial ID of the path (or ''), body, query and caller."""
+    """A validated request: the trial ID and the name of the path (or ''), body, query and caller."""
 
     trial_id: str
+    name: str
     body: Any
     query: Any
     caller: Caller
@@ -30,7 +34,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Route:
-    """One row of the table. `path` may contain one `{id}`."""
+    """One row of the table. `path` may contain one `{id}` and, for a DNS label, one `{name}`."""
 
     method: str
     path: str
@@ -53,10 +57,11 @@ class Route:
 
 @dataclass(frozen=True)
 class RouteMatch:
-    """The routes of one path by method, and its trial ID: None if it has none or is not UTF-8."""
+    """The routes of one path by method, its trial ID (None if it has none or is not UTF-8) and its name."""
 
     methods: dict[str, Route]
     trial_id: str | None
+    name: str
 
 
 class RouteTable:
@@ -76,11 +81,16 @@ class RouteTable:
         path = raw_path.removesuffix("/") or "/"
         given = [_decoded(segment) for segment in path.split("/")]
         for pattern, methods in self._paths.items():
-            if len(pattern) == len(given) and all(
-                wanted in (ID, found) for wanted, found in zip(pattern, given, strict=True)
-            ):
-                return RouteMatch(methods, given[pattern.index(ID)] if ID in pattern else None)
+            if len(pattern) == len(given) and all(map(_fits, pattern, given)):
+                found = dict(zip(pattern, given, strict=True))
+                return RouteMatch(methods, found.get(ID), found.get(NAME) or "")
         return None
+
+
+def _fits(wanted: str, segment: str | None) -> bool:
+    if wanted == NAME:
+        return segment is not None and _LABEL.fullmatch(segment) is not None
+    return wanted in (ID, segment)
 
 
 def _decoded(segment: str) -> str | None:

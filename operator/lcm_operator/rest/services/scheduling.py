@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from lcm_operator import logs
 from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.api.times import parse_start_time
@@ -29,6 +30,7 @@ _AT_ONCE = 16
 _REMOVAL_SECONDS = 10.0
 _MOVE_SECONDS = 10.0
 _PAST = "Trial start time in the past. Skipping scheduling."
+log = logs.get(__name__)
 
 
 class TrialSource(Protocol):
@@ -204,6 +206,9 @@ class Scheduler:
                     400, cut(f"The API server rejected the Trial: {error.message}")
                 ) from error
             else:
+                if self._view.plan_is_missing:
+                    about = {"namespace": self._namespace, "trial": name, "plan": self._plan}
+                    log.warning("scheduled trial cannot start: TrialPlan not found", **about)
                 return
 
     async def _read(self, name: str) -> None:

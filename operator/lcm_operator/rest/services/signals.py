@@ -15,7 +15,7 @@ from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import TRIAL_ENGINES
 from lcm_operator.kube.update import Locks, update
-from lcm_operator.plan.signals import ACTIVE, FINISH, KPI_LABEL
+from lcm_operator.plan.signals import ACTIVE, CALLBACKS, FINISH, KPI_LABEL
 from lcm_operator.rest import wording
 from lcm_operator.rest.cache.view import View
 from lcm_operator.rest.http.replies import HttpRefusalError
@@ -51,9 +51,17 @@ class Signals:
     async def callback(self, trial_id: str, name: str, known: Json | None = None) -> None:
         """Report that a partner has completed its part.
 
-        A failed engine accepts it as well, because it may be restored and then needs it.
+        Names that the legacy service did not have are accepted if the plan waits for them. A failed engine
+        accepts callbacks as well, because it may be restored and then needs them.
         """
-        await self._store(trial_id, name, _may_be_called_back, known)
+
+        def check(engine: TrialEngine) -> None:
+            if name not in CALLBACKS:
+                _must_be_awaited(engine, name)
+            if wording.has_finished(engine):
+                raise _not_ready()
+
+        await self._store(trial_id, name, check, known)
 
     async def trial_status(self, trial_id: str) -> wording.TrialStatus:
         """Return status and state of an engine."""
@@ -121,9 +129,13 @@ def _may_finish(engine: TrialEngine) -> None:
         raise _not_ready()
 
 
-def _may_be_called_back(engine: TrialEngine) -> None:
-    if wording.has_finished(engine):
-        raise _not_ready()
+def _must_be_awaited(engine: TrialEngine, name: str) -> None:
+    """Raise HttpRefusalError unless a wait is for this signal; `active` and `finish` need a key."""
+    waits = (activity.wait for activity in engine.spec.all_activities)
+    awaited = sorted({wait.signal for wait in waits if wait is not None} - {ACTIVE, FINISH})
+    if name not in awaited:
+        known = f"it waits for {', '.join(awaited)}" if awaited else "it waits for no callback"
+        raise HttpRefusalError(404, f"The plan does not wait for callback {name}; {known}.")
 
 
 def _not_ready() -> HttpRefusalError:
