@@ -45,7 +45,7 @@ Logs are in {log}, those of the engines in {log}/pods.
 """
 REACHED = 'curl -H "Authorization: $(cat {key})" http://{rest}/status'
 LARGEST_PORT = 65535
-PLAN = REPOSITORY / "examples" / "plan-default.yaml"
+PLAN = REPOSITORY / "examples" / "plan-demo.yaml"
 LOCAL_REGISTRY = REPOSITORY / "examples" / "registry-default.yaml"
 # What `run` can play.
 SHOWS: Mapping[str, type[Show]] = {"demo": Demo, "5gdrones": Flight}

@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping
 
 from devcluster.cluster.layout import LOOPBACK, REPOSITORY, Layout
+from lcm_operator.rest.settings import DEFAULT_PLAN
 
 REST = "rest"
 REGISTRY = "registry"
 PARTNERS = "partners"
 # Where they listen by themselves, and what manifests in this repository name.
 USUAL_PORTS = {REST: 5000, REGISTRY: 5001, PARTNERS: 5003}
+DEMO_PLAN = "demo"
+"""The plan of trials that are scheduled by REST, unless the caller chooses another one."""
 SEED = REPOSITORY / "examples" / "registry.json"
 
 
@@ -35,6 +38,7 @@ def rest(layout: Layout) -> Mapping[str, str]:
         "LCM_REST_ADDRESS": address(layout, REST),
         "LCM_METRICS_ADDRESS": address(layout, "rest-metrics"),
         "LCM_API_KEYS_FILE": str(layout.rest_keys),
+        DEFAULT_PLAN: DEMO_PLAN,
         **(layout.state.rest if layout.state else {}),
     }
 

@@ -31,7 +31,6 @@ CASES: dict[str, dict[str, Any]] = {
         "clusterWide": True,
         "rest": {"enabled": False},
         "crds": {"enabled": False},
-        "plans": {"default": {"enabled": False}},
         "networkPolicy": {"enabled": False},
         "aggregateRoles": False,
     },
@@ -83,15 +82,22 @@ class Helm:
         self, command: str, values: dict[str, Any], *arguments: str
     ) -> subprocess.CompletedProcess[str]:
         self._values.write_text(yaml.safe_dump(values), encoding="utf-8")
+        version = ["--kube-version=1.33.0"] if command == "template" else []
         return subprocess.run(
             [
                 *(str(self._program), command, *arguments, str(CHART)),
-                *(f"--namespace={NAMESPACE}", f"--values={self._values}", "--kube-version=1.33.0"),
+                *(f"--namespace={NAMESPACE}", f"--values={self._values}", *version),
             ],
             capture_output=True,
             text=True,
             check=False,
         )
+
+    def notes(self, values: dict[str, Any]) -> str:
+        """Return what Helm prints after an installation."""
+        done = self("install", values, RELEASE, "--dry-run=client")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.partition("NOTES:")[2]
 
     def text(self, values: dict[str, Any]) -> str:
         """Return what the chart renders."""

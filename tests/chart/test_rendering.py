@@ -248,8 +248,35 @@ def test_the_lease_of_the_election_can_have_a_namespace_of_its_own(helm: Helm):
     assert ("lcm-engine", "lcm-election") not in roles
 
 
+@pytest.mark.parametrize(
+    ("values", "warning"),
+    [
+        pytest.param({}, "cannot start: their TrialPlan default (rest.defaultPlan) does not", id="none"),
+        pytest.param(
+            {"plans": {"demo": {"enabled": True}}, "rest": {"defaultPlan": "demo"}},
+            "do nothing: their TrialPlan demo (rest.defaultPlan) only sleeps",
+            id="one that only sleeps",
+        ),
+        pytest.param(
+            {"plans": {"5gdrones": {"enabled": True}}, "rest": {"defaultPlan": "5gdrones"}}, "", id="a flight"
+        ),
+        pytest.param({"rest": {"enabled": False}}, "", id="no REST interface"),
+    ],
+)
+def test_the_notes_warn_about_the_plan_of_trials_scheduled_by_rest(helm: Helm, values, warning):
+    notes = helm.notes(values)
+
+    assert "A first trial" in notes
+    assert ("WARNING: trials scheduled by REST" in notes) == bool(warning)
+    assert warning in notes
+
+
+def test_the_chart_creates_no_plan_by_default(helm: Helm):
+    assert not [found for found in helm.objects({}) if found["kind"] == "TrialPlan"]
+
+
 def test_a_parameter_that_a_plan_does_not_declare_is_refused(helm: Helm):
-    done = helm("template", {"plans": {"default": {"parameters": {"speed": "9"}}}}, "lcm")
+    done = helm("template", {"plans": {"demo": {"enabled": True, "parameters": {"speed": "9"}}}}, "lcm")
 
     assert done.returncode != 0
     assert "the plan declares no speed" in done.stderr

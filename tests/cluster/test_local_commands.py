@@ -75,8 +75,8 @@ def sleepers(cluster: Cluster) -> list[Path]:
     return found
 
 
-def test_the_default_plan_is_there_and_every_process_is_known(whole: Cluster) -> None:
-    assert whole.kubectl.get("trialplan", "default")["metadata"]["namespace"] == "default"
+def test_the_demo_plan_is_there_and_every_process_is_known(whole: Cluster) -> None:
+    assert whole.kubectl.get("trialplan", "demo")["metadata"]["namespace"] == "default"
     control_plane = {"etcd", "kube-apiserver", "kube-controller-manager"}
     assert set(pids(whole)) == control_plane | {"node", "operator", "registry", "partners", "rest"}
     assert all(pids(whole).values())

@@ -23,6 +23,8 @@ VALUES: dict[str, Any] = {
     "image": {"tag": "e2e", "pullPolicy": "Never"},
     "watchNamespaces": [TRIALS],
     "trialNamespace": TRIALS,
+    "plans": {"demo": {"enabled": True}},
+    "rest": {"defaultPlan": "demo"},
 }
 
 

@@ -70,7 +70,9 @@ def urls(release: Release) -> dict[str, str]:
         "kpiUrl": urls["partners"],
         "lcmUrl": urls["rest"],
     }
-    release.upgrade(plans={"5gdrones": {"enabled": True, "parameters": parameters}})
+    release.upgrade(
+        plans={"demo": {"enabled": True}, "5gdrones": {"enabled": True, "parameters": parameters}}
+    )
     return urls
 
 

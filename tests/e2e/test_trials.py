@@ -54,8 +54,8 @@ def test_an_engine_runs_our_image_without_any_privilege(release: Release):
     release.until_phase(trial, "Succeeded")
 
 
-def test_the_plan_default_comes_with_the_chart(release: Release):
-    trial = release.trial("planned", 5, planRef={"name": "default"})
+def test_the_plan_demo_comes_with_the_chart(release: Release):
+    trial = release.trial("planned", 5, planRef={"name": "demo"})
 
     assert release.until_phase(trial, "Succeeded")["progress"] == "3/3"
 

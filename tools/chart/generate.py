@@ -48,7 +48,7 @@ Schema = Mapping[str, Any]
 def sources() -> dict[Path, Path]:
     """Return the source of each file that the chart has a copy of, by the copy."""
     files = CHART / "files"
-    found = {files / "plans" / "default.yaml": REPOSITORY / "examples" / "plan-default.yaml"}
+    found = {files / "plans" / "demo.yaml": REPOSITORY / "examples" / "plan-demo.yaml"}
     for folder in ("crds", "rbac", "plans"):
         found |= {files / folder / file.name: file for file in (DEPLOY / folder).glob("*.yaml")}
     return found

@@ -17,6 +17,7 @@ ADDRESS = "LCM_REST_ADDRESS"
 METRICS_ADDRESS = "LCM_METRICS_ADDRESS"
 API_LEVEL = "LCM_API_LEVEL"
 TIME_ZONE = "LCM_TIMEZONE"
+DEFAULT_PLAN = "LCM_DEFAULT_PLAN"
 KEYS_FILE = "LCM_API_KEYS_FILE"
 
 
@@ -48,7 +49,7 @@ class Settings(ClusterSettings):
         "LCM_REGISTRY", kinds.OBJECT_NAME, "default", "The TrialRegistry that reports start times."
     )
     default_plan: str = setting(
-        "LCM_DEFAULT_PLAN",
+        DEFAULT_PLAN,
         kinds.OBJECT_NAME,
         "default",
         "The TrialPlan of trials that are scheduled by REST.",

@@ -130,9 +130,9 @@ def test_signal_is_appended_to_what_others_wrote_since_the_engine_was_read(harne
     read = harness.engine()
     harness.engine(signals=signals(["slice"]))
 
-    run(harness.signals.callback("a", "monitoring", read))
+    run(harness.signals.callback("a", "cloudvnfboarding", read))
 
-    assert [signal["name"] for signal in harness.stored] == ["slice", "monitoring"]
+    assert [signal["name"] for signal in harness.stored] == ["slice", "cloudvnfboarding"]
 
 
 def test_engine_that_took_the_place_of_the_one_read_gets_no_signal(harness):
