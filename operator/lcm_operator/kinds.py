@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 T = TypeVar("T")
+_SHORTEST_LEAD, _LONGEST_LEAD = 10, 86400
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _OBJECT_NAME = r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 
@@ -46,6 +47,13 @@ def seconds(text: str) -> float:
     except ValueError:
         raise ValueError from None
     if not (math.isfinite(found) and found >= 0):
+        raise ValueError
+    return found
+
+
+def _lead(text: str) -> float:
+    found = seconds(text)
+    if not _SHORTEST_LEAD <= found <= _LONGEST_LEAD:
         raise ValueError
     return found
 
@@ -91,6 +99,7 @@ PATH = Kind("a path", Path)
 FILE = Kind("the path of an existing file", _file)
 BOOLEAN = one_of({"false": False, "true": True})
 SECONDS = Kind("a number of seconds, at least 0", seconds)
+LEAD_SECONDS = Kind(f"a number of seconds from {_SHORTEST_LEAD} to {_LONGEST_LEAD}", _lead)
 NAMESPACE = Kind("the name of a namespace", _matching(_LABEL))
 NAMESPACES = Kind("names of namespaces, separated by commas", _namespaces)
 OBJECT_NAME = Kind("the name of an object", _matching(_OBJECT_NAME))

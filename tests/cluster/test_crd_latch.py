@@ -33,7 +33,7 @@ def latched(api, namespace):
 def test_a_started_trial_cannot_be(api, namespace, latched, change, field):
     said = api.patch_refusal("Trial", namespace, latched, {"spec": change})
 
-    assert f"{field}: Forbidden: {field} can't be changed, the trial has started" in said
+    assert f"{field}: Forbidden: {field} can't be changed: the trial has started" in said
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_started_trial_of_a_registry_cannot_get(api, namespace, change):
 
     said = api.patch_refusal("Trial", namespace, "of-registry", {"spec": change})
 
-    assert "spec.registryRef: Forbidden: spec.registryRef can't be changed, the trial has started" in said
+    assert "spec.registryRef: Forbidden: spec.registryRef can't be changed: the trial has started" in said
 
 
 def test_a_suspended_trial_that_was_latched_cannot_be_resumed(api, namespace):

@@ -84,7 +84,28 @@ def test_another_start_time_is_refused(api, start_time):
 def test_the_refusal_of_a_time_out_of_range_says_what_is_allowed(api):
     said = api.refusal(trial(startTime="1970-01-01T00:00:00Z"))
 
-    assert "startTime must be RFC 3339 with an offset, between the years 2000 and 9998" in said
+    assert "startTime must be a date that exists, in the years 2000 to 9998" in said
+
+
+@pytest.mark.parametrize(
+    "start_time",
+    [
+        pytest.param("2026-11-24T10:00:00", id="no zone"),
+        pytest.param("2026-11-24T10:00:00+0200", id="an offset without a colon"),
+        pytest.param("2026-11-24T10:00:00 EET", id="a zone by name"),
+        pytest.param("24.11.2026 10:00", id="another form"),
+    ],
+)
+def test_the_refusal_of_a_time_shows_an_example_and_no_pattern(api, start_time):
+    said = api.refusal(trial(startTime=start_time))
+
+    assert "a date and time with its UTC offset, in RFC 3339: 2026-11-24T10:00:00+02:00" in said
+    assert "[0-9]" not in said
+    assert "date-time" not in said
+
+
+def test_the_refusal_of_a_day_that_does_not_exist_says_so(api):
+    assert "startTime must be a date that exists" in api.refusal(trial(startTime="2026-02-30T10:00:00Z"))
 
 
 def test_the_start_time_of_an_engine_is_as_strict(api):

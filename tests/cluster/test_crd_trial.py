@@ -325,12 +325,22 @@ def test_kubectl_shows_the_columns_by_category_and_short_name(api, cluster, name
             "trialID": "shown",
             "startTime": "2099-01-01T00:00:00Z",
             "phase": "Running",
+            "ready": "True",
             "progress": "3/5",
             "startLagMilliseconds": 12,
+            "plan": "flight",
+            "attempt": 2,
+            "firstActivityLagMilliseconds": 150,
+            "message": "attempt 2 is running",
         },
     )
 
     for word in ("lcmtrial", "lcm"):
         table = cluster.kubectl("-n", namespace, "get", word).stdout.splitlines()
-        assert table[0].split() == ["NAME", "ID", "START", "PHASE", "PROGRESS", "LAG", "AGE"]
-        assert table[1].split()[1:-1] == ["shown", "2099-01-01T00:00:00Z", "Running", "3/5", "12"]
+        assert table[0].split() == [
+            "NAME", "ID", "START", "PHASE", "READY", "PROGRESS", "LAG", "(MS)", "AGE"
+        ]  # fmt: skip
+        assert table[1].split()[1:-1] == ["shown", "2099-01-01T00:00:00Z", "Running", "True", "3/5", "12"]
+    wide = cluster.kubectl("-n", namespace, "get", "trials", "-o", "wide").stdout.splitlines()
+    assert wide[0].split()[9:] == ["PLAN", "ATTEMPT", "FIRST", "(MS)", "MESSAGE"]
+    assert wide[1].split()[8:] == ["flight", "2", "150", "attempt", "2", "is", "running"]

@@ -59,7 +59,7 @@ def nothing_left(harness: ProxiedHarness) -> bool:
 
 
 def is_put_off(harness: ProxiedHarness, trial: Trial) -> None:
-    harness.until_condition(trial, "Armed", "Unknown", "Waiting")
+    harness.until_condition(trial, "Armed", "Unknown", "Checked")
     harness.until(trial, lambda status: status["phase"] == "Scheduled")
 
 

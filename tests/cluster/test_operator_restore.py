@@ -215,7 +215,7 @@ def test_a_plain_restore_says_that_the_plan_has_changed(harness: OperatorHarness
     trial.patch({"spec": {"activities": posts(partner, "one", "two", "other")}})
     harness.annotate(trial, restore="r-1")
     status = harness.until_condition(trial, "Succeeded", "True", "Completed")
-    assert "add lcm.5gdrones.eu/restore-plan" in status["lastHandledRestore"]["message"]
+    assert "restore with lcm.5gdrones.eu/restore-plan" in status["lastHandledRestore"]["message"]
     assert partner.lines[-1] == "POST /five"
 
 

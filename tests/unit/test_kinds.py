@@ -18,6 +18,8 @@ from lcm_operator.kinds import Kind
         (kinds.SECONDS, "-1"),
         (kinds.SECONDS, "nan"),
         (kinds.SECONDS, "inf"),
+        (kinds.LEAD_SECONDS, "9.9"),
+        (kinds.LEAD_SECONDS, "86401"),
         (kinds.NAMESPACE, "Trials"),
         (kinds.NAMESPACE, "a.b"),
         (kinds.NAMESPACE, "a" * 64),

@@ -13,6 +13,8 @@ SUCCEEDED = "Succeeded"
 RELEASED = "Released"
 """Also a reason: every activity of `finally` has passed."""
 FINISHED = "Finished"
+PLAN_CURRENT = "PlanCurrent"
+"""Also a reason: the attempt runs the plan, parameters and engine settings as they are now."""
 
 # Not yet.
 WAITING = "Waiting"
@@ -31,6 +33,9 @@ SUSPENDED = "Suspended"
 """spec.suspend is true."""
 AWAITING_REGISTRY = "AwaitingRegistry"
 """The start time comes from a TrialRegistry that has not reported it."""
+
+REGISTRY_NOT_FOUND = "RegistryNotFound"
+"""The TrialRegistry in spec.registryRef does not exist. Also a reason of Armed."""
 
 # Synced (of a TrialRegistry)
 SYNCED = "Synced"
@@ -53,12 +58,16 @@ IMPORT_LIMIT_REACHED = "ImportLimitReached"
 """spec.importLimit Trials wait for their start; the rest is imported later."""
 
 # Armed
+CHECKED = "Checked"
+"""Everything that can be known now is in order; the trial is armed shortly before its start."""
 ADMITTED = "Admitted"
 """The TrialEngine exists and the API server would admit its pod."""
 PLAN_NOT_FOUND = "PlanNotFound"
 """The TrialPlan that the Trial uses does not exist."""
 PLAN_MALFORMED = "PlanMalformed"
 """This version cannot parse the TrialPlan."""
+PLAN_INVALID = "PlanInvalid"
+"""The plan has faults, as `lcm plan check` reports them."""
 PLAN_TOO_LARGE = "PlanTooLarge"
 """The resolved TrialEngine.spec is larger than 256 KiB."""
 PLAN_UNSUPPORTED = "PlanUnsupported"
@@ -71,6 +80,10 @@ NAME_TAKEN = "NameTaken"
 """An object that is not ours has the name of the TrialEngine or its pod."""
 ADMISSION_REFUSED = "AdmissionRefused"
 """The API server would refuse the TrialEngine or its pod (admission, quota, Pod Security)."""
+SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
+"""A Secret that the trial refers to does not exist, or lacks the key."""
+CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
+"""A ConfigMap that the trial refers to does not exist, or lacks the key."""
 SERVICE_ACCOUNT_NOT_FOUND = "ServiceAccountNotFound"
 """The engines' ServiceAccount does not exist in the namespace."""
 ROLE_BINDING_NOT_FOUND = "RoleBindingNotFound"
@@ -87,6 +100,8 @@ ENGINE_STARTED = "EngineStarted"
 # Succeeded
 COMPLETED = "Completed"
 """Every activity of the plan has passed."""
+STARTING = "Starting"
+"""The start is latched; the engine has not begun an activity yet."""
 RUNNING = "Running"
 """The engine executes the plan."""
 RESTORING = "Restoring"
@@ -113,6 +128,10 @@ MISSED = "Missed"
 """The trial was not started within startingDeadlineSeconds."""
 CANCELLED = "Cancelled"
 """The trial was cancelled."""
+
+# PlanCurrent
+PLAN_CHANGED = "PlanChanged"
+"""The plan, parameters or engine settings have changed since the snapshot that the attempt runs."""
 
 # Finished (also Succeeded, Missed, Cancelled; while False the reason is that of Succeeded)
 FAILED = "Failed"

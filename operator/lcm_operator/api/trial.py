@@ -6,6 +6,7 @@ from lcm_operator.api.conditions import Conditions
 from lcm_operator.api.engine import Handled
 from lcm_operator.api.engine_settings import EngineOptions
 from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.names import DEFAULT_PLAN
 from lcm_operator.api.plan import Plan
 from lcm_operator.api.storage import Moment, Record
 
@@ -55,11 +56,15 @@ class Missed(Record, frozen=True, kw_only=True):
 
 
 class TrialStatus(Record, frozen=True, kw_only=True):
-    """`status` of a Trial. `phase` is for people only: no code branches on it."""
+    """`status` of a Trial. `phase`, `ready`, `message` and `plan` are for people, never for decisions."""
 
     observed_generation: int = 0
     trial_id: str = msgspec.field(name="trialID", default="")
     phase: str = ""
+    ready: str = ""
+    message: str = ""
+    plan: str = ""
+    attempt: int | None = None
     start_time: Moment | None = None
     started_time: Moment | None = None
     start_lag_milliseconds: int | None = None
@@ -85,3 +90,10 @@ class Trial(Record, frozen=True, kw_only=True):
     def trial_id(self) -> str:
         """The effective trial ID: the one given, else the object's name."""
         return self.spec.trial_id if self.spec.trial_id is not None else self.metadata.name
+
+    @property
+    def plan_name(self) -> str | None:
+        """The name of the TrialPlan that it uses; None if its plan is inline."""
+        if self.spec.activities:
+            return None
+        return self.spec.plan_ref.name if self.spec.plan_ref is not None else DEFAULT_PLAN

@@ -18,9 +18,9 @@ from lcm_operator.controllers.admission import check, rejected
 from lcm_operator.controllers.import_memory import ImportMemory
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.members import MOST_AT_ONCE
-from lcm_operator.controllers.plans import plan_name
 from lcm_operator.controllers.pod_actions import PodActions
 from lcm_operator.controllers.recorder import Recorder
+from lcm_operator.controllers.reference_reader import ReferenceReader
 from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.controllers.unreadable import LET_GO, end_unreadable
 from lcm_operator.domain import actions as act
@@ -56,6 +56,7 @@ class Apply:
         self._clock = clock
         self._imports = ImportMemory(client)
         self._pods = PodActions(client, cache, clock)
+        self.references = ReferenceReader(client, cache, clock)
 
     async def __call__(self, key: Key, action: act.Action) -> None:  # noqa: C901, PLR0912, PLR0915
         """Carry out one action for the slot `key`."""
@@ -87,6 +88,8 @@ class Apply:
                 await self.read_engine(key)
             case act.LookUpPlan(trial=trial, purpose=purpose):
                 await self._look_up_plan(key, trial, purpose)
+            case act.WatchReferences(objects=objects):
+                await self.references.read(key, objects)
             case act.LatchTrial(trial=trial, status=status) | act.WriteTrial(trial=trial, status=status):
                 await self._write_trial(trial, status)
             case act.GrantEngine(engine=engine, status=new):
@@ -222,7 +225,7 @@ class Apply:
         except NotFoundError:
             self._cache.drop_trial(namespace, name, trial.metadata.uid)
             return
-        plan = plan_name(self._cache.trial(namespace, name) or trial)
+        plan = (self._cache.trial(namespace, name) or trial).plan_name
         if plan is not None:
             known = self._cache.plans.uid(namespace, plan)
             try:

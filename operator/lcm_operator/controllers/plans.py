@@ -1,17 +1,26 @@
 """The known TrialPlans: the newest version counts, and one that can't be parsed is a Problem."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
-from lcm_operator.api import names, reasons
+import msgspec
+
+from lcm_operator.api import reasons
 from lcm_operator.api.metadata import Metadata
-from lcm_operator.api.plan import TrialPlan
+from lcm_operator.api.plan import Plan, TrialPlan
 from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.api.trial import Trial
 from lcm_operator.api.unread import unread
 from lcm_operator.controllers.complaints import Complaints, unreadable_text
+from lcm_operator.domain.engine_spec import plan_not_found
 from lcm_operator.domain.snapshot import Problem
 from lcm_operator.kube.cache import ObjectCache, Place
+from lcm_operator.plan import lint
+
+_MOST_CHECKED = 20_000
+_MOST_FAULTS = 10
 
 
 class Plans:
@@ -20,6 +29,8 @@ class Plans:
     def __init__(self, complaints: Complaints) -> None:
         self._complaints = complaints
         self.known: ObjectCache[Place, TrialPlan | Problem] = ObjectCache()
+        self._faults: OrderedDict[tuple[str, int], str] = OrderedDict()
+        """By UID and generation of the TrialPlan, or of the Trial with an inline plan."""
 
     def put(self, metadata: Metadata, raw: Mapping[str, Any]) -> bool:
         """Take in a TrialPlan; return whether it is newer than what is known."""
@@ -45,11 +56,27 @@ class Plans:
 
     def of(self, trial: Trial) -> TrialPlan | Problem | None:
         """Return the TrialPlan that a Trial uses; None if its plan is inline."""
-        name = plan_name(trial)
+        name, namespace = trial.plan_name, trial.metadata.namespace
         if name is None:
             return None
-        missing = Problem(reasons.PLAN_NOT_FOUND, f"TrialPlan {name} does not exist")
-        return self.known.get((trial.metadata.namespace, name)) or missing
+        known = self.known.get((namespace, name))
+        if known is not None:
+            return known
+        return plan_not_found(trial, [other for space, other in self.known.entries() if space == namespace])
+
+    def faults(self, trial: Trial) -> str:
+        """Return the faults that `lcm plan check` finds in the plan of a trial before its start."""
+        plan = self.of(trial)
+        if trial.status.started_time is not None or isinstance(plan, Problem):
+            return ""
+        metadata = trial.metadata if plan is None else plan.metadata
+        version = (metadata.uid, metadata.generation)
+        known = self._faults.get(version)
+        if known is None:
+            known = self._faults[version] = _faults(trial, plan)
+            while len(self._faults) > _MOST_CHECKED:
+                self._faults.popitem(last=False)
+        return known
 
     def uid(self, namespace: str, name: str) -> str | None:
         """Return the UID of a TrialPlan, None if it is not known."""
@@ -57,8 +84,14 @@ class Plans:
         return known.uid if known is not None else None
 
 
-def plan_name(trial: Trial) -> str | None:
-    """Return the name of the TrialPlan that a Trial uses; None if its plan is inline."""
-    if trial.spec.activities:
-        return None
-    return trial.spec.plan_ref.name if trial.spec.plan_ref else names.DEFAULT_PLAN
+def _faults(trial: Trial, plan: TrialPlan | None) -> str:
+    if plan is None:
+        found = lint.faults(_plain(trial.spec), trial.spec.parameters.keys())
+    else:
+        found = lint.faults(_plain(plan.spec), {declared.name for declared in plan.spec.parameters})
+    return "; ".join(map(str, islice(found, _MOST_FAULTS)))
+
+
+def _plain(plan: Plan) -> Any:
+    """Return a plan as it is in a file: `lint` is for those."""
+    return msgspec.json.decode(msgspec.json.encode(plan))

@@ -1,6 +1,7 @@
 """The operator's settings, read once from the environment."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from lcm_operator import addresses, kinds, settings
 from lcm_operator.addresses import Address
@@ -25,6 +26,12 @@ class Settings(ClusterSettings):
     )
     engine_image: str = setting(
         ENGINE_IMAGE, kinds.TEXT, DomainSettings.engine_image, "The image of engine pods."
+    )
+    arm_lead_seconds: float = setting(
+        "LCM_ARM_LEAD_SECONDS",
+        kinds.LEAD_SECONDS,
+        DomainSettings.arm_lead.total_seconds(),
+        "How long before its start a trial is armed: TrialEngine created, admission of its pod checked.",
     )
     watch_namespaces: tuple[str, ...] = setting(
         "LCM_WATCH_NAMESPACES",
@@ -51,7 +58,11 @@ class Settings(ClusterSettings):
     @property
     def domain(self) -> DomainSettings:
         """The settings that decisions depend on."""
-        return DomainSettings(engine_image=self.engine_image, engine_variables=self.log_variables)
+        return DomainSettings(
+            engine_image=self.engine_image,
+            engine_variables=self.log_variables,
+            arm_lead=timedelta(seconds=self.arm_lead_seconds),
+        )
 
     def namespaces(self, own: str) -> tuple[str, ...]:
         """Return the namespaces that are watched, empty for all. `own`: that of the Lease.

@@ -21,6 +21,7 @@ from lcm_operator.controllers.key import Due, Key
 from lcm_operator.controllers.leftovers import Leftovers
 from lcm_operator.controllers.plans import Plans
 from lcm_operator.controllers.pods import seen_pod
+from lcm_operator.controllers.references import References
 from lcm_operator.controllers.registry_times import RegistryTimes, registry_of
 from lcm_operator.controllers.slots import Slot, Thing, identity
 from lcm_operator.domain.ownership import is_ours
@@ -52,6 +53,7 @@ class SlotCache:
         self.complaints = Complaints()
         """Objects that can't be parsed, to be reported."""
         self.plans = Plans(self.complaints)
+        self.references = References()
         self.replaced: deque[Trial] = deque(maxlen=_MOST_REPLACED)
         """Trials that were replaced by one of their name before their deletion was seen, to be reported."""
 
@@ -126,6 +128,7 @@ class SlotCache:
             unreadable_runs=slot.unreadable_runs,
             stranger=bool(slot.stranger),
             plan=self.plans.of(chosen) if chosen else None,
+            plan_faults=self.plans.faults(chosen) if chosen else "",
             plan_read=slot.plan_read,
             pod=slot.current_pod(),
             leftovers=self.leftovers.of(key, slot.engine),
@@ -135,6 +138,8 @@ class SlotCache:
             refusal=slot.refusal,
             reported=self.registries.reported(trials),
             looks=self.registries.looks(trials),
+            references=self.references.in_namespace(key.namespace),
+            watched=self.references.watched(key),
             engine_gone=slot.engine_gone,
             departed=slot.departed,
             engine_read_after_end=slot.engine_read_after_end,
@@ -157,6 +162,11 @@ class SlotCache:
         """Return the Trial that holds the ID of a slot."""
         slot = self._find(key)
         return slot.trials.holder(slot.engine) if slot is not None else None
+
+    def waits_for_start(self, key: Key) -> bool:
+        """Return whether the holder of a slot is still to start."""
+        chosen = self.holder(key)
+        return chosen is not None and chosen.status.started_time is None
 
     def start_time_of(self, trial: Trial) -> datetime | None:
         """Return the start time that counts for a Trial."""
@@ -318,6 +328,7 @@ class SlotCache:
         """Drop the observations of earlier terms: another leader may have changed things unseen."""
         self.term += 1
         self.registries.begin_term(self.term)
+        self.references.begin_term()
 
     def drop_plan(self, namespace: str, name: str, uid: str) -> bool:
         """Forget a deleted TrialPlan; return whether it was known, and not replaced since."""

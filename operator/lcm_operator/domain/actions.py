@@ -13,6 +13,7 @@ from typing import Any
 from lcm_operator.api.engine import TrialEngine, TrialEngineSpec, TrialEngineStatus
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.trial import Trial, TrialStatus
+from lcm_operator.domain.snapshot import Reference
 
 
 class Urgency(IntEnum):
@@ -101,6 +102,14 @@ class LookUpPlan:
 
     trial: Trial
     purpose: str
+
+
+@dataclass(frozen=True)
+class WatchReferences:
+    """Read the unknown ones of the objects that an engine refers to, and decide again on changes."""
+
+    trial: Trial
+    objects: frozenset[Reference]
 
 
 @dataclass(frozen=True)
@@ -207,6 +216,7 @@ Action = (
     | LookUpPod
     | LookUpEngine
     | LookUpPlan
+    | WatchReferences
     | LatchTrial
     | WriteTrial
     | GrantEngine

@@ -20,8 +20,10 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
-from lcm_operator.domain.engine_spec import resolve_engine
+from lcm_operator.domain.engine_spec import engine_manifest
 from lcm_operator.domain.grant import manifest_of
+from lcm_operator.domain.readiness import checked_spec, missing_now, not_armed, plan_version, watch
+from lcm_operator.domain.references import needs_of
 from lcm_operator.domain.registry_times import ask_for_arming
 from lcm_operator.domain.release import is_held
 from lcm_operator.domain.snapshot import Problem, Snapshot
@@ -44,7 +46,10 @@ def decide_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: d
         if admission is None or not fits or (admission.value.problem and now >= admission.time + retry):
             return act(CheckAdmission(engine, manifest_of(snapshot, engine)))
         problem = admission.value.problem
-    if writes := show_scheduled(trial, start_time, now, _armed(problem)):
+        if problem is None and (look := watch(snapshot, trial, needs_of(engine.spec))):
+            return look
+        problem = problem or missing_now(snapshot, engine)
+    if writes := show_scheduled(snapshot, trial, start_time, now, _armed(problem)):
         return act(*writes)
     ask_again = start_time - snapshot.settings.ask_again_lead
     if problem is None and trial.spec.registry_ref is not None and now < ask_again:
@@ -67,10 +72,10 @@ def engine_creation(
             reasons.NAME_TAKEN,
             f"TrialEngine {snapshot.name} exists and does not belong to this Trial; delete it",
         )
-    manifest = resolve_engine(trial, snapshot.plan, start_time)
-    if isinstance(manifest, Problem):
-        return manifest
-    return refused(snapshot, now, retry) or CreateEngine(manifest)
+    spec = checked_spec(snapshot, trial, start_time)
+    if isinstance(spec, Problem):
+        return spec
+    return refused(snapshot, now, retry) or CreateEngine(engine_manifest(trial, spec))
 
 
 def refused(snapshot: Snapshot, now: datetime, retry: timedelta) -> Problem | None:
@@ -85,24 +90,39 @@ def _asked_pause(snapshot: Snapshot) -> timedelta:
 
 
 def show_scheduled(
-    trial: Trial, start_time: datetime, now: datetime, armed: ConditionUpdate
+    snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime, armed: ConditionUpdate
 ) -> tuple[Action, ...]:
     """Return the write that shows `start_time` and `armed`, with Events for changes; () if they are shown."""
+    known = ConditionUpdate(reasons.SCHEDULED, "True", reasons.START_TIME_KNOWN)
+    return show_waiting(snapshot, trial, now, known, armed, start_time)
+
+
+def show_waiting(
+    snapshot: Snapshot,
+    trial: Trial,
+    now: datetime,
+    scheduled: ConditionUpdate,
+    armed: ConditionUpdate,
+    start_time: datetime | None,
+) -> tuple[Action, ...]:
+    """Return the write that shows a trial before its start, with Events for changes; () if it is shown."""
     status = trial_status(
         trial,
         now,
         ACCEPTED,
-        ConditionUpdate(reasons.SCHEDULED, "True", reasons.START_TIME_KNOWN),
+        scheduled,
         armed,
         ConditionUpdate(reasons.STARTED, "Unknown", reasons.WAITING),
         ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.WAITING),
         start_time=start_time,
+        plan_generation=plan_version(snapshot, trial),
+        attempt=None,
         progress="",
     )
     if status == trial.status:
         return ()
     actions: list[Action] = [WriteTrial(trial, status)]
-    if trial.status.start_time != start_time:
+    if start_time is not None and scheduled.status == "True" and trial.status.start_time != start_time:
         shown = start_time.isoformat().replace("+00:00", "Z")
         actions.append(RecordEvent(trial, reasons.SCHEDULED, f"starts at {shown}"))
     before = {(c.type, c.reason, c.message) for c in trial.status.conditions}
@@ -119,4 +139,4 @@ def _armed(problem: Problem | None) -> ConditionUpdate:
         return ConditionUpdate(
             reasons.ARMED, "True", reasons.ADMITTED, "the API server would admit the engine's pod"
         )
-    return ConditionUpdate(reasons.ARMED, "False", problem.reason, problem.message)
+    return not_armed(problem)

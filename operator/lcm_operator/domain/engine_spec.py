@@ -3,7 +3,9 @@
 Pure.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -21,14 +23,6 @@ from lcm_operator.domain.snapshot import Problem
 from lcm_operator.plan.validation import unsupported
 
 LARGEST_SPEC = 256 * 1024
-
-
-def resolve_engine(
-    trial: Trial, plan: TrialPlan | Problem | None, start_time: datetime
-) -> dict[str, Any] | Problem:
-    """Return the manifest of the TrialEngine of `trial`, or why there can't be one; `plan` as below."""
-    spec = resolve_spec(trial, plan, start_time)
-    return spec if isinstance(spec, Problem) else _manifest(trial, serialise(spec))
 
 
 def resolve_spec(
@@ -52,7 +46,7 @@ def resolve_spec(
     if refused := unsupported(chosen):
         large = [fault for fault in refused if fault.message == TOO_LARGE_TEXT]
         reason = reasons.PLAN_TOO_LARGE if large else reasons.PLAN_UNSUPPORTED
-        return Problem(reason, f"no engine can run this plan: {'; '.join(map(str, large or refused))}")
+        return Problem(reason, f"no engine can run the plan: {'; '.join(map(str, large or refused))}")
     spec = TrialEngineSpec(
         trial_id=trial.trial_id,
         trial_uid=trial.metadata.uid,
@@ -75,6 +69,25 @@ def resolve_spec(
     return spec
 
 
+def plan_not_found(trial: Trial, known: Iterable[str]) -> Problem:
+    """Return the problem of a Trial whose TrialPlan does not exist; `known`: the names of those that do."""
+    name = trial.plan_name or ""
+    if trial.spec.plan_ref is None:
+        why = (
+            f"the Trial has neither planRef nor activities, and there is no TrialPlan {name}; set one of them"
+        )
+    else:
+        hint = did_you_mean(name, known)
+        why = f"TrialPlan {name} does not exist{hint}; create it, or correct spec.planRef.name"
+    return Problem(reasons.PLAN_NOT_FOUND, why)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the most similar known name; empty without one."""
+    close = get_close_matches(name, list(known), n=1)
+    return f", did you mean {close[0]}?" if close else ""
+
+
 def _parameters(
     trial: Trial, declared: tuple[PlanParameter, ...], *, inline: bool
 ) -> tuple[Parameter, ...] | Problem:
@@ -87,8 +100,11 @@ def _parameters(
         for parameter in declared
         if parameter.name not in given and parameter.default is None and parameter.secret_key_ref is None
     ]
-    faults = [f"spec.parameters.{name}: not declared by the plan" for name in unknown]
-    faults += [f"spec.parameters.{name}: required by the plan" for name in missing]
+    names = [parameter.name for parameter in declared]
+    faults = [
+        f"spec.parameters.{name}: not declared by the plan{did_you_mean(name, names)}" for name in unknown
+    ]
+    faults += [f"spec.parameters.{each}: required by the plan" for each in missing]
     if faults:
         return Problem(reasons.PARAMETERS_INVALID, "; ".join(faults))
     return tuple(
@@ -99,7 +115,8 @@ def _parameters(
     )
 
 
-def _manifest(trial: Trial, spec: dict[str, Any]) -> dict[str, Any]:
+def engine_manifest(trial: Trial, spec: TrialEngineSpec) -> dict[str, Any]:
+    """Return the manifest of the TrialEngine of `trial`."""
     engine = names.engine_name(trial.trial_id)
     owner = OwnerReference(kind="Trial", name=trial.metadata.name, uid=trial.metadata.uid, controller=True)
     return {
@@ -113,5 +130,5 @@ def _manifest(trial: Trial, spec: dict[str, Any]) -> dict[str, Any]:
                 serialise(owner) | {"apiVersion": names.API_VERSION, "blockOwnerDeletion": True}
             ],
         },
-        "spec": spec,
+        "spec": serialise(spec),
     }

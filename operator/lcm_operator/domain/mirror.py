@@ -10,7 +10,8 @@ from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Act, Action, RecordEvent, WriteTrial, act
 from lcm_operator.domain.attempt_end import awaited_end
 from lcm_operator.domain.grant import attempt_of
-from lcm_operator.domain.release import release_of
+from lcm_operator.domain.plan_change import plan_current
+from lcm_operator.domain.release import has_begun, release_of
 from lcm_operator.domain.requests import echo, open_restores
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.status import trial_status
@@ -31,12 +32,15 @@ def mirror(
     first_lag = trial.status.first_activity_lag_milliseconds
     fields: dict[str, Any] = {
         "progress": progress(engine),
+        "attempt": engine.status.attempt or trial.status.attempt,
         "plan_generation": engine.status.plan_generation or trial.status.plan_generation,
         "first_activity_lag_milliseconds": _first_activity_lag(engine) if first_lag is None else first_lag,
         "last_handled_restore": echo("Restore", trial, engine),
         "last_handled_delete": echo("Delete", trial, engine),
     }
-    changes = (succeeded,) if release is None else (succeeded, release)
+    over = succeeded.status == "True" or succeeded.reason == reasons.CANCELLED
+    changes = [succeeded, *([] if release is None else [release])]
+    changes += [] if over else [plan_current(engine, snapshot, trial)]
     status = trial_status(
         trial,
         now,
@@ -64,6 +68,8 @@ def _succeeded(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datet
     if found is not None:
         known = ConditionUpdate(reasons.SUCCEEDED, found.status, found.reason, found.message)
     begins_again = engine.status.stop or engine.status.next_attempt or open_restores(trial, engine)
+    if known.reason == reasons.RUNNING and not has_begun(engine.status):
+        known = known._replace(reason=reasons.STARTING)
     over = known.status == "True" or known.reason == reasons.CANCELLED
     if begins_again and not over and (awaited := awaited_end(snapshot, engine, now)):
         return known._replace(message=awaited)

@@ -17,7 +17,14 @@ from lcm_operator.domain.removal import is_being_removed
 from lcm_operator.domain.requests import trial_delete
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.start_time import latest_start, start_time_of
-from lcm_operator.domain.status import cancelled, missed_status, outcome, scheduled_again, trial_status
+from lcm_operator.domain.status import (
+    cancelled,
+    missed_status,
+    next_start,
+    outcome,
+    scheduled_again,
+    trial_status,
+)
 
 Rank = tuple[bool, datetime, str]
 _FAR_PAST = datetime.min.replace(tzinfo=UTC)
@@ -77,6 +84,7 @@ def decide_waiting(snapshot: Snapshot, trial: Trial, holder: Trial | None, now: 
     if start_time is not None and now > latest_start(trial, start_time):
         if asking := ask_first(snapshot, trial, now):
             return asking
+        why = f"{why}. {next_start(trial)}"
         status = missed_status(trial, start_time, now, why, reason)
         return act(WriteTrial(trial, status), RecordEvent(trial, reasons.MISSED, why, warning=True))
     status = trial_status(trial, now, refused)
@@ -102,8 +110,12 @@ def _refusal(
     """
     was_duplicate = conditions.reason(trial.status.conditions, reasons.ACCEPTED) == reasons.DUPLICATE_TRIAL_ID
     if not _is_leaving(snapshot, holder) or (was_duplicate and start_time is not None and start_time <= now):
-        other = f"Trial {holder.metadata.name}" if holder else "a Trial whose TrialEngine still exists"
-        why = f"trial ID {trial.trial_id!r} is held by {other}"
+        other = f"Trial {holder.metadata.name}, which {_state(holder)}" if holder else "a deleted Trial"
+        free = f"delete Trial {holder.metadata.name}" if holder else f"delete TrialEngine {snapshot.name}"
+        why = (
+            f"trial ID {trial.trial_id!r} is held by {other}; {free} to free the ID, or create this one with"
+            " another spec.trialID"
+        )
         return ConditionUpdate(reasons.ACCEPTED, "False", reasons.DUPLICATE_TRIAL_ID, why)
     of = f"Trial {holder.metadata.name}" if holder else "a Trial that was deleted"
     why = f"trial ID {trial.trial_id!r} is not free yet: TrialEngine {snapshot.name} of {of} is still ending"
@@ -111,6 +123,14 @@ def _refusal(
         latest = rfc3339(latest_start(trial, start_time))
         why = f"{why}; this trial starts once it is deleted, at {latest} at the latest"
     return ConditionUpdate(reasons.ACCEPTED, "False", reasons.TRIAL_ID_NOT_FREE, why)
+
+
+def _state(holder: Trial) -> str:
+    """Return the state of a Trial in few words: each change of them is a write for each of its duplicates."""
+    found = outcome(holder)
+    if found is not None:
+        return "has succeeded" if found.status == "True" else f"has ended ({found.reason})"
+    return "has started" if holder.status.started_time is not None else "waits for its start"
 
 
 def _is_leaving(snapshot: Snapshot, holder: Trial | None) -> bool:

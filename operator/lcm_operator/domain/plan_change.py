@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from lcm_operator.api import names, reasons
+from lcm_operator.api.conditions import ConditionUpdate
 from lcm_operator.api.engine import (
     ActivityStatus,
     PendingPlan,
@@ -24,6 +25,7 @@ from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Act, LookUpPlan, RecordEvent, WriteEngine, act
 from lcm_operator.domain.engine_spec import resolve_spec
 from lcm_operator.domain.grant import attempt_of
+from lcm_operator.domain.readiness import has_current_plan
 from lcm_operator.domain.release import has_begun, unreleased, with_release
 from lcm_operator.domain.requests import Request, answer, pending_requests
 from lcm_operator.domain.snapshot import Problem, Snapshot, value_of
@@ -195,23 +197,41 @@ def kept_progress(engine: TrialEngine) -> tuple[ActivityStatus, ...]:
     return tuple(each for each in engine.status.activities if each.name in kept)
 
 
+def plan_current(
+    engine: TrialEngine, snapshot: Snapshot | None = None, trial: Trial | None = None
+) -> ConditionUpdate:
+    """Return the condition PlanCurrent of a started trial; without a Trial to compare with it is True."""
+    runs = f"the trial runs {_plan_of(engine)}"
+    if snapshot is None or trial is None or not (change := _difference(snapshot, trial, engine)):
+        return ConditionUpdate(reasons.PLAN_CURRENT, "True", reasons.PLAN_CURRENT, runs)
+    return ConditionUpdate(reasons.PLAN_CURRENT, "False", reasons.PLAN_CHANGED, f"{runs}; {change}")
+
+
 def change_note(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> str:
-    """Return what to say to who restores by the snapshot although the plan has changed; nothing otherwise."""
-    spec, old = spec_now(snapshot, trial, engine), engine.spec
+    """Return the note of a restore by the snapshot although the plan has changed; empty otherwise."""
+    change = _difference(snapshot, trial, engine)
+    return f"restored with {_plan_of(engine)}; {change}" if change else ""
+
+
+def _plan_of(engine: TrialEngine) -> str:
+    generation = engine.spec.plan_generation
+    return f"the plan of generation {generation}" if generation else "the plan of its start"
+
+
+def _difference(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> str:
+    """Return how plan, parameters and engine settings differ from the engine's spec; empty if equal."""
+    old = engine.spec
+    same_plan = has_current_plan(snapshot, trial, engine)
+    if same_plan and old.trial_generation == trial.metadata.generation:
+        return ""
+    spec = spec_now(snapshot, trial, engine)
     if isinstance(spec, Problem):
+        return f"the plan as it is now cannot be used: {spec.message}"
+    versions = {"trial_generation": old.trial_generation, "plan_generation": old.plan_generation}
+    if msgspec.structs.replace(spec, **versions, plan_uid=old.plan_uid) == old:
         return ""
-    versions = {
-        "trial_generation": old.trial_generation,
-        "plan_generation": old.plan_generation,
-        "plan_uid": old.plan_uid,
-    }
-    if msgspec.structs.replace(spec, **versions) == old:
-        return ""
-    add = f"add {names.ANNOTATION_RESTORE_PLAN} to use that"
-    if (spec.plan_generation, spec.plan_uid) == (old.plan_generation, old.plan_uid):
-        return (
-            f"restored with parameters and engine settings of the Trial's generation {old.trial_generation}; "
-            f"they are at generation {spec.trial_generation} now: {add}"
-        )
-    ran = f"of generation {old.plan_generation}" if old.plan_generation else "of its start"
-    return f"restored with the plan {ran}; the Trial's plan is at generation {spec.plan_generation}: {add}"
+    how = f"restore with {names.ANNOTATION_RESTORE_PLAN} to use that"
+    if same_plan:
+        changed = "parameters and engine settings are those of generation"
+        return f"{changed} {old.trial_generation} of the Trial, now at {spec.trial_generation}: {how}"
+    return f"the Trial's plan is at generation {spec.plan_generation} now: {how}"

@@ -30,9 +30,11 @@ from lcm_operator.domain.actions import (
     act,
     wait,
 )
-from lcm_operator.domain.arming import decide_arming, engine_creation, refused, show_scheduled
+from lcm_operator.domain.arming import decide_arming, engine_creation, refused, show_scheduled, show_waiting
 from lcm_operator.domain.finished import decide_over
-from lcm_operator.domain.grant import manifest_of
+from lcm_operator.domain.grant import attempt_of, manifest_of
+from lcm_operator.domain.plan_change import plan_current
+from lcm_operator.domain.readiness import awaited_report, has_current_plan, not_armed, readiness
 from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, unconfirmed
 from lcm_operator.domain.release import must_be_held, release_of
 from lcm_operator.domain.requests import handled, open_deletes, trial_delete
@@ -42,6 +44,7 @@ from lcm_operator.domain.status import (
     ACCEPTED,
     cancelled,
     missed_status,
+    next_start,
     outcome,
     scheduled_again,
     trial_status,
@@ -64,17 +67,18 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     if trial.spec.suspend:
         return _suspend(snapshot, trial, start_time, now)
     if start_time is None:
-        awaiting = ConditionUpdate(reasons.SCHEDULED, "False", reasons.AWAITING_REGISTRY)
-        shown = _not_scheduled(trial, now, awaiting, None)
+        shown = _not_scheduled(snapshot, trial, now, awaited_report(snapshot, trial), None)
         asking = ask_for_the_first_time(snapshot, trial) if isinstance(shown, Wait) else None
         return _without_engine(snapshot, asking or shown)
     if start_time <= now and _waited_for_its_id(trial):
         return ask_first(snapshot, trial, now) or _miss(snapshot, trial, start_time, now)
-    if snapshot.engine is not None and not _armed_for(snapshot.engine, trial, start_time):
+    if snapshot.engine is not None and not _armed_for(snapshot, snapshot.engine, trial, start_time):
         return _without_engine(snapshot, wait("the old TrialEngine is being deleted"))
     if now < start_time - snapshot.settings.arm_lead:
-        ahead = ConditionUpdate(reasons.ARMED, "Unknown", reasons.WAITING)
-        if writes := show_scheduled(trial, start_time, now, ahead):
+        ahead = readiness(snapshot, trial, start_time)
+        if isinstance(ahead, Act):
+            return ahead
+        if writes := show_scheduled(snapshot, trial, start_time, now, ahead):
             return act(*writes)
         return wait("the start time is in the future", start_time - snapshot.settings.arm_lead)
     if now < start_time:
@@ -87,11 +91,13 @@ def _waited_for_its_id(trial: Trial) -> bool:
     return conditions.reason(trial.status.conditions, reasons.ACCEPTED) == reasons.DUPLICATE_TRIAL_ID
 
 
-def _armed_for(engine: TrialEngine, trial: Trial, start_time: datetime) -> bool:
+def _armed_for(snapshot: Snapshot, engine: TrialEngine, trial: Trial, start_time: datetime) -> bool:
+    """Return whether a TrialEngine was armed for the Trial and its plan as they are now."""
     return (
         engine.metadata.deletion_timestamp is None
         and engine.spec.trial_generation == trial.metadata.generation
         and engine.spec.start_time == start_time
+        and has_current_plan(snapshot, trial, engine)
     )
 
 
@@ -131,7 +137,7 @@ def _start(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime
         shortest, asked = snapshot.settings.retry_start, refusal.value.retry_after
         again = retry_at(refusal.time, since, latest_start(trial, start_time), shortest, asked)
         urgency, retry = Urgency.RETRY, again - refusal.time
-        if again <= now and (showing := _show_refusal(trial, start_time, now, refusal.value)):
+        if again <= now and (showing := _show_refusal(snapshot, trial, start_time, now, refusal.value)):
             return showing
     creation = engine_creation(snapshot, trial, start_time, now, retry)
     if isinstance(creation, CreateEngine):
@@ -140,9 +146,8 @@ def _start(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime
     problem = creation or refused(snapshot, now, retry)
     if problem is not None:
         again = again or now + snapshot.settings.retry_arming
-        return _cannot_start(
-            trial, start_time, now, problem, min(again, latest_start(trial, start_time) + JUST_AFTER)
-        )
+        again = min(again, latest_start(trial, start_time) + JUST_AFTER)
+        return _cannot_start(snapshot, trial, start_time, now, problem, again)
     if snapshot.engine is not None and isinstance(pod, Pod):
         if must_be_held(snapshot.engine):
             return act(HoldEngine(snapshot.engine), urgency=Urgency.FOLLOW)
@@ -156,7 +161,7 @@ def _start(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime
         return wait("there is no TrialEngine to start")
     if snapshot.leftovers:
         again = min(now + snapshot.settings.retry_start, latest_start(trial, start_time) + JUST_AFTER)
-        return _cannot_start(trial, start_time, now, _left(snapshot.leftovers), again)
+        return _cannot_start(snapshot, trial, start_time, now, _left(snapshot.leftovers), again)
     return act(CreatePod(snapshot.engine, manifest_of(snapshot, snapshot.engine)), urgency=urgency)
 
 
@@ -168,7 +173,9 @@ def _left(pods: tuple[Leftover, ...]) -> Problem:
     return Problem(reasons.WAITING, f"{which} {'were' if len(pods) > 1 else 'was'} {why}")
 
 
-def _show_refusal(trial: Trial, start_time: datetime, now: datetime, why: Problem) -> Decision | None:
+def _show_refusal(
+    snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime, why: Problem
+) -> Decision | None:
     """Return the write that shows why the start was rejected; None if the Trial shows it.
 
     It precedes the next try: if very many starts are rejected, it would otherwise never get its turn. The
@@ -179,19 +186,15 @@ def _show_refusal(trial: Trial, start_time: datetime, now: datetime, why: Proble
         return None
     if why.reason in _PASSING or now > latest_start(trial, start_time) - _LAST_TRIES:
         return None
-    writes = show_scheduled(
-        trial, start_time, now, ConditionUpdate(reasons.ARMED, "False", why.reason, why.message)
-    )
+    writes = show_scheduled(snapshot, trial, start_time, now, not_armed(why))
     return act(*writes, urgency=Urgency.RETRY) if writes else None
 
 
 def _cannot_start(
-    trial: Trial, start_time: datetime, now: datetime, why: Problem, again: datetime
+    snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime, why: Problem, again: datetime
 ) -> Decision:
     """Show why the start was rejected, and wait until `again` for the next try, which it must not delay."""
-    if writes := show_scheduled(
-        trial, start_time, now, ConditionUpdate(reasons.ARMED, "False", why.reason, why.message)
-    ):
+    if writes := show_scheduled(snapshot, trial, start_time, now, not_armed(why)):
         return Act(writes, wake_at=again, wake_urgency=Urgency.RETRY)
     return wait("the start is retried", again, Urgency.RETRY)
 
@@ -206,8 +209,10 @@ def _latch(trial: Trial, engine: TrialEngine, pod: Pod, start_time: datetime, no
         ConditionUpdate(reasons.SCHEDULED, "True", reasons.START_TIME_KNOWN),
         ConditionUpdate(reasons.ARMED, "True", reasons.ADMITTED),
         ConditionUpdate(reasons.STARTED, "True", reasons.ENGINE_STARTED, f"pod {pod.name} was created"),
-        ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.RUNNING),
+        ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.STARTING),
+        plan_current(engine),
         *([release] if release is not None else []),
+        attempt=attempt_of(engine),
         start_time=start_time,
         started_time=now.astimezone(UTC),
         start_lag_milliseconds=int(lag / timedelta(milliseconds=1)),
@@ -220,25 +225,18 @@ def _latch(trial: Trial, engine: TrialEngine, pod: Pod, start_time: datetime, no
 
 def _suspend(snapshot: Snapshot, trial: Trial, start_time: datetime | None, now: datetime) -> Decision:
     suspended = ConditionUpdate(reasons.SCHEDULED, "False", reasons.SUSPENDED, "spec.suspend is true")
-    return _without_engine(snapshot, _not_scheduled(trial, now, suspended, start_time))
+    return _without_engine(snapshot, _not_scheduled(snapshot, trial, now, suspended, start_time))
 
 
 def _not_scheduled(
-    trial: Trial, now: datetime, why: ConditionUpdate, start_time: datetime | None
+    snapshot: Snapshot, trial: Trial, now: datetime, why: ConditionUpdate, start_time: datetime | None
 ) -> Decision:
     """Return the write that shows why a trial is not scheduled, or the wait for its deadline."""
-    status = trial_status(
-        trial,
-        now,
-        ACCEPTED,
-        why,
-        ConditionUpdate(reasons.ARMED, "Unknown", reasons.WAITING),
-        ConditionUpdate(reasons.STARTED, "Unknown", reasons.WAITING),
-        ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.WAITING),
-        start_time=start_time,
-    )
-    if status != trial.status:
-        return act(WriteTrial(trial, status))
+    armed = readiness(snapshot, trial, start_time)
+    if isinstance(armed, Act):
+        return armed
+    if writes := show_waiting(snapshot, trial, now, why, armed, start_time):
+        return act(*writes)
     return wait(
         f"not scheduled: {why.reason}",
         None if start_time is None else latest_start(trial, start_time) + JUST_AFTER,
@@ -248,6 +246,12 @@ def _not_scheduled(
 def _miss(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime) -> Decision:
     refusal, reason = snapshot.refusal, reasons.MISSED
     accepted = conditions.find(trial.status.conditions, reasons.ACCEPTED)
+    made, seconds = trial.metadata.creation_timestamp, (now - start_time).total_seconds()
+    late = f"the start would have been {seconds:.3f} s late"
+    if made is not None and made > start_time:
+        late = (
+            f"the Trial was created {(made - start_time).total_seconds():.0f} s after its start time; {late}"
+        )
     if trial.spec.suspend:
         why = "the trial was suspended until its deadline had passed"
     elif _waited_for_its_id(trial):
@@ -259,9 +263,10 @@ def _miss(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime)
         why = f"the start was rejected until the deadline: {refusal.value.message}"
     else:
         armed = conditions.find(trial.status.conditions, reasons.ARMED)
-        why = f"the start would have been {(now - start_time).total_seconds():.3f} s late"
+        why = late
         if armed is not None and armed.status == "False":
-            reason, why = armed.reason, f"{why}: {armed.message}"
+            reason, why = armed.reason, f"{late}: {armed.message}"
+    why = f"{why}. {next_start(trial)}"
     status = missed_status(trial, start_time, now, why, reason, _plan(snapshot, trial))
     missed = RecordEvent(trial, reasons.MISSED, why, warning=True)
     return act(WriteTrial(trial, status), missed, *unconfirmed(snapshot, trial, now))

@@ -9,7 +9,7 @@ allows: it is made again first.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.metadata import Metadata
@@ -137,6 +137,17 @@ class Problem:
     """The API server's Retry-After."""
 
 
+class Reference(NamedTuple):
+    """An object that an engine refers to, in the trial's namespace."""
+
+    kind: str
+    name: str
+
+
+Keys = frozenset[str]
+"""The keys in the data of a Secret or ConfigMap; empty for other kinds."""
+
+
 @dataclass(frozen=True)
 class Admission:
     """The result of an admission check for a TrialEngine's pod; `problem` is None if it would be admitted."""
@@ -178,6 +189,8 @@ class Snapshot:
     """An object that is not ours has the name of the TrialEngine."""
     plan: TrialPlan | Problem | None = None
     """The TrialPlan that the holder uses; None if it uses none."""
+    plan_faults: str = ""
+    """The faults in the expressions and rules of the holder's plan, as `lcm plan check` reports them."""
     plan_read: Observation[str] | None = None
     """The purpose for which Trial and TrialPlan were read; see `actions.LookUpPlan`."""
     pod: Observation[Pod | Absent] | None = None
@@ -193,6 +206,10 @@ class Snapshot:
     """The last reported start times, by the UIDs of the Trials."""
     looks: Mapping[str, RegistryLook] = field(default_factory=dict)
     """The requests for start times, by the UIDs of the Trials."""
+    references: Mapping[Reference, Observation[Keys | None]] = field(default_factory=dict)
+    """The objects of the namespace that engines refer to; None: it does not exist."""
+    watched: frozenset[Reference] = frozenset()
+    """The objects whose changes lead to a new decision about this slot."""
     engine_gone: bool = False
     """A read has shown that the latched TrialEngine does not exist."""
     departed: TrialEngine | None = None

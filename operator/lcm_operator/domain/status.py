@@ -19,6 +19,7 @@ from lcm_operator.domain.requests import ignored_restore
 
 _TYPES = (reasons.ACCEPTED, reasons.SCHEDULED, reasons.ARMED, reasons.STARTED, reasons.SUCCEEDED)
 _KEPT_MISSES = 5
+_LONGEST_SUMMARY = 256
 
 
 NOTHING_TO_RELEASE = ConditionUpdate(
@@ -91,14 +92,17 @@ def trial_status(
     current = tuple(msgspec.structs.replace(each, observed_generation=generation) for each in current)
     if ignored := ignored_restore(trial, now):
         fields = {"last_handled_restore": ignored} | fields
-    return msgspec.structs.replace(
+    status = msgspec.structs.replace(
         trial.status,
         observed_generation=generation,
         trial_id=trial.trial_id,
         conditions=current,
-        phase=phase(current),
+        plan=trial.plan_name or "",
+        ready=ready(current),
+        message=summary(current),
         **fields,
     )
+    return msgspec.structs.replace(status, phase=phase(current, status.start_time, now))
 
 
 def _finished(current: Conditions, unfinished: ConditionUpdate | None) -> ConditionUpdate:
@@ -146,6 +150,13 @@ def missed_status(
     )
 
 
+def next_start(trial: Trial) -> str:
+    """Return how a missed trial can be scheduled again."""
+    if trial.spec.registry_ref is not None:
+        return "To schedule it again, move it to a future time in its registry"
+    return "To schedule it again, set spec.startTime to a future time"
+
+
 def cancelled(why: str, trial: Trial, plan: Plan | None = None) -> tuple[ConditionUpdate, ...]:
     """Return the conditions of a cancelled trial; Started stays True.
 
@@ -162,7 +173,30 @@ def _nothing_released(plan: Plan) -> tuple[ConditionUpdate, ...]:
     return (NOTHING_TO_RELEASE,) if plan.finally_ else ()
 
 
-def phase(current: Conditions) -> str:
+def ready(current: Conditions) -> str:
+    """Return the text of the column Ready: False, Checked, True, or nothing while it is unknown."""
+    armed = conditions.find(current, reasons.ARMED)
+    never = conditions.is_false(current, reasons.ACCEPTED) and not conditions.is_true(
+        current, reasons.STARTED
+    )
+    if armed is None or armed.status == "False" or never:
+        return "False" if armed is not None else ""
+    return "Checked" if armed.reason == reasons.CHECKED else armed.status.replace("Unknown", "")
+
+
+def summary(current: Conditions) -> str:
+    """Return the message of the condition that matters most, in one line."""
+    order = (reasons.ACCEPTED, reasons.SCHEDULED, reasons.ARMED, reasons.SUCCEEDED)
+    found = [condition for kind in order if (condition := conditions.find(current, kind)) is not None]
+    if conditions.is_true(current, reasons.STARTED) or conditions.decided(current, reasons.SUCCEEDED):
+        found = [condition for condition in found if condition.type == reasons.SUCCEEDED]
+        release = conditions.find(current, reasons.RELEASED)
+        found = [*([release] if release is not None and release.status == "False" else []), *found]
+    told = [each for each in found if each.status == "False"] or found[-1:]
+    return " ".join(told[0].message.split())[:_LONGEST_SUMMARY] if told else ""
+
+
+def phase(current: Conditions, start_time: datetime | None, now: datetime) -> str:
     """Return one word for people; no code may branch on it."""
     ended = conditions.find(current, reasons.SUCCEEDED)
     if ended is not None and ended.status == "True":
@@ -170,13 +204,13 @@ def phase(current: Conditions) -> str:
     if ended is not None and ended.status == "False":
         return ended.reason if ended.reason in (reasons.MISSED, reasons.CANCELLED) else "Failed"
     if conditions.is_true(current, reasons.STARTED):
-        return "Running"
+        return "Starting" if ended is not None and ended.reason == reasons.STARTING else "Running"
     if conditions.is_false(current, reasons.ACCEPTED):
         return "Pending"
     if conditions.reason(current, reasons.SCHEDULED) == reasons.SUSPENDED:
         return "Suspended"
-    if conditions.is_true(current, reasons.ARMED):
-        return "Armed"
-    if conditions.is_true(current, reasons.SCHEDULED):
-        return "Scheduled"
-    return "Pending"
+    if not conditions.is_true(current, reasons.SCHEDULED):
+        return "Pending"
+    if start_time is not None and now >= start_time:
+        return "Due"
+    return "Armed" if conditions.is_true(current, reasons.ARMED) else "Scheduled"

@@ -21,6 +21,9 @@ _YEARS = range(2000, 9999)
 _ALL_YEARS = range(1, 10_000)
 # `\0` is a parameter; possessive, since the slashes of `://` end no host.
 _BEYOND_AUTHORITY = re.compile(r"(?:https?://|\0(?:://)?+)[^/?#]*[/?#]")
+_TIME = re.compile(
+    r"\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
 Found = Iterator[Place]
 
 
@@ -104,7 +107,7 @@ def _foreign_authority(url: Any) -> Found:
 
 def _outside(years: range) -> Callable[[Any], Found]:
     def find(moment: Any) -> Found:
-        if not isinstance(moment, str):
+        if not isinstance(moment, str) or not _TIME.fullmatch(moment):
             return
         try:
             found = datetime.fromisoformat(moment)
@@ -115,6 +118,11 @@ def _outside(years: range) -> Callable[[Any], Found]:
             yield ()
 
     return find
+
+
+def _malformed_time(moment: Any) -> Found:
+    if isinstance(moment, str) and not _TIME.fullmatch(moment):
+        yield ()
 
 
 def _not_one_of(*fields: str) -> Callable[[Any], Found]:
@@ -192,8 +200,9 @@ RULES: dict[str, Callable[[Any], Found]] = {
     "exactly one of startTime and registryRef must be set": _not_one_of("startTime", "registryRef"),
     "at most one of planRef and activities may be set": (_both("planRef", "activities")),
     "onFailure, finally and finishAt require activities beside them": _lists_alone,
-    "startTime must be RFC 3339 with an offset, between the years 2000 and 9998, such as"
-    " 2026-11-24T10:00:00+02:00": _outside(_YEARS),
+    "startTime must be a date and time with its UTC offset, in RFC 3339: 2026-11-24T10:00:00+02:00, or"
+    " 2026-11-24T08:00:00Z for UTC; a zone by name, such as EET, is not allowed": _malformed_time,
+    "startTime must be a date that exists, in the years 2000 to 9998": _outside(_YEARS),
     "the time must be RFC 3339 with an offset, such as 2026-11-24T10:00:00Z": _outside(_ALL_YEARS),
     "each name in parameters must have 1 to 128 characters": _keys_beyond(128),
     "a key must have 1 to 317 characters": _keys_beyond(317),

@@ -7,7 +7,7 @@ import pytest
 from tests.harness.cluster import Cluster
 from tests.unit.controllers.clock import HandClock
 from tests.unit.controllers.replica import KEY, connect, finish, quiet
-from tests.unit.domain.builders import T, at, nap
+from tests.unit.domain.builders import T, at, nap, resolve_engine
 
 from lcm_operator.api import names
 from lcm_operator.api.engine import TrialEngine
@@ -30,7 +30,6 @@ from lcm_operator.domain.actions import (
     UnholdEngine,
     WriteTrial,
 )
-from lcm_operator.domain.engine_spec import resolve_engine
 from lcm_operator.domain.imports import noted
 from lcm_operator.domain.manifests import engine_lease, engine_pod
 from lcm_operator.domain.snapshot import Absent, Pod, Renewals, Settings, value_of
@@ -74,7 +73,7 @@ class Harness:
 
     def with_engine(self):
         trial = self.with_trial()
-        self.does(CreateEngine(resolve_engine(trial, None, T)))
+        self.does(CreateEngine(resolve_engine(trial)))
         return parse(self.api.get("trialengines", "example"), TrialEngine)
 
     def with_pod(self):
@@ -106,7 +105,7 @@ def test_a_created_engine_is_known_at_once(harness):
 
 def test_an_engine_that_exists_is_read_instead(harness):
     trial = harness.with_trial()
-    manifest = resolve_engine(trial, None, T)
+    manifest = resolve_engine(trial)
     harness.api.create("trialengines", manifest)
     seen = harness.does(CreateEngine(manifest))
     assert seen.engine is not None
@@ -166,10 +165,10 @@ def test_a_pod_is_not_adopted(harness, owners, reason):
 )
 def test_why_a_create_failed_is_remembered_until_one_succeeds(harness, what, error, reason):
     trial = harness.with_trial()
-    engine = parse(resolve_engine(trial, None, T) | {"status": {}}, TrialEngine)
-    create = CreateEngine(resolve_engine(trial, None, T))
+    engine = parse(resolve_engine(trial) | {"status": {}}, TrialEngine)
+    create = CreateEngine(resolve_engine(trial))
     if what == "pods":
-        engine = parse(harness.api.create("trialengines", resolve_engine(trial, None, T)), TrialEngine)
+        engine = parse(harness.api.create("trialengines", resolve_engine(trial)), TrialEngine)
         harness.cache.put_engine(harness.api.get("trialengines", "example"))
         create = CreatePod(engine, engine_pod(engine, 1, "image"))
     harness.refuses[what] = error

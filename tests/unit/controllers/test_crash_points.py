@@ -129,6 +129,7 @@ def test_a_straight_life_is_what_it_should_be():
         "Armed": ("True", "Admitted"),
         "Started": ("True", "EngineStarted"),
         "Succeeded": ("True", "Completed"),
+        "PlanCurrent": ("True", "PlanCurrent"),
         "Finished": ("True", "Succeeded"),
     }
     assert outcome["progress"] == "3/3"

@@ -1,5 +1,6 @@
 """The operator's settings, as they are read from the environment."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ def test_variables_that_are_empty_count_as_not_set():
     names = (
         "LCM_KUBECONFIG",
         "LCM_CONTEXT",
+        "LCM_ARM_LEAD_SECONDS",
         "LCM_ENGINE_IMAGE",
         "LCM_HEALTH_ADDRESS",
         "LCM_POD_NAME",
@@ -37,6 +39,7 @@ def test_every_variable_is_read(tmp_path: Path):
         {
             "LCM_KUBECONFIG": str(kubeconfig),
             "LCM_CONTEXT": "lab",
+            "LCM_ARM_LEAD_SECONDS": "300",
             "LCM_ENGINE_IMAGE": "registry/lcm:1",
             "LCM_HEALTH_ADDRESS": "127.0.0.1:8081",
             "LCM_POD_NAME": "operator-1",
@@ -46,6 +49,7 @@ def test_every_variable_is_read(tmp_path: Path):
     assert found.kubeconfig == kubeconfig
     assert found.context == "lab"
     assert found.domain.engine_image == "registry/lcm:1"
+    assert found.domain.arm_lead == timedelta(minutes=5)
     assert found.health == Address("127.0.0.1", 8081)
     assert found.pod_name == "operator-1"
     assert found.watch_namespaces == ("trials-b", "trials-a")

@@ -25,17 +25,27 @@ from lcm_operator.domain.actions import (
     LookUpPlan,
     RecordEvent,
     ReplaceSpec,
+    WatchReferences,
     WriteEngine,
     WriteTrial,
 )
 from lcm_operator.domain.decide import decide
-from lcm_operator.domain.engine_spec import resolve_engine
-from lcm_operator.domain.snapshot import Absent, Admission, Observation, Pod, Problem, Snapshot
+from lcm_operator.domain.engine_spec import engine_manifest, resolve_spec
+from lcm_operator.domain.references import ROLE_BINDING, SERVICE_ACCOUNT, TRIAL_REGISTRY
+from lcm_operator.domain.snapshot import Absent, Admission, Observation, Pod, Problem, Reference, Snapshot
 from lcm_operator.domain.status import resolved_start_time
 
 T = datetime(2026, 11, 24, 10, tzinfo=UTC)
 """The start time of every trial that doesn't say otherwise."""
 REFUSED = Problem("AdmissionRefused", "exceeded quota")
+WATCHED = frozenset(
+    {
+        Reference(SERVICE_ACCOUNT, names.ENGINE_SERVICE_ACCOUNT),
+        Reference(ROLE_BINDING, names.ENGINE_SERVICE_ACCOUNT),
+        Reference(TRIAL_REGISTRY, "default"),
+    }
+)
+"""The objects that every trial needs; they are watched already, and exist."""
 
 
 def at(seconds: float) -> datetime:
@@ -94,10 +104,18 @@ def edited(before: Trial, *, annotations: dict[str, str] | None = None, **spec: 
     )
 
 
+def resolve_engine(
+    this: Trial, by: TrialPlan | Problem | None = None, start_time: datetime = T
+) -> dict[str, Any] | Problem:
+    """Return the manifest of the TrialEngine of a Trial, or why there can be none."""
+    spec = resolve_spec(this, by, start_time)
+    return spec if isinstance(spec, Problem) else engine_manifest(this, spec)
+
+
 def engine(of: Trial | None = None, *, uid: str = "engine-1", **metadata: Any) -> TrialEngine:
     """Return the TrialEngine that arming makes for a Trial."""
     owner = of or trial()
-    manifest = resolve_engine(owner, None, resolved_start_time(owner) or T)
+    manifest = resolve_engine(owner, start_time=resolved_start_time(owner) or T)
     assert not isinstance(manifest, Problem), manifest
     manifest["metadata"] |= {"uid": uid, "resourceVersion": "1", "generation": 1} | metadata
     return parse(manifest, TrialEngine)
@@ -134,7 +152,7 @@ def absent(name: str = "example-1", *, seen: float = 0.2) -> Observation[Absent]
 
 def slot(*trials: Trial, **seen: Any) -> Snapshot:
     """Return the snapshot of the slot `example`."""
-    return Snapshot(name="example", trials=trials, **seen)
+    return Snapshot(name="example", trials=trials, **({"watched": WATCHED} | seen))
 
 
 def admitted(
@@ -168,6 +186,8 @@ def written(before: Snapshot, decision: Decision) -> Snapshot:
                 after = msgspec.structs.replace(of, status=status)
                 others = (after if each is of else each for each in before.trials)
                 before = replace(before, trials=tuple(others))
+            case WatchReferences(objects=objects):
+                before = replace(before, watched=before.watched | objects)
             case LookUpPlan(purpose=purpose):
                 before = replace(before, plan_read=Observation(purpose, T))
             case ReplaceSpec(engine=of, spec=spec):
@@ -278,6 +298,13 @@ def message_of(decision: Decision, kind: str) -> str:
     found = conditions.find(status.conditions, kind)
     assert found is not None, kind
     return found.message
+
+
+def succeeded(status: TrialStatus) -> conditions.Condition:
+    """Return the condition Succeeded of a Trial's status."""
+    found = conditions.find(status.conditions, "Succeeded")
+    assert found is not None
+    return found
 
 
 def recorded_events(decision: Decision) -> list[tuple[str, bool]]:

@@ -5,15 +5,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from tests.unit.domain.builders import (
-    asking,
-    at,
-    nap,
-    running,
-    settle,
-    steps,
-    trial,
-)
+from tests.unit.domain.builders import asking, at, nap, running, settle, steps, succeeded, trial
 
 from lcm_operator.domain.attempt_end import awaited_end, has_ended, longest_silence
 from lcm_operator.domain.decide import decide
@@ -114,7 +106,7 @@ def test_the_next_attempt_waits_for_a_pod_that_was_not_seen_to_end(path):
 @pytest.mark.parametrize("path", [path for path in PATHS if "deletion" not in path])
 def test_what_the_next_attempt_waits_for_is_shown_on_the_trial(path):
     early = settle(PATHS[path](seen(GONE, silent=59, missing=True)), at(160))
-    message = early.trials[0].status.conditions[-1].message
+    message = succeeded(early.trials[0].status).message
     assert "pod example-1 no longer exists and was not seen to end" in message
     assert "has not renewed its Lease for 60 s" in message
     assert early.engine is not None
@@ -141,7 +133,7 @@ def test_a_hung_engine_s_pod_is_killed_before_the_next_attempt_begins(path):
 
 def test_which_deletion_the_next_attempt_waits_for_is_shown_on_the_trial():
     before = settle(asking(seen(ending(190), silent=999, when=199.5), restore="r1"), at(200))
-    message = before.trials[0].status.conditions[-1].message
+    message = succeeded(before.trials[0].status).message
     assert "has not renewed its Lease for 60 s and its deletionTimestamp" in message
     assert f"({at(190):%H:%M:%S} UTC) has passed by 10 s" in message
 

@@ -1,14 +1,14 @@
 """Arming: from a Trial and its plan to the TrialEngine, or why there can't be one."""
 
 import pytest
-from tests.unit.domain.builders import T, nap, plan, trial
+from tests.unit.domain.builders import T, nap, plan, resolve_engine, trial
 
 from lcm_operator.api import names
 from lcm_operator.api.engine import Parameter, TrialEngine
 from lcm_operator.api.engine_settings import EngineSettings
 from lcm_operator.api.plan import SecretKeyRef
 from lcm_operator.api.storage import parse
-from lcm_operator.domain.engine_spec import LARGEST_SPEC, resolve_engine
+from lcm_operator.domain.engine_spec import LARGEST_SPEC
 from lcm_operator.domain.snapshot import Problem
 
 BY_PLAN = {"activities": None}
@@ -53,7 +53,7 @@ def test_an_engine_belongs_to_its_trial_and_is_not_held_before_its_start():
 
 
 def test_the_owner_is_named_as_the_api_server_wants_it():
-    manifest = resolve_engine(trial(), None, T)
+    manifest = resolve_engine(trial())
     assert not isinstance(manifest, Problem)
     (owner,) = manifest["metadata"]["ownerReferences"]
     assert owner == {
@@ -236,6 +236,6 @@ def test_no_engine_is_made_of(spec, reason, words):
 
 
 def test_a_plan_just_below_the_limit_passes():
-    size = len(str(resolve_engine(trial(), None, T)))
+    size = len(str(resolve_engine(trial())))
     filling = {"filling": "x" * (LARGEST_SPEC - size)}
     resolved(trial(parameters=filling))

@@ -13,6 +13,7 @@ from tests.unit.domain.builders import (
     recorded_events,
     running,
     settle,
+    succeeded,
     trial,
     with_activities,
     written,
@@ -108,7 +109,7 @@ def test_the_pause_outlives_the_operator():
 def test_what_follows_and_when_is_shown_on_the_trial_and_as_an_event():
     before, now = failed(("Start", 5))
     assert ("ActivityFailed", True) in recorded_events(decide(before, now))
-    message = settle(before, now).trials[0].status.conditions[-1].message
+    message = succeeded(settle(before, now).trials[0].status).message
     assert message == "attempt 2 (Automatic) begins at 10:00:15 UTC or later: activity two failed: as told"
 
 

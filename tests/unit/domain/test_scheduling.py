@@ -202,7 +202,7 @@ def test_a_missed_trial_given_a_new_start_time_is_scheduled_again():
     decision = decide(slot(later), at(300))
     assert shown(decision, "Succeeded") == ("Unknown", "Waiting")
     assert shown(decision, "Started") == ("Unknown", "Waiting")
-    assert conditions.reason(settle(slot(later), at(300)).trials[0].status.conditions, "Armed") == "Waiting"
+    assert conditions.reason(settle(slot(later), at(300)).trials[0].status.conditions, "Armed") == "Checked"
 
 
 def test_only_the_last_five_misses_are_kept():

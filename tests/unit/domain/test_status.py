@@ -10,6 +10,7 @@ from lcm_operator.domain.status import (
     has_outcome,
     outcome,
     phase,
+    ready,
     resolved_start_time,
     scheduled_again,
     trial_status,
@@ -52,7 +53,7 @@ def test_what_is_not_named_stays():
 
 def test_writing_the_same_again_changes_nothing():
     before = scheduled()
-    again = trial_status(before, at(60), ConditionUpdate("Accepted", "True", "Accepted"))
+    again = trial_status(before, at(-60), ConditionUpdate("Accepted", "True", "Accepted"))
     assert again == before.status
 
 
@@ -72,7 +73,14 @@ def test_writing_the_same_again_changes_nothing():
             [("Scheduled", "True", "StartTimeKnown"), ("Armed", "True", "Admitted")], "Armed", id="armed"
         ),
         pytest.param(
-            [("Armed", "True", "Admitted"), ("Started", "True", "EngineStarted")], "Running", id="started"
+            [("Started", "True", "EngineStarted"), ("Succeeded", "Unknown", "Starting")],
+            "Starting",
+            id="started, nothing begun",
+        ),
+        pytest.param(
+            [("Started", "True", "EngineStarted"), ("Succeeded", "Unknown", "Running")],
+            "Running",
+            id="an activity has begun",
         ),
         pytest.param(
             [("Started", "True", "EngineStarted"), ("Succeeded", "True", "Completed")],
@@ -90,7 +98,32 @@ def test_writing_the_same_again_changes_nothing():
     ],
 )
 def test_the_phase_is_one_word_for(pairs, word):
-    assert phase(conditions_of(*pairs)) == word
+    assert phase(conditions_of(*pairs), T, at(-1)) == word
+
+
+@pytest.mark.parametrize("armed", ["True", "False", "Unknown"])
+def test_a_trial_past_its_start_that_is_not_latched_is_due(armed):
+    known = conditions_of(("Scheduled", "True", "StartTimeKnown"), ("Armed", armed, "Any"))
+    assert phase(known, T, at(0)) == "Due"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "word"),
+    [
+        pytest.param([], "", id="nothing known"),
+        pytest.param([("Armed", "Unknown", "Waiting")], "", id="not checked yet"),
+        pytest.param([("Armed", "Unknown", "Checked")], "Checked", id="checked"),
+        pytest.param([("Armed", "True", "Admitted")], "True", id="armed"),
+        pytest.param([("Armed", "False", "PlanNotFound")], "False", id="not armed"),
+        pytest.param(
+            [("Accepted", "False", "DuplicateTrialID"), ("Armed", "Unknown", "Waiting")],
+            "False",
+            id="without its ID",
+        ),
+    ],
+)
+def test_the_column_ready_shows(pairs, word):
+    assert ready(conditions_of(*pairs)) == word
 
 
 def test_a_trial_that_is_new_or_runs_has_no_outcome():

@@ -108,7 +108,7 @@ def test_a_plain_restore_says_that_parameters_or_settings_have_changed():
     )
     write, _ = decide(with_plan_read(replace(before, trials=(changed,)), at(20)), at(20)).actions
     assert isinstance(write, WriteEngine)
-    assert "of the Trial's generation 1; they are at generation 2" in answer(write.status)[1]
+    assert "those of generation 1 of the Trial, now at 2" in answer(write.status)[1]
 
 
 def test_a_restore_that_happens_by_itself_takes_the_snapshot():

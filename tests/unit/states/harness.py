@@ -33,7 +33,7 @@ TTL = 3600
 _MOST_STEPS = 60
 _FORGETS = 25
 _PATIENCE = 150
-_LOOKS = (act.LookUpPod, act.LookUpEngine, act.LookUpPlan, act.RecordEvent)
+_LOOKS = (act.LookUpPod, act.LookUpEngine, act.LookUpPlan, act.WatchReferences, act.RecordEvent)
 _FOREGROUND = "foregroundDeletion"
 
 
@@ -42,7 +42,6 @@ class Harness:
 
     def __init__(self, name: str = NAME, **spec: Any) -> None:
         self.api = UnreliableCluster()
-        self.plans: list[Raw] = []
         self.now = at(-3000)
         self._clock = ClockOf(lambda: self.now)
         self.did: list[str] = []
@@ -61,6 +60,7 @@ class Harness:
         self.saved: dict[str, str] = {}
         """What the engine saved last, by activity: it stays when the TrialEngine goes."""
         self._forgets = 0
+        self.api.put("trialregistries", {"metadata": {"name": "default"}, "spec": {"url": "http://registry"}})
         self.create_trial(name, **spec)
         self.operator = self._replica()
 
@@ -222,8 +222,6 @@ class Harness:
     def _listen(self) -> None:
         if not self.api.away:
             self.operator.listen()
-        for plan in self.plans:
-            self.operator.cache.put_plan(plan)
         slot = self.operator.cache.slot(KEY)
         lives = self.pod is not None and not _over(self.pod)
         if self.renewals is not None and (lives or self.renewals.silent):
