@@ -97,7 +97,7 @@ def test_a_patch_keeps_nulls_within_lists():
 def test_what_is_malformed_is_refused_naming(raw, named):
     with pytest.raises(MalformedError) as refused:
         parse(raw, Trial)
-    assert f"`{named}`" in str(refused.value) or f"`{named.rpartition('.')[2]}`" in str(refused.value)
+    assert f"`{named}`" in str(refused.value)
     assert "$" not in str(refused.value)
 
 

@@ -187,7 +187,7 @@ def test_a_refused_create_stops_no_other_and_is_shown(field):
     assert field.trials == {"a", "c"}
     assert field.shown() == {"Synced": ("True", "Synced"), "Imported": ("False", "ImportFailed")}
     assert (field.status["imported"], field.status["notImported"], field.status["failed"]) == (2, 1, 1)
-    assert "WritesFailed" in field.recorded_reasons or "ImportFailed" in field.recorded_reasons
+    assert field.recorded_reasons == ["WritesFailed", "ImportFailed"]
 
 
 def test_a_quota_that_is_used_up_is_not_tried_for_each(field):
