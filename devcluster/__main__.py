@@ -97,7 +97,9 @@ def _chosen() -> settings.Settings:
 
 def _run(cluster: Cluster, asked: argparse.Namespace) -> None:
     if asked.context and asked.plan == "5gdrones":
-        raise LocalClusterError("the plan 5gdrones is played with the services of the local cluster only")
+        raise LocalClusterError(
+            "--plan 5gdrones needs the services of the local cluster: leave out --context"
+        )
     console = Console()
     end_with_make()
     # What `make up` has started stays up; what is started here goes with us.
@@ -130,20 +132,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Do what the command line asks; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m devcluster", description=__doc__)
     parser.add_argument(
-        "--directory", type=Path, default=REPOSITORY / ".local", help="where the cluster lies"
+        "--directory", type=Path, default=REPOSITORY / ".local", help="directory of the cluster"
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up", help="start what doesn't run, and wait until all is ready")
-    up.add_argument("--replicas", type=int, choices=(1, 2), default=1, help="how many operators")
-    run = commands.add_parser("run", help="up, play a demo, stay until Ctrl-C, down")
-    run.add_argument("--plan", choices=SHOWS, default="demo", help="what is played; 5gdrones: that plan")
-    run.add_argument("--once", action="store_true", help="leave after the demo")
+    up = commands.add_parser("up", help="start all that is not running and wait until it is ready")
+    up.add_argument("--replicas", type=int, choices=(1, 2), default=1, help="number of operator replicas")
+    run = commands.add_parser("run", help="up, run a demo, stay until Ctrl-C, down")
+    run.add_argument("--plan", choices=SHOWS, default="demo", help="the demo (default), or the plan 5gdrones")
+    run.add_argument("--once", action="store_true", help="exit after the demo")
     for command in (up, run):
-        command.add_argument("--context", help="a kube context of yours, instead of a control plane here")
+        command.add_argument("--context", help="a context of your kubeconfig, instead of a local cluster")
         for name in CONTRACT:
-            told = f"where {name} listens; default {USUAL_PORTS[name]}, 0: any free port"
-            command.add_argument(f"--{name}-port", type=_port, metavar="PORT", help=told)
-    commands.add_parser("down", help="stop everything and forget the data")
+            text = f"port of {name}; default {USUAL_PORTS[name]}, 0: any free port"
+            command.add_argument(f"--{name}-port", type=_port, metavar="PORT", help=text)
+    commands.add_parser("down", help="stop everything and delete the data")
     commands.add_parser("programs", help="build the control plane's programs")
     asked = parser.parse_args(arguments)
     cluster = Cluster(asked.directory.absolute(), _progress())
@@ -164,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; `make down` stops what was started", file=sys.stderr)
+        print("interrupted; run `make down` to stop what was started", file=sys.stderr)
         return 130
     return 0
 

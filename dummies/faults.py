@@ -163,7 +163,7 @@ def _fault(wanted: dict[str, Any]) -> Fault:
     """Return the failure. Raises NoFaultError."""
     unknown = sorted(set(wanted) - set(Fault.__dataclass_fields__))
     if unknown:
-        raise NoFaultError(f"{unknown[0]}: there is no such field")
+        raise NoFaultError(f"{unknown[0]} is not a field of a fault")
     fault = Fault(**({"kind": ""} | wanted))
     if fault.kind not in _KINDS:
         raise NoFaultError(f"kind must be one of {', '.join(_KINDS)}")
@@ -175,9 +175,9 @@ def _fault(wanted: dict[str, Any]) -> Fault:
     if not _is_number(fault.seconds, int | float) or not 0 <= fault.seconds <= _LONGEST_SECONDS:
         raise NoFaultError(f"seconds must be a number from 0 to {_LONGEST_SECONDS}")
     if fault.count is not None and (not _is_number(fault.count, int) or fault.count < 1):
-        raise NoFaultError("count must be an integer from 1 on, or null")
+        raise NoFaultError("count must be an integer of at least 1, or null")
     if not _is_number(fault.skip, int) or fault.skip < 0:
-        raise NoFaultError("skip must be an integer from 0 on")
+        raise NoFaultError("skip must be an integer of at least 0")
     return fault
 
 

@@ -176,7 +176,7 @@ class Cluster:
             prepare(self.layout, context, wanted, rest)
         elif state.context != context:
             there = f"your context {state.context}" if state.context else "a control plane of its own"
-            raise LocalClusterError(f"{self.directory} is up on {there}: take it down first (make down)")
+            raise LocalClusterError(f"{self.directory} is already up on {there}; run make down first")
         else:
             if {**state.rest, **rest} != state.rest:
                 self._end_one(REST)
@@ -206,8 +206,7 @@ class Cluster:
 
         became = wait_until(settled, seconds=READY_SECONDS)
         if not process.alive():
-            raise LocalClusterError(f"{name} has ended. {process.log_file} says:\n{process.log_tail()}")
+            raise LocalClusterError(f"{name} exited. End of {process.log_file}:\n{process.log_tail()}")
         if not became:
-            raise LocalClusterError(
-                f"{name} is not ready after {READY_SECONDS} s. {process.log_file} says:\n{process.log_tail()}"
-            )
+            log = f"{process.log_file}:\n{process.log_tail()}"
+            raise LocalClusterError(f"{name} is not ready after {READY_SECONDS} s. End of {log}")

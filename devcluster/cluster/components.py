@@ -143,7 +143,7 @@ def _end_pods(layout: Layout) -> None:
         reap = [sys.executable, "-m", "devcluster.node", "--root", str(layout.node), "--reap"]
         done = subprocess.run(reap, capture_output=True, text=True, check=False, cwd="/")
         if done.returncode != 0:
-            raise LocalClusterError(f"could not end the pods of the local node:\n{done.stderr.strip()}")
+            raise LocalClusterError(f"the pods of the local node could not be ended:\n{done.stderr.strip()}")
 
 
 COMPONENTS: Mapping[str, Component] = {

@@ -51,7 +51,7 @@ def copy_context(file: Path, context: str) -> None:
     done = subprocess.run(view, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = done.stderr.strip().removeprefix("error: ")
-        raise LocalClusterError(f"your context {context} can't be used: {said}")
+        raise LocalClusterError(f"context {context} of your kubeconfig cannot be used: {said}")
     document = yaml.safe_load(done.stdout)
     document["contexts"][0]["context"]["namespace"] = "default"
     _write(file, document)

@@ -44,7 +44,7 @@ def settle(settled: Mapping[str, int], wanted: Mapping[str, int]) -> dict[str, i
     for name, port in wanted.items():
         if port and settled.get(name, port) != port:
             raise LocalClusterError(
-                f"{name} listens on port {settled[name]} already; to move it: make down,"
+                f"{name} already listens on port {settled[name]}; to move it, run make down,"
                 f" then make up {CONTRACT[name]}={port}"
             )
     new = {name: port for name, port in wanted.items() if port and name not in settled}
@@ -58,7 +58,7 @@ def check_free(name: str, port: int) -> None:
     """Raise LocalClusterError if somebody else listens where this one is to."""
     if not wait_until(lambda: _is_free(port), seconds=_FREED_SECONDS):
         raise LocalClusterError(
-            f"port {port} on {LOOPBACK}, where {name} is to listen, is taken by another program: end that,"
+            f"port {port} on {LOOPBACK}, needed by {name}, is in use by another program: stop it,"
             f" or choose another port: make up {CONTRACT[name]}=… (after make down, if it was up before)"
         )
 

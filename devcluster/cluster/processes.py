@@ -59,7 +59,7 @@ class Background:
                     pass_fds=(lock,),
                 )
         except BlockingIOError:
-            raise LocalClusterError(f"{self.name} is running already (process {self.pid()})") from None
+            raise LocalClusterError(f"{self.name} is already running (process {self.pid()})") from None
         finally:
             os.close(lock)
         _children[child.pid] = child
@@ -110,7 +110,7 @@ class Background:
         if not wait_until(lambda: not self.alive(), seconds=grace):
             self.send(signal.SIGKILL)
             if not wait_until(lambda: not self.alive(), seconds=10):
-                raise LocalClusterError(f"{self.name} (process {pid}) does not end, not even by SIGKILL")
+                raise LocalClusterError(f"{self.name} (process {pid}) did not end, even after SIGKILL")
         child = _children.pop(pid, None) if pid else None
         if child:
             child.wait()

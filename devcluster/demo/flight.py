@@ -35,7 +35,7 @@ class Flight(Show):
         await self._follow(client, lambda seen: seen.failed)
         self._restore()
         await self._follow(client, lambda seen: _waits_for(seen, "active"))
-        self._say("All is in place. The drone takes off.")
+        self._say("Everything is in place. The drone takes off.")
         self._ask(REST, "POST", f"/trial/{self.name}/active")
         await self._follow(client, lambda seen: _waits_for(seen, FINISH))
         self._say("The drone has landed.")
@@ -49,8 +49,8 @@ class Flight(Show):
             entry["headers"]["Idempotency-Key"] for entry in journal if entry["status"] in range(200, 300)
         ]
         if not done or len(set(done)) != len(done):
-            raise LocalClusterError(f"a partner was asked twice for the same: {self._described()}")
-        self._say(f"The partners have done {len(done)} things for it, and none of them twice.")
+            raise LocalClusterError(f"a partner received the same request twice: {self._described()}")
+        self._say(f"The partners carried out {len(done)} requests for it, none of them twice.")
 
     def _ask(self, service: str, method: str, path: str, body: Any = None) -> requests.Response:
         """Do as `curl` would do, and say so."""

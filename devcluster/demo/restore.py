@@ -27,5 +27,5 @@ class Demo(Show):
     def _check(self, failed: Seen, now: Seen) -> None:
         kept = {name: item for name, item in failed.activities.items() if item.state == "Succeeded"}
         if not kept or any(now.activities[name] != item for name, item in kept.items()):
-            raise LocalClusterError(f"the checkpoint was not kept: {self._described()}")
-        self._say(f"Attempt {now.attempt} went on from there: it did not repeat {' and '.join(kept)}.")
+            raise LocalClusterError(f"the checkpoint was lost: {self._described()}")
+        self._say(f"Attempt {now.attempt} continued from there and did not repeat {' and '.join(kept)}.")

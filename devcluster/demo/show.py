@@ -65,7 +65,7 @@ class Show:
         self._cluster.kubectl("apply", "--filename=-", stdin=yaml.safe_dump(manifest))
 
     def _restore(self) -> None:
-        self._say("What has succeeded stands in the checkpoint. The trial is told to go on from there.")
+        self._say("The checkpoint contains all that has succeeded. A restore continues from there.")
         annotation = f"{ANNOTATION_RESTORE}=try-again"
         self._command(f"kubectl annotate trial {self.name} {annotation}")
         self._cluster.kubectl("annotate", "trial", self.name, annotation)
@@ -84,7 +84,7 @@ class Show:
                 self._seen = seen
                 status.update(standing(seen, datetime.now(UTC)))
                 if datetime.now(UTC) > deadline:
-                    raise LocalClusterError(f"the demo's trial got stuck: {self._described()}")
+                    raise LocalClusterError(f"the trial of the demo made no progress: {self._described()}")
                 await asyncio.sleep(POLL_SECONDS)
 
     def _described(self) -> str:

@@ -49,7 +49,7 @@ async def _until_stopped(kubeconfig: Path, settings: Settings, stop: asyncio.Eve
     work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await work
-    log.info("node stopped; its pods go on running")
+    log.info("node stopped; its pods keep running")
     return 0
 
 
@@ -70,12 +70,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m devcluster.node",
         description="Run the pods of one node as plain processes of this machine.",
     )
-    parser.add_argument("--root", type=Path, required=True, help="where it keeps what it knows of its pods")
-    parser.add_argument("--kubeconfig", type=Path, help="how to reach the API server")
-    parser.add_argument("--log-dir", type=Path, help="where the containers' output goes")
+    parser.add_argument("--root", type=Path, required=True, help="directory for the state of its pods")
+    parser.add_argument("--kubeconfig", type=Path, help="kubeconfig of the API server")
+    parser.add_argument("--log-dir", type=Path, help="directory for the containers' logs")
     parser.add_argument("--name", default="local", help="name of the Node (default: local)")
     parser.add_argument(
-        "--reap", action="store_true", help="end all pods below --root and return; needs no API server"
+        "--reap", action="store_true", help="end all pods below --root and exit; needs no API server"
     )
     parser.add_argument(
         "--grace-seconds",

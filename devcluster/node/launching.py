@@ -61,7 +61,7 @@ class Launcher:
     async def _ask(self, start: Start) -> bool:
         process = await self._running()
         if process.stdin is None:
-            raise RuntimeError("the launcher was started without a pipe")
+            raise RuntimeError("the launcher has no pipe on standard input or output")
         number = next(self._numbers)
         answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answered
@@ -93,7 +93,7 @@ class Launcher:
 
     async def _read_replies(self, process: Process) -> None:
         if process.stdout is None:
-            raise RuntimeError("the launcher was started without a pipe")
+            raise RuntimeError("the launcher has no pipe on standard input or output")
         while line := await process.stdout.readline():
             reply = json.loads(line)
             answered = self._waiting.pop(reply["id"], None)

@@ -118,4 +118,4 @@ async def _clear(files: PodFiles) -> None:
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
-        log.failure("pod is not looked after any more; restart the node", error)
+        log.failure("pod is no longer managed; restart the node", error)

@@ -56,10 +56,12 @@ def _program(name: str, path: str, working_directory: Path) -> str:
         file = working_directory / name
         if file.is_file() and os.access(file, os.X_OK):
             return name
-        raise CannotRunError(f"command {name} is no program of this machine, and there are no images")
+        raise CannotRunError(
+            f"command {name} is not a program on this machine; the local node runs no images"
+        )
     found = shutil.which(name, path=path)
     if found is None:
-        raise CannotRunError(f"command {name} is not on this machine, and there are no images")
+        raise CannotRunError(f"command {name} does not exist on this machine; there are no images")
     return found
 
 
@@ -69,5 +71,7 @@ def _working_directory(container: Json, rewrite: Rewriter, files: ContainerFiles
         return files.home
     directory = Path(rewrite(wanted))
     if not directory.is_dir():
-        raise CannotRunError(f"workingDir {wanted} is not on this machine, and there are no images")
+        raise CannotRunError(
+            f"workingDir {wanted} does not exist on this machine; the local node runs no images"
+        )
     return directory

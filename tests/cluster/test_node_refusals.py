@@ -13,20 +13,22 @@ import pytest
         pytest.param(
             ("/opt/engine/run",),
             {},
-            "/opt/engine/run is no program",
+            "/opt/engine/run is not a program",
             id="a foreign path",
         ),
-        pytest.param(("no-such-engine",), {}, "no-such-engine is not on this machine", id="a foreign name"),
+        pytest.param(
+            ("no-such-engine",), {}, "no-such-engine does not exist on this machine", id="a foreign name"
+        ),
         pytest.param(
             ("/etc/passwd",),
             {},
-            "/etc/passwd is no program",
+            "/etc/passwd is not a program",
             id="a file that is no program",
         ),
         pytest.param(
             ("true",),
             {"container": {"workingDir": "/opt/engine"}},
-            "workingDir /opt/engine is not on this machine",
+            "workingDir /opt/engine does not exist on this machine",
             id="a foreign working directory",
         ),
         pytest.param(("true",), {"restartPolicy": "Always"}, "only Never", id="restartPolicy Always"),

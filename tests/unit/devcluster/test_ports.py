@@ -68,11 +68,11 @@ def test_what_is_settled_may_be_in_use(taken: int) -> None:
 
 def test_a_settled_port_can_not_be_moved() -> None:
     with pytest.raises(
-        LocalClusterError, match=r"registry listens on port 5001 .* make up REGISTRY_PORT=5002"
+        LocalClusterError, match=r"registry already listens on port 5001; .* make up REGISTRY_PORT=5002"
     ):
         settle({"registry": 5001}, {"registry": 5002})
 
 
 def test_a_port_of_somebody_else_is_an_error_that_says_how_to_move(taken: int) -> None:
-    with pytest.raises(LocalClusterError, match=rf"port {taken} .* rest .* make up REST_PORT="):
+    with pytest.raises(LocalClusterError, match=rf"port {taken} .* needed by rest, .* make up REST_PORT="):
         check_free("rest", taken)

