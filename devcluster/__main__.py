@@ -54,10 +54,10 @@ SHOWS: Mapping[str, type[Show]] = {"demo": Demo, "5gdrones": Flight}
 def _progress() -> Callable[[str], None]:
     began = time.monotonic()
 
-    def tell(message: str) -> None:
+    def report(message: str) -> None:
         print(f"[{time.monotonic() - began:5.1f} s] {message}", flush=True)
 
-    return tell
+    return report
 
 
 def _up(cluster: Cluster, asked: argparse.Namespace) -> None:
@@ -102,7 +102,7 @@ def _run(cluster: Cluster, asked: argparse.Namespace) -> None:
         )
     console = Console()
     end_with_make()
-    # What `make up` has started stays up; what is started here goes with us.
+    # Components that `make up` started stay up; those started here end with this process.
     with contextlib.nullcontext() if cluster.layout.state else guarded(cluster):
         _up(cluster, asked)
         show = SHOWS[asked.plan](cluster, console)

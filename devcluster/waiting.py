@@ -1,6 +1,6 @@
 """Waiting for a condition with a deadline.
 
-Called wherever a process has to become ready or to end. It must not know what is waited for.
+Used wherever a process has to become ready or to end.
 """
 
 import time

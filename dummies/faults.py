@@ -18,12 +18,12 @@ _CHUNK = b" " * 1024
 
 
 class NoFaultError(ValueError):
-    """What was asked for is none; the text names the field and what is allowed."""
+    """The requested fault is invalid; the text names the field and the allowed values."""
 
 
 @dataclass
 class Fault:
-    """One failure. `count`: for how many more requests; None: until it is told otherwise.
+    """One failure. `count`: for how many more requests; None: until it is removed.
 
     `skip`: how many that fit are let pass first.
     """
@@ -82,7 +82,7 @@ class Faults:
 
     @property
     def middleware(self) -> Middleware:
-        """Return what stands between the requests and their handlers."""
+        """Return the middleware in front of the handlers."""
 
         @web.middleware
         async def fail(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -105,7 +105,7 @@ class Faults:
 
 
 async def _status(fault: Fault, _: web.Request, __: Handler) -> web.StreamResponse:
-    return web.json_response({"detail": "told to fail"}, status=fault.status)
+    return web.json_response({"detail": "failure requested"}, status=fault.status)
 
 
 async def _slow(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -2,7 +2,7 @@
 
 `make up`, `make run` and the tests use this one class; they differ in the components that they name. All
 that it knows lies in its directory, so any process can go on where another one stopped. It prints nothing:
-`progress` is told what is being done.
+`progress` receives a line for each step.
 
     nothing ── prepare ──> keys, kubeconfigs, ports ── launch, apply, await ──> ready
        ^                                                                          │
@@ -35,7 +35,7 @@ PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 
 
 def _silent(_: str) -> None:
-    """Tell nobody."""
+    """Ignore the message."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Cluster:
         wanted_ports: Mapping[str, int] = {},
         rest: Mapping[str, str] = {},
     ) -> list[str]:
-        """Start what of these components doesn't run, wait until all are ready; return what was started.
+        """Start those of these components that don't run, wait until all are ready; return the started ones.
 
         `context` names a kube context of the user's own, on which the components are to work; `rest` is what
         the caller chooses for the REST sidecar: one that runs otherwise is started again.
@@ -161,7 +161,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Let nobody else bring this cluster up or down meanwhile."""
+        """Keep others from bringing this cluster up or down meanwhile."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.directory / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -73,7 +73,7 @@ def _answers(layout: Layout, url: str, client: str | None = None) -> bool:
 
 
 def _listens(layout: Layout, name: str) -> bool:
-    """Whether a dummy can be reached: it may have been told to answer all requests with failures."""
+    """Whether a dummy can be reached: faults may make it answer all requests with failures."""
     try:
         socket.create_connection((LOOPBACK, layout.ports[name]), timeout=5).close()
     except OSError:
@@ -172,6 +172,6 @@ COMPONENTS: Mapping[str, Component] = {
     ),
 }
 OPERATORS = (OPERATOR, STANDBY)
-# What trials need, and what is up if nothing else is asked for.
+# What trials need; up by default.
 STANDARD = (*CONTROL_PLANE, NODE, OPERATOR)
 SERVICES = (REGISTRY, PARTNERS, REST)

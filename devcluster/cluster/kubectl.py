@@ -1,6 +1,6 @@
 """Calling kubectl on one kubeconfig.
 
-Used by `cluster` for what is applied and asked, and through it by tests. It must not touch the caller's own
+Used by `cluster` and, through it, by tests. It must not touch the caller's own
 kubeconfig or caches.
 """
 
@@ -25,7 +25,7 @@ class Kubectl:
     def __call__(
         self, *arguments: str, stdin: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run kubectl; unless told not to check, its failure is an error with its message."""
+        """Run kubectl; with `check`, its failure is an error with its message."""
         done = subprocess.run(
             [
                 str(self.program),

@@ -43,7 +43,7 @@ def prepare(layout: Layout, context: str | None, wanted: Mapping[str, int], rest
 
 
 def complete(layout: Layout, state: State, wanted: Mapping[str, int], rest: Mapping[str, str]) -> None:
-    """Add what is asked for now, and what the version that made this cluster did not know."""
+    """Add what is requested now, and files that the version that made this cluster did not know."""
     if not state.context and not layout.rest_keys.exists():
         _make_api_key(layout)
     completed = replace(state, ports=ports.settle(state.ports, wanted), rest={**state.rest, **rest})

@@ -105,7 +105,7 @@ class Background:
         self.wait_ended(grace=grace)
 
     def wait_ended(self, *, grace: float) -> None:
-        """Wait for the end of a process that was told to end; after the grace, kill it."""
+        """Wait for the end of a process after SIGTERM; kill it after the grace period."""
         pid = self.pid()
         if not wait_until(lambda: not self.alive(), seconds=grace):
             self.send(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The REST sidecar and the dummies of what stands outside: how each is set up, and when it answers.
+"""The REST sidecar and the dummies of outside services: how each is set up, and when it answers.
 
 Called by `components`. It must not start anything: it only writes environments from a layout.
 """

@@ -44,7 +44,7 @@ class Flight(Show):
         self._check(self._ask(PARTNERS, "GET", "/_journal").json())
 
     def _check(self, journal: list[dict[str, Any]]) -> None:
-        """See that no partner was asked twice for what it had done."""
+        """Check that no partner received a request again that it had carried out."""
         done = [
             entry["headers"]["Idempotency-Key"] for entry in journal if entry["status"] in range(200, 300)
         ]

@@ -1,4 +1,4 @@
-"""What is worth telling about a trial that is being watched: pure text from what was seen before and now.
+"""The narration of a watched trial: pure text from its previous and its current state.
 
 Called by `show`. It must not ask or wait for anything.
 """
@@ -28,7 +28,7 @@ class Seen:
 
     @property
     def activities(self) -> dict[str, ActivityStatus]:
-        """How each activity of the checkpoint stands."""
+        """The state of each activity of the checkpoint."""
         return {item.name: item for item in self.engine.status.activities} if self.engine else {}
 
     def is_true(self, kind: str) -> bool:
@@ -56,7 +56,7 @@ def news(before: Seen, now: Seen) -> Iterator[str]:
     if lag is not None and not (before.trial and before.trial.status.start_lag_milliseconds is not None):
         yield f"started {lag} ms after its start time"
     if now.attempt > max(before.attempt, 1):
-        yield f"attempt {now.attempt} goes on from the checkpoint"
+        yield f"attempt {now.attempt} continues from the checkpoint"
     for name, activity in now.activities.items():
         old = before.activities.get(name)
         why = " ".join(activity.message.removeprefix(f"{name}: ").split())
@@ -70,7 +70,7 @@ def news(before: Seen, now: Seen) -> Iterator[str]:
 
 
 def standing(seen: Seen, now: datetime) -> str:
-    """Return what is going on just now, for a line that is written over again and again."""
+    """Return the current state, for a line that is overwritten."""
     if not seen.trial:
         return "waiting for the trial"
     status = seen.trial.status

@@ -1,7 +1,7 @@
-"""What the demos have in common: a trial that is applied and followed, and words for whoever watches.
+"""What the demos have in common: a trial that is applied and followed, and text for those who watch.
 
-A show does what a user would do, and says each command. It fails with a reason if anything goes otherwise
-than told. Subclassed by `demo` and `flight`.
+A show does what a user would do, and prints each command. It fails with a reason if the outcome differs
+from what it announces. Subclassed by `demo` and `flight`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The scheduler's part: binds pods that nobody has placed to this node, the only one there is.
+"""The scheduler's part: binds unplaced pods to this node, the only one.
 
 Run by `node`. It must not judge whether a pod can run: the node says that on the pod itself.
 """

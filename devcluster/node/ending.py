@@ -1,4 +1,4 @@
-"""Whether a pod is told to end, and how: SIGTERM, its grace period, SIGKILL.
+"""Whether a pod has to end, and how: SIGTERM, its grace period, SIGKILL.
 
 Made by the pod's lifetime, which passes on what the API server says about the pod. It must not decide what
 the pod's outcome is.
@@ -23,7 +23,7 @@ class Ending:
         self._pod = pod
         self._gone = False
         self._changed = asyncio.Event()
-        self.told = asyncio.Event()
+        self.requested = asyncio.Event()
         self.removal = asyncio.Event()
         self._killing = False
 
@@ -51,18 +51,18 @@ class Ending:
         return self.removal.is_set()
 
     async def expected(self, deadline: float | None) -> bool:
-        """Wait until the pod is told to end; True if it is because its deadline passed first."""
+        """Wait until the pod has to end; return whether its deadline passed first."""
         remaining = None if deadline is None else max(0.0, deadline - time.time())
         try:
             async with asyncio.timeout(remaining):
-                await self.told.wait()
+                await self.requested.wait()
         except TimeoutError:
             self._tell()
             return True
         return False
 
     async def carry_out(self, containers: Iterable[ContainerFiles]) -> None:
-        """Terminate the containers; kill what is left after the grace period, which may get shorter."""
+        """Terminate the containers; kill those that remain after the grace period, which may get shorter."""
         containers = list(containers)
         began = time.monotonic()
         for container in containers:
@@ -79,8 +79,8 @@ class Ending:
             self.apply(container)
 
     def apply(self, container: ContainerFiles) -> None:
-        """Send a container the signal of this stage; for one, too, that began while the others were told."""
-        supervisor = Supervisor.of(container) if self.told.is_set() else None
+        """Send a container the signal of this step, also one that began after the others received it."""
+        supervisor = Supervisor.of(container) if self.requested.is_set() else None
         if supervisor is None:
             return
         with supervisor:
@@ -90,7 +90,7 @@ class Ending:
                 supervisor.terminate()
 
     def _tell(self) -> None:
-        self.told.set()
+        self.requested.set()
         self._changed.set()
 
     def _grace(self) -> float:

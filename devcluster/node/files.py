@@ -37,7 +37,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Ended:
-    """Its supervisor recorded the end: a wait status, or why the process could not be started at all."""
+    """Its supervisor recorded the end: a wait status, or why the process could not be started."""
 
     started_at: float
     finished_at: float
@@ -77,7 +77,7 @@ class ContainerFiles:
         self.termination_log.touch()
 
     def observe(self) -> Observed:
-        """Return how the container stands."""
+        """Return the state of the container."""
         try:
             claim = os.open(self.directory / "claim", os.O_RDONLY)
         except FileNotFoundError:
@@ -123,7 +123,7 @@ class PodFiles:
             yield ContainerFiles(directory)
 
     def record(self) -> Json | None:
-        """Return what was noted about the pod, None if it is new here."""
+        """Return the notes about the pod, None if it is new here."""
         try:
             noted: Json = json.loads((self.directory / "pod.json").read_text())
         except FileNotFoundError:
@@ -131,7 +131,7 @@ class PodFiles:
         return noted
 
     def note(self, record: Json) -> None:
-        """Note this about the pod, instead of what was noted before."""
+        """Replace the notes about the pod."""
         self.directory.mkdir(parents=True, exist_ok=True)
         draft = self.directory / "pod.json.new"
         draft.write_text(json.dumps(record))

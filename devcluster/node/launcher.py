@@ -9,13 +9,13 @@ it ended. Only the supervisor can know that, so it stays when the node is killed
 
 - A container is begun once: its supervisor makes the claim, a file that is linked into place together with
   its lock; who finds one there does nothing. The lock is held as long as the supervisor lives.
-- SIGTERM to the supervisor goes to the container's process group; on SIGUSR1 the group is killed.
+- SIGTERM to the supervisor is passed on to the container's process group; on SIGUSR1 the group is killed.
 - When the container's first process has ended, everything that it left behind is killed, as in a pod;
   processes in sessions of their own too, since the supervisor is their subreaper. If the supervisor is
   killed, so is the container.
 
-Why not a shell as supervisor: `sh` can't tell "killed by SIGTERM" from "exit 143", can't be a subreaper, and
-needs `mv` for each record. Why fork: measured with 100 at once on two busy cores, a container is started in
+Why not a shell as supervisor: `sh` can't distinguish "killed by SIGTERM" from "exit 143", can't be a
+subreaper, and needs `mv` for each record. Why fork: measured with 100 at once on two busy cores, a container is started in
 6 ms with 1.8 MB of memory for its supervisor; an interpreter of its own for each would take 38 ms and 5 MB.
 It must import the standard library only, and little of it.
 """
@@ -75,7 +75,7 @@ class _Container:
         try:
             os.killpg(self._pid, number)
         except (ProcessLookupError, PermissionError):
-            return  # nobody left in it, or it is about to become the program
+            return  # empty, or it is about to become the program
 
     def wait(self) -> int:
         """Return the wait status of the first process, after whatever it left behind is gone as well."""
@@ -142,7 +142,7 @@ def _claim(directory: Path, log: int) -> int | None:
 
 
 def _record(directory: Path, facts: dict[str, Any]) -> None:
-    """Write down the end of the container; nobody is interested if its directory is gone."""
+    """Record the end of the container; not needed if its directory no longer exists."""
     draft = directory / "exit.new"
     try:
         draft.write_text(json.dumps(facts))
@@ -152,7 +152,7 @@ def _record(directory: Path, facts: dict[str, Any]) -> None:
 
 
 def _reply(request: dict[str, Any], outcome: str) -> None:
-    """Tell the node, if there still is one, and let go of the pipe: its end tells that the launcher died."""
+    """Notify the node, if there is one, and release the pipe: its end shows that the launcher died."""
     try:
         os.write(1, json.dumps({"id": request["id"], "outcome": outcome}).encode() + b"\n")
     except BrokenPipeError:
@@ -166,7 +166,7 @@ def _die_with_parent() -> None:
 
 
 def _kill_children() -> None:
-    """Kill what is left of the container; its children become ours as it dies, until there are none."""
+    """Kill the rest of the container; its children become ours as it dies, until there are none."""
     while True:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)

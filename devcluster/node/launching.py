@@ -54,7 +54,7 @@ class Launcher:
         await self._replies
 
     async def start(self, start: Start) -> None:
-        """Have the process begun; afterwards the container's files say how it stands."""
+        """Start the process; afterwards the container's files show its state."""
         while not await self._ask(start):
             log.warning("launcher died; starting a new one", directory=start.directory)
 

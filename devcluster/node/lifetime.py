@@ -2,13 +2,13 @@
 
     new -> refused? -> volumes -> init containers, one by one -> containers -> all ended -> final status
                                         |                          |
-                        told to end (deletion, deadline): SIGTERM, grace period, SIGKILL
+                        has to end (deletion, deadline): SIGTERM, grace period, SIGKILL
 
     final status acknowledged -> files removed -> deletion wanted -> object removed
 
 Each step asks the files first how far the pod is: an earlier node may have been killed anywhere. What was
 begun is never begun again; the claim in `launcher` sees to it. Made by `node`, one task each. It must not
-watch anything itself: `node` tells it the pod's newest form.
+watch anything itself: `node` passes it the pod's newest form.
 """
 
 import asyncio
@@ -144,7 +144,7 @@ class Lifetime:
         new = [item for item in some if isinstance(self._container(item).observe(), NotBegun)]
         starts = [await self._patiently(partial(self._prepare, item)) for item in new]
         for container, start in zip(new, starts, strict=True):
-            if start is None or self._ending.told.is_set():
+            if start is None or self._ending.requested.is_set():
                 return
             await self._place.launcher.start(start)
             self._ending.apply(self._container(container))
@@ -160,9 +160,9 @@ class Lifetime:
             self._report()
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T | None:
-        """Return what the attempt returns, once it can; None if the pod is told to end before."""
+        """Return the result of the attempt, repeated until it succeeds; None if the pod has to end before."""
         for delay in delays():
-            if self._ending.told.is_set():
+            if self._ending.requested.is_set():
                 return None
             try:
                 result = await attempt()
@@ -176,7 +176,7 @@ class Lifetime:
                 return result
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
-                    await self._ending.told.wait()
+                    await self._ending.requested.wait()
         return None
 
     async def _write_volumes(self) -> bool:

@@ -29,7 +29,7 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """What a node is told when it is started."""
+    """The settings of a node."""
 
     name: str
     root: Path

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 
 class CannotRunError(Exception):
-    """Known only now that the pod is prepared: this machine doesn't have what it calls for."""
+    """Found only during preparation: this machine lacks something that the pod needs."""
 
 
 async def prepare(

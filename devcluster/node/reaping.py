@@ -13,7 +13,7 @@ _KILL_SECONDS = 5.0
 
 
 def reap(root: Path, grace_seconds: float) -> int:
-    """Terminate all pods below `root`, kill what is left after the grace; return how many containers ran."""
+    """Terminate all pods below `root`, kill those left after the grace; return the number of containers."""
     found = [
         supervisor
         for files in all_pods(root).values()

@@ -1,6 +1,6 @@
-"""What this node can't run honestly, and why: a pod must never seem to have what it doesn't have.
+"""What this node refuses to run, and why: a pod must never seem to have what it doesn't have.
 
-Called before anything of a pod is prepared. Pure. What is accepted though it is not enforced stands in
+Checked before anything of a pod is prepared. Pure. Fields that are accepted but not enforced are listed in
 docs/local-node.md.
 """
 
@@ -34,7 +34,7 @@ _CONTAINER_FIELDS = {
 
 
 def refusals(pod: Json, node_labels: Mapping[str, str]) -> list[str]:
-    """Return every reason why the pod can't run here; empty if it can, as far as its spec tells."""
+    """Return every reason why the pod can't run here; empty if it can, as far as its spec shows."""
     spec = pod["spec"]
     found = [*_of_pod(spec), *_of_placement(spec, node_labels)]
     for volume in spec.get("volumes", []):
@@ -46,7 +46,7 @@ def refusals(pod: Json, node_labels: Mapping[str, str]) -> list[str]:
 
 
 def containers(spec: Json) -> Iterator[tuple[str, Json]]:
-    """Return each container with the name of the field it stands in, init containers first."""
+    """Return each container with the name of its field, init containers first."""
     for container in spec.get("initContainers", []):
         yield "init container", container
     for container in spec["containers"]:

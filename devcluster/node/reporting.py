@@ -1,6 +1,6 @@
 """Writes one pod's status: the newest one only, again and again until the API server has taken it.
 
-Made by the pod's lifetime, which reports and goes on: an API server that is away must not hold up processes.
+The pod's lifetime reports and continues: an API server that is away must not hold up processes.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Reporter:
         await self._written.wait()
 
     async def run(self) -> None:
-        """Write what is reported, until cancelled."""
+        """Write the reported status until cancelled."""
         while True:
             await self._reported.wait()
             self._reported.clear()

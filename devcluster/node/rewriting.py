@@ -1,4 +1,4 @@
-"""Mount paths become real folders in texts: there is no mount namespace, so programs must be told.
+"""Mount paths become real folders in texts: there is no mount namespace, so programs see the real ones.
 
 Called for env values, command and args of a container. Pure.
 """
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-# What can stand before or after a path without being a part of it: `=`, `:`, quotes, blanks, but no
+# What can surround a path without being a part of it: `=`, `:`, quotes, blanks, but no
 # `/` (as in http://host/tmp), no letter (as in a/tmp) and no closing bracket (as in ${HOME}/tmp).
 _NOT_AFTER = r"(?<![\w./~)}\-])"
 _NOT_BEFORE = r"(?![\w.\-])"

@@ -1,4 +1,4 @@
-"""How a container stands, in the API's words: waiting, running or terminated.
+"""The state of a container, in the API's words: waiting, running or terminated.
 
 Made from what `files` observes; `status` builds the pod's status from it.
 """
@@ -52,7 +52,7 @@ State = Waiting | Started | Terminated
 
 
 def state_of(seen: Observed, files: ContainerFiles, container: Json, log: Path, now: float) -> State:
-    """Return how the container stands; its message is read when it has ended."""
+    """Return the state of the container; its message is read after it has ended."""
     match seen:
         case NotBegun():
             return Waiting("ContainerCreating")

@@ -1,6 +1,6 @@
-"""The status of a pod, as kubelet would write it, from how its containers stand.
+"""The status of a pod, as kubelet would write it, from the states of its containers.
 
-Called by a pod's lifetime after each change. Pure: it is told the time.
+Computed after each change of a pod. Pure: the time is an argument.
 """
 
 from collections.abc import Mapping

@@ -25,7 +25,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Module:
-    """A Go module: what it is called for people, and the package of each of its programs."""
+    """A Go module: its title, and the package of each of its programs."""
 
     directory: Path
     title: str

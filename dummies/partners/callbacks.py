@@ -1,4 +1,4 @@
-"""The callbacks of the dummy: some time after a request it reports that what was asked for is done."""
+"""The callbacks of the dummy: some time after a request it reports its completion."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The journal of a dummy: the requests in the order in which they came, and what they were answered."""
+"""The journal of a dummy: the requests in the order of their arrival, and the answers."""
 
 import json
 from collections import deque
@@ -42,7 +42,7 @@ class Journal:
 
     @property
     def middleware(self) -> Middleware:
-        """Return what stands before everything else."""
+        """Return the outermost middleware."""
 
         @web.middleware
         async def note(request: web.Request, handler: Handler) -> web.StreamResponse:

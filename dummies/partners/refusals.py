@@ -1,4 +1,4 @@
-"""How the dummy says that a request is not what it should be."""
+"""How the dummy rejects a malformed request."""
 
 import json
 from typing import Any

@@ -60,7 +60,7 @@ def repository(seed: Iterable[Json]) -> web.RouteTableDef:
 
 
 def _guard(credentials: str) -> Middleware:
-    """Return what lets nobody else at the trials."""
+    """Return the lock of the trials."""
     wanted = "Basic " + base64.b64encode(credentials.encode()).decode()
 
     @web.middleware

@@ -77,7 +77,7 @@ def test_an_activity_that_runs_again_is_told_again() -> None:
     reset = Seen(trial(), engine(attempt=2, activities=[activity("one", "Pending")]))
     passed = Seen(trial(), engine(attempt=2, activities=[activity("one", "Succeeded")]))
 
-    assert narrated(failed, reset) == ["attempt 2 goes on from the checkpoint"]
+    assert narrated(failed, reset) == ["attempt 2 continues from the checkpoint"]
     assert narrated(reset, passed) == ["✓ one"]
 
 
