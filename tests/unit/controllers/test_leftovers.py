@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from tests.harness.api_server import ApiServer
+from tests.harness.client import Connection
 from tests.unit.controllers.clock import HandClock
 from tests.unit.controllers.objects import KEY, raw_engine, raw_pod, raw_trial
 from tests.unit.domain.builders import armed, at, pod, settle, shown, steps
@@ -12,32 +14,24 @@ from lcm_operator.controllers.pod_monitor import PodMonitor
 from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.snapshot import Leftover, Settings
-from lcm_operator.kube.errors import NotFoundError
-from lcm_operator.kube.listing import Page
 
 GRANT = {"name": "example-1", "uid": "pod-1", "notBefore": "2026-11-24T10:00:00Z"}
 
 
-class Cluster:
-    """An API server with pods: those that have not ended, and those that have."""
+class Harness:
+    """A cache that knows a granted engine, and a monitor of the pods of an API server."""
 
-    def __init__(self):
-        self.active = []
-        self.ended = {}
+    def __init__(self, *pods):
+        self.server = ApiServer()
         self.looked = []
         self.clock = HandClock()
         self.cache = SlotCache(Settings(), self.clock)
-        self.monitor = PodMonitor(self, self.cache, self.looked.append, self.clock)
+        client = Connection(self.server).client()
+        self.monitor = PodMonitor(client, self.cache, self.looked.append, self.clock)
         self.cache.put_trial(raw_trial())
         self.cache.put_engine(raw_engine(podRef=GRANT))
-
-    async def listed(self, *_, **__):
-        yield Page(self.active, "1", "")
-
-    async def get(self, _resource, _namespace, name):
-        if name not in self.ended:
-            raise NotFoundError(404, "NotFound", name)
-        return self.ended[name]
+        for raw in pods:
+            self.server.put("pods", raw)
 
     def read(self, *, after=5.0):
         self.clock.advance(after)
@@ -62,69 +56,69 @@ def active(name="example-1", uid="pod-1", owner="engine-1", kind="TrialEngine"):
 
 
 def test_a_granted_pod_whose_engine_is_deleted_is_left_over():
-    api = Cluster()
-    assert api.waits_for == ()
-    api.recreate()
-    assert api.waits_for == ("example-1",)
+    harness = Harness()
+    assert harness.waits_for == ()
+    harness.recreate()
+    assert harness.waits_for == ("example-1",)
 
 
 def test_a_pod_whose_end_was_seen_is_not_left_over():
-    api = Cluster()
-    api.cache.put_pod(raw_pod())
-    api.recreate()
-    assert api.waits_for == ()
+    harness = Harness()
+    harness.cache.put_pod(raw_pod())
+    harness.recreate()
+    assert harness.waits_for == ()
 
 
 def test_a_pod_that_was_not_granted_is_not_left_over():
-    api = Cluster()
-    api.cache.put_engine(raw_engine(version=2))
-    api.recreate()
-    api.active = [active()]
-    assert api.read() == ()
+    harness = Harness()
+    harness.cache.put_engine(raw_engine(version=2))
+    harness.recreate()
+    harness.server.put("pods", active())
+    assert harness.read() == ()
 
 
 def test_it_is_over_once_its_end_is_seen():
-    api = Cluster()
-    api.recreate()
-    assert api.cache.put_pod(raw_pod()) == KEY
-    assert api.waits_for == ()
+    harness = Harness()
+    harness.recreate()
+    assert harness.cache.put_pod(raw_pod()) == KEY
+    assert harness.waits_for == ()
 
 
 def test_it_is_over_once_its_end_is_found_out():
-    api = Cluster()
-    api.recreate()
-    api.active = [active()]
-    assert api.read() == ("example-1",)
-    api.active, api.ended = [], {"example-1": raw_pod()}
-    assert api.read() == ()
-    assert api.looked == [KEY]
+    harness = Harness()
+    harness.recreate()
+    harness.server.put("pods", active())
+    assert harness.read() == ("example-1",)
+    harness.server.put("pods", raw_pod())
+    assert harness.read() == ()
+    assert harness.looked == [KEY]
 
 
 def test_one_that_is_gone_is_waited_for_as_long_as_its_engine_may_act():
-    api = Cluster()
-    api.recreate()
-    api.read()
-    assert api.read(after=59) == ("example-1",)
-    assert api.read(after=2) == ()
-    assert api.looked == [KEY]
+    harness = Harness()
+    harness.recreate()
+    harness.read()
+    assert harness.read(after=59) == ("example-1",)
+    assert harness.read(after=2) == ()
+    assert harness.looked == [KEY]
 
 
 def test_another_pod_that_has_its_name_says_nothing_of_it():
-    api = Cluster()
-    api.recreate()
-    api.ended = {"example-1": raw_pod(uid="pod-9")}
-    assert api.read() == ("example-1",)
-    assert api.read(after=61) == ()
+    harness = Harness()
+    harness.recreate()
+    harness.server.put("pods", raw_pod(uid="pod-9"))
+    assert harness.read() == ("example-1",)
+    assert harness.read(after=61) == ()
 
 
 def test_a_pod_of_an_unknown_engine_is_found_in_the_list():
-    api = Cluster()
-    api.active = [active("example-2", "pod-2", "engine-0"), active()]
-    assert api.read() == ("example-2",)
-    api.active = []
-    api.read()
-    assert api.read(after=119) == ("example-2",)
-    assert api.read(after=2) == ()
+    harness = Harness(active("example-2", "pod-2", "engine-0"), active())
+    assert harness.read() == ("example-2",)
+    harness.server.remove("pods", "example-1")
+    harness.server.remove("pods", "example-2")
+    harness.read()
+    assert harness.read(after=119) == ("example-2",)
+    assert harness.read(after=2) == ()
 
 
 @pytest.mark.parametrize(
@@ -135,25 +129,24 @@ def test_a_pod_of_an_unknown_engine_is_found_in_the_list():
     ],
 )
 def test_a_pod_with_our_label_holds_nothing_up_if_it_is(other):
-    api = Cluster()
-    api.active = [other, active()]
-    assert api.read() == ()
+    harness = Harness(other, active())
+    assert harness.read() == ()
 
 
 def test_its_knowledge_outlives_the_term():
-    api = Cluster()
-    api.recreate()
-    api.cache.begin_term()
-    assert api.waits_for == ("example-1",)
+    harness = Harness()
+    harness.recreate()
+    harness.cache.begin_term()
+    assert harness.waits_for == ("example-1",)
 
 
 def test_it_is_known_in_each_term_whether_all_were_listed():
-    api = Cluster()
-    assert not api.cache.snapshot(KEY).pods_listed
-    api.read()
-    assert api.cache.snapshot(KEY).pods_listed
-    api.cache.begin_term()
-    assert not api.cache.snapshot(KEY).pods_listed
+    harness = Harness()
+    assert not harness.cache.snapshot(KEY).pods_listed
+    harness.read()
+    assert harness.cache.snapshot(KEY).pods_listed
+    harness.cache.begin_term()
+    assert not harness.cache.snapshot(KEY).pods_listed
 
 
 # --- what is decided
