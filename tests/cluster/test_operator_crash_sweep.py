@@ -60,6 +60,16 @@ def releases_when_stopped(engine: TrialEngine) -> dict[str, str] | None:
     return {"one": "Running", "free": "Succeeded"} if "stop" in engine.obj["status"] else None
 
 
+def fails_and_releases_when_stopped(engine: TrialEngine) -> dict[str, str]:
+    released = {"free": "Succeeded"} if "stop" in engine.obj["status"] else {}
+    return {"one": "Succeeded", "two": "Failed"} | released
+
+
+def apply_giving_up(harness: ProxiedHarness, name: str) -> None:
+    engine, lists = SOON_SILENT | {"giveUpAfterSeconds": 1}, {"finally": [nap("free")]}
+    harness.trial(name, start=in_seconds(0), activities=PLAN, engine=engine, **lists)
+
+
 def apply_releasing(harness: ProxiedHarness, name: str) -> None:
     lists = {"finally": [nap("free")]}
     harness.trial(name, start=in_seconds(0), activities=PLAN, engine=SOON_SILENT, **lists)
@@ -102,6 +112,14 @@ def is_let_go(harness: ProxiedHarness, name: str) -> bool:
         return False
     held = found.obj["metadata"].get("finalizers")
     return COMPLETED(harness, name) and not held
+
+
+def is_given_up(harness: ProxiedHarness, name: str) -> bool:
+    """See that the trial has released what it held, is Failed, and that nothing holds its TrialEngine."""
+    trial = harness.get(Trial, name)
+    ends = condition(trial, "Finished")[0] == "True" and condition(trial, "Released")[1] == "Released"
+    held = harness.engine(name).obj["metadata"].get("finalizers") if ends else True
+    return ends and condition(trial, "Succeeded")[1] == "ActivityFailed" and not held
 
 
 def is_let_go_again(harness: ProxiedHarness, name: str) -> bool:
@@ -173,6 +191,9 @@ SCENARIOS = {
     ),
     "delete request to an engine that holds something": Scenario(
         releases_when_stopped, ask_delete, is_cancelled, apply_releasing, has_begun
+    ),
+    "giving up of a failed trial that nobody restores": Scenario(
+        fails_and_releases_when_stopped, apply_giving_up, is_given_up
     ),
     "restore of a failed engine": Scenario(
         fails_at_first, ask_restore, COMPLETED, apply_due, shows("Succeeded", "ActivityFailed")

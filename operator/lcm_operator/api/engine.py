@@ -197,11 +197,13 @@ class Stop(Record, frozen=True, kw_only=True):
     """The operator's request that the engine runs `finally` now.
 
     Cancel: the TrialEngine is being removed. Deadline: activeDeadlineSeconds have passed. Release: the plan
-    has completed, but the pod ended before `finally` did.
+    has completed, but the pod ended before `finally` did. GiveUp: the failed engine was not restored within
+    giveUpAfterSeconds; its outcome stays, and `completion_time` is when `finally` was over.
     """
 
-    mode: Literal["Cancel", "Deadline", "Release"]
+    mode: Literal["Cancel", "Deadline", "Release", "GiveUp"]
     request_time: Moment
+    completion_time: Moment | None = None
 
 
 class CallbackToken(Record, frozen=True, kw_only=True):
@@ -234,6 +236,12 @@ class TrialEngineStatus(Record, frozen=True, kw_only=True):
     last_handled_restore: Handled | None = None
     last_handled_delete: Handled | None = None
     conditions: Conditions = ()
+
+    @property
+    def is_giving_up(self) -> bool:
+        """Whether `finally` of a failed engine is run, since nobody has restored it in time."""
+        stop = self.stop
+        return stop is not None and stop.mode == "GiveUp" and stop.completion_time is None
 
     def activity(self, name: str) -> ActivityStatus:
         """Return the state of an activity; one that was never saved is Pending."""

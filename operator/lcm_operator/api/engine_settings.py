@@ -20,6 +20,7 @@ class EngineOptions(Record, frozen=True, kw_only=True):
     max_restores: int | None = None
     active_deadline_seconds: int | None = None
     finally_timeout_seconds: int | None = None
+    give_up_after_seconds: int | None = None
     warmup_seconds: int | None = None
 
     def __post_init__(self) -> None:

@@ -140,6 +140,10 @@ REPORTING = "Reporting"
 """The trial failed, and `onFailure` reports that."""
 ENDING = "Ending"
 """The trial failed because its engine is silent, and its pod was not seen to end yet."""
+AWAITING_RESTORE = "AwaitingRestore"
+"""The trial failed and waits for a restore; without one `finally` runs after giveUpAfterSeconds."""
+GIVING_UP = "GivingUp"
+"""The failed trial was not restored within giveUpAfterSeconds: `finally` is running or about to."""
 
 # Released
 OWED = "Owed"

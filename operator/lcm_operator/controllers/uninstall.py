@@ -30,7 +30,8 @@ def may_run(raw: Json) -> bool:
         status = parse(raw, TrialEngine).status
     except MalformedError:
         return True
-    return status.attempt > 0 and conditions.decided(status.conditions, reasons.SUCCEEDED) is None
+    settled = conditions.decided(status.conditions, reasons.SUCCEEDED) is not None
+    return status.attempt > 0 and (not settled or status.is_giving_up)
 
 
 def owes(raw: Json) -> bool:

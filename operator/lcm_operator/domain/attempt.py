@@ -14,10 +14,20 @@ from datetime import datetime, timedelta
 from lcm_operator.api import conditions, reasons
 from lcm_operator.api.engine import NextAttempt, TrialEngine
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.actions import Act, Decision, RecordEvent, UnholdEngine, WriteEngine, act, wait
+from lcm_operator.domain.actions import (
+    Act,
+    Decision,
+    RecordEvent,
+    UnholdEngine,
+    Wait,
+    WriteEngine,
+    act,
+    wait,
+)
 from lcm_operator.domain.attempt_end import has_ended, is_seen_to_end, is_silent, noted_end, with_end
 from lcm_operator.domain.checkpoint import finished, reported
 from lcm_operator.domain.finished import decide_lost, expire
+from lcm_operator.domain.giving_up import begin_giving_up, decide_giving_up
 from lcm_operator.domain.grant import look_up_pod, make_lease_again, refused_for_good
 from lcm_operator.domain.mirror import mirror
 from lcm_operator.domain.next_attempt import after_disruption, announced, follows_itself, message_of
@@ -27,17 +37,20 @@ from lcm_operator.domain.requests import REMOVAL_BEGUN, Request, answer, open_de
 from lcm_operator.domain.restore import begin_attempt, decide_grant, decide_restore
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot, value_of
 from lcm_operator.domain.status import outcome
-from lcm_operator.domain.stop import decide_ending, end_pod, read_last_checkpoint, with_stop
+from lcm_operator.domain.stop import decide_ending, end_pod, no_later_than, read_last_checkpoint, with_stop
 from lcm_operator.domain.verdict import (
     PLAN_COMPLETED,
     Verdict,
+    give_up_time,
     grant_deadline,
     is_over,
     judge,
     judge_life,
     plan_is_complete,
-    unfinished,
+    still_acting,
 )
+
+_HAS_ENDED = "the engine has ended; a restore or delete may follow"
 
 
 def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
@@ -59,6 +72,8 @@ def decide_running(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
         if unrecorded and (mirrored := mirror(snapshot, trial, engine, now)):
             return mirrored
         return _shown(decide_restore(snapshot, trial, engine, now), snapshot, trial, engine, now)
+    if engine.status.is_giving_up:
+        return decide_giving_up(snapshot, trial, engine, now)
     if _is_settled(engine):
         return _decide_settled(snapshot, trial, engine, now)
     return _decide_attempt(snapshot, trial, engine, now)
@@ -86,12 +101,18 @@ def _decide_settled(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: 
     """Decide about an attempt whose outcome is written: the Trial shows it; no finalizer stays needlessly."""
     if mirrored := mirror(snapshot, trial, engine, now):
         return mirrored
-    step = _after_failure(snapshot, trial, engine, now)
+    step, gives_up = _after_failure(snapshot, trial, engine, now), give_up_time(engine)
+    if gives_up is not None:
+        if now < gives_up:
+            return no_later_than(step or wait(_HAS_ENDED), gives_up)
+        if step is None or (isinstance(step, Wait) and engine.status.pod_ref is not None):
+            return begin_giving_up(trial, engine, now)
+        return step
     if isinstance(step, Act) or (step is not None and not has_ended(snapshot, engine, now)):
         return step
     if is_held(engine) and not is_owed(engine):
         return read_last_checkpoint(snapshot) or act(UnholdEngine(engine))
-    return step or expire(trial, now) or wait("the engine has ended; a restore or delete may follow")
+    return step or expire(trial, now) or wait(_HAS_ENDED)
 
 
 def _delete(trial: Trial, engine: TrialEngine, deletes: tuple[Request, ...], now: datetime) -> Act:
@@ -213,7 +234,7 @@ def _await_next(
 
 def _after_failure(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datetime) -> Decision | None:
     """Return the remaining step for a failed engine: its pod, its report, a late disruption."""
-    reason, left = conditions.reason(engine.status.conditions, reasons.SUCCEEDED), unfinished(engine)
+    reason, left = conditions.reason(engine.status.conditions, reasons.SUCCEEDED), still_acting(engine)
     if reason in (reasons.ENGINE_NOT_GRANTED, reasons.COMPLETED) and engine.status.pod_ref is None:
         return end_pod(snapshot, engine, now)
     if left is not None and left.reason == reasons.ENDING:

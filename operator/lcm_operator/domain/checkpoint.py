@@ -204,8 +204,10 @@ def _next_attempt(
         automatic_restores=status.automatic_restores + (reason == AUTOMATIC),
         stop=status.stop if reason == FINALLY else None,
         phase="Stopping" if reason == FINALLY else "Pending",
-        conditions=with_condition(status.conditions, shown, moment, engine.metadata.generation),
     )
+    if not prepared.is_giving_up:
+        now_unknown = with_condition(status.conditions, shown, moment, engine.metadata.generation)
+        prepared = msgspec.structs.replace(prepared, conditions=now_unknown)
     return with_release(engine, prepared, now)
 
 

@@ -99,10 +99,11 @@ def _granted(engine: TrialEngine, status: TrialEngineStatus, pod: Pod, now: date
     attempt, moment = attempt_of(engine), now.astimezone(UTC)
     stopping, current = status.stop is not None, status.conditions
     reason = reasons.STOPPING if stopping else reasons.RUNNING
-    for change in (
-        ConditionUpdate(reasons.STARTED, "True", reasons.ENGINE_STARTED),
-        ConditionUpdate(reasons.SUCCEEDED, "Unknown", reason, f"attempt {attempt} is running"),
-    ):
+    changes = [ConditionUpdate(reasons.STARTED, "True", reasons.ENGINE_STARTED)]
+    if not status.is_giving_up:
+        running = f"attempt {attempt} is running"
+        changes.append(ConditionUpdate(reasons.SUCCEEDED, "Unknown", reason, running))
+    for change in changes:
         current = with_condition(current, change, moment, engine.metadata.generation)
     granted = msgspec.structs.replace(
         status,

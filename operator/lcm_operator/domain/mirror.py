@@ -46,7 +46,7 @@ def mirror(
         now,
         *changes,
         without_release=release is None,
-        unfinished=unfinished(engine),
+        unfinished=unfinished(engine, now),
         **(fields | answers),
     )
     if status == trial.status:

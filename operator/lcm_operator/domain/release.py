@@ -126,10 +126,15 @@ def _release(engine: TrialEngine, status: TrialEngineStatus) -> ConditionUpdate 
         return NOTHING_TO_RELEASE
     if outcome is not None and not unreleased(engine, status):  # the attempt since was never granted
         return _judge(engine, status)
+    if status.stop is not None and status.stop.completion_time is not None:
+        return _judge(engine, status)
     if status.stop is not None:
         return ConditionUpdate(reasons.RELEASED, "Unknown", reasons.RELEASING, f"{_all(engine)} are running")
     when = "the trial ends" if outcome is None else "the trial is deleted, or restored and ends"
-    return ConditionUpdate(reasons.RELEASED, "Unknown", reasons.OWED, f"{_all(engine)} run when {when}")
+    seconds = engine.spec.engine.give_up_after_seconds
+    given_up = f", or {seconds} s after it failed" if seconds is not None else ""
+    why = f"{_all(engine)} run when {when}{given_up}"
+    return ConditionUpdate(reasons.RELEASED, "Unknown", reasons.OWED, why)
 
 
 def _judge(engine: TrialEngine, status: TrialEngineStatus) -> ConditionUpdate:

@@ -30,7 +30,7 @@ _MARGIN = timedelta(seconds=10)
 def with_stop(
     engine: TrialEngine,
     status: TrialEngineStatus,
-    mode: Literal["Cancel", "Deadline", "Release"],
+    mode: Literal["Cancel", "Deadline", "Release", "GiveUp"],
     now: datetime,
 ) -> TrialEngineStatus:
     """Return `status` with the request that the engine runs `finally` now; an outcome stays."""
@@ -61,11 +61,11 @@ def decide_ending(snapshot: Snapshot, engine: TrialEngine, stop: Stop, now: date
     released_all = not unreleased(engine, engine.status)
     over = is_over(engine, engine.spec.finally_) or released_all or given_up or idle
     if engine.status.pod_ref is None and not over:
-        return _no_later_than(give_grant(snapshot, engine, engine.status, now), limit)
+        return no_later_than(give_grant(snapshot, engine, engine.status, now), limit)
     nothing_to_wait_for = given_up or idle or not engine.spec.finally_ or is_silent(snapshot, engine)
     ending = end_pod(snapshot, engine, now, ask=nothing_to_wait_for)
     if ending is not None:
-        return ending if given_up else _no_later_than(ending, limit)
+        return ending if given_up else no_later_than(ending, limit)
     if read := read_last_checkpoint(snapshot):
         return read
     if over:
@@ -128,7 +128,8 @@ def _namespace_goes(snapshot: Snapshot) -> bool:
     return refusal is not None and refusal.value.reason == reasons.NAMESPACE_TERMINATING
 
 
-def _no_later_than(decision: Decision, limit: datetime) -> Decision:
+def no_later_than(decision: Decision, limit: datetime) -> Decision:
+    """Return `decision`; if it waits, then no longer than until `limit`."""
     if isinstance(decision, Act) or (decision.wake_at is not None and decision.wake_at <= limit):
         return decision
     return replace(decision, wake_at=limit)

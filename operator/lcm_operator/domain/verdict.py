@@ -8,6 +8,7 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.conditions import ConditionUpdate
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Activity
+from lcm_operator.api.times import later
 from lcm_operator.domain.attempt_end import is_silent
 from lcm_operator.domain.snapshot import Absent, Snapshot, value_of
 
@@ -102,17 +103,43 @@ def is_over(engine: TrialEngine, plan: Iterable[Activity]) -> bool:
     return all(engine.status.activity(activity.name).is_over for activity in plan)
 
 
-def unfinished(engine: TrialEngine) -> ConditionUpdate | None:
+def unfinished(engine: TrialEngine, now: datetime) -> ConditionUpdate | None:
     """Return the condition Finished=False of an engine that may still act after its outcome; else None.
 
-    Judged by stored fields only, so that only a request can make Finished False again.
+    Once nothing is left to act, only a request can make Finished False again.
     """
+    acts, gives_up = still_acting(engine), give_up_time(engine)
+    if gives_up is None or (acts is not None and now < gives_up):
+        return acts
+    if now < gives_up:
+        moment = gives_up.astimezone(UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
+        why = f"unless the trial is restored before {moment} UTC, `finally` runs then"
+        return _not_finished(reasons.AWAITING_RESTORE, why)
+    seconds = engine.spec.engine.give_up_after_seconds
+    return _not_finished(reasons.GIVING_UP, f"the trial was not restored within {seconds} s of its failure")
+
+
+def give_up_time(engine: TrialEngine) -> datetime | None:
+    """Return when a failed engine that owes its `finally` runs it, if nobody restores it; None: never."""
+    seconds, status = engine.spec.engine.give_up_after_seconds, engine.status
+    failed = conditions.is_false(status.conditions, reasons.SUCCEEDED)
+    owed = conditions.reason(status.conditions, reasons.RELEASED) == reasons.OWED
+    if seconds is None or not failed or not owed or status.stop is not None:
+        return None
+    found = conditions.find(status.conditions, reasons.SUCCEEDED)
+    return later(found.last_transition_time, timedelta(seconds=seconds)) if found else None
+
+
+def still_acting(engine: TrialEngine) -> ConditionUpdate | None:
+    """Return what of an engine that has its outcome still acts, or may begin again once that is known."""
     found = conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
     if found is None or found.status == "True" or found.reason == reasons.CANCELLED:
         return None
     status, granted = engine.status, engine.status.pod_ref
     if status.stop is not None and status.stop.mode == "Cancel":
         return _not_finished(reasons.STOPPING, "the trial is being deleted")
+    if status.is_giving_up:
+        return _not_finished(reasons.GIVING_UP, "the trial was not restored in time: `finally` is run")
     if granted is None:
         return None
     if found.reason == reasons.ACTIVITY_FAILED and not is_over(engine, engine.spec.on_failure):
@@ -129,8 +156,10 @@ def _not_finished(reason: str, message: str) -> ConditionUpdate:
 
 def may_still_matter(engine: TrialEngine) -> bool:
     """Return whether the end of the granted pod still matters: not after outcome and report."""
-    settled = conditions.decided(engine.status.conditions, reasons.SUCCEEDED) is not None
-    return not settled or engine.status.stop is not None or unfinished(engine) is not None
+    if conditions.decided(engine.status.conditions, reasons.SUCCEEDED) is None:
+        return True
+    stop = engine.status.stop
+    return (stop is not None and stop.completion_time is None) or still_acting(engine) is not None
 
 
 def progress(engine: TrialEngine) -> str:

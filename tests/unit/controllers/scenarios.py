@@ -1,7 +1,14 @@
 """Whole variants of a trial, and what must hold in every one of them."""
 
 import pytest
-from tests.unit.controllers.simulation import Simulation, annotate, has_ended, phase_is, works_on
+from tests.unit.controllers.simulation import (
+    Simulation,
+    annotate,
+    has_ended,
+    has_released,
+    phase_is,
+    works_on,
+)
 from tests.unit.domain.builders import nap
 
 from lcm_operator.api import names
@@ -103,6 +110,40 @@ def too_slow(**how):
     )
 
 
+def given_up(**how):
+    """It fails and reports that; nobody restores it, so it releases what it holds."""
+    return Simulation(
+        on_failure=("report",),
+        finally_=("free", "tell"),
+        fails=frozenset({("two", 1)}),
+        engine={"giveUpAfterSeconds": 600},
+        **how,
+    )
+
+
+def given_up_while_it_reports(**how):
+    """The report of its failure does not end in the time that it has for a restore."""
+    return Simulation(
+        on_failure=("report",),
+        finally_=("free",),
+        fails=frozenset({("two", 1)}),
+        hangs=frozenset({("report", 1)}),
+        engine={"giveUpAfterSeconds": 600},
+        **how,
+    )
+
+
+def restored_too_late(**how):
+    """A person restores it once it has released what it holds."""
+    return Simulation(
+        finally_=("free", "tell"),
+        fails=frozenset({("two", 1)}),
+        engine={"giveUpAfterSeconds": 600},
+        people=[(has_released, annotate(restore="r1"))],
+        **how,
+    )
+
+
 def persistent(**how):
     """It fails twice and is restored twice, by itself."""
     return Simulation(fails=frozenset({("two", 1), ("two", 2)}), engine={"maxRestores": 2}, **how)
@@ -179,6 +220,9 @@ SCENARIOS = [
     pytest.param(releasing, id="one that releases what it holds"),
     pytest.param(releasing_late, id="one that releases what it holds when it is deleted"),
     pytest.param(too_slow, id="one that exceeds its deadline"),
+    pytest.param(given_up, id="one that fails and is given up"),
+    pytest.param(given_up_while_it_reports, id="one that is given up while it reports its failure"),
+    pytest.param(restored_too_late, id="one that is restored after it was given up"),
     pytest.param(repaired, id="one that is restored with a repaired plan"),
     pytest.param(repaired_elsewhere, id="one that is restored with a repaired TrialPlan"),
     pytest.param(persistent, id="one that is restored by itself"),

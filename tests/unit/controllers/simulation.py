@@ -341,6 +341,17 @@ def has_ended(api: Cluster) -> bool:
     return phase_is("Failed")(api) and not running
 
 
+def reason_of(api: Cluster, kind: str) -> str | None:
+    """Return the reason of a condition of the Trial."""
+    found = (api.find("trials", "example") or {}).get("status", {}).get("conditions", [])
+    return next((each["reason"] for each in found if each["type"] == kind), None)
+
+
+def has_released(api: Cluster) -> bool:
+    """See that the Trial shows that it has released what it held."""
+    return reason_of(api, "Released") == "Released"
+
+
 def works_on(activity: str) -> Callable[[Cluster], bool]:
     """See that the engine works on an activity."""
 

@@ -3,6 +3,7 @@
 Not at random: at every point before and after every write that it makes, and at every two of them.
 """
 
+from datetime import timedelta
 from itertools import combinations
 
 import pytest
@@ -14,6 +15,8 @@ from tests.unit.controllers.scenarios import (
     deleted,
     failing,
     failing_twice,
+    given_up,
+    given_up_while_it_reports,
     interrupted,
     is_sound,
     persistent,
@@ -21,11 +24,13 @@ from tests.unit.controllers.scenarios import (
     releasing_late,
     repaired,
     repaired_elsewhere,
+    restored_too_late,
     stopped,
     straight,
     too_slow,
     unreleased,
 )
+from tests.unit.controllers.simulation import annotate, reason_of
 
 every_scenario = pytest.mark.parametrize("scenario", SCENARIOS)
 every_watch = pytest.mark.parametrize("prompt", PROMPT)
@@ -178,6 +183,65 @@ def test_a_life_that_was_too_slow_is_what_it_should_be():
     outcome = too_slow().run().outcome()
     assert outcome["acts"] == [("one", 1, 1), ("free", 1, 1), ("tell", 1, 1)]
     assert outcome["conditions"]["Succeeded"] == ("False", "DeadlineExceeded")
+
+
+def test_a_life_that_was_given_up_is_what_it_should_be():
+    simulation = given_up().run()
+    outcome = simulation.outcome()
+    assert [activity for activity, _, _ in outcome["acts"]] == ["one", "two", "report", "free", "tell"]
+    assert outcome["conditions"]["Succeeded"] == ("False", "ActivityFailed")
+    assert outcome["conditions"]["Finished"] == ("True", "Failed")
+    assert outcome["conditions"]["Released"] == ("True", "Released")
+    assert [(reason, how) for _, reason, how, _ in outcome["attempts"]] == [
+        ("Start", "Failed"),
+        ("Finally", "Stopped"),
+    ]
+    failed, freed = simulation.act_times[1], simulation.act_times[3]
+    assert timedelta(seconds=600) <= freed - failed < timedelta(seconds=620)
+
+
+def test_a_life_given_up_while_it_reports_releases_in_the_same_attempt():
+    outcome = given_up_while_it_reports().run().outcome()
+    assert outcome["acts"] == [("one", 1, 1), ("two", 1, 1), ("free", 1, 1)]
+    assert outcome["conditions"]["Succeeded"] == ("False", "ActivityFailed")
+    assert outcome["conditions"]["Released"] == ("True", "Released")
+    assert ("report", "Failed") in {(name, state) for name, state, *_ in outcome["activities"]}
+
+
+def test_a_life_restored_after_it_was_given_up_releases_again():
+    outcome = restored_too_late().run().outcome()
+    assert outcome["acts"][2:] == [
+        ("free", 1, 2),
+        ("tell", 1, 2),
+        ("two", 1, 3),
+        ("three", 1, 3),
+        ("free", 2, 3),
+        ("tell", 2, 3),
+    ]
+    assert (outcome["phase"], outcome["restored"]) == ("Succeeded", ("r1", "Done"))
+    assert outcome["conditions"]["Released"] == ("True", "Released")
+
+
+@pytest.mark.parametrize("scenario", [given_up, given_up_while_it_reports])
+@every_watch
+def test_restore_that_precedes_giving_up_in_the_api_server_is_carried_out(scenario, prompt):
+    """A restore wins if it comes before the Trial shows GivingUp; after that it follows a release."""
+    undisturbed = scenario(prompt=prompt).run()
+    for point in range(undisturbed.points // 2, undisturbed.points + 1):
+        shown = []
+
+        def restore(api, shown=shown):
+            shown.append(reason_of(api, "Finished"))
+            annotate(restore="r1")(api)
+
+        simulation = scenario(prompt=prompt, interfere=(point, restore)).run()
+        assert is_sound(simulation), point
+        outcome = simulation.outcome()
+        assert outcome["restored"] in {("r1", "Done"), ("r1", "Merged")}, point
+        assert outcome["phase"] == "Succeeded", point
+        if shown == ["AwaitingRestore"]:
+            assert [reason for _, reason, _, _ in outcome["attempts"]] == ["Start", "Restore"], point
+            assert ("free", 1, 1) not in outcome["acts"], point
 
 
 def test_a_life_restored_by_itself_is_what_it_should_be():

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.unit.states.harness import ACTIVE_DEADLINE, FINALLY, PLAN, Harness
+from tests.unit.states.harness import ACTIVE_DEADLINE, FINALLY, GIVE_UP, PLAN, Harness
 
 
 def _can_act(harness: Harness) -> str | None:
@@ -82,6 +82,16 @@ def active_deadline(harness: Harness) -> str | None:
     if harness.slow:
         return "it was stopped"
     harness.now += timedelta(seconds=ACTIVE_DEADLINE)
+    return None
+
+
+def give_up_passes(harness: Harness) -> str | None:
+    status = (harness.engine or {}).get("status") or {}
+    if "giveUpAfterSeconds" not in (harness.engine or {"spec": {}})["spec"].get("engine", {}):
+        return "`giveUpAfterSeconds` is not set"
+    if "stop" in status:
+        return "it is being given up"
+    harness.now += timedelta(seconds=GIVE_UP + 1)
     return None
 
 

@@ -310,6 +310,7 @@ EVENTS = (
     Event("no renewal of the Lease for heartbeatTimeoutSeconds", engine.silence),
     Event("activeDeadlineSeconds are over", engine.active_deadline),
     Event("finallyTimeoutSeconds are over", engine.finally_times_out),
+    Event("giveUpAfterSeconds are over", engine.give_up_passes),
     Event("the holder of its ID is deleted before the start time", holder_goes),
     Event("the holder of its ID is deleted after the start time", holder_goes_too_late),
     Event("another Trial with its ID is created", other_comes),

@@ -29,10 +29,11 @@ PLAN = ("one", "two", "three")
 FINALLY = "free"
 REPORT = "tell"
 ACTIVE_DEADLINE = 600
+GIVE_UP = 900
 TTL = 3600
 _MOST_STEPS = 60
 _FORGETS = 25
-_PATIENCE = 150
+_PATIENCE = 350
 _LOOKS = (act.LookUpPod, act.LookUpEngine, act.LookUpPlan, act.WatchReferences, act.RecordEvent)
 _FOREGROUND = "foregroundDeletion"
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.unit.domain.builders import at, nap
-from tests.unit.states.harness import NAME, OTHER, REPORT, Harness
+from tests.unit.states.harness import ACTIVE_DEADLINE, GIVE_UP, NAME, OTHER, REPORT, Harness
 
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.domain import actions as act
@@ -84,6 +84,22 @@ def ending() -> Harness:
     harness.node_lost = True
     harness.beats(begun=True, silent=61)
     harness.now = at(66)
+    return harness.settle()
+
+
+def awaiting_restore() -> Harness:
+    harness = running(engine={"activeDeadlineSeconds": ACTIVE_DEADLINE, "giveUpAfterSeconds": GIVE_UP})
+    harness.save(two="Failed")
+    harness.end_pod("Failed")
+    return harness.settle()
+
+
+def giving_up() -> Harness:
+    harness = awaiting_restore()
+    harness.slow = True
+    harness.now = at(6 + GIVE_UP)
+    harness.settle()
+    harness.save(free="Running")
     return harness.settle()
 
 
@@ -174,6 +190,12 @@ STATES = (
     State("Failed", "Succeeded=False, here ActivityFailed; the pod has ended", failed),
     State("Reporting", "Finished=False Reporting: an activity has failed, `onFailure` is running", reporting),
     State("Ending", "Finished=False Ending; a silent engine has failed, its pod was not seen to end", ending),
+    State(
+        "AwaitingRestore",
+        "Finished=False AwaitingRestore: as Failed, but `giveUpAfterSeconds` is set, and `finally` is owed",
+        awaiting_restore,
+    ),
+    State("GivingUp", "`stop` of the TrialEngine is GiveUp; `finally` is running", giving_up),
     State("Succeeded", "Succeeded=True; the pod has ended", succeeded),
     State("Stopping", "`stop` of the TrialEngine is Deadline; `finally` is running", stopping),
     State(
