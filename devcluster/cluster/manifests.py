@@ -1,4 +1,4 @@
-"""What is applied to a cluster before the operator starts: CRDs, RBAC, plans and examples.
+"""What is applied before the operator starts: CRDs, RBAC, admission policies, plans and examples.
 
 Called by `cluster` under its lock.
 """
@@ -26,7 +26,7 @@ def apply_manifests(
 ) -> None:
     """Apply what has changed. Examples are made where they are missing, and are the user's from then on."""
     crds = _manifests(deploy / "crds")
-    files = [*crds, *_manifests(deploy / "rbac")]
+    files = [*crds, *_manifests(deploy / "rbac"), *_manifests(deploy / "policies")]
     plans: list[Path] = []
     if layout.state and not layout.state.context:
         files += _manifests(deploy / "local")
@@ -37,7 +37,7 @@ def apply_manifests(
     stamp = layout.run / "applied"
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return
-    progress("applying CRDs and RBAC")
+    progress("applying CRDs, RBAC and admission policies")
     kubectl.apply(files)
     kubectl(
         "wait",

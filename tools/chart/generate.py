@@ -1,6 +1,6 @@
 """Writes what the chart has from elsewhere, and what is made from the chart; `make chart`.
 
-The CRDs, the RBAC rules and the plans have their one source outside the chart; a chart can only hold copies.
+The CRDs, RBAC rules, admission policies and plans have their source outside the chart, which only has copies.
 docs/reference/chart.md comes from the values' schema, deploy/install.yaml from Helm, docs/reference/rights.md
 from the RBAC rules.
 """
@@ -49,7 +49,7 @@ def sources() -> dict[Path, Path]:
     """Return the source of each file that the chart has a copy of, by the copy."""
     files = CHART / "files"
     found = {files / "plans" / "demo.yaml": REPOSITORY / "examples" / "plan-demo.yaml"}
-    for folder in ("crds", "rbac", "plans"):
+    for folder in ("crds", "policies", "rbac", "plans"):
         found |= {files / folder / file.name: file for file in (DEPLOY / folder).glob("*.yaml")}
     return found
 
