@@ -1,4 +1,6 @@
-"""Objects that can't be parsed in whole or in part: one log line and one Event for each.
+"""Objects with a problem that only people can solve: one log line and one Event for each.
+
+They can't be parsed in whole or in part, or have annotations without effect.
 
 An object is reported once, however often watches and lists show it, and whichever replica reports it, before
 or after a restart: the Event's name follows from its text.
@@ -15,6 +17,12 @@ from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.api.unread import unread
 from lcm_operator.controllers.key import Key
 
+_Place = tuple[str, str, str, str]
+"""Kind, namespace and name of an object, and the reason."""
+_MESSAGES = {
+    reasons.MALFORMED: "unreadable object",
+    reasons.UNKNOWN_ANNOTATION: "annotation without effect",
+}
 log = logs.get(__name__)
 
 
@@ -35,19 +43,19 @@ class Complaints:
     """The faults of the objects that exist now, by kind, namespace and name."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, str], Complaint] = {}
-        self._unreported: dict[tuple[str, str, str], Complaint] = {}
+        self._known: dict[_Place, Complaint] = {}
+        self._unreported: dict[_Place, Complaint] = {}
 
-    def note(self, kind: str, about: Metadata, why: str) -> None:
+    def note(self, kind: str, about: Metadata, why: str, reason: str = reasons.MALFORMED) -> None:
         """Note what of an object can't be parsed; nothing, if `why` is empty."""
-        place = (kind, about.namespace, about.name)
+        place = (kind, about.namespace, about.name, reason)
         if not why:
             self._forget(place)
             return
         known = self._known.get(place)
         if known is not None and (known.about.uid, known.why) == (about.uid, why):
             return
-        log.warning("unreadable object", kind=kind, namespace=about.namespace, name=about.name, error=why)
+        log.warning(_MESSAGES[reason], kind=kind, namespace=about.namespace, name=about.name, error=why)
         self._known[place] = self._unreported[place] = Complaint(kind, about, why)
 
     def look_at_registry(self, raw: Mapping[str, Any]) -> list[Key]:
@@ -62,18 +70,20 @@ class Complaints:
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
         """Forget a deleted object."""
-        self._forget((kind, namespace, name))
+        for reason in _MESSAGES:
+            self._forget((kind, namespace, name, reason))
 
     def report(self, tell: Callable[..., None]) -> None:
         """Record an Event for each that has none; only the leader may do so."""
         while self._unreported:
-            _, (kind, about, why) = self._unreported.popitem()
-            tell(kind, about, reasons.MALFORMED, why, warning=True, once=True)
+            (_, _, _, reason), (kind, about, why) = self._unreported.popitem()
+            detail = why if reason == reasons.UNKNOWN_ANNOTATION else ""
+            tell(kind, about, reason, why, warning=True, once=True, detail=detail)
 
     def begin_term(self) -> None:
         """Report all again: it is not known whether another leader did."""
         self._unreported = dict(self._known)
 
-    def _forget(self, place: tuple[str, str, str]) -> None:
+    def _forget(self, place: _Place) -> None:
         self._known.pop(place, None)
         self._unreported.pop(place, None)

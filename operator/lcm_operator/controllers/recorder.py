@@ -72,14 +72,30 @@ class Recorder:
         self.tell(kind, record.regarding.metadata, record.reason, record.message, warning=record.warning)
 
     def tell(
-        self, kind: str, about: Metadata, reason: str, message: str, *, warning: bool, once: bool = False
+        self,
+        kind: str,
+        about: Metadata,
+        reason: str,
+        message: str,
+        *,
+        warning: bool,
+        once: bool = False,
+        detail: str = "",
     ) -> None:
         """Queue an Event; when too many wait, the oldest of those that matter least is dropped.
 
-        `once`: it is recorded once for this object, however often and by whichever replica.
+        `once`: it is recorded once for this object and `detail`, however often and by whichever replica.
         """
-        now = self._clock.now()
-        manifest = event(kind, about, reason=reason, message=message, warning=warning, now=now, once=once)
+        manifest = event(
+            kind,
+            about,
+            reason=reason,
+            message=message,
+            warning=warning,
+            now=self._clock.now(),
+            once=once,
+            detail=detail,
+        )
         dropped = self._queue.add(manifest, _rank(reason, warning=warning))
         if dropped is not None:
             log.warning("Event dropped; too many are waiting", **_fields(dropped))

@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from lcm_operator.api import names
+from lcm_operator.api import names, reasons
 from lcm_operator.api.engine import PodRef, TrialEngine
 from lcm_operator.api.metadata import metadata_of
 from lcm_operator.api.storage import MalformedError, parse
@@ -24,6 +24,7 @@ from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.references import References
 from lcm_operator.controllers.registry_times import RegistryTimes, registry_of
 from lcm_operator.controllers.slots import Slot, Thing, identity
+from lcm_operator.domain.annotations import ineffective
 from lcm_operator.domain.ownership import is_ours
 from lcm_operator.domain.snapshot import Observation, Pod, Settings, Snapshot, value_of
 from lcm_operator.domain.start_time import last_try, start_time_of, urgency_of
@@ -186,7 +187,7 @@ class SlotCache:
             return []
         if known is not None and known.metadata.uid != trial.metadata.uid:
             self.replaced.append(known)
-        self.complaints.note("Trial", trial.metadata, unread(trial))
+        self._note("Trial", trial)
         if before is not None and before != key:  # re-created with another ID
             self._slots[before].trials.drop(trial.metadata.name)
             self._slots[before].unreadable.pop(Thing("Trial", identity(trial.metadata)), None)
@@ -238,9 +239,13 @@ class SlotCache:
         slot.engine, slot.stranger, slot.engine_gone = engine, "", False
         slot.departed = None
         slot.unreadable_engine = None
-        self.complaints.note("TrialEngine", engine.metadata, unread(engine))
+        self._note("TrialEngine", engine)
         slot.unreadable.pop(Thing("TrialEngine", identity(engine.metadata)), None)
         return [key]
+
+    def _note(self, kind: str, thing: Trial | TrialEngine) -> None:
+        self.complaints.note(kind, thing.metadata, unread(thing))
+        self.complaints.note(kind, thing.metadata, ineffective(thing.metadata), reasons.UNKNOWN_ANNOTATION)
 
     def drop_engine(self, namespace: str, name: str, uid: str) -> Key | None:
         """Forget a deleted TrialEngine; return its key if it was known.

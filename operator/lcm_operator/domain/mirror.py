@@ -12,7 +12,7 @@ from lcm_operator.domain.attempt_end import awaited_end
 from lcm_operator.domain.grant import attempt_of
 from lcm_operator.domain.plan_change import plan_current
 from lcm_operator.domain.release import has_begun, release_of
-from lcm_operator.domain.requests import echo, open_restores
+from lcm_operator.domain.requests import echo, open_restores, repeated
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.status import trial_status
 from lcm_operator.domain.verdict import progress, unfinished
@@ -52,6 +52,8 @@ def mirror(
     if status == trial.status:
         return None
     actions: list[Action] = [WriteTrial(trial, status)]
+    answered = (repeated("Restore", trial, engine), repeated("Delete", trial, engine))
+    actions.extend(RecordEvent(trial, reasons.REFUSED, why, warning=True) for why in answered if why)
     before = (shown.status, shown.reason) if shown is not None else None
     if before != (succeeded.status, succeeded.reason):
         if refused is not None:

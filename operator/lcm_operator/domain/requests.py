@@ -88,6 +88,16 @@ def echo(kind: Kind, trial: Trial, engine: TrialEngine) -> Handled | None:
     return Handled(id=taken.id, time=taken.time, result=taken.result, message=message)
 
 
+def repeated(kind: Kind, trial: Trial, engine: TrialEngine) -> str:
+    """Return the echo's message if the latest request has an ID that was answered before; '' once shown."""
+    shown = trial.status.last_handled_restore if kind == "Restore" else trial.status.last_handled_delete
+    reply = echo(kind, trial, engine)
+    if reply is None or reply == shown:
+        return ""
+    taken = taken_over(engine, kind, reply.id)
+    return reply.message if taken is not None and _is_repeated(engine, taken) else ""
+
+
 def pending_requests(status: TrialEngineStatus) -> tuple[Request, ...]:
     """Return the restore requests that wait for a new plan: taken over, and to be answered still."""
     if status.pending_plan is None:

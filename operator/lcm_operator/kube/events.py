@@ -23,12 +23,14 @@ def event(
     warning: bool,
     now: datetime,
     once: bool = False,
+    detail: str = "",
 ) -> dict[str, Any]:
     """Return the manifest of a core/v1 Event about an object of our group, or about a Lease.
 
-    `once`: its name is derived from the object's UID and the reason, so that there can be only one.
+    `once`: its name is derived from the object's UID, the reason and `detail`: there can be only one.
     """
-    suffix = hashlib.sha256(f"{about.uid} {reason}".encode()).hexdigest() if once else uuid.uuid4().hex
+    name = f"{about.uid} {reason}{detail}".encode(errors="replace")
+    suffix = hashlib.sha256(name).hexdigest() if once else uuid.uuid4().hex
     moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "apiVersion": "v1",

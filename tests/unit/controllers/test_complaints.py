@@ -26,7 +26,7 @@ def test_object_seen_again_is_neither_logged_nor_reported_again(caplog):
             )
     ((kind, about, reason, why, how),) = reported(complaints)
     assert (kind, about.uid, reason, why) == ("Trial", "u-1", reasons.MALFORMED, "w")
-    assert how == {"warning": True, "once": True}
+    assert how == {"warning": True, "once": True, "detail": ""}
     assert len(caplog.records) == 1
     assert reported(complaints) == []
 
@@ -63,3 +63,14 @@ def test_new_leader_reports_what_it_saw_as_a_standby():
     complaints.forget("TrialPlan", "n", "x")
     complaints.begin_term()
     assert [shown[0] for shown in reported(complaints)] == ["Trial"]
+
+
+def test_annotations_without_effect_are_reported_beside_what_is_unreadable():
+    complaints = Complaints()
+    complaints.note("Trial", ABOUT, "w")
+    complaints.note("Trial", ABOUT, "restor?", reasons.UNKNOWN_ANNOTATION)
+    made = {shown[2]: (shown[3], shown[4]["detail"]) for shown in reported(complaints)}
+    assert made == {reasons.MALFORMED: ("w", ""), reasons.UNKNOWN_ANNOTATION: ("restor?", "restor?")}
+    complaints.forget("Trial", "n", "x")
+    complaints.begin_term()
+    assert reported(complaints) == []

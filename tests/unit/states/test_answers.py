@@ -228,6 +228,7 @@ def test_id_that_comes_again_on_the_trial_gets_the_answer_that_it_had():
     assert (again["result"], again["time"]) == (first["result"], first["time"]) == ("Done", first["time"])
     assert again["message"].startswith(f"request a was answered at {first['time']} and is not repeated")
     assert again["message"].endswith(first["message"])
+    assert harness.events[-1] == "RequestRefused"
 
 
 def test_id_that_comes_again_on_the_engine_is_carried_out_again():
