@@ -111,7 +111,9 @@ class _Reader:
 
     def _item(self, key: yaml.Node, below: yaml.Node, place: Place) -> tuple[str, Any]:
         if not isinstance(key, yaml.ScalarNode):
-            raise UnreadableError(key.start_mark, "a key must be text")
+            is_expression = isinstance(key, yaml.MappingNode) and key.flow_style
+            text = 'an expression must be in quotes: "{{ … }}"' if is_expression else "a key must be text"
+            raise UnreadableError(key.start_mark, text)
         found = self._loader.construct_object(key)
         name = str(found).lower() if isinstance(found, bool) else str(key.value)
         here, line = (*place, name), key.start_mark.line + 1

@@ -2,11 +2,14 @@
 
     FILE:LINE: field.path: message
 
-The exit code is 0 without errors, 1 with errors, and 2 if the file is unreadable or has no plan.
+Parameters of a Trial are compared with its TrialPlan if that is in the same file. Without errors it prints
+how many activities it has checked. The exit code is 0 without errors, 1 with errors, and 2 if the file is
+unreadable or has no plan.
 """
 
+import difflib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,12 @@ from lcm_operator.api.names import API_VERSION
 from lcm_operator.cli import schema
 from lcm_operator.cli.documents import Document, UnreadableError, read
 from lcm_operator.plan import lint
+from lcm_operator.plan.rules import activities
 from lcm_operator.plan.validation import Fault
 
 FINE, FAULTY, UNREADABLE = 0, 1, 2
+Plans = Mapping[str | None, dict[str, Any]]
+"""The TrialPlans of a file by name."""
 
 
 def run(file: str) -> int:
@@ -35,10 +41,15 @@ def run(file: str) -> int:
     if not documents:
         print(f"{name}: the file contains no TrialPlan and no Trial", file=sys.stderr)
         return UNREADABLE
-    found = [line for document in documents for line in _lines(document)]
+    plans = {_name(each.value): each.value for each in documents if each.value["kind"] == "TrialPlan"}
+    found = [line for document in documents for line in _lines(document, plans)]
     for line, fault in found:
         print(f"{name}:{line}: {fault}")
-    return FAULTY if found else FINE
+    if found:
+        return FAULTY
+    number = sum(1 for document in documents for _ in activities(document.value.get("spec")))
+    print(f"OK: {number} {'activity' if number == 1 else 'activities'}")
+    return FINE
 
 
 def _kind(manifest: Any) -> str | None:
@@ -47,16 +58,22 @@ def _kind(manifest: Any) -> str | None:
     return kind if kind in schema.PLURALS else None
 
 
-def _lines(document: Document) -> list[tuple[int, Fault]]:
+def _name(manifest: dict[str, Any]) -> str | None:
+    metadata = manifest.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _lines(document: Document, plans: Plans) -> list[tuple[int, Fault]]:
     """Return each error once with its line, in the order of lines."""
     repeated = {(line, Fault(place, "is a repeated key")) for line, place in document.repeated}
-    found = {(document.line(fault.place), fault) for fault in _faults(document.value)}
+    found = {(document.line(fault.place), fault) for fault in _faults(document.value, plans)}
     return sorted(
         repeated | found, key=lambda each: (each[0], [str(key) for key in each[1].place], each[1].message)
     )
 
 
-def _faults(manifest: dict[str, Any]) -> Iterator[Fault]:
+def _faults(manifest: dict[str, Any], plans: Plans) -> Iterator[Fault]:
     if manifest.get("apiVersion") != API_VERSION:
         yield Fault(("apiVersion",), f"must be {API_VERSION}")
     yield from schema.faults(manifest["kind"], manifest)
@@ -64,11 +81,32 @@ def _faults(manifest: dict[str, Any]) -> Iterator[Fault]:
         case {"kind": "Trial", "spec": {"activities": _, **spec}}:
             parameters = spec.get("parameters")
             known = parameters.keys() if isinstance(parameters, dict) else frozenset()
+        case {"kind": "Trial", "spec": {"planRef": {"name": str(name)}, **spec}} if name in plans:
+            yield from _parameters(spec.get("parameters") or {}, _declared(plans[name].get("spec")))
+            return
         case {"kind": "TrialPlan", "spec": {**spec}}:
-            declared = spec.get("parameters")
-            items = declared if isinstance(declared, list) else []
-            known = frozenset(str(item.get("name")) for item in items if isinstance(item, dict))
+            known = _declared(spec).keys()
         case _:
             return
     for fault in lint.faults(manifest["spec"], known):
         yield Fault(("spec", *fault.place), fault.message)
+
+
+def _declared(plan: Any) -> dict[str, dict[str, Any]]:
+    """Return the declared parameters of a TrialPlan's spec by name."""
+    items = plan.get("parameters") if isinstance(plan, dict) else None
+    listed = items if isinstance(items, list) else []
+    return {str(item.get("name")): item for item in listed if isinstance(item, dict)}
+
+
+def _parameters(given: Any, known: dict[str, dict[str, Any]]) -> Iterator[Fault]:
+    """Yield the parameters of a Trial that its plan does not declare, and those that are missing."""
+    if not isinstance(given, dict):  # the schema reports it
+        return
+    for name in given.keys() - known.keys():
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f", did you mean {near[0]}?" if near else ""
+        yield Fault(("spec", "parameters", name), f"not declared by the plan{hint}")
+    for name, parameter in known.items():
+        if name not in given and not {"default", "secretKeyRef"} & parameter.keys():
+            yield Fault(("spec", "parameters", name), "required by the plan")

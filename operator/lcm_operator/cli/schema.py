@@ -4,6 +4,7 @@ jsonschema implements most keywords. Those that Kubernetes adds or interprets di
 rules are in `plan.rules`.
 """
 
+import difflib
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -31,6 +32,9 @@ _WORDS = {
     "maxProperties": "must have at most {} fields",
     "maximum": "must be at most {}",
 }
+_FORMS = {
+    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "consist of lower-case letters, digits and -, such as fly-2",
+}
 Errors = Iterator[ValidationError]
 
 
@@ -45,8 +49,13 @@ def _message(error: ValidationError) -> str:
     if keyword == "minimum":
         above = isinstance(error.schema, dict) and error.schema.get("exclusiveMinimum")
         return f"must be greater than {value}" if above else f"must be at least {value}"
+    if keyword == "pattern" and value in _FORMS:
+        return f"must {_FORMS[value]}, got {error.instance!r:.80}"
     shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-    return _WORDS.get(keyword, error.message).format(shown)
+    message = _WORDS.get(keyword, error.message).format(shown)
+    if keyword == "type" and value == "string" and isinstance(error.instance, bool | int | float):
+        return f'{message}: put it in quotes, such as "{str(error.instance).lower()}"'
+    return message
 
 
 @cache
@@ -70,7 +79,9 @@ def _properties(validator: Any, properties: Any, instance: Any, schema: Any) -> 
         known = properties.get(name)
         if known is None:
             if not schema.get("x-kubernetes-preserve-unknown-fields"):
-                yield ValidationError("unknown field", path=[name])
+                near = difflib.get_close_matches(name, properties, n=1)
+                hint = f", did you mean {near[0]}?" if near else ""
+                yield ValidationError(f"unknown field{hint}", path=[name])
         elif value is not None or not (known.get("nullable") or "default" in known):
             yield from validator.descend(value, known, path=name)
 
@@ -84,7 +95,7 @@ def _required(validator: Any, required: Any, instance: Any, schema: Any) -> Erro
 def _pattern(validator: Any, pattern: Any, instance: Any, schema: Any) -> Errors:  # noqa: ARG001
     """Check a pattern of RE2, in which `$` matches only the very end."""
     if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
-        yield ValidationError("")
+        yield ValidationError("", instance=instance)
 
 
 def _list_type(validator: Any, kind: Any, instance: Any, schema: Any) -> Errors:  # noqa: ARG001

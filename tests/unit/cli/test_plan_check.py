@@ -30,7 +30,8 @@ def check(tmp_path, capsys):
         file.write_text(text)
         code = plan_check.run(str(file))
         said = capsys.readouterr()
-        lines = (said.out + said.err).splitlines()
+        lines = [line for line in (said.out + said.err).splitlines() if not line.startswith("OK: ")]
+        assert (code == 0) == said.out.startswith("OK: ")
         assert all(line.startswith(f"{file}:") for line in lines)
         return code, [line.removeprefix(f"{file}:") for line in lines]
 
@@ -67,7 +68,7 @@ spec:
 FAULTS = {
     "a field that there is not": (
         "  - {name: a, slep: {seconds: 1}, sleep: {seconds: 1}}",
-        "8: spec.activities[0].slep: unknown field",
+        "8: spec.activities[0].slep: unknown field, did you mean sleep?",
     ),
     "a value of another type": (
         "  - name: a\n    sleep: {seconds: soon}",
@@ -75,7 +76,7 @@ FAULTS = {
     ),
     "a name that is no DNS label": (
         "  - {name: A b, sleep: {seconds: 1}}",
-        "8: spec.activities[0].name: must match ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "8: spec.activities[0].name: must consist of lower-case letters, digits and -, such as",
     ),
     "a field that is missing": (
         "  - {name: a, http: {method: POST}}",
@@ -161,7 +162,7 @@ FAULTS = {
     ),
     "a branch that is no DNS label": (
         "  - {name: a, branch: A b, sleep: {seconds: 1}}",
-        "8: spec.activities[0].branch: must match ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "8: spec.activities[0].branch: must consist of lower-case letters, digits and -, such as",
     ),
     "the output of another branch": (
         (
@@ -277,3 +278,57 @@ def test_every_rule_of_the_crds_is_known_here_and_no_other():
         known |= set(rules_of(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]))
 
     assert known == set(RULES)
+
+
+def test_a_plan_without_errors_is_answered_with_its_number_of_activities(tmp_path, capsys):
+    file = tmp_path / "plan.yaml"
+    file.write_text(
+        PLAN + "  activities:\n  - {name: a, sleep: {seconds: 1}}\n  - {name: b, sleep: {seconds: 1}}\n"
+    )
+
+    assert plan_check.run(str(file)) == 0
+    assert capsys.readouterr().out == "OK: 2 activities\n"
+
+
+def test_bare_braces_are_answered_with_the_quotes_that_they_need(check):
+    plan = (
+        PLAN
+        + "  activities:\n  - name: a\n    exec:\n      command: [x]\n      env: {A: {{ parameters.url }}}\n"
+    )
+
+    assert check(plan) == (2, ['11: an expression must be in quotes: "{{ … }}"'])
+
+
+def test_a_number_for_a_text_is_answered_with_quotes(check):
+    trial = """\
+apiVersion: lcm.5gdrones.eu/v1alpha1
+kind: Trial
+metadata: {name: one}
+spec:
+  startTime: "2031-01-01T10:00:00Z"
+  planRef: {name: survey}
+  parameters: {minutes: 5}
+"""
+    quoted = '7: spec.parameters.minutes: must be of type string: put it in quotes, such as "5"'
+    assert check(trial) == (1, [quoted])
+
+
+def test_parameters_of_a_trial_are_compared_with_its_plan_in_the_file(check):
+    plan = PLAN + "  - {name: drone, default: x}\n  activities:\n  - {name: a, sleep: {seconds: 1}}\n"
+    trial = """\
+---
+apiVersion: lcm.5gdrones.eu/v1alpha1
+kind: Trial
+metadata: {name: one}
+spec:
+  startTime: "2031-01-01T10:00:00Z"
+  planRef: {name: survey}
+  parameters: {dron: "7"}
+"""
+    assert check(plan + trial) == (
+        1,
+        [
+            "17: spec.parameters.dron: not declared by the plan, did you mean drone?",
+            "17: spec.parameters.url: required by the plan",
+        ],
+    )
