@@ -125,6 +125,10 @@ def test_a_warning_is_given_once_not_at_every_later_change(kubectl: Kubectl):
     assert kubectl("patch", "trial", "t", "--type=merge", '--patch={"spec":{"suspend":true}}') == ""
 
 
+def test_a_request_as_a_label_is_warned_about(kubectl: Kubectl):
+    assert f"label {RESTORE} has no effect" in kubectl("label", "trial", "t", f"{RESTORE}=x")
+
+
 def test_a_new_trial_with_an_unknown_annotation_is_warned_about(kubectl: Kubectl):
     trial = json.loads(manifest("Trial", "new", SPEC))
     trial["metadata"]["annotations"] = {f"{GROUP}/Delete": "x"}

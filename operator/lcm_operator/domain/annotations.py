@@ -36,7 +36,8 @@ _CUTOFF = 0.6
 
 def ineffective(metadata: Metadata) -> str:
     """Return which annotations of a Trial or TrialEngine have no effect, and what to do; else ''."""
-    return "; ".join([*_unknown(metadata), *_empty(metadata), *_without_restore(metadata)])
+    found = (_unknown(metadata), _empty(metadata), _without_restore(metadata), _labels(metadata))
+    return "; ".join(text for texts in found for text in texts)
 
 
 def nearest(word: str, known: Collection[str]) -> str:
@@ -81,3 +82,9 @@ def _without_restore(metadata: Metadata) -> Iterator[str]:
                 f"annotation {addition} is ignored until annotation {names.ANNOTATION_RESTORE} has the same "
                 "request ID"
             )
+
+
+def _labels(metadata: Metadata) -> Iterator[str]:
+    for request in REQUESTS:
+        if request in metadata.labels:
+            yield f"label {request} has no effect: requests are annotations, use kubectl annotate"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from devcluster.cluster.layout import Layout, State
-from devcluster.cluster.services import addressed
+from devcluster.cluster.services import addressed, rest
 
 
 def layout(folder: Path, **ports: int) -> Layout:
@@ -26,3 +26,11 @@ def test_an_address_that_only_begins_alike_is_left_alone(tmp_path: Path):
     assert addressed(moved, "http://127.0.0.1:50001 http://127.0.0.2:5000") == (
         "http://127.0.0.1:50001 http://127.0.0.2:5000"
     )
+
+
+def test_trials_scheduled_by_rest_use_the_demo_plan_unless_another_is_chosen(tmp_path: Path):
+    made = layout(tmp_path, rest=5000, **{"rest-metrics": 5002})
+    assert rest(made)["LCM_DEFAULT_PLAN"] == "demo"
+
+    made.state_file.write_text(State(made.ports, rest={"LCM_DEFAULT_PLAN": "5gdrones"}).for_storage())
+    assert rest(Layout(tmp_path))["LCM_DEFAULT_PLAN"] == "5gdrones"

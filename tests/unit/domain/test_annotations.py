@@ -68,6 +68,14 @@ def test_annotations_with_an_effect_and_those_of_others_are_not_named(annotation
     assert found(annotations) == ""
 
 
+def test_a_request_as_a_label_is_named():
+    metadata = Metadata(name="t", labels={f"{G}/restore": "x", f"{G}/trial": "t"})
+
+    assert ineffective(metadata) == (
+        f"label {G}/restore has no effect: requests are annotations, use kubectl annotate"
+    )
+
+
 def test_nearest_ignores_case_and_returns_nothing_if_nothing_is_like_it():
     assert nearest("FLy", ["prepare", "fly"]) == "fly"
     assert nearest("zzz", ["prepare", "fly"]) == ""
