@@ -29,6 +29,8 @@ class Plans:
     def __init__(self, complaints: Complaints) -> None:
         self._complaints = complaints
         self.known: ObjectCache[Place, TrialPlan | Problem] = ObjectCache()
+        self._missing: dict[Place, Problem] = {}
+        """The problems of plans that do not exist, until another plan is seen: similar names are costly."""
         self._faults: OrderedDict[tuple[str, int], str] = OrderedDict()
         """By UID and generation of the TrialPlan, or of the Trial with an inline plan."""
 
@@ -45,12 +47,14 @@ class Plans:
             self._complaints.note("TrialPlan", metadata, unreadable_text(error))
         else:
             self._complaints.note("TrialPlan", metadata, unread(plan))
+        self._missing.clear()
         return self.known.put(place, metadata.uid, metadata.resource_version, plan)
 
     def drop(self, namespace: str, name: str, uid: str) -> bool:
         """Forget a deleted TrialPlan; return whether it was known, and not replaced since."""
         known = self.known.drop((namespace, name), uid) is not None
         if known:
+            self._missing.clear()
             self._complaints.forget("TrialPlan", namespace, name)
         return known
 
@@ -62,7 +66,12 @@ class Plans:
         known = self.known.get((namespace, name))
         if known is not None:
             return known
-        return plan_not_found(trial, [other for space, other in self.known.entries() if space == namespace])
+        place = (namespace, trial.spec.plan_ref.name if trial.spec.plan_ref is not None else "")
+        missing = self._missing.get(place)
+        if missing is None:
+            others = [other for space, other in self.known.entries() if space == namespace]
+            missing = self._missing[place] = plan_not_found(trial, others)
+        return missing
 
     def faults(self, trial: Trial) -> str:
         """Return the faults that `lcm plan check` finds in the plan of a trial before its start."""

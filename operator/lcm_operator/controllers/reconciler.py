@@ -133,7 +133,7 @@ class Reconciler:
             tasks.create_task(self.examine_each(self._due_first()), name="take-over")
             tasks.create_task(self.leases.run(), name="leases")
             tasks.create_task(self._pods.run(), name="pods")
-            tasks.create_task(self._apply.references.run(self.queue.examine), name="references")
+            tasks.create_task(self._apply.references.run(self.examine_each), name="references")
             for number in range(WORKERS):
                 tasks.create_task(self._work(), name=f"worker-{number}")
 

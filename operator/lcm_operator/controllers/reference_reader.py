@@ -6,7 +6,7 @@ its keys are kept. An object whose read is rejected counts as unknown.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from lcm_operator import logs
@@ -47,12 +47,11 @@ class ReferenceReader:
         self._cache = cache
         self._clock = clock
 
-    async def run(self, look: Callable[[Key], None]) -> None:
-        """Read again, at a bounded pace, until cancelled; `look(key)` has a slot decided about."""
+    async def run(self, examine: Callable[[Iterable[Key]], Awaitable[None]]) -> None:
+        """Read again, at a bounded pace, until cancelled; `examine` has slots decided about."""
         while True:
             for place in self._cache.references.due(self._clock.elapsed(), self._cache.waits_for_start):
-                for key in await self._read(place):
-                    look(key)
+                await examine(await self._read(place))
             await asyncio.sleep(_PASS_SECONDS)
 
     async def read(self, key: Key, objects: frozenset[Reference]) -> None:

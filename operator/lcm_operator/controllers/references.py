@@ -65,9 +65,7 @@ class References:
         for place in found:
             if len(chosen) == MOST_A_PASS:
                 break
-            for key in [key for key in self._users[place] if not is_user(key)]:
-                self._leave(key, place)
-            if self._users[place]:
+            if self._has_user(place, is_user):
                 chosen.append(place)
             else:
                 self._forget(place)
@@ -79,6 +77,16 @@ class References:
         self._users.clear()
         self._watched.clear()
         self._due.clear()
+
+    def _has_user(self, place: Place, is_user: Callable[[Key], bool]) -> bool:
+        """Return whether a slot still needs an object; forget those before it that do not."""
+        users = self._users[place]
+        while users:
+            key = next(iter(users))
+            if is_user(key):
+                return True
+            self._leave(key, place)
+        return False
 
     def _leave(self, key: Key, place: Place) -> None:
         self._users[place].discard(key)

@@ -47,8 +47,11 @@ class Lab:
         self.clock.advance(seconds)
         looked = []
 
+        async def examine(keys):
+            looked.extend(keys)
+
         async def one_pass():
-            running = asyncio.create_task(self.reader.run(looked.append))
+            running = asyncio.create_task(self.reader.run(examine))
             await asyncio.sleep(0)
             for _ in range(50):
                 await asyncio.sleep(0)
