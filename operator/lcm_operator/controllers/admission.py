@@ -6,7 +6,7 @@ Armed means admitted, not reserved: what is free now may be taken at the start t
 from datetime import timedelta
 from typing import Any
 
-from lcm_operator.api import names, reasons
+from lcm_operator.api import reasons
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.domain.manifests import engine_lease
@@ -19,7 +19,7 @@ from lcm_operator.kube.errors import (
     RejectedError,
     UnavailableError,
 )
-from lcm_operator.kube.resources import LEASES, PODS, ROLE_BINDINGS, SERVICE_ACCOUNTS
+from lcm_operator.kube.resources import LEASES, PODS
 
 _SERVER_ERROR = 500
 
@@ -31,16 +31,7 @@ async def check(client: Client, engine: TrialEngine, manifest: dict[str, Any]) -
 
 
 async def _problem(client: Client, engine: TrialEngine, manifest: dict[str, Any]) -> Problem | None:
-    account, namespace = names.ENGINE_SERVICE_ACCOUNT, engine.metadata.namespace
-    for resource, reason in (
-        (SERVICE_ACCOUNTS, reasons.SERVICE_ACCOUNT_NOT_FOUND),
-        (ROLE_BINDINGS, reasons.ROLE_BINDING_NOT_FOUND),
-    ):
-        try:
-            await client.get(resource, namespace, account)
-        except NotFoundError:
-            return Problem(reason, f"{resource.kind} {account} does not exist in {namespace}")
-    pod = manifest["metadata"]["name"]
+    namespace, pod = engine.metadata.namespace, manifest["metadata"]["name"]
     # It will belong to the pod, which does not exist yet: the TrialEngine's UID takes the place of the pod's.
     lease = engine_lease(engine, pod, engine.metadata.uid)
     try:

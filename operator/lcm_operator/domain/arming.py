@@ -40,15 +40,15 @@ def decide_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: d
     creation = engine_creation(snapshot, trial, start_time, now, retry)
     if isinstance(creation, CreateEngine):
         return act(creation)
-    problem, admission, engine = creation, snapshot.admission, snapshot.engine
+    admission, engine = snapshot.admission, snapshot.engine
+    if engine is not None and (look := watch(snapshot, trial, needs_of(engine.spec))):
+        return look
+    problem = creation or (missing_now(snapshot, engine) if engine is not None else None)
     if problem is None and engine is not None:
         fits = admission is not None and admission.value.engine_uid == engine.metadata.uid
         if admission is None or not fits or (admission.value.problem and now >= admission.time + retry):
             return act(CheckAdmission(engine, manifest_of(snapshot, engine)))
         problem = admission.value.problem
-        if problem is None and (look := watch(snapshot, trial, needs_of(engine.spec))):
-            return look
-        problem = problem or missing_now(snapshot, engine)
     if writes := show_scheduled(snapshot, trial, start_time, now, _armed(problem)):
         return act(*writes)
     ask_again = start_time - snapshot.settings.ask_again_lead

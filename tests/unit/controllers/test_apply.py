@@ -441,15 +441,6 @@ def test_what_is_deleted_is_known_to_be_gone(harness):
 @pytest.mark.parametrize(
     ("refuses", "error", "reason"),
     [
-        pytest.param(
-            "get serviceaccounts",
-            NotFoundError(404, "NotFound", ""),
-            "ServiceAccountNotFound",
-            id="no ServiceAccount",
-        ),
-        pytest.param(
-            "get rolebindings", NotFoundError(404, "NotFound", ""), "RoleBindingNotFound", id="no RoleBinding"
-        ),
         pytest.param("pods", RejectedError(403, "Forbidden", "quota"), "AdmissionRefused", id="refused"),
         pytest.param(
             "pods", AlreadyExistsError(409, "AlreadyExists", ""), "NameTaken", id="its name is taken"
