@@ -9,7 +9,9 @@ from tests.cluster.registry_harness import FAR, LATER, RegistryHarness
 
 def test_a_trial_waits_for_its_time_and_is_moved_by_the_registry(field: RegistryHarness):
     registry, trial = field.serve(), field.trial("survey")
-    field.harness.until(trial, lambda _: condition(trial, "Scheduled")[1] == "AwaitingRegistry")
+    status = field.harness.until_condition(trial, "Armed", "False", "AwaitingRegistry")
+    assert condition(trial, "Scheduled") == ("False", "AwaitingRegistry")
+    assert "TrialRegistry default has no trial 'survey' (asked at " in status["message"]
 
     field.serve_times(survey=FAR)
     field.until_start(trial, FAR)

@@ -6,6 +6,7 @@ its keys are kept. An object whose read is rejected counts as unknown.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -36,6 +37,7 @@ _RESOURCES: dict[str, Resource] = {
     kinds.ROLE_BINDING: ROLE_BINDINGS,
     kinds.TRIAL_REGISTRY: TRIAL_REGISTRIES,
 }
+_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 log = logs.get(__name__)
 
 
@@ -65,15 +67,23 @@ class ReferenceReader:
     async def _read(self, place: Place) -> set[Key]:
         namespace, (kind, name) = place
         try:
-            raw = await self._client.get(_RESOURCES[kind], namespace, name)
-        except NotFoundError:
-            seen, pause = self._seen(None), _MISSING_SECONDS
+            keys = await self._keys_of(place)
         except ApiError as error:
             log.debug("referenced object not read", kind=kind, namespace=namespace, name=name, error=error)
             return self._cache.references.put(place, None, self._clock.elapsed() + _REJECTED_SECONDS)
-        else:
-            seen, pause = self._seen(_keys(raw)), _PRESENT_SECONDS
-        return self._cache.references.put(place, seen, self._clock.elapsed() + pause)
+        pause = _MISSING_SECONDS if keys is None else _PRESENT_SECONDS
+        return self._cache.references.put(place, self._seen(keys), self._clock.elapsed() + pause)
+
+    async def _keys_of(self, place: Place) -> Keys | None:
+        """Return the keys of an object, None if it does not exist. Raises ApiError."""
+        namespace, (kind, name) = place
+        if not _NAME.fullmatch(name):  # a template has no schema: its names must not become paths
+            return None
+        try:
+            raw = await self._client.get(_RESOURCES[kind], namespace, name)
+        except NotFoundError:
+            return None
+        return _keys(raw)
 
     def _seen(self, value: Keys | None) -> Observation[Keys | None]:
         return self._cache.observed(value)

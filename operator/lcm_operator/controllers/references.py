@@ -5,6 +5,7 @@ A cache only. Part of `controllers.slot_cache`; filled by `controllers.reference
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from heapq import heappop, heappush
 from types import MappingProxyType
 
 from lcm_operator.controllers.key import Key
@@ -26,6 +27,8 @@ class References:
         self._watched: dict[Key, frozenset[Reference]] = {}
         self._due: dict[Place, float] = {}
         """When an object is to be read next, by the elapsed time."""
+        self._order: list[tuple[float, Place]] = []
+        """A heap of these times; entries that differ from `_due` are void."""
 
     def in_namespace(self, namespace: str) -> Known:
         """Return what is known of the objects of a namespace; it is replaced, never changed."""
@@ -41,14 +44,15 @@ class References:
         for each in objects:
             place = (key.namespace, each)
             self._users[place].add(key)
-            self._due.setdefault(place, 0.0)
+            if place not in self._due:
+                self._schedule(place, 0.0)
 
     def put(self, place: Place, seen: Observation[Keys | None] | None, next_read: float) -> set[Key]:
         """Store an object as it was read, None if unknown; return the slots for which it has changed."""
         namespace, each = place
         before = self._known.get(namespace, _NOTHING)
         known = before.get(each)
-        self._due[place] = next_read
+        self._schedule(place, next_read)
         if seen is not None:
             self._known[namespace] = MappingProxyType({**before, each: seen})
         changed = seen is not None and (known is None or known.value != seen.value)
@@ -60,11 +64,11 @@ class References:
 
     def due(self, now: float, is_user: Callable[[Key], bool]) -> list[Place]:
         """Return the objects to read now, the longest due first; forget those without users."""
-        found = sorted((place for place, at in self._due.items() if at <= now), key=self._due.__getitem__)
         chosen: list[Place] = []
-        for place in found:
-            if len(chosen) == MOST_A_PASS:
-                break
+        while self._order and self._order[0][0] <= now and len(chosen) < MOST_A_PASS:
+            at, place = heappop(self._order)
+            if self._due.get(place) != at:
+                continue
             if self._has_user(place, is_user):
                 chosen.append(place)
             else:
@@ -77,6 +81,11 @@ class References:
         self._users.clear()
         self._watched.clear()
         self._due.clear()
+        self._order.clear()
+
+    def _schedule(self, place: Place, at: float) -> None:
+        self._due[place] = at
+        heappush(self._order, (at, place))
 
     def _has_user(self, place: Place, is_user: Callable[[Key], bool]) -> bool:
         """Return whether a slot still needs an object; forget those before it that do not."""

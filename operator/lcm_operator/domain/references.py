@@ -5,6 +5,7 @@ its keys are kept, never a value. An object that could not be read counts as pre
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from lcm_operator.api import names, reasons
@@ -22,6 +23,7 @@ _NOT_FOUND = {
     TRIAL_REGISTRY: reasons.REGISTRY_NOT_FOUND,
 }
 _WORKLOAD = (SERVICE_ACCOUNT, ROLE_BINDING)
+_MOST_NEEDS = 100
 
 
 class Need(NamedTuple):
@@ -33,9 +35,9 @@ class Need(NamedTuple):
 
 
 def needs_of(spec: TrialEngineSpec) -> tuple[Need, ...]:
-    """Return the objects that the pod of an engine needs; optional references are left out."""
+    """Return the objects that the pod of an engine needs, the first 100 of them, without optional ones."""
     account = [Need(Reference(kind, names.ENGINE_SERVICE_ACCOUNT), "", "engines") for kind in _WORKLOAD]
-    return (*account, *_parameters(spec), *_template(spec.engine.template))
+    return (*account, *islice(chain(_parameters(spec), _template(spec.engine.template)), _MOST_NEEDS))
 
 
 def registry_need(name: str) -> Need:

@@ -147,3 +147,22 @@ def test_a_new_term_reads_anew(lab):
 
     assert lab.cache.snapshot(KEY).watched == frozenset()
     assert dict(lab.cache.references.in_namespace("lab")) == {}
+
+
+@pytest.mark.parametrize("name", ["../../other/secrets/chat", "a/b", "Chat", "", "a" * 254])
+def test_a_name_that_no_object_can_have_is_never_requested(lab, name):
+    odd = Reference("Secret", name)
+    lab.watch(KEY, objects=frozenset({odd}))
+
+    assert lab.reads == []
+    assert lab.cache.snapshot(KEY).references[odd].value is None
+
+
+def test_missing_objects_take_turns(lab):
+    many = frozenset(Reference("Secret", f"s{number:02}") for number in range(2 * MOST_A_PASS))
+    lab.watch(KEY, objects=many)
+    lab.reads.clear()
+
+    lab.pause(3)
+    lab.pause(1)
+    assert {name for _, _, name in lab.reads} == {each.name for each in many}
