@@ -27,6 +27,17 @@ def test_a_trial_waits_for_its_time_and_is_moved_by_the_registry(field: Registry
     assert registry.obj["status"]["trials"] == 1
 
 
+def test_the_answer_about_an_unknown_trial_is_kept_up_to_date(field: RegistryHarness):
+    field.registry.answer["/trial/"] = (500, b"away")
+    trial = field.trial("survey")
+    status = field.harness.until_condition(trial, "Armed", "False", "RegistryNotFound")
+    field.serve()
+    field.harness.until(trial, lambda _: "did not report a start time" in trial.obj["status"]["message"])
+    del field.registry.answer["/trial/"]
+    field.harness.until(trial, lambda _: "has no trial 'survey'" in trial.obj["status"]["message"])
+    assert "TrialRegistry default does not exist" in status["message"]
+
+
 def test_a_trial_that_is_armed_is_armed_anew_when_it_moves_and_starts_once(field: RegistryHarness):
     field.serve()
     field.serve_times(survey=in_seconds(30))

@@ -68,6 +68,8 @@ class LookUps:
                 return
             if isinstance(error, BadStatusError) and error.status == _NOT_FOUND:
                 registries.report_one(pull.place, trial_id, None, begun)
+                if trial.status.start_time is None:  # it may still show an earlier answer
+                    self._access.reconciler.queue.examine(self._cache.key_of(trial))
                 await self._suspend(pull, trial)
             else:
                 registries.fail_one(pull.place, trial_id, str(error), begun)
