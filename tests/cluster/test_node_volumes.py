@@ -101,14 +101,14 @@ import asyncio, base64, json
 from pathlib import Path
 from lcm_operator.kube.access import in_cluster
 from lcm_operator.kube.session import pooled
-from lcm_operator.kube.errors import Refused
+from lcm_operator.kube.errors import RejectedError
 from lcm_operator.kube.resources import PODS
 access = in_cluster(Path("{ACCOUNT}"))
 async def main():
     async with pooled(access) as client:
         try:
             await client.list(PODS, access.namespace)
-        except Refused as error:
+        except RejectedError as error:
             print(error.message)
 asyncio.run(main())
 part = access.token_file.read().split(".")[1]
