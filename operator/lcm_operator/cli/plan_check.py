@@ -16,6 +16,7 @@ from typing import Any
 from lcm_operator.api.names import API_VERSION
 from lcm_operator.cli import schema
 from lcm_operator.cli.documents import Document, UnreadableError, read
+from lcm_operator.domain.manifests import refused_template_fields
 from lcm_operator.plan import lint
 from lcm_operator.plan.rules import activities
 from lcm_operator.plan.validation import Fault
@@ -77,6 +78,9 @@ def _faults(manifest: dict[str, Any], plans: Plans) -> Iterator[Fault]:
     if manifest.get("apiVersion") != API_VERSION:
         yield Fault(("apiVersion",), f"must be {API_VERSION}")
     yield from schema.faults(manifest["kind"], manifest)
+    match manifest:
+        case {"spec": {"engine": {"template": dict(template)}}}:
+            yield from refused_template_fields(template)
     match manifest:
         case {"kind": "Trial", "spec": {"activities": _, **spec}}:
             parameters = spec.get("parameters")

@@ -42,7 +42,7 @@ def resolve_spec(
     settings = resolve_settings(trial.spec.engine, planned)
     if faults := refused_template_fields(settings.template):
         owner = f"TrialPlan {plan.metadata.name}: " if plan and trial.spec.engine.template is None else ""
-        return Problem(reasons.TEMPLATE_REFUSED, f"{owner}{'; '.join(faults)}")
+        return Problem(reasons.TEMPLATE_REFUSED, f"{owner}{'; '.join(map(str, faults))}")
     if refused := unsupported(chosen):
         large = [fault for fault in refused if fault.message == TOO_LARGE_TEXT]
         reason = reasons.PLAN_TOO_LARGE if large else reasons.PLAN_UNSUPPORTED

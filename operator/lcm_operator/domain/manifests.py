@@ -11,6 +11,7 @@ from typing import Any
 from lcm_operator.api import names
 from lcm_operator.api.bounds import unread_because
 from lcm_operator.api.engine import TrialEngine
+from lcm_operator.plan.validation import Fault, Place
 
 _ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 _REST_TOKEN = "rest-token"  # noqa: S105 - a file's name
@@ -205,54 +206,54 @@ _LISTS = frozenset(
 )
 
 
-def refused_template_fields(template: dict[str, Any]) -> list[str]:
-    """Return a sentence for each field of `engine.template` that an engine's pod can't have."""
-    where = "spec.engine.template"
+def refused_template_fields(template: dict[str, Any]) -> list[Fault]:
+    """Return a validation error for each field of `spec.engine.template` that an engine's pod can't have."""
+    where: Place = ("spec", "engine", "template")
     if why := unread_because(template):
-        return [f"{where}: {why}"]
+        return [Fault(where, why)]
     faults = _check(template, _TEMPLATE, where)
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
-    faults += _check(metadata, _METADATA, f"{where}.metadata")
+    faults += _check(metadata, _METADATA, (*where, "metadata"))
     if isinstance(metadata, dict):
-        faults += _labels(metadata.get("labels") or {}, f"{where}.metadata.labels")
-    faults += _check(spec, _SPEC, f"{where}.spec")
+        faults += _labels(metadata.get("labels") or {}, (*where, "metadata", "labels"))
+    faults += _check(spec, _SPEC, (*where, "spec"))
     if faults:
         return faults
     for index, volume in enumerate(spec.get("volumes") or []):
-        faults += _check(volume, _VOLUME, f"{where}.spec.volumes[{index}]")
+        faults += _check(volume, _VOLUME, (*where, "spec", "volumes", index))
     for index, container in enumerate(spec.get("containers") or []):
-        path = f"{where}.spec.containers[{index}]"
-        faults += _check(container, _CONTAINER, path)
+        place: Place = (*where, "spec", "containers", index)
+        faults += _check(container, _CONTAINER, place)
         if isinstance(container, dict) and container.get("name") == names.ENGINE_CONTAINER:
             faults += [
-                f"{path}.{field}: engines of other images are not supported yet"
+                Fault((*place, field), "engines of other images are not supported yet")
                 for field in _FOREIGN
                 if container.get(field) is not None
             ]
     return faults
 
 
-def _check(given: object, allowed: frozenset[str], where: str) -> list[str]:
+def _check(given: object, allowed: frozenset[str], where: Place) -> list[Fault]:
     """Return what is wrong with an object: not one, fields that are not allowed, lists that are none."""
     if not isinstance(given, dict):
-        return [f"{where}: must be an object"]
+        return [Fault(where, "must be an object")]
     faults = [
-        f"{where}.{field}: not allowed; allowed fields: {', '.join(sorted(allowed))}"
+        Fault((*where, field), f"not allowed; allowed fields: {', '.join(sorted(allowed))}")
         for field in sorted(given.keys() - allowed)
     ]
     for field in sorted(given.keys() & allowed):
         wanted = list if field in _LISTS else dict
         plain = field in ("name", "image", "command")
         if given[field] is not None and not plain and not isinstance(given[field], wanted):
-            faults.append(f"{where}.{field}: must be {'a list' if wanted is list else 'an object'}")
+            faults.append(Fault((*where, field), f"must be {'a list' if wanted is list else 'an object'}"))
     return faults
 
 
-def _labels(labels: object, where: str) -> list[str]:
+def _labels(labels: object, where: Place) -> list[Fault]:
     if not isinstance(labels, dict):
         return []
     return [
-        f"{where}: label {label} is reserved for the operator"
+        Fault(where, f"label {label} is reserved for the operator")
         for label in labels
         if label.partition("/")[0] == names.GROUP
     ]

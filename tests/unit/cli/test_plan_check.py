@@ -148,6 +148,17 @@ FAULTS = {
         '  - {name: a, when: "{{ values.label }}", sleep: {seconds: 1}}',
         "8: spec.activities[0].when: no earlier activity sets label",
     ),
+    "a template with a field that engines can't have": (
+        (
+            "  - {name: a, sleep: {seconds: 1}}\n"
+            "  engine:\n    template:\n      spec:\n        hostNetwork: true"
+        ),
+        "12: spec.engine.template.spec.hostNetwork: not allowed; allowed fields: ",
+    ),
+    "an engine setting that is too small": (
+        "  - {name: a, sleep: {seconds: 1}}\n  engine: {giveUpAfterSeconds: 0}",
+        "9: spec.engine.giveUpAfterSeconds: must be at least 1",
+    ),
     "a finish that jumps into a block": (
         "  - {name: a, branch: x, sleep: {seconds: 1}}\n  finishAt: a",
         "9: spec.finishAt: finishAt must name an activity without branch, the jump ends all branches",
