@@ -150,7 +150,7 @@ FULL_STATUS = {
     "consumedSignals": [{"id": "s1", "activity": "first"}],
     "trialRequests": [{"type": "Restore", "id": "r1", "time": NOW, "result": "Done", "message": ""}],
     "callbackTokens": [{"hash": "0" * 64, "expirationTime": NOW}],
-    "stop": {"mode": "Cancel", "requestTime": NOW},
+    "stop": {"mode": "GiveUp", "requestTime": NOW, "completionTime": NOW},
     "attempts": [
         {"number": 1, "reason": "Started", "startTime": NOW, "completionTime": NOW, "outcome": "Failed"},
         {"number": 2, "reason": "Restored", "fromActivity": "second", "message": "as asked"},

@@ -20,12 +20,22 @@ def outcome(status):
     return raw_engine(attempt=1, podRef=GRANT, conditions=[succeeded])
 
 
+TIME = "2026-11-24T11:00:00Z"
+
+
+def given_up(**stop):
+    found = outcome("False")
+    found["status"]["stop"] = {"mode": "GiveUp", "requestTime": TIME} | stop
+    return found
+
+
 @pytest.mark.parametrize(
     "found",
     [
         pytest.param(raw_engine(), id="armed and not granted"),
         pytest.param(outcome("True"), id="that has succeeded"),
         pytest.param(outcome("False"), id="that has failed and waits for a person"),
+        pytest.param(given_up(completionTime=TIME), id="that was given up and has released"),
     ],
 )
 def test_it_may_go_with_an_engine(found):
@@ -38,6 +48,7 @@ def test_it_may_go_with_an_engine(found):
         pytest.param(raw_engine(attempt=1, podRef=GRANT), id="just granted"),
         pytest.param(outcome("Unknown"), id="at work"),
         pytest.param(raw_engine(attempt=2), id="that is being restored"),
+        pytest.param(given_up(), id="that has failed and runs its finally, as nobody restored it"),
         pytest.param(raw_engine(attempt="two"), id="that can't be read"),
     ],
 )

@@ -195,6 +195,16 @@ def test_status_and_state_in_the_old_words(harness, state, shown):
     assert run(harness.signals.trial_status("a")) == shown
 
 
+def test_of_parallel_branches_the_one_that_does_more_than_wait_is_shown(harness):
+    harness.engine(activities=activities(hold="Running", fly="Running"))
+    harness.kube.objects["trialengines", "a"]["spec"]["activities"] = [
+        {"name": "hold", "branch": "x", "wait": {"signal": "slice"}},
+        {"name": "fly", "branch": "y", "sleep": {"seconds": 1}, "stateName": "Flight"},
+    ]
+
+    assert run(harness.signals.trial_status("a")) == ("Running", "Flight")
+
+
 def test_an_activity_that_may_fail_is_not_what_an_engine_failed_at(harness):
     harness.engine(succeeded=FAILED, activities=activities(ask="Failed", asked="Failed"))
     plan = [PLAN[0] | {"continueOnError": True}, *PLAN[1:]]
