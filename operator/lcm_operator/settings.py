@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
 
+import msgspec
+
 from lcm_operator import kinds
 from lcm_operator.kinds import Kind
 
@@ -37,44 +39,28 @@ class SettingsError(Exception):
         self.faults = faults
 
 
-class Variable:
+class Variable(msgspec.Struct, frozen=True, kw_only=True):
     """One declared variable. `is_family`: all variables whose names begin with `name`."""
 
-    __slots__ = ("default", "description", "is_family", "kind", "name", "required", "secret")
-
-    def __init__(
-        self,
-        name: str,
-        kind: Kind[Any],
-        default: Any,
-        description: str,
-        *,
-        required: bool = False,
-        secret: bool = False,
-        is_family: bool = False,
-    ) -> None:
-        self.name = name
-        self.kind = kind
-        self.default = default
-        self.description = description
-        self.required = required
-        self.secret = secret
-        self.is_family = is_family
+    name: str
+    kind: Kind[Any]
+    default: Any
+    description: str
+    required: bool = False
+    secret: bool = False
+    is_family: bool = False
 
 
-class Reading(Generic[S]):
+class Reading(msgspec.Struct, Generic[S]):
     """The result of `read`.
 
     `settings` has the default of each invalid variable. `unknown` has the LCM_ variables that the process
     does not know, each with the nearest name that it knows, or ''.
     """
 
-    __slots__ = ("faults", "settings", "unknown")
-
-    def __init__(self, settings: S, faults: tuple[str, ...], unknown: Mapping[str, str]) -> None:
-        self.settings = settings
-        self.faults = faults
-        self.unknown = unknown
+    settings: S
+    faults: tuple[str, ...]
+    unknown: Mapping[str, str]
 
     def checked(self) -> S:
         """Return the settings. Raises SettingsError if any is invalid."""
@@ -91,15 +77,17 @@ def setting(
     A `required` one must be set; its `default` only completes the settings until the error is reported. The
     value of a `secret` one is not shown in messages and `repr`.
     """
-    variable = Variable(name, kind, default, description, required=required, secret=secret)
-    declared: Any = variable
+    declared: Any = Variable(
+        name=name, kind=kind, default=default, description=description, required=required, secret=secret
+    )
     return declared  # type: ignore[no-any-return]
 
 
 def family(name: str, description: str) -> Mapping[str, str]:
     """Declare a field for all variables whose names begin with `name`; their values are secrets."""
-    variable = Variable(name, kinds.TEXT, {}, description, secret=True, is_family=True)
-    declared: Any = variable
+    declared: Any = Variable(
+        name=name, kind=kinds.TEXT, default={}, description=description, secret=True, is_family=True
+    )
     return declared  # type: ignore[no-any-return]
 
 

@@ -7,7 +7,6 @@ how many activities it has checked. The exit code is 0 without errors, 1 with er
 unreadable or has no plan.
 """
 
-import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from lcm_operator.cli.documents import Document, UnreadableError, read
 from lcm_operator.domain.manifests import refused_template_fields
 from lcm_operator.plan import lint
 from lcm_operator.plan.rules import activities
-from lcm_operator.plan.validation import Fault
+from lcm_operator.plan.validation import Fault, parameter_faults
 
 FINE, FAULTY, UNREADABLE = 0, 1, 2
 Plans = Mapping[str | None, dict[str, Any]]
@@ -86,31 +85,24 @@ def _faults(manifest: dict[str, Any], plans: Plans) -> Iterator[Fault]:
             parameters = spec.get("parameters")
             known = parameters.keys() if isinstance(parameters, dict) else frozenset()
         case {"kind": "Trial", "spec": {"planRef": {"name": str(name)}, **spec}} if name in plans:
-            yield from _parameters(spec.get("parameters") or {}, _declared(plans[name].get("spec")))
+            given = spec.get("parameters", {})
+            for fault in parameter_faults(given if isinstance(given, dict) else {}, _declared(plans[name])):
+                yield Fault(("spec", *fault.place), fault.message)
             return
         case {"kind": "TrialPlan", "spec": {**spec}}:
-            known = _declared(spec).keys()
+            known = _declared(manifest).keys()
         case _:
             return
     for fault in lint.faults(manifest["spec"], known):
         yield Fault(("spec", *fault.place), fault.message)
 
 
-def _declared(plan: Any) -> dict[str, dict[str, Any]]:
-    """Return the declared parameters of a TrialPlan's spec by name."""
-    items = plan.get("parameters") if isinstance(plan, dict) else None
-    listed = items if isinstance(items, list) else []
-    return {str(item.get("name")): item for item in listed if isinstance(item, dict)}
-
-
-def _parameters(given: Any, known: dict[str, dict[str, Any]]) -> Iterator[Fault]:
-    """Yield the parameters of a Trial that its plan does not declare, and those that are missing."""
-    if not isinstance(given, dict):  # the schema reports it
-        return
-    for name in given.keys() - known.keys():
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f", did you mean {near[0]}?" if near else ""
-        yield Fault(("spec", "parameters", name), f"not declared by the plan{hint}")
-    for name, parameter in known.items():
-        if name not in given and not {"default", "secretKeyRef"} & parameter.keys():
-            yield Fault(("spec", "parameters", name), "required by the plan")
+def _declared(plan: dict[str, Any]) -> dict[str, bool]:
+    """Return the parameters that a TrialPlan declares, and whether each is required."""
+    spec = plan.get("spec")
+    items = spec.get("parameters") if isinstance(spec, dict) else None
+    return {
+        str(item.get("name")): not {"default", "secretKeyRef"} & item.keys()
+        for item in (items if isinstance(items, list) else [])
+        if isinstance(item, dict)
+    }

@@ -4,7 +4,6 @@ jsonschema implements most keywords. Those that Kubernetes adds or interprets di
 rules are in `plan.rules`.
 """
 
-import difflib
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -17,6 +16,7 @@ from jsonschema import Draft4Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from lcm_operator.api.similar import did_you_mean
 from lcm_operator.plan.rules import RULES
 from lcm_operator.plan.validation import Fault
 
@@ -79,9 +79,7 @@ def _properties(validator: Any, properties: Any, instance: Any, schema: Any) -> 
         known = properties.get(name)
         if known is None:
             if not schema.get("x-kubernetes-preserve-unknown-fields"):
-                near = difflib.get_close_matches(name, properties, n=1)
-                hint = f", did you mean {near[0]}?" if near else ""
-                yield ValidationError(f"unknown field{hint}", path=[name])
+                yield ValidationError(f"unknown field{did_you_mean(name, properties)}", path=[name])
         elif value is not None or not (known.get("nullable") or "default" in known):
             yield from validator.descend(value, known, path=name)
 

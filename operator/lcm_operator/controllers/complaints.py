@@ -19,10 +19,7 @@ from lcm_operator.controllers.key import Key
 
 _Place = tuple[str, str, str, str]
 """Kind, namespace and name of an object, and the reason."""
-_MESSAGES = {
-    reasons.MALFORMED: "unreadable object",
-    reasons.UNKNOWN_ANNOTATION: "annotation without effect",
-}
+_REASONS = (reasons.MALFORMED, reasons.UNKNOWN_ANNOTATION)
 log = logs.get(__name__)
 
 
@@ -55,7 +52,12 @@ class Complaints:
         known = self._known.get(place)
         if known is not None and (known.about.uid, known.why) == (about.uid, why):
             return
-        log.warning(_MESSAGES[reason], kind=kind, namespace=about.namespace, name=about.name, error=why)
+        if reason == reasons.UNKNOWN_ANNOTATION:
+            log.warning(
+                "annotation has no effect", kind=kind, namespace=about.namespace, name=about.name, error=why
+            )
+        else:
+            log.warning("unreadable object", kind=kind, namespace=about.namespace, name=about.name, error=why)
         self._known[place] = self._unreported[place] = Complaint(kind, about, why)
 
     def look_at_registry(self, raw: Mapping[str, Any]) -> list[Key]:
@@ -70,7 +72,7 @@ class Complaints:
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
         """Forget a deleted object."""
-        for reason in _MESSAGES:
+        for reason in _REASONS:
             self._forget((kind, namespace, name, reason))
 
     def report(self, tell: Callable[..., None]) -> None:

@@ -3,12 +3,12 @@
 The admission policy of deploy/policies warns about the same when it is installed.
 """
 
-import difflib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from lcm_operator.api import names
 from lcm_operator.api.metadata import Metadata
+from lcm_operator.api.similar import nearest
 
 REQUESTS = (
     names.ANNOTATION_RESTORE,
@@ -31,20 +31,12 @@ _MEANT_AS = {
     "restart": names.ANNOTATION_RESTORE,
     "replan": names.ANNOTATION_RESTORE_PLAN,
 }
-_CUTOFF = 0.6
 
 
 def ineffective(metadata: Metadata) -> str:
     """Return which annotations of a Trial or TrialEngine have no effect, and what to do; else ''."""
     found = (_unknown(metadata), _empty(metadata), _without_restore(metadata), _labels(metadata))
     return "; ".join(text for texts in found for text in texts)
-
-
-def nearest(word: str, known: Collection[str]) -> str:
-    """Return the known word that is most like another one; '' if none is."""
-    by_case = {each.lower(): each for each in known}
-    found = difflib.get_close_matches(word.lower(), by_case, n=1, cutoff=_CUTOFF)
-    return by_case[found[0]] if found else ""
 
 
 def _unknown(metadata: Metadata) -> Iterator[str]:

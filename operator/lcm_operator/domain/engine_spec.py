@@ -5,7 +5,6 @@ Pure.
 
 from collections.abc import Iterable
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -16,11 +15,12 @@ from lcm_operator.api.engine import Parameter, TrialEngineSpec
 from lcm_operator.api.engine_settings import EngineOptions, resolve_settings
 from lcm_operator.api.metadata import OwnerReference
 from lcm_operator.api.plan import Plan, PlanParameter, TrialPlan
+from lcm_operator.api.similar import did_you_mean
 from lcm_operator.api.storage import serialise
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.manifests import refused_template_fields
 from lcm_operator.domain.snapshot import Problem
-from lcm_operator.plan.validation import unsupported
+from lcm_operator.plan.validation import parameter_faults, unsupported
 
 LARGEST_SPEC = 256 * 1024
 
@@ -82,31 +82,17 @@ def plan_not_found(trial: Trial, known: Iterable[str]) -> Problem:
     return Problem(reasons.PLAN_NOT_FOUND, why)
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the most similar known name; empty without one."""
-    close = get_close_matches(name, list(known), n=1)
-    return f", did you mean {close[0]}?" if close else ""
-
-
 def _parameters(
     trial: Trial, declared: tuple[PlanParameter, ...], *, inline: bool
 ) -> tuple[Parameter, ...] | Problem:
     given = trial.spec.parameters
     if inline:
         return tuple(Parameter(name=name, value=value) for name, value in sorted(given.items()))
-    unknown = sorted(given.keys() - {parameter.name for parameter in declared})
-    missing = [
-        parameter.name
-        for parameter in declared
-        if parameter.name not in given and parameter.default is None and parameter.secret_key_ref is None
-    ]
-    names = [parameter.name for parameter in declared]
-    faults = [
-        f"spec.parameters.{name}: not declared by the plan{did_you_mean(name, names)}" for name in unknown
-    ]
-    faults += [f"spec.parameters.{each}: required by the plan" for each in missing]
+    faults = parameter_faults(
+        given, {each.name: each.default is None and each.secret_key_ref is None for each in declared}
+    )
     if faults:
-        return Problem(reasons.PARAMETERS_INVALID, "; ".join(faults))
+        return Problem(reasons.PARAMETERS_INVALID, "; ".join(f"spec.{fault}" for fault in faults))
     return tuple(
         Parameter(name=parameter.name, value=given[parameter.name])
         if parameter.name in given

@@ -9,9 +9,9 @@ from datetime import datetime
 
 from lcm_operator.api import reasons
 from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
+from lcm_operator.api.similar import did_you_mean
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import Act, RecordEvent, WriteEngine, act
-from lcm_operator.domain.annotations import nearest
 from lcm_operator.domain.requests import Request, answer, open_restores
 from lcm_operator.domain.stop import was_granted
 from lcm_operator.plan.branches import preceding
@@ -142,8 +142,7 @@ def restore_from_fault(chosen: str, engine: TrialEngine) -> str:
         for field, activities in lists.items():
             if chosen in {activity.name for activity in activities}:
                 return f"restore-from: {chosen!r} belongs to {field}; expected one of activities"
-        meant = nearest(chosen, [activity.name for activity in spec.activities])
-        hint = f"; did you mean {meant!r}?" if meant else ""
+        hint = did_you_mean(chosen, [activity.name for activity in spec.activities])
         return f"restore-from: the plan has no activity {chosen!r}{hint}"
     for activity in preceding(spec.activities, chosen):
         if engine.status.activity(activity.name).is_passed(activity):

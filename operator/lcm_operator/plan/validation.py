@@ -4,12 +4,13 @@ The operator does it at arming (Armed=False, PlanUnsupported), the engine again 
 rejected, never run in part.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
 from lcm_operator.api.bounds import unread_because
 from lcm_operator.api.plan import Activity, Http, Plan
+from lcm_operator.api.similar import did_you_mean
 
 Place = tuple[str | int, ...]
 """A place in a plan or a manifest: the keys and indices that lead to it."""
@@ -42,6 +43,20 @@ class Fault(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         """Return place and message."""
         return f"{self.path}: {self.message}"
+
+
+def parameter_faults(given: Collection[str], declared: Mapping[str, bool]) -> list[Fault]:
+    """Return the errors of a Trial's parameters, given its plan's and whether each is required."""
+    unknown = [
+        Fault(("parameters", name), f"not declared by the plan{did_you_mean(name, declared)}")
+        for name in sorted(set(given) - declared.keys())
+    ]
+    missing = [
+        Fault(("parameters", name), "required by the plan")
+        for name, is_required in declared.items()
+        if is_required and name not in given
+    ]
+    return unknown + missing
 
 
 def unsupported(plan: Plan) -> list[Fault]:

@@ -3,7 +3,7 @@
 import pytest
 
 from lcm_operator.api.metadata import Metadata
-from lcm_operator.domain.annotations import ineffective, nearest
+from lcm_operator.domain.annotations import ineffective
 
 G = "lcm.5gdrones.eu"
 
@@ -74,8 +74,3 @@ def test_a_request_as_a_label_is_named():
     assert ineffective(metadata) == (
         f"label {G}/restore has no effect: requests are annotations, use kubectl annotate"
     )
-
-
-def test_nearest_ignores_case_and_returns_nothing_if_nothing_is_like_it():
-    assert nearest("FLy", ["prepare", "fly"]) == "fly"
-    assert nearest("zzz", ["prepare", "fly"]) == ""
