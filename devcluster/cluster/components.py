@@ -122,6 +122,7 @@ def _node_command(layout: Layout) -> list[str]:
         *("--kubeconfig", str(layout.service_kubeconfig(NODE))),
         *("--root", str(layout.node)),
         *("--log-dir", str(layout.log / "pods")),
+        *("--port", str(layout.ports[NODE]), "--pki", str(layout.pki)),
     ]
 
 

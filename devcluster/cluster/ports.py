@@ -21,6 +21,7 @@ PORT_NAMES = (
     "etcd-peer",
     "kube-apiserver",
     "kube-controller-manager",
+    "node",
     "operator",
     "operator-2",
     "registry",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from devcluster.node.node import Settings, run
 from devcluster.node.reaping import reap
+from devcluster.node.serving import Endpoint
 from lcm_operator import logs, process
 from lcm_operator.kube.kubeconfig import from_kubeconfig
 from lcm_operator.settings import LogSettings, read
@@ -30,7 +31,11 @@ def main() -> int:
         return 0
     if arguments.kubeconfig is None or arguments.log_dir is None:
         _parser().error("--kubeconfig and --log-dir are needed to be a node")
-    settings = Settings(name=arguments.name, root=root, log_directory=arguments.log_dir.absolute())
+    serves = arguments.port is not None and arguments.pki is not None
+    endpoint = Endpoint(arguments.port, arguments.pki.absolute()) if serves else None
+    settings = Settings(
+        name=arguments.name, root=root, log_directory=arguments.log_dir.absolute(), endpoint=endpoint
+    )
     lock = _lock(root)
     if lock is None:
         log.error("another node runs on this directory", root=root)
@@ -73,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, required=True, help="directory for the state of its pods")
     parser.add_argument("--kubeconfig", type=Path, help="kubeconfig of the API server")
     parser.add_argument("--log-dir", type=Path, help="directory for the containers' logs")
+    parser.add_argument("--port", type=int, help="with --pki: port for the logs of its pods")
+    parser.add_argument("--pki", type=Path, help="directory of the cluster's keys and certificates")
     parser.add_argument("--name", default="local", help="name of the Node (default: local)")
     parser.add_argument(
         "--reap", action="store_true", help="end all pods below --root and exit; needs no API server"

@@ -28,7 +28,7 @@ from devcluster.node.preparation import CannotRunError, prepare
 from devcluster.node.refusals import REASON, containers, refusals
 from devcluster.node.reporting import Reporter
 from devcluster.node.sources import NotReadyError, Sources
-from devcluster.node.states import PROCESS_LOST, State, Terminated, Waiting, state_of
+from devcluster.node.states import PROCESS_LOST, State, Terminated, Waiting, state_of, tail
 from devcluster.node.status import Standing, Verdict, pod_status
 from devcluster.node.supervisor import Supervisor
 from devcluster.node.volumes import RENEW_AFTER, Volumes
@@ -38,6 +38,8 @@ from lcm_operator.kube.errors import ApiError, ConflictError, NotFoundError
 Json = dict[str, Any]
 T = TypeVar("T")
 log = logs.get(__name__)
+
+_LONGEST_LOG = 8 * 1024 * 1024
 
 _LOST = "its processes were gone when the node came back, without a record of how they ended"
 
@@ -66,7 +68,29 @@ class Lifetime:
         self._ending = Ending(pod)
         self._ending.update(pod)
         self._waits_for = ""
+        self._log_begins: dict[str, int] = {}
+        """Where the output of each container begins in its file, once its other files are removed."""
         self._started_at = time.time()
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Namespace and name of the pod."""
+        return self._pod["metadata"]["namespace"], self._pod["metadata"]["name"]
+
+    def read_log(self, container: str) -> bytes | None:
+        """Return what a container has written, None if there is no such container or it was never begun."""
+        for _, item in containers(self._pod["spec"]):
+            if item["name"] == container and self._log(item).exists():
+                begins = self._log_begins.get(container, self._log_begin(item))
+                return tail(self._log(item), begins, _LONGEST_LOG).encode()
+        return None
+
+    def _log_begin(self, container: Json) -> int:
+        """Return where the output begins in its file, which pods of the same name share; 0 if unknown."""
+        try:
+            return self._container(container).log_offset()
+        except FileNotFoundError:
+            return 0
 
     def update(self, pod: Json) -> None:
         """Take the pod's newest form."""
@@ -83,6 +107,8 @@ class Lifetime:
             async with _beside(self._reporter.run()):
                 await self._live()
         await self._kill_leftovers()
+        for _, item in containers(self._pod["spec"]):
+            self._log_begins[item["name"]] = self._log_begin(item)
         self._files.remove()
         await self._ending.removal.wait()
         await self._remove_object()

@@ -14,6 +14,7 @@ from devcluster.node.files import PodFiles, all_pods
 from devcluster.node.launching import Launcher
 from devcluster.node.lifetime import Lifetime, Place
 from devcluster.node.registration import labels, stay_registered
+from devcluster.node.serving import Endpoint, serve
 from devcluster.node.supervisor import Supervisor
 from devcluster.node.volumes import RENEW_AFTER
 from lcm_operator import logs
@@ -35,6 +36,8 @@ class Settings:
     root: Path
     log_directory: Path
     renew_after: float = RENEW_AFTER
+    endpoint: Endpoint | None = None
+    """Where the logs of its pods are served, if they are."""
 
 
 async def run(access: Access, settings: Settings) -> None:
@@ -52,9 +55,12 @@ async def run(access: Access, settings: Settings) -> None:
             labels=labels(settings.name),
             renew_after=settings.renew_after,
         )
-        tasks.create_task(stay_registered(api))
+        pods = _Pods(place)
+        port = settings.endpoint.port if settings.endpoint is not None else None
+        tasks.create_task(stay_registered(api, port))
         tasks.create_task(Binder(client, api).run())
-        tasks.create_task(_Pods(place).follow(client))
+        async with serve(settings.endpoint, pods.read_log):
+            await pods.follow(client)
 
 
 class _Pods:
@@ -64,6 +70,11 @@ class _Pods:
         self._place = place
         self._lives: dict[str, tuple[Lifetime, asyncio.Task[None]]] = {}
         self._clearing: dict[str, asyncio.Task[None]] = {}
+
+    def read_log(self, namespace: str, name: str, container: str) -> bytes | None:
+        """Return what a container of a pod has written; None if nothing was begun here under that name."""
+        found = (life for life, _ in self._lives.values() if life.place == (namespace, name))
+        return next((text for life in found if (text := life.read_log(container)) is not None), None)
 
     async def follow(self, client: Client) -> None:
         try:

@@ -33,16 +33,16 @@ def labels(name: str) -> dict[str, str]:
     }
 
 
-async def stay_registered(api: NodeApi) -> None:
-    """Keep the Node there and Ready, until cancelled."""
+async def stay_registered(api: NodeApi, port: int | None = None) -> None:
+    """Keep the Node there and Ready, until cancelled; `port`: where the logs of its pods are served."""
     ready_since = timestamp(time.time())
     while True:
         try:
             try:
-                await _beat(api, ready_since)
+                await _beat(api, ready_since, port)
             except NotFoundError:
                 await _register(api)
-                await _beat(api, ready_since)
+                await _beat(api, ready_since, port)
         except ApiError as error:
             log.warning("node not reported Ready; retrying", node=api.node, error=error)
             await asyncio.sleep(1)
@@ -62,7 +62,7 @@ async def _register(api: NodeApi) -> None:
     log.info("node registered", node=api.node)
 
 
-async def _beat(api: NodeApi, ready_since: str) -> None:
+async def _beat(api: NodeApi, ready_since: str, port: int | None) -> None:
     now = timestamp(time.time())
     resources = {"cpu": str(os.cpu_count() or 1), "memory": f"{_memory_kibibytes()}Ki", "pods": _PODS}
     status: Json = {
@@ -95,6 +95,8 @@ async def _beat(api: NodeApi, ready_since: str) -> None:
             "bootID": "",
         },
     }
+    if port is not None:
+        status["daemonEndpoints"] = {"kubeletEndpoint": {"Port": port}}
     await api.patch_node({"status": status}, subresource="status")
 
 

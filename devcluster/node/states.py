@@ -72,10 +72,10 @@ def _terminated(end: Ended, files: ContainerFiles, container: Json, log: Path) -
         return Terminated(end.started_at, end.finished_at, code, "StartError", end.start_error)
     code = os.waitstatus_to_exitcode(end.wait_status)
     by_signal = -code if code < 0 else None
-    message = _tail(files.termination_log, 0, _MESSAGE_BYTES)
+    message = tail(files.termination_log, 0, _MESSAGE_BYTES)
     on_error = container.get("terminationMessagePolicy") == "FallbackToLogsOnError"
     if not message and code and on_error:
-        lines = _tail(log, files.log_offset(), _LOG_BYTES).splitlines(keepends=True)
+        lines = tail(log, files.log_offset(), _LOG_BYTES).splitlines(keepends=True)
         message = "".join(lines[-_LOG_LINES:])
     return Terminated(
         end.started_at,
@@ -87,7 +87,7 @@ def _terminated(end: Ended, files: ContainerFiles, container: Json, log: Path) -
     )
 
 
-def _tail(file: Path, begin: int, size: int) -> str:
+def tail(file: Path, begin: int, size: int) -> str:
     """Return the last bytes of a file, of those from `begin` on."""
     try:
         with file.open("rb") as opened:

@@ -143,6 +143,17 @@ class ProxiedHarness(OperatorHarness):
         if pod is not None and pod.obj["status"]["phase"] not in ENDED:
             self.patch_status(pod, {"phase": phase})
 
+    def run_pod(self, name: str) -> None:
+        """Write that a pod runs, as its node would."""
+        pod = self.pod(name)
+        if pod is None or pod.obj["status"]["phase"] != "Pending":
+            return
+        try:
+            pod.patch({"status": {"phase": "Running"}}, subresource="status")
+        except pykube.exceptions.HTTPError as error:
+            if error.code != 404:
+                raise
+
     def renew(self, pod: str) -> None:
         """Renew a pod's Lease, as its engine does; it may be deleted at any time."""
         lease = Lease.objects(self.api, namespace=self.namespace).get_or_none(name=pod)
@@ -164,6 +175,7 @@ class ProxiedHarness(OperatorHarness):
             reference = engine.obj.get("status", {}).get("podRef") or {}
             if reference.get("uid") not in alive:
                 continue
+            self.run_pod(reference["name"])
             states = script(engine)
             if states is None:
                 self.renew(reference["name"])

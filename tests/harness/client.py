@@ -1,6 +1,7 @@
 """A real `kube.client` on the API server in memory, with troubles in between."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -61,6 +62,8 @@ class Connection:
         """How long one second of a watch's time-out takes."""
         self.show: Callable[[Json], Json] = lambda raw: raw
         """What a list shows of an object."""
+        self.logs: defaultdict[str, str] = defaultdict(str)
+        """What pods have logged, by name."""
         self.reviews: dict[str, Json] = {}
         """What TokenReviews find, by token."""
 
@@ -96,6 +99,8 @@ class Connection:
             self.after(request)
         except ApiError as error:
             return _refused(error)
+        if request.subresource == "log":
+            return Answer(200, None, self.logs[request.name].encode())
         return Answer(200, None, msgspec.json.encode(found))
 
     def _do(self, request: Request) -> Json:

@@ -191,6 +191,8 @@ class Attempt(Record, frozen=True, kw_only=True):
     completion_time: Moment | None = None
     outcome: str = ""
     message: str = ""
+    log: str | None = None
+    """The end of its pod's log; only the last attempts keep it."""
 
 
 class Stop(Record, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ Results are put into the cache, from which the next decision is made. Raises kub
 decision was based on an old state, UnavailableError if the API server can't be reached: then decide again.
 """
 
+import asyncio
 from collections.abc import Awaitable, Collection
 from itertools import islice
 from typing import Any, assert_never
@@ -18,7 +19,7 @@ from lcm_operator.controllers.admission import check, rejected
 from lcm_operator.controllers.import_memory import ImportMemory
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.members import MOST_AT_ONCE
-from lcm_operator.controllers.pod_actions import PodActions
+from lcm_operator.controllers.pod_actions import Patience, PodActions
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.reference_reader import ReferenceReader
 from lcm_operator.controllers.slot_cache import SlotCache
@@ -49,13 +50,20 @@ class StepRejectedError(ApiError):
 class Apply:
     """Executes actions against the API server."""
 
-    def __init__(self, client: Client, cache: SlotCache, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self,
+        client: Client,
+        cache: SlotCache,
+        recorder: Recorder,
+        clock: Clock,
+        patience: Patience = asyncio.timeout,
+    ) -> None:
         self._client = client
         self._cache = cache
         self._recorder = recorder
         self._clock = clock
         self._imports = ImportMemory(client)
-        self._pods = PodActions(client, cache, clock)
+        self._pods = PodActions(client, cache, clock, patience)
         self.references = ReferenceReader(client, cache, clock)
 
     async def __call__(self, key: Key, action: act.Action) -> None:  # noqa: C901, PLR0912, PLR0915
@@ -86,6 +94,7 @@ class Apply:
                 await self._pods.look_up(key, name)
             case act.LookUpEngine():
                 await self.read_engine(key)
+                await self._pods.read_log_at_end(key)
             case act.LookUpPlan(trial=trial, purpose=purpose):
                 await self._look_up_plan(key, trial, purpose)
             case act.WatchReferences(objects=objects):

@@ -1,5 +1,9 @@
 """Actions on an engine's pod and its Lease. Results are put into the cache, as in `apply`."""
 
+import asyncio
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from lcm_operator.api import names
@@ -10,7 +14,8 @@ from lcm_operator.controllers.admission import name_taken, rejected
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.pods import seen_pod
 from lcm_operator.controllers.slot_cache import SlotCache
-from lcm_operator.domain.snapshot import Absent, Problem
+from lcm_operator.domain.log_tail import last_part
+from lcm_operator.domain.snapshot import Absent, LogTail, Pod, Problem, value_of
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import (
@@ -23,11 +28,21 @@ from lcm_operator.kube.errors import (
 )
 from lcm_operator.kube.resources import LEASES, PODS, Resource
 
+_LOG_SECONDS = 2.0
+"""A node that does not answer must not keep its pod from being deleted."""
+_LOG_LINES = (200, 20, 1)
+"""Fewer, where they are so long that the last ones would be cut off."""
+_LOG_BYTES = 256 * 1024
+Patience = Callable[[float], AbstractAsyncContextManager[Any]]
+
 
 class PodActions:
-    """Each is safe to repeat."""
+    """Each is safe to repeat. `patience(seconds)`: a context that ends with TimeoutError after so long."""
 
-    def __init__(self, client: Client, cache: SlotCache, clock: Clock) -> None:
+    def __init__(
+        self, client: Client, cache: SlotCache, clock: Clock, patience: Patience = asyncio.timeout
+    ) -> None:
+        self._patience = patience
         self._client = client
         self._cache = cache
         self._clock = clock
@@ -83,6 +98,9 @@ class PodActions:
 
     async def delete(self, key: Key, name: str, uid: str) -> None:
         """Delete a pod. One without a node is removed at once, and the answer shows that it never ran."""
+        engine = self._cache.slot(key).engine
+        if engine is not None and engine.status.pod_ref is not None and engine.status.pod_ref.uid == uid:
+            await self._read_log(key, name, uid)
         try:
             raw = await self._client.delete(PODS, key.namespace, name, uid=uid)
         except NotFoundError:
@@ -113,6 +131,30 @@ class PodActions:
             if own and stray:  # created after the granted one was deleted; it will never be granted
                 await self._delete(PODS, key.namespace, name, pod.uid)
             slot.set_pod(self._cache.observed(pod if own and not stray else Absent(name)))
+
+    async def read_log_at_end(self, key: Key) -> None:
+        """Read the end of the log of a granted pod that has ended, unless that was done."""
+        slot = self._cache.slot(key)
+        pod, known = value_of(slot.pod), value_of(slot.log)
+        granted = slot.engine.status.pod_ref if slot.engine is not None else None
+        if granted is None or not isinstance(pod, Pod) or not pod.ended or pod.uid != granted.uid:
+            return
+        if known is None or known.pod_uid != pod.uid:
+            await self._read_log(key, pod.name, pod.uid)
+
+    async def _read_log(self, key: Key, name: str, uid: str) -> None:
+        """Read the end of a pod's log; without an answer in time there is nothing to keep."""
+        text = ""
+        with contextlib.suppress(ApiError, TimeoutError):
+            async with self._patience(_LOG_SECONDS):
+                for lines in _LOG_LINES:
+                    content = await self._client.log(
+                        key.namespace, name, names.ENGINE_CONTAINER, lines=lines, most=_LOG_BYTES
+                    )
+                    text = last_part(content.decode(errors="replace"))
+                    if len(content) < _LOG_BYTES:
+                        break
+        self._cache.slot(key).log = self._cache.observed(LogTail(uid, text))
 
     async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         try:

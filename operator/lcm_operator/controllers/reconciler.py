@@ -21,6 +21,7 @@ from lcm_operator.controllers.due_queue import WORKERS, DueQueue
 from lcm_operator.controllers.key import Due, Key
 from lcm_operator.controllers.lease_monitor import LeaseMonitor
 from lcm_operator.controllers.observer import Observer
+from lcm_operator.controllers.pending_pods import PendingPods
 from lcm_operator.controllers.pod_monitor import PodMonitor
 from lcm_operator.controllers.recorder import Recorder
 from lcm_operator.controllers.slot_cache import SlotCache
@@ -56,6 +57,7 @@ class Reconciler:
         self._observer = observer
         self._apply = Apply(client, cache, self.recorder, clock)
         self._pods = PodMonitor(client, cache, self.queue.examine, clock)
+        self._pending = PendingPods(client, cache, self.queue.examine, clock)
         self._slice = TimeSlice()
         self._blamed: dict[Key, str] = {}
         """What was reported of slots about which nothing can be decided."""
@@ -134,6 +136,7 @@ class Reconciler:
             tasks.create_task(self.leases.run(), name="leases")
             tasks.create_task(self._pods.run(), name="pods")
             tasks.create_task(self._apply.references.run(self.examine_each), name="references")
+            tasks.create_task(self._pending.run(), name="pending-pods")
             for number in range(WORKERS):
                 tasks.create_task(self._work(), name=f"worker-{number}")
 

@@ -26,7 +26,7 @@ from lcm_operator.controllers.registry_times import RegistryTimes, registry_of
 from lcm_operator.controllers.slots import Slot, Thing, identity
 from lcm_operator.domain.annotations import ineffective
 from lcm_operator.domain.ownership import is_ours
-from lcm_operator.domain.snapshot import Observation, Pod, Settings, Snapshot, value_of
+from lcm_operator.domain.snapshot import Observation, PendingPod, Pod, Settings, Snapshot, value_of
 from lcm_operator.domain.start_time import last_try, start_time_of, urgency_of
 from lcm_operator.kube.cache import ObjectCache, Place
 from lcm_operator.kube.clock import Clock
@@ -135,6 +135,8 @@ class SlotCache:
             leftovers=self.leftovers.of(key, slot.engine),
             pods_listed=self.leftovers.listed_in == self.term,
             renewals=slot.renewals,
+            pending=slot.pending,
+            log=slot.log,
             admission=slot.admission,
             refusal=slot.refusal,
             reported=self.registries.reported(trials),
@@ -296,6 +298,18 @@ class SlotCache:
             return None
         slot.set_pod(self.observed(seen_pod(raw)))
         return key
+
+    def set_pending(self, key: Key, uid: str, why: str) -> bool:
+        """Note why a pod does not run, empty if it does; return whether that is new."""
+        slot = self._find(key)
+        if slot is None:
+            return False
+        if not why:
+            known = slot.pending is not None and slot.pending.uid == uid
+            slot.pending = None if known else slot.pending
+            return known
+        before, slot.pending = slot.pending, PendingPod(uid, why)
+        return slot.pending != before
 
     def doubt_pod(self, key: Key, uid: str) -> bool:
         """Forget what is known of a granted pod that may have ended unseen, so that it is read again.

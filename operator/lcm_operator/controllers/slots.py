@@ -12,7 +12,17 @@ from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.metadata import Metadata
 from lcm_operator.controllers.members import Members
 from lcm_operator.domain.grant import attempt_of
-from lcm_operator.domain.snapshot import Absent, Admission, Observation, Pod, Problem, Renewals, value_of
+from lcm_operator.domain.snapshot import (
+    Absent,
+    Admission,
+    LogTail,
+    Observation,
+    PendingPod,
+    Pod,
+    Problem,
+    Renewals,
+    value_of,
+)
 
 Identity = tuple[str, str, str]
 """Namespace, name and UID."""
@@ -41,6 +51,8 @@ class Slot:
     renewals: Observation[Renewals] | None = None
     admission: Observation[Admission] | None = None
     refusal: Observation[Problem] | None = None
+    pending: PendingPod | None = None
+    log: Observation[LogTail] | None = None
     engine_gone: bool = False
     departed: TrialEngine | None = None
     engine_read_after_end: bool = False
@@ -54,6 +66,7 @@ class Slot:
         self.term = term
         self.set_pod(None)
         self.admission = self.refusal = self.renewals = None
+        self.pending = self.log = None
         self.unreadable_runs = self.plan_read = None
         self.engine_gone = False
 

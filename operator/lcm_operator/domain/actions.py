@@ -78,7 +78,7 @@ class CreateLease:
 
 @dataclass(frozen=True)
 class DeletePod:
-    """Delete a pod by UID; its processes receive SIGTERM."""
+    """Read the end of a pod's log and delete the pod by UID; its processes get SIGTERM."""
 
     name: str
     uid: str
@@ -93,7 +93,7 @@ class LookUpPod:
 
 @dataclass(frozen=True)
 class LookUpEngine:
-    """Read the TrialEngine: the watch may lag behind."""
+    """Read the TrialEngine: the watch may lag behind. If its pod has ended, read the end of its log too."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from lcm_operator.domain.checkpoint import finished, reported
 from lcm_operator.domain.finished import decide_lost, expire
 from lcm_operator.domain.giving_up import begin_giving_up, decide_giving_up
 from lcm_operator.domain.grant import look_up_pod, make_lease_again, refused_for_good
+from lcm_operator.domain.log_tail import keep_log
 from lcm_operator.domain.mirror import mirror
 from lcm_operator.domain.next_attempt import after_disruption, announced, follows_itself, message_of
 from lcm_operator.domain.plan_change import plan_taken, put_back
@@ -112,7 +113,7 @@ def _decide_settled(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: 
         return step
     if is_held(engine) and not is_owed(engine):
         return read_last_checkpoint(snapshot) or act(UnholdEngine(engine))
-    return step or expire(trial, now) or wait(_HAS_ENDED)
+    return step or keep_log(snapshot, engine, now) or expire(trial, now) or wait(_HAS_ENDED)
 
 
 def _delete(trial: Trial, engine: TrialEngine, deletes: tuple[Request, ...], now: datetime) -> Act:

@@ -24,6 +24,7 @@ from lcm_operator.domain.actions import (
     wait,
 )
 from lcm_operator.domain.attempt import decide_running
+from lcm_operator.domain.log_tail import with_logs
 from lcm_operator.domain.ownership import decide_waiting, holder
 from lcm_operator.domain.registry_times import decide_move
 from lcm_operator.domain.removal import (
@@ -54,7 +55,7 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
         decisions.append(about)
         if isinstance(about, Wait):
             rests.append((trial.metadata.name, about.wake_at))
-    found = _first(decisions)
+    found = with_logs(snapshot, _first(decisions))
     return replace(found, rests=tuple(rests)) if rests else found
 
 

@@ -15,7 +15,7 @@ from lcm_operator.domain.release import has_begun, release_of
 from lcm_operator.domain.requests import echo, open_restores, repeated
 from lcm_operator.domain.snapshot import Snapshot
 from lcm_operator.domain.status import trial_status
-from lcm_operator.domain.verdict import progress, unfinished
+from lcm_operator.domain.verdict import pod_words, progress, unfinished
 
 
 def mirror(
@@ -58,6 +58,8 @@ def mirror(
     if before != (succeeded.status, succeeded.reason):
         if refused is not None:
             actions.append(RecordEvent(trial, refused.reason, refused.message, warning=True))
+        elif succeeded.reason == reasons.POD_PENDING:
+            actions.append(RecordEvent(trial, succeeded.reason, succeeded.message, warning=True))
         elif succeeded.status != "Unknown" and not _succeeded_before(engine):
             failed = succeeded.status == "False" and succeeded.reason != reasons.CANCELLED
             actions.append(RecordEvent(trial, succeeded.reason, succeeded.message, warning=failed))
@@ -75,6 +77,9 @@ def _succeeded(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: datet
     over = known.status == "True" or known.reason == reasons.CANCELLED
     if begins_again and not over and (awaited := awaited_end(snapshot, engine, now)):
         return known._replace(message=awaited)
+    if known.status == "Unknown" and (words := pod_words(snapshot, engine)):
+        works = known.reason in (reasons.RUNNING, reasons.STARTING)
+        return known._replace(reason=reasons.POD_PENDING if works else known.reason, message=words)
     return known
 
 

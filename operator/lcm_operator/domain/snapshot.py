@@ -95,6 +95,22 @@ class Pod:
 
 
 @dataclass(frozen=True)
+class PendingPod:
+    """Why the pod of this UID does not run yet, in the words of the scheduler, the kubelet or the node."""
+
+    uid: str
+    why: str
+
+
+@dataclass(frozen=True)
+class LogTail:
+    """The end of the log of the pod of this UID; empty if it wrote nothing or its log could not be read."""
+
+    pod_uid: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Renewals:
     """The renewals of a pod's Lease; see `controllers.lease_monitor`."""
 
@@ -198,6 +214,9 @@ class Snapshot:
     """Pods, not seen to end, of earlier TrialEngines of this trial ID."""
     pods_listed: bool = True
     """The pods were listed in this term: `leftovers` includes those of an earlier process."""
+    pending: PendingPod | None = None
+    """A pod of the current attempt that does not run, and why."""
+    log: Observation[LogTail] | None = None
     renewals: Observation[Renewals] | None = None
     admission: Observation[Admission] | None = None
     refusal: Observation[Problem] | None = None

@@ -19,6 +19,7 @@ from lcm_operator.domain.requests import ignored_restore
 
 _TYPES = (reasons.ACCEPTED, reasons.SCHEDULED, reasons.ARMED, reasons.STARTED, reasons.SUCCEEDED)
 _KEPT_MISSES = 5
+_STARTING = (reasons.STARTING, reasons.POD_PENDING)
 _LONGEST_SUMMARY = 256
 
 
@@ -204,7 +205,7 @@ def phase(current: Conditions, start_time: datetime | None, now: datetime) -> st
     if ended is not None and ended.status == "False":
         return ended.reason if ended.reason in (reasons.MISSED, reasons.CANCELLED) else "Failed"
     if conditions.is_true(current, reasons.STARTED):
-        return "Starting" if ended is not None and ended.reason == reasons.STARTING else "Running"
+        return "Starting" if ended is not None and ended.reason in _STARTING else "Running"
     if conditions.is_false(current, reasons.ACCEPTED):
         return "Pending"
     if conditions.reason(current, reasons.SCHEDULED) == reasons.SUSPENDED:

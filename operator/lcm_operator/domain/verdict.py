@@ -85,12 +85,24 @@ def judge_life(snapshot: Snapshot, engine: TrialEngine, deadline: int, now: date
             return None
         seconds = limit.total_seconds()
         message = f"pod {granted.name} did not renew its Lease within {seconds:.0f} s of the grant"
+        if words := pod_words(snapshot, engine):
+            message = f"{message}: {words}"
         return Verdict(succeeded=False, reason=reasons.ENGINE_NOT_READY, message=message)
     if not is_silent(snapshot, engine):
         return None
     seconds = max(renewals.silent, renewals.unseen).total_seconds()
     message = f"pod {granted.name} has not renewed its Lease for {seconds:.0f} s"
     return Verdict(succeeded=False, reason=reasons.ENGINE_SILENT, message=message)
+
+
+def pod_words(snapshot: Snapshot, engine: TrialEngine) -> str:
+    """Return why the granted pod does not run; empty if it runs, or nothing is known to keep it from that."""
+    granted, pending, saved = engine.status.pod_ref, snapshot.pending, engine.status.checkpoint
+    if granted is None or pending is None or pending.uid != granted.uid or not pending.why:
+        return ""
+    if saved is not None and saved.saved_time >= granted.not_before:
+        return ""  # its engine works: what is known of the pod is old
+    return f"pod {granted.name} is not running: {pending.why}"
 
 
 def plan_is_complete(engine: TrialEngine) -> bool:

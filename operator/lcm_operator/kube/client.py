@@ -15,7 +15,7 @@ import msgspec
 from lcm_operator.kube import decoding, errors
 from lcm_operator.kube.access import Access
 from lcm_operator.kube.listing import LARGEST_PAGE, Page, Pages, read_object, read_page
-from lcm_operator.kube.resources import Resource
+from lcm_operator.kube.resources import PODS, Resource
 from lcm_operator.kube.transport import Stream, Transport
 
 Json = dict[str, Any]
@@ -50,6 +50,14 @@ class Client:
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Json:
         """Return one object. Raises NotFoundError, UnavailableError."""
         return await self._call("GET", resource.path(namespace, name))
+
+    async def log(self, namespace: str, pod: str, container: str, *, lines: int, most: int) -> bytes:
+        """Return the last lines of a container's log, of these at most the first `most` bytes.
+
+        Raises ApiError.
+        """
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(most)}
+        return await self._send("GET", _target(f"{PODS.path(namespace, pod)}/log", query), {"Accept": "*/*"})
 
     async def list(
         self,

@@ -73,6 +73,7 @@ class ListWatch(Generic[T]):
         read: Callable[[Json], T],
         name: str = "",
         field_selector: str = "",
+        label_selector: str = "",
         longest_pause: float = _LONGEST_PAUSE_SECONDS,
         clock: Clock | None = None,
     ) -> None:
@@ -81,6 +82,7 @@ class ListWatch(Generic[T]):
         self._namespace = namespace
         self._read = read
         self._selector = f"metadata.name={name}" if name else field_selector
+        self._label_selector = label_selector
         self._about = f"{resource.kind} {name}" if name else resource.plural
         self._clock = clock or NodeClock()
         self._heard_at = self._clock.elapsed()
@@ -132,7 +134,12 @@ class ListWatch(Generic[T]):
     async def _list(self) -> AsyncGenerator[Changed[T] | Listed, None]:
         uids: set[str] = set()
         version = ""
-        pages = self._client.listed(self._resource, self._namespace, field_selector=self._selector)
+        pages = self._client.listed(
+            self._resource,
+            self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._selector,
+        )
         async with aclosing(pages):
             async for page in pages:
                 self._heard_at = self._clock.elapsed()
@@ -151,7 +158,11 @@ class ListWatch(Generic[T]):
         """Yield events until the watch ends. Raises ApiError, also if it ends immediately."""
         opened = self._clock.elapsed()
         events = self._client.watch(
-            self._resource, self._namespace, resource_version=self._version, field_selector=self._selector
+            self._resource,
+            self._namespace,
+            resource_version=self._version,
+            label_selector=self._label_selector,
+            field_selector=self._selector,
         )
         async with aclosing(events):
             async for kind, raw in events:

@@ -1,6 +1,8 @@
 """One process of the operator, without an event loop: SlotCache, Apply and decide, driven step by step."""
 
-from collections.abc import Callable, Coroutine
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +30,12 @@ _ENDED = ("Succeeded", "Failed")
 async def quiet(_: float) -> float:
     """Find a quiet moment at once."""
     return 0.0
+
+
+@asynccontextmanager
+async def no_limit(_: float) -> AsyncIterator[None]:
+    """Wait for ever: there is no event loop that could end it."""
+    yield
 
 
 class KilledError(BaseException):
@@ -61,12 +69,15 @@ class Replica:
         point: Callable[[], None],
         clock: Clock,
         renewed: Callable[[Raw], Raw] = lambda lease: lease,
+        log: str = "",
     ) -> None:
-        client = connect(api, point, renewed).client()
+        connection = connect(api, point, renewed)
+        connection.logs = defaultdict(lambda: log)
+        client = connection.client()
         self.api = api
         self.cache = SlotCache(Settings(), clock)
         self._delivered: dict[str, Raw] = {}
-        self.apply = Apply(client, self.cache, Recorder(client, quiet, clock), clock)
+        self.apply = Apply(client, self.cache, Recorder(client, quiet, clock), clock, no_limit)
         self._leases = LeaseMonitor(client, self.cache, lambda _: None, clock)
         self._pods = PodMonitor(client, self.cache, lambda _: None, clock)
         self._seen_version = -1

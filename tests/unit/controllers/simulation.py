@@ -65,6 +65,8 @@ class Simulation:
     """`spec.engine` of the Trial."""
     plan: str | None = None
     """The TrialPlan that the Trial uses; None: its plan is inline."""
+    log: str = ""
+    """What each pod has logged."""
 
     def __post_init__(self) -> None:
         self.api = Cluster()
@@ -97,7 +99,7 @@ class Simulation:
         self.operator = self._replica()
 
     def _replica(self) -> Replica:
-        return Replica(self.api, self._point, self._clock, self._renewed)
+        return Replica(self.api, self._point, self._clock, self._renewed, self.log)
 
     def _renewed(self, lease: Raw) -> Raw:
         """Return a Lease as its engine has renewed it: just now, if that still runs."""

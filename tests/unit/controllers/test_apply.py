@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from tests.harness.cluster import Cluster
 from tests.unit.controllers.clock import HandClock
-from tests.unit.controllers.replica import KEY, connect, finish, quiet
+from tests.unit.controllers.replica import KEY, connect, finish, no_limit, quiet
 from tests.unit.domain.builders import T, at, nap, resolve_engine
 
 from lcm_operator.api import names
@@ -53,11 +53,12 @@ class Harness:
         self.connection.before = self._refuse
         self.client = client = self.connection.client()
         self.cache = SlotCache(Settings(), self.clock)
-        self.apply = Apply(client, self.cache, Recorder(client, quiet, self.clock), self.clock)
+        self.apply = Apply(client, self.cache, Recorder(client, quiet, self.clock), self.clock, no_limit)
 
     def _refuse(self, request):
         """Refuse what is created of a kind, or what is got of it as `get pods`."""
         asked = {"create": request.plural, "get": f"get {request.plural}"}.get(request.verb)
+        asked = request.subresource if request.subresource == "log" else asked
         if asked in self.refuses:
             raise self.refuses[asked]
 
@@ -522,3 +523,50 @@ def asked(harness, engine):
 
     finish(asking())
     return found[0]
+
+
+# --- logs
+
+
+def logged(harness, text):
+    """Return what is known of the log after the pod, which has logged `text`, is deleted."""
+    engine = harness.with_pod()
+    uid = harness.api.get("pods", "example-1")["metadata"]["uid"]
+    granted = {"attempt": 1, "podRef": {"name": "example-1", "uid": uid, "notBefore": rfc3339(T)}}
+    harness.api.set_status("trialengines", engine.metadata.name, **granted)
+    harness.cache.put_engine(harness.api.get("trialengines", "example"))
+    harness.connection.logs["example-1"] = text
+    found = harness.does(DeletePod("example-1", uid)).log.value
+    assert found.pod_uid == uid
+    return found.text
+
+
+def test_the_end_of_a_log_is_kept_from_the_beginning_of_a_line(harness):
+    found = logged(harness, "".join(f"line {number} äöü\n" for number in range(1000)))
+    assert len(found.encode()) <= 4096
+    assert found.startswith("line ")
+    assert found.endswith("line 999 äöü")
+
+
+def test_a_log_is_kept_without_control_characters(harness):
+    assert logged(harness, "\x1b[31mred\x00\n\tplain\n") == "?[31mred?\n\tplain"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(NotFoundError(404, "NotFound", "no pod"), id="no pod"),
+        pytest.param(UnavailableError(500, "InternalError", "the node does not answer"), id="no answer"),
+        pytest.param(RejectedError(403, "Forbidden", "no right"), id="no right"),
+    ],
+)
+def test_a_log_that_can_not_be_read_is_empty_and_stops_nothing(harness, error):
+    harness.refuses["log"] = error
+    assert logged(harness, "some") == ""
+    assert "deletionTimestamp" in harness.api.find("pods", "example-1")["metadata"]
+
+
+def test_fewer_lines_are_read_where_the_last_would_be_cut_off(harness):
+    logged(harness, "x" * 300_000)
+    asked = [r.query["tailLines"] for r in harness.connection.requests if r.subresource == "log"]
+    assert asked == ["200", "20", "1"]

@@ -125,6 +125,19 @@ def test_kill_during_a_restore_begins_one_attempt_and_loses_no_activity(prompt):
         assert {run for _, run, _ in simulation.acts} == {1}, point
 
 
+@pytest.mark.parametrize("scenario", [straight, failing])
+def test_killed_at_any_point_around_the_write_of_a_log_nothing_else_changes(scenario):
+    def logging(**how):
+        return scenario(log="the last line", **how)
+
+    engine = logging().run().api.get("trialengines", "example")
+    assert [each.get("log") for each in engine["status"]["attempts"]] == ["the last line"] * len(
+        engine["status"]["attempts"]
+    )
+    assert logging().run().outcome() == scenario().run().outcome()
+    comes_to_the_same(lambda prompt, **how: logging(prompt=prompt, **how), True, killed)
+
+
 def test_a_straight_life_is_what_it_should_be():
     outcome = straight().run().outcome()
     assert outcome["acts"] == [("one", 1, 1), ("two", 1, 1), ("three", 1, 1)]

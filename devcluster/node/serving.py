@@ -1,0 +1,66 @@
+"""Serves the output of this node's pods to the API server, as a kubelet does: the part that `pods/log` needs.
+
+Only clients with a certificate of the cluster's authority are answered; the API server has checked before
+whether the user may read the log. It follows no log: the answer is what was written by then.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from devcluster.node.downward import ADDRESS
+
+_LAST_SECONDS = 1.0
+ReadLog = Callable[[str, str, str], bytes | None]
+"""Returns what a container (namespace, pod, container) has written; None if it was never begun."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the node is reached. `pki`: the folder of the cluster's keys and certificates."""
+
+    port: int
+    pki: Path
+
+
+@asynccontextmanager
+async def serve(endpoint: Endpoint | None, read: ReadLog) -> AsyncIterator[None]:
+    """Answer while the context is open; without an endpoint nobody is answered."""
+    if endpoint is None:
+        yield
+        return
+    trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(endpoint.pki / "ca.crt"))
+    trust.verify_mode = ssl.CERT_REQUIRED
+    trust.load_cert_chain(endpoint.pki / "server.crt", endpoint.pki / "server.key")
+    app = web.Application()
+    app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", lambda request: _log(request, read))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, ADDRESS, endpoint.port, ssl_context=trust).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _log(request: web.Request, read: ReadLog) -> web.Response:
+    place = request.match_info
+    written = read(place["namespace"], place["pod"], place["container"])
+    if written is None:
+        text = f'container "{place["container"]}" in pod "{place["pod"]}" is waiting to start'
+        return web.Response(status=400, text=text)
+    body = selected(written, request.query.get("tailLines"), request.query.get("limitBytes"))
+    return web.Response(body=body, content_type="text/plain")
+
+
+def selected(written: bytes, lines: str | None, most: str | None) -> bytes:
+    """Return the last `lines` of an output, and of these the first `most` bytes."""
+    kept = written
+    if lines is not None and lines.isdecimal():
+        split = written.splitlines(keepends=True)
+        kept = b"".join(split[len(split) - int(lines) :] if int(lines) < len(split) else split)
+    return kept[: int(most)] if most is not None and most.isdecimal() else kept
