@@ -6,7 +6,7 @@ on a node for a second without a word.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch
 from lcm_operator.kube.resources import EVENTS, PODS
 
 _LOOK_SECONDS = 0.5
+_HOLD_SECONDS = 1.0
 _EVENTS_AT_ONCE = 8
 _FIRST_PAUSE_SECONDS = 1.5
 _LONGEST_PAUSE_SECONDS = 12.0
@@ -42,14 +43,24 @@ class _Seen:
 
 
 class PendingPods:
-    """Keeps in the cache why pods do not run; `examine(key)` has their slots examined."""
+    """Keeps in the cache why pods do not run; `examine(key)` has their slots examined.
+
+    `quiet(limit)` waits while starts are under way: each brings its pod, which is on its way to run.
+    """
 
     def __init__(
-        self, client: Client, cache: SlotCache, examine: Callable[[Key], None], clock: Clock
+        self,
+        client: Client,
+        cache: SlotCache,
+        examine: Callable[[Key], None],
+        quiet: Callable[[float], Awaitable[float]],
+        clock: Clock,
     ) -> None:
         self._client = client
         self._cache = cache
         self._examine = examine
+        self._quiet = quiet
+        self._waited_at = 0.0
         self._clock = clock
         self._pods: dict[str, _Seen] = {}
         self._slice = TimeSlice()
@@ -82,7 +93,14 @@ class PendingPods:
                     for uid, seen in list(self._pods.items()):
                         if uid not in event.uids and namespace in (None, seen.key.namespace):
                             self._forget(uid)
-            await self._slice.rest()
+            await self._give_way()
+
+    async def _give_way(self) -> None:
+        """Let starts go first: for a second at most, and not for more than half of the time."""
+        if self._clock.elapsed() - self._waited_at > _HOLD_SECONDS:
+            await self._quiet(_HOLD_SECONDS)
+            self._waited_at = self._clock.elapsed()
+        await self._slice.rest()
 
     def _see(self, raw: Mapping[str, Any]) -> None:
         metadata = metadata_of(raw)

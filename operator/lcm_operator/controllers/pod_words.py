@@ -3,7 +3,7 @@
     PodScheduled=False ──────────> its reason and message (Unschedulable)
     container waiting ───────────> its reason and message (ImagePullBackOff, CreateContainerConfigError)
     on a node, still creating ───> the last Warning Event of the pod (FailedMount), which has to be read
-    no word for 1.5 s ───────────> no node is assigned
+    no word for a second ───────────> no node is assigned
 
 A pod that is on its way to run has no fault, and no words.
 """
@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 _ON_ITS_WAY = frozenset({"", "ContainerCreating", "PodInitializing"})
-UNASSIGNED_AFTER = timedelta(seconds=1.5)
+UNASSIGNED_AFTER = timedelta(seconds=1)
 CREATING_AFTER = timedelta(seconds=1)
 _LONGEST = 700
 

@@ -57,7 +57,7 @@ class Reconciler:
         self._observer = observer
         self._apply = Apply(client, cache, self.recorder, clock)
         self._pods = PodMonitor(client, cache, self.queue.examine, clock)
-        self._pending = PendingPods(client, cache, self.queue.examine, clock)
+        self._pending = PendingPods(client, cache, self.queue.examine, self.queue.quiet, clock)
         self._slice = TimeSlice()
         self._blamed: dict[Key, str] = {}
         """What was reported of slots about which nothing can be decided."""

@@ -8,6 +8,7 @@ from tests.harness.client import Connection
 from tests.harness.cluster import Cluster
 from tests.harness.waiting import until
 from tests.unit.controllers.objects import KEY, raw_engine, raw_trial
+from tests.unit.controllers.replica import quiet
 
 from lcm_operator.controllers import pending_pods as module
 from lcm_operator.controllers.pending_pods import PendingPods
@@ -37,7 +38,9 @@ class Operator:
         self.cache.put_trial(raw_trial())
         self.cache.put_engine(raw_engine())
         self.examined = []
-        self.follower = PendingPods(self.connection.client(), self.cache, self.examined.append, NodeClock())
+        self.follower = PendingPods(
+            self.connection.client(), self.cache, self.examined.append, quiet, NodeClock()
+        )
 
     def put_pod(self, status, **spec):
         labels = {"lcm.5gdrones.eu/trial": KEY.name}

@@ -69,11 +69,11 @@ def test_words_of(spec, status, expected):
 @pytest.mark.parametrize(
     ("spec", "status", "seconds"),
     [
-        pytest.param({}, {}, 1.0, id="that was just created"),
+        pytest.param({}, {}, 0.9, id="that was just created"),
         pytest.param(BOUND, {}, 60.0, id="that has just got a node"),
         pytest.param(BOUND, waiting("ContainerCreating"), 60.0, id="whose container is being created"),
         pytest.param(BOUND, waiting("PodInitializing"), 60.0, id="whose init containers run"),
-        pytest.param(None, {"conditions": "none", "containerStatuses": {"a": 1}}, 1.0, id="that is nonsense"),
+        pytest.param(None, {"conditions": "none", "containerStatuses": {"a": 1}}, 0.9, id="that is nonsense"),
     ],
 )
 def test_nothing_is_said_of_a_pod(spec, status, seconds):
