@@ -3,7 +3,7 @@
     PodScheduled=False ──────────> its reason and message (Unschedulable)
     container waiting ───────────> its reason and message (ImagePullBackOff, CreateContainerConfigError)
     on a node, still creating ───> the last Warning Event of the pod (FailedMount), which has to be read
-    no word for a second ───────────> no node is assigned
+    no word for a second ────────> no node is assigned
 
 A pod that is on its way to run has no fault, and no words.
 """
