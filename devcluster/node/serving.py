@@ -36,8 +36,12 @@ async def serve(endpoint: Endpoint | None, read: ReadLog) -> AsyncIterator[None]
     trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(endpoint.pki / "ca.crt"))
     trust.verify_mode = ssl.CERT_REQUIRED
     trust.load_cert_chain(endpoint.pki / "server.crt", endpoint.pki / "server.key")
+
+    async def log(request: web.Request) -> web.Response:
+        return _answer(request, read)
+
     app = web.Application()
-    app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", lambda request: _log(request, read))
+    app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", log)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
     await runner.setup()
     try:
@@ -47,7 +51,7 @@ async def serve(endpoint: Endpoint | None, read: ReadLog) -> AsyncIterator[None]
         await runner.cleanup()
 
 
-async def _log(request: web.Request, read: ReadLog) -> web.Response:
+def _answer(request: web.Request, read: ReadLog) -> web.Response:
     place = request.match_info
     written = read(place["namespace"], place["pod"], place["container"])
     if written is None:
