@@ -28,6 +28,7 @@ def may(cluster, identity, namespace, request):
         pytest.param(f"patch {TRIALS}/status", id="write the status of a trial"),
         pytest.param(f"create {TRIALS}", id="import a trial"),
         pytest.param("get secrets", id="read the credentials of a registry"),
+        pytest.param("get configmaps", id="see whether a ConfigMap exists"),
         pytest.param(f"update {TRIALS}/finalizers", id="make a trial the owner of its engine"),
         pytest.param(f"create {ENGINES}", id="create an engine"),
         pytest.param(f"patch {ENGINES}/status", id="grant"),
@@ -48,6 +49,7 @@ def test_the_operator_may(cluster, request_):
     "request_",
     [
         pytest.param("list secrets", id="list Secrets"),
+        pytest.param("list configmaps", id="list ConfigMaps"),
         pytest.param("watch secrets", id="watch Secrets"),
         pytest.param(f"update {TRIALS}", id="replace a trial"),
         pytest.param(f"update {PLANS}", id="change a plan"),

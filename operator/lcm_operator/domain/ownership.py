@@ -162,5 +162,13 @@ def _leave(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
 
 
 def _is_shown(trial: Trial, refused: ConditionUpdate) -> bool:
+    """Return whether the Trial shows the refusal; a mere progress of the holder is no reason for an Event."""
     known = conditions.find(trial.status.conditions, reasons.ACCEPTED)
-    return known is not None and (known.reason, known.message) == (refused.reason, refused.message)
+    return known is not None and (known.reason, _whose(known.message)) == (
+        refused.reason,
+        _whose(refused.message),
+    )
+
+
+def _whose(message: str) -> str:
+    return message.partition(", which ")[0]

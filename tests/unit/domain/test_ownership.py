@@ -6,12 +6,14 @@ import pytest
 from tests.unit.domain.builders import (
     T,
     absent,
+    armed,
     at,
     deleting,
     edited,
     ended,
     engine,
     message_of,
+    pod,
     recorded_events,
     running,
     scheduled,
@@ -234,3 +236,15 @@ def test_a_duplicate_that_is_to_be_deleted_is_cancelled():
     (action, *_) = decision.actions
     assert isinstance(action, WriteTrial)
     assert action.status.last_handled_delete is not None
+
+
+def test_a_duplicate_shows_the_state_of_the_holder():
+    first, second = trial(name="old", uid="trial-0", created=-7200), trial()
+    before = settle(slot(first, second), at(-3000))
+    duplicate = next(each for each in before.trials if each.metadata.name == "example")
+    assert "is held by Trial old, which waits for its start; delete Trial old" in duplicate.status.message
+
+    running_holder = replace(armed(before.trials[0]), trials=(armed(before.trials[0]).trials[0], duplicate))
+    started = settle(replace(running_holder, pod=pod()), at(0.2))
+    duplicate = next(each for each in started.trials if each.metadata.name == "example")
+    assert "which has started" in duplicate.status.message
