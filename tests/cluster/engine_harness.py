@@ -139,6 +139,7 @@ class EngineHarness:
         self.cluster, self.namespace, self.partner, self.name = cluster, namespace, partner, name
         self.api = Api(cluster)
         self._folder = folder
+        self._files = folder / "files"
         self._engines: list[Engine] = []
         self._token = cluster.kubectl.token(namespace, "lcm-engine")
         self.server = cluster.server
@@ -147,6 +148,12 @@ class EngineHarness:
         parameters = [{"name": "partner", "value": self.partner.url}, *spec.pop("parameters", [])]
         made = engine(self.name, activities=list(activities), parameters=parameters, **spec)
         self.api.admit(made, self.namespace, dry_run=False)
+
+    def give_file(self, config_map: str, key: str, content: str) -> None:
+        """Put a key of a ConfigMap where the node puts it into the pods of engines."""
+        path = self._files / config_map / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
 
     @property
     def object(self) -> dict[str, Any]:
@@ -219,6 +226,8 @@ class EngineHarness:
                 [sys.executable, "-m", "lcm_operator.engine"],
                 env={
                     "PATH": os.environ["PATH"],
+                    "TMPDIR": str(folder),
+                    "LCM_FILES_DIRECTORY": str(self._files),
                     "KUBERNETES_SERVICE_HOST": host,
                     "KUBERNETES_SERVICE_PORT": port,
                     "LCM_TRIAL_ENGINE": self.name,

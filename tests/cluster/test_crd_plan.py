@@ -224,7 +224,7 @@ BAD_ACTIVITIES = {
     "a condition that is a boolean": (pause("a", when=True), ".when", "string"),
     "continueOnError in words": (pause("a", continueOnError="no"), ".continueOnError", "boolean"),
     "fewer than no retries": (pause("a", retry={"limit": -1}), ".retry.limit", "greater than or equal to 0"),
-    "half a retry": (pause("a", retry={"limit": 0.5}), ".retry.limit", "integer"),
+    "half a retry": (pause("a", retry={"limit": 0.5}), ".retry.limit", "multiple of 1"),
     "a negative pause": (pause("a", retry={"backoffSeconds": -1}), ".retry.backoffSeconds", "or equal to 0"),
     "a value that is a number": (pause("a", set={"x": 1}), ".set.x", "string"),
     "a value without a name": (pause("a", set={"": "x"}), ".set", "1 to 128 characters"),
@@ -275,7 +275,11 @@ BAD_ACTIVITIES = {
     ),
     "a request without time": (request(timeoutSeconds=0), ".http.timeoutSeconds", "should be greater than 0"),
     "a request of more than a day": (request(timeoutSeconds=86401), ".http.timeoutSeconds", "86400"),
-    "a time-out in words": (request(timeoutSeconds="30s"), ".http.timeoutSeconds", "number"),
+    "a time-out in words": (
+        request(timeoutSeconds="30s"),
+        ".http.timeoutSeconds",
+        "match '^[0-9.]+$|{{'",
+    ),
     "a repetition without a condition": (request(until={}), ".http.until.condition", "Required"),
     "a repetition without a pause": (
         request(until={"condition": "x", "intervalSeconds": 0}),

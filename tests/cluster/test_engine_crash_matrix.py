@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -28,17 +29,26 @@ from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import parse
 from lcm_operator.domain.verdict import is_over, plan_is_complete
 
+pytestmark = pytest.mark.timeout(600)
 AT_ONCE = 4
 CALL = "outside call"
 ASK = """
 import http.client, sys
 connection = http.client.HTTPConnection(sys.argv[1])
-connection.request("POST", "/program")
-connection.getresponse()
+connection.request("POST", "/program", body=sys.stdin.read())
+print("asked")
+print('{"status": %d}' % connection.getresponse().status)
 """
 PROGRAM = {
-    "command": ["sh", "-c", '"$PYTHON" -c "$ASK" "${PARTNER#http://}"'],
-    "env": {"PYTHON": sys.executable, "ASK": ASK, "PARTNER": "{{ parameters.partner }}"},
+    "command": ["ask.sh", "{{ parameters.partner }}"],
+    "env": {"PYTHON": sys.executable},
+    "stdin": '{"token": "{{ outputs.token.token }}"}',
+    "files": [
+        {"name": "ask.sh", "content": '#!/bin/sh\n"$PYTHON" ask.py "${1#http://}"\n'},
+        {"name": "ask.py", "configMapKeyRef": {"name": "programs", "key": "ask.py"}},
+    ],
+    "capture": {"answer": "{{ (stdout.lastLine | literal).status }}"},
+    "timeoutSeconds": "{{ parameters.seconds | number }}",
 }
 LOGGED_IN = {"Authorization": "{{ outputs.token.token }}"}
 PLAN = [
@@ -116,7 +126,9 @@ class Life:
         self.in_flight: set[str] = set()
         for name in ("token", "order", "ready", "program", "release"):
             harness.partner.answer[f"/{name}"] = self._serve
-        harness.create(*course.plan, **{"finally": [RELEASE]})
+        harness.give_file("programs", "ask.py", ASK)
+        limit = {"name": "seconds", "value": str(DEADLINE)}
+        harness.create(*course.plan, parameters=[limit], **{"finally": [RELEASE]})
 
     def lead_undisturbed(self) -> None:
         running = self._start()
@@ -169,6 +181,8 @@ class Life:
         here = self._point is not None and (self._point.kind, self._point.nth) == (CALL, self._came)
         if not (here and not self._point.served):
             self._served.append(request)
+            if name_of(request) == "program":
+                assert request.json == {"token": "/token"}
             self._harness.partner.body["/ready"] = {"ready": self.calls["ready"] > 1}
             if name_of(request) == "order":
                 moment = datetime.now(UTC).isoformat()
@@ -197,9 +211,9 @@ class Life:
         """How often the partner has served each activity."""
         return Counter(map(name_of, self._served))
 
-    @property
+    @cached_property
     def runs(self) -> dict[str, set[Any]]:
-        """The runs that each activity has come with, by its Idempotency-Keys; an exec has none."""
+        """The runs that each activity came with in the end, by its Idempotency-Keys; an exec has none."""
         uid = UUID(self._harness.object["metadata"]["uid"])
         known = {str(uuid5(uid, f"{name}/{run}")): run for name in self.calls for run in (1, 2)}
         found: dict[str, set[Any]] = {}
@@ -207,7 +221,7 @@ class Life:
             found.setdefault(name_of(request), set()).add(known.get(request.key, request.key))
         return found
 
-    @property
+    @cached_property
     def outcome(self) -> dict[str, Any]:
         status = self._harness.object["status"]
         return {

@@ -43,13 +43,16 @@ def kind_of(schema: Schema) -> str:
         return f"list of {kind_of(schema['items'])}"
     if "additionalProperties" in schema:
         return f"map to {kind_of(schema['additionalProperties'])}"
+    if "not" in schema:  # the one kind of field that excludes types: see `number` in plan.yaml
+        return "number or text"
     return "time" if schema.get("format") == "date-time" else str(schema.get("type", "any JSON"))
 
 
 def allowed(schema: Schema) -> str:
     """Return the bounds of a field and of the items that it holds."""
     said = [f"`{value}`" for value in schema.get("enum", ())]
-    said += [f"{key} {json.dumps(schema[key])}" for key in BOUNDS if key in schema]
+    bounds = ("minimum", "maximum") if "not" in schema else BOUNDS
+    said += [f"{key} {json.dumps(schema[key])}" for key in bounds if key in schema]
     if "pattern" in schema:
         said.append(f"`{schema['pattern']}`")
     inner = schema.get("items") or schema.get("additionalProperties")

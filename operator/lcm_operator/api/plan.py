@@ -15,6 +15,8 @@ from lcm_operator.api.metadata import Metadata
 from lcm_operator.api.storage import Record
 
 Text = dict[str, str]
+Number = float | str
+"""A number, or text with an expression that renders to one (`plan.numbers`)."""
 
 
 class SecretKeyRef(Record, frozen=True, kw_only=True):
@@ -50,8 +52,8 @@ class Until(Record, frozen=True, kw_only=True):
     """Repeat the request until `condition` holds; seconds."""
 
     condition: str
-    interval_seconds: float = 5
-    timeout_seconds: float = 600
+    interval_seconds: Number = 5
+    timeout_seconds: Number = 600
 
 
 class Http(Record, frozen=True, kw_only=True):
@@ -68,7 +70,7 @@ class Http(Record, frozen=True, kw_only=True):
     expect: Expectation = msgspec.field(default_factory=Expectation)
     capture: Text = msgspec.field(default_factory=dict)
     secret_capture: tuple[str, ...] = ()
-    timeout_seconds: float = 30
+    timeout_seconds: Number = 30
     until: Until | None = None
 
     def __post_init__(self) -> None:
@@ -81,29 +83,47 @@ class Wait(Record, frozen=True, kw_only=True):
 
     signal: str
     after: str | None = None
-    timeout_seconds: float | None = None
+    timeout_seconds: Number | None = None
 
 
 class Sleep(Record, frozen=True, kw_only=True):
     """Wait for a time: exactly one of both; `until_seconds` counts from the start time."""
 
-    seconds: float | None = None
-    until_seconds: float | None = None
+    seconds: Number | None = None
+    until_seconds: Number | None = None
+
+
+class ConfigMapKeyRef(Record, frozen=True, kw_only=True):
+    """One key of a ConfigMap in the trial's namespace."""
+
+    name: str
+    key: str
+
+
+class ExecFile(Record, frozen=True, kw_only=True):
+    """A file for a program: exactly one of both. `content` is not rendered."""
+
+    name: str
+    content: str | None = None
+    config_map_key_ref: ConfigMapKeyRef | None = None
 
 
 class Exec(Record, frozen=True, kw_only=True):
-    """Run a program in the engine's container. `command` is not rendered, the values of `env` are."""
+    """Run a program in the engine's container. The program's name is not rendered, its arguments are."""
 
     command: tuple[str, ...]
     env: Text = msgspec.field(default_factory=dict)
-    timeout_seconds: float | None = None
+    stdin: str | None = None
+    files: tuple[ExecFile, ...] = ()
+    capture: Text = msgspec.field(default_factory=dict)
+    timeout_seconds: Number | None = None
 
 
 class Retry(Record, frozen=True, kw_only=True):
     """How often a failed activity is retried, and the pause before each retry in seconds."""
 
-    limit: int = 0
-    backoff_seconds: float = 5
+    limit: int | str = 0
+    backoff_seconds: Number = 5
 
 
 class Activity(Record, frozen=True, kw_only=True):
@@ -134,6 +154,16 @@ class Plan(Record, frozen=True, kw_only=True):
     def all_activities(self) -> tuple[Activity, ...]:
         """The activities of all three lists, in the order in which they may run."""
         return (*self.activities, *self.on_failure, *self.finally_)
+
+    @property
+    def config_map_files(self) -> frozenset[ConfigMapKeyRef]:
+        """The keys of ConfigMaps that programs get as files; a pod has them in a volume."""
+        return frozenset(
+            file.config_map_key_ref
+            for activity in self.all_activities
+            for file in (activity.exec.files if activity.exec is not None else ())
+            if file.config_map_key_ref is not None
+        )
 
 
 class TrialPlanSpec(Plan, frozen=True, kw_only=True):

@@ -31,10 +31,12 @@ _WORDS = {
     "maxItems": "must have at most {} items",
     "maxProperties": "must have at most {} fields",
     "maximum": "must be at most {}",
+    "multipleOf": "must be a multiple of {}",
 }
 _FORMS = {
     "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "consist of lower-case letters, digits and -, such as fly-2",
 }
+_BOUNDS = {"minimum", "maximum", "multipleOf"}
 Errors = Iterator[ValidationError]
 
 
@@ -46,6 +48,8 @@ def faults(kind: str, manifest: Any) -> Iterator[Fault]:
 
 def _message(error: ValidationError) -> str:
     keyword, value = str(error.validator), error.validator_value
+    if isinstance(error.schema, dict) and "not" in error.schema and keyword not in _BOUNDS:
+        return "must be a number, or text with an expression {{ }}"
     if keyword == "minimum":
         above = isinstance(error.schema, dict) and error.schema.get("exclusiveMinimum")
         return f"must be greater than {value}" if above else f"must be at least {value}"

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.api.plan import Activity
+from lcm_operator.api.plan import Activity, Number
 from lcm_operator.domain.snapshot import Absent, Pod, Renewals, Snapshot, value_of
 
 _KILL_GRACE = timedelta(seconds=10)
@@ -133,13 +133,17 @@ def heartbeat_timeout(engine: TrialEngine) -> timedelta:
 
 
 def _longest_act(activity: Activity) -> timedelta:
-    """Return how long an activity may act after the engine has lost the API server."""
+    """Return how long an activity may act after the engine has lost contact to the API server.
+
+    An engine ends an activity itself whose time-out is not a number here.
+    """
     if activity.http is not None:
-        return timedelta(seconds=activity.http.timeout_seconds)
-    if activity.exec is not None:
+        limit: Number | None = activity.http.timeout_seconds
+    elif activity.exec is not None:
         limit = activity.exec.timeout_seconds
-        return _KILL_GRACE if limit is None else timedelta(seconds=limit)
-    return timedelta(0)
+    else:
+        return timedelta(0)
+    return timedelta(seconds=limit) if isinstance(limit, int | float) else _KILL_GRACE
 
 
 def _renewals(snapshot: Snapshot, engine: TrialEngine) -> Renewals | None:

@@ -20,6 +20,7 @@ from lcm_operator.api.storage import serialise
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.manifests import refused_template_fields
 from lcm_operator.domain.snapshot import Problem
+from lcm_operator.plan.numbers import resolve_numbers
 from lcm_operator.plan.validation import parameter_faults, unsupported
 
 LARGEST_SPEC = 256 * 1024
@@ -47,6 +48,9 @@ def resolve_spec(
         large = [fault for fault in refused if fault.message == TOO_LARGE_TEXT]
         reason = reasons.PLAN_TOO_LARGE if large else reasons.PLAN_UNSUPPORTED
         return Problem(reason, f"no engine can run the plan: {'; '.join(map(str, large or refused))}")
+    lists = resolve_numbers(chosen, parameters)
+    if isinstance(lists, list):
+        return Problem(reasons.PARAMETERS_INVALID, "; ".join(map(str, lists)))
     spec = TrialEngineSpec(
         trial_id=trial.trial_id,
         trial_uid=trial.metadata.uid,
@@ -54,9 +58,7 @@ def resolve_spec(
         plan_generation=trial.metadata.generation if plan is None else plan.metadata.generation,
         plan_uid=None if plan is None else plan.metadata.uid,
         start_time=start_time,
-        activities=chosen.activities,
-        on_failure=chosen.on_failure,
-        finally_=chosen.finally_,
+        **lists,
         finish_at=chosen.finish_at,
         parameters=parameters,
         engine=settings,

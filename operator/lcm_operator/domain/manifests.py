@@ -15,6 +15,7 @@ from lcm_operator.plan.validation import Fault, Place
 
 _ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 _REST_TOKEN = "rest-token"  # noqa: S105 - a file's name
+_FILES_DIRECTORY = "/var/run/lcm/files"
 _TERMINATION_LOG = "/dev/termination-log"
 _TOKEN_SECONDS = 3600
 _GRACE_SECONDS = 30
@@ -119,6 +120,7 @@ def _container(
         for index, parameter in enumerate(engine.spec.parameters)
         if parameter.secret_key_ref is not None
     ]
+    files = engine.spec.config_map_files
     given = own.get("env") or []
     chosen = {entry.get("name") for entry in given}
     rest_token = [{"name": "LCM_REST_TOKEN_FILE", "value": f"{_ACCOUNT_DIRECTORY}/{_REST_TOKEN}"}]
@@ -131,6 +133,7 @@ def _container(
             *({"name": name, "value": value} for name, value in variables if name not in chosen),
             *secrets,
             *(rest_token if _shows_token(engine) else []),
+            *([{"name": "LCM_FILES_DIRECTORY", "value": _FILES_DIRECTORY}] if files else []),
             {"name": "LCM_TRIAL_ENGINE", "value": engine.metadata.name},
             {"name": "LCM_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             {"name": "LCM_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
@@ -148,6 +151,7 @@ def _container(
             *(own.get("volumeMounts") or []),
             {"name": "lcm-account", "mountPath": _ACCOUNT_DIRECTORY, "readOnly": True},
             {"name": "lcm-tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
+            *([{"name": "lcm-files", "mountPath": _FILES_DIRECTORY, "readOnly": True}] if files else []),
         ],
     }
 
@@ -187,7 +191,20 @@ def _volumes(engine: TrialEngine) -> list[dict[str, Any]]:
                 ]
             },
         },
+        *_files(engine),
     ]
+
+
+def _files(engine: TrialEngine) -> list[dict[str, Any]]:
+    """Return the volume with the files that programs get from ConfigMaps, as NAME/KEY."""
+    keys: dict[str, list[str]] = {}
+    for reference in sorted(engine.spec.config_map_files, key=lambda each: (each.name, each.key)):
+        keys.setdefault(reference.name, []).append(reference.key)
+    sources = [
+        {"configMap": {"name": name, "items": [{"key": key, "path": f"{name}/{key}"} for key in listed]}}
+        for name, listed in keys.items()
+    ]
+    return [{"name": "lcm-files", "projected": {"sources": sources}}] if sources else []
 
 
 _TEMPLATE = frozenset({"metadata", "spec"})

@@ -37,7 +37,8 @@ class Need(NamedTuple):
 def needs_of(spec: TrialEngineSpec) -> tuple[Need, ...]:
     """Return the objects that the pod of an engine needs, the first 100 of them, without optional ones."""
     account = [Need(Reference(kind, names.ENGINE_SERVICE_ACCOUNT), "", "engines") for kind in _WORKLOAD]
-    return (*account, *islice(chain(_parameters(spec), _template(spec.engine.template)), _MOST_NEEDS))
+    needs = chain(_parameters(spec), _files(spec), _template(spec.engine.template))
+    return (*account, *islice(needs, _MOST_NEEDS))
 
 
 def registry_need(name: str) -> Need:
@@ -74,6 +75,14 @@ def _parameters(spec: TrialEngineSpec) -> Iterator[Need]:
     for parameter in spec.parameters:
         if (ref := parameter.secret_key_ref) is not None:
             yield Need(Reference(SECRET, ref.name), ref.key, f"parameter {parameter.name}")
+
+
+def _files(spec: TrialEngineSpec) -> Iterator[Need]:
+    for activity in spec.all_activities:
+        for file in activity.exec.files if activity.exec is not None else ():
+            if (ref := file.config_map_key_ref) is not None:
+                user = f"file {file.name} of activity {activity.name}"
+                yield Need(Reference(CONFIG_MAP, ref.name), ref.key, user)
 
 
 def _template(template: dict[str, Any]) -> Iterator[Need]:

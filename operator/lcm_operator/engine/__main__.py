@@ -10,12 +10,14 @@ import signal
 import sys
 from collections.abc import Coroutine
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 from lcm_operator import logs, process
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.engine.checkpoint import Checkpoint, UnknownVersionError
 from lcm_operator.engine.checkpoint_store import CheckpointStore
+from lcm_operator.engine.grant import attempt_at
 from lcm_operator.engine.inbox import Inbox
 from lcm_operator.engine.interrupts import Interrupts, Observe
 from lcm_operator.engine.lease import LeaseRenewer
@@ -142,6 +144,7 @@ class Engine:
             redactor=self._redactor,
             environment=settings.environment,
             rest_token=settings.rest_token,
+            files=settings.files,
         )
         steps = Steps(
             Checkpoint.from_storage(granted.status, [activity.name for activity in spec.all_activities]),
@@ -156,7 +159,7 @@ class Engine:
         )
         self._start(self._observe(observe))
         self._start(lease.run())
-        return Runner(spec, steps, self._interrupts, _CLOCK.now)
+        return Runner(spec, steps, self._interrupts, _CLOCK.now, partial(attempt_at, granted.status))
 
     async def _observe(self, observe: Observe) -> None:
         self._interrupts.end.trigger(Report(Ending.WITHDRAWN, await self._follower.pass_on(observe)))

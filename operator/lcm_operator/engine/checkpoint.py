@@ -24,6 +24,8 @@ from lcm_operator.engine.outcome import Failed, Skipped, Succeeded
 
 LARGEST_OUTPUT = 8 * 1024
 LARGEST_OUTPUTS = 256 * 1024
+LARGEST_WITH_NOTES = LARGEST_OUTPUTS // 4
+"""With more outputs than that, notes are left out: room that captures may need must not be used up."""
 
 
 class UnknownVersionError(Exception):
@@ -132,7 +134,13 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         new = msgspec.structs.replace(old, state="Pending", message=message)
         return self._with(new)
 
-    def too_large(self, name: str, output: Mapping[str, Any], values: Mapping[str, str]) -> str | None:
+    def too_large(
+        self,
+        name: str,
+        output: Mapping[str, Any],
+        values: Mapping[str, str],
+        most: int = LARGEST_OUTPUTS,
+    ) -> str | None:
         """Return why this output and these values of activity `name` can't be stored, or None if they can."""
         if nests_deeper(output):
             return f"OutputTooDeep: the output {TOO_DEEP_TEXT}; capture less of it"
@@ -141,8 +149,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
             return f"OutputTooLarge: {largest} bytes, expected at most {LARGEST_OUTPUT}; capture less"
         kept = [a.output for a in self.activities if a.output and a.name != name]
         total = sum(_size(part) for part in [*kept, output, {**self.values, **values}] if part)
-        if total > LARGEST_OUTPUTS:
-            return f"OutputTooLarge: {total} bytes in all, expected at most {LARGEST_OUTPUTS}; capture less"
+        if total > most:
+            return f"OutputTooLarge: {total} bytes in all, expected at most {most}; capture less"
         return None
 
     def _with(self, new: ActivityStatus) -> "Checkpoint":

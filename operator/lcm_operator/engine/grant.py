@@ -8,7 +8,7 @@ A TrialEngine that is being deleted may still be granted: to the attempt that ru
 
 from datetime import datetime
 
-from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.engine import TrialEngine, TrialEngineStatus
 from lcm_operator.engine.outcome import Ending, EngineEndedError
 from lcm_operator.plan.signals import FINISH, unconsumed
 
@@ -24,6 +24,13 @@ def seconds_to_grant(engine: TrialEngine, pod_uid: str, now: datetime) -> float 
     if reason := withdrawal(engine, pod_uid):
         raise EngineEndedError(Ending.WITHDRAWN, reason)
     return (granted.not_before - now).total_seconds()
+
+
+def attempt_at(status: TrialEngineStatus, time: datetime) -> int:
+    """Return the number of the attempt that was granted at `time`, as the current attempt knows."""
+    granted = [(attempt.number, attempt.start_time) for attempt in status.attempts]
+    granted += [(status.attempt, status.pod_ref.not_before)] if status.pod_ref is not None else []
+    return max((n for n, start in granted if start is not None and start <= time), default=status.attempt)
 
 
 def withdrawal(engine: TrialEngine, pod_uid: str) -> str | None:

@@ -34,7 +34,9 @@ class Inbox:
         self._signals = engine.status.signals
         self._changed.set()
 
-    async def receive(self, activity: Activity, latest: Callable[[], Checkpoint]) -> tuple[str, ...]:
+    async def receive(
+        self, activity: Activity, latest: Callable[[], Checkpoint], seconds: float | None
+    ) -> tuple[str, ...]:
         """Return the IDs of the signals that a wait consumes: the first that counts, and all earlier ones.
 
         `latest` returns the current checkpoint, which parallel branches change meanwhile. Signals are read
@@ -49,7 +51,7 @@ class Inbox:
 
         while True:
             try:
-                async with within(wait.timeout_seconds):
+                async with within(seconds):
                     taken = await self._taken(take)
             except TimeoutError:
                 engine, at_once = await self._look()
@@ -57,7 +59,7 @@ class Inbox:
                 taken = take()
                 if at_once and not taken:
                     raise ActivityFailedError(
-                        f"expected the signal {wait.signal} within {wait.timeout_seconds:g} s, got none"
+                        f"expected the signal {wait.signal} within {seconds:g} s, got none"
                     ) from None
             if taken:
                 return () if self._is_jump(activity, wait.signal, latest()) else taken

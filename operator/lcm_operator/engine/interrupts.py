@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from lcm_operator.api.engine import TrialEngine
+from lcm_operator.api.engine import Stop, TrialEngine
 from lcm_operator.engine.grant import must_finish, stop_reason, withdrawal
 from lcm_operator.engine.outcome import Ending, Report
 
@@ -36,27 +36,33 @@ class Interrupt:
 
     async def race(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Return the result of `work`; once interrupted cancel it, let it clean up, and return None."""
-        task = asyncio.ensure_future(work)
-        triggered = asyncio.ensure_future(self._triggered.wait())
-        try:
-            await asyncio.wait([task, triggered], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            triggered.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait([task])
-        return None if task.cancelled() else task.result()
+        return await race(work, self._triggered.wait())
+
+
+async def race(work: Coroutine[Any, Any, T], end: Coroutine[Any, Any, object]) -> T | None:
+    """Return the result of `work`; once `end` returns cancel it, let it clean up, and return None."""
+    task, ended = asyncio.ensure_future(work), asyncio.ensure_future(end)
+    try:
+        await asyncio.wait([task, ended], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ended.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+    return None if task.cancelled() else task.result()
 
 
 class Interrupts:
     """The interrupts of an engine that was granted.
 
     `end`: begin nothing more, save what is settled, exit. `stop`: leave the plan and run `finally`. `finish`:
-    jump to `finishAt`. `end` triggers `stop`, `stop` triggers `finish`.
+    jump to `finishAt`. `end` triggers `stop`, `stop` triggers `finish`. `requested` is the
+    stop in the status.
     """
 
     def __init__(self, pod_uid: str) -> None:
         self._pod_uid = pod_uid
+        self.requested: Stop | None = None
         self.end = Interrupt()
         self.stop = Interrupt(self.end)
         self.finish = Interrupt(self.stop)
@@ -66,6 +72,7 @@ class Interrupts:
         if reason := withdrawal(engine, self._pod_uid):
             self.end.trigger(Report(Ending.WITHDRAWN, reason))
         elif reason := stop_reason(engine):
+            self.requested = self.requested or engine.status.stop
             self.stop.trigger(Report(Ending.STOPPED, reason))
         elif must_finish(engine):
             self.finish.trigger(Report(Ending.FINISHED, "the signal finish was received"))

@@ -28,14 +28,15 @@ class Ending(IntEnum):
 class Performed(Struct, frozen=True):
     """What performing an activity returned.
 
-    `response` is what expressions of `set` see; it is not stored. `secrets`, disjoint from `output`, holds
-    what `secretCapture` names: expressions see it in `outputs` while this process lives; it must never be
-    stored or logged.
+    `seen` are the variables (`response`, `stdout`) of the expressions in `set`; they are not stored.
+    `secrets`, disjoint from `output`, holds what `secretCapture` names: expressions see it in `outputs` while
+    this process lives; it must never be stored or logged. `notes` are stored with the output if they fit.
     """
 
     output: Mapping[str, Any] = field(default_factory=dict)
-    response: Mapping[str, Any] | None = None
+    seen: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ActivityFailedError(Exception):
@@ -46,15 +47,21 @@ class ActivityFailedError(Exception):
         self.output = output
 
 
+class ContactLostError(Exception):
+    """The activity was ended because the engine could not renew its Lease for too long."""
+
+
 class Succeeded(Struct, frozen=True):
     """The activity succeeded.
 
     `values` is what its `set` writes into status.values, `signals` are the IDs of those that it consumed.
+    `notes` are stored with the output if they fit.
     """
 
     output: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
     signals: tuple[str, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Failed(Struct, frozen=True):

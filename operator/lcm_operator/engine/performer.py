@@ -3,18 +3,19 @@
 After that only `Performed.secrets`, and `Performed.response` for `set`, may contain secrets.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from lcm_operator import logs
-from lcm_operator.api.plan import Activity, Exec
+from lcm_operator.api.plan import Activity
 from lcm_operator.engine.activities import exec as programs
 from lcm_operator.engine.activities import sleep
 from lcm_operator.engine.activities.http import Credentials, HttpRequests, idempotency_key
-from lcm_operator.engine.outcome import ActivityFailedError, Performed
+from lcm_operator.engine.outcome import ActivityFailedError, ContactLostError, Performed
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.values import TemplateError
@@ -26,18 +27,19 @@ class ActivityContext(msgspec.Struct, frozen=True, kw_only=True):
     """What activities need in addition to their plan.
 
     `may_act` returns once outside calls are allowed (`lease`); it is awaited before each try and each
-    request. `lost` returns once another attempt may begin. `environment` is that of programs; `rest_token`
-    is the file with the pod's token for the REST sidecar.
+    request. `lost` returns once another attempt may begin. `environment` is that of programs, `files` the
+    folder with keys of ConfigMaps for them; `rest_token` is the file with the pod's token for REST.
     """
 
     engine_uid: str
     start_time: datetime
     now: Callable[[], datetime]
     may_act: Callable[[], Awaitable[None]]
-    lost: Callable[[], Awaitable[None]]
+    lost: Callable[[], Coroutine[Any, Any, None]]
     redactor: Redactor
     environment: Mapping[str, str]
     rest_token: Path | None = None
+    files: Path | None = None
 
 
 class Performer:
@@ -46,7 +48,10 @@ class Performer:
     def __init__(self, context: ActivityContext) -> None:
         self._context = context
         self._http = HttpRequests(
-            Credentials(context.rest_token, context.redactor), context.redactor, context.may_act
+            Credentials(context.rest_token, context.redactor),
+            context.redactor,
+            context.may_act,
+            context.lost,
         )
 
     async def __call__(self, activity: Activity, run: int, scope: Scope) -> Performed:
@@ -54,13 +59,22 @@ class Performer:
         redactor = self._context.redactor
         await self._context.may_act()
         try:
-            done = await self._perform(activity, run, scope)
+            done = await self._repeated(activity, run, scope)
         except ActivityFailedError as error:
             raise ActivityFailedError(redactor.text(str(error)), redactor.tree(error.output)) from error
         except TemplateError as error:
             raise TemplateError(redactor.text(str(error))) from error
         redactor.add(dict(done.secrets))
-        return Performed(redactor.tree(dict(done.output)), done.response, done.secrets)
+        return msgspec.structs.replace(done, output=redactor.tree(dict(done.output)))
+
+    async def _repeated(self, activity: Activity, run: int, scope: Scope) -> Performed:
+        """Perform an activity, and again from its start if it was ended because contact was lost."""
+        while True:
+            try:
+                return await self._perform(activity, run, scope)
+            except ContactLostError as error:
+                log.warning("activity ended; repeating it once the Lease is renewed", error=error)
+                await self._context.may_act()
 
     async def _perform(self, activity: Activity, run: int, scope: Scope) -> Performed:
         context = self._context
@@ -69,20 +83,10 @@ class Performer:
                 key = idempotency_key(context.engine_uid, activity.name, run)
                 return await self._http.perform(http, scope, key)
             case Activity(exec=program) if program is not None:
-                return await self._run(program, scope)
+                return await programs.perform(
+                    program, scope, context.environment, context.redactor, context.lost, context.files
+                )
             case Activity(sleep=pause) if pause is not None:
-                return await sleep.perform(pause, context.start_time, context.now)
+                return await sleep.perform(pause, scope, context.start_time, context.now)
             case _:
                 raise ActivityFailedError("this engine does not know this kind of activity")
-
-    async def _run(self, program: Exec, scope: Scope) -> Performed:
-        """Run a program, and again from its start if it was ended because contact was lost."""
-        context = self._context
-        while True:
-            try:
-                return await programs.perform(
-                    program, scope, context.environment, context.redactor, context.lost
-                )
-            except programs.ContactLostError as error:
-                log.warning("program ended; running it again once the Lease is renewed", error=error)
-                await context.may_act()

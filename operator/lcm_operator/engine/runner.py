@@ -43,6 +43,7 @@ and saves what is settled.
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from lcm_operator.api.engine import FINALLY_TOO_LATE, TrialEngineSpec
 from lcm_operator.api.plan import Activity
@@ -62,12 +63,18 @@ class Runner:
     """One attempt at one plan."""
 
     def __init__(
-        self, spec: TrialEngineSpec, steps: Steps, interrupts: Interrupts, now: Callable[[], datetime]
+        self,
+        spec: TrialEngineSpec,
+        steps: Steps,
+        interrupts: Interrupts,
+        now: Callable[[], datetime],
+        attempt_at: Callable[[datetime], int],
     ) -> None:
         self._spec = spec
         self._steps = steps
         self._interrupts = interrupts
         self._now = now
+        self._attempt_at = attempt_at
         names = [activity.name for activity in spec.activities]
         self._before_finish = frozenset(names[: names.index(spec.finish_at)] if spec.finish_at else ())
 
@@ -77,9 +84,11 @@ class Runner:
         if failure is None:
             failure = await self._activities()
         if failure is not None:
+            self._steps.add_facts(failure=self._failure(), outcome="Failed")
             await self._on_failure()
         stopped = self._interrupts.stop.report
         if stopped is not None or failure is None:
+            self._steps.add_facts(failure=self._failure(), outcome=self._outcome())
             await self._finally()
         await self._steps.flush()
         if self._interrupts.end.report is not None:
@@ -200,6 +209,34 @@ class Runner:
             if self._interrupts.end.report is not None:
                 break
             await self._steps.do(activity, self._interrupts.end, limit)
+
+    def _failure(self) -> dict[str, Any] | None:
+        """Return the variable `failure`: the activity that failed, or that a deadline ended; None without."""
+        open_ = [activity for activity in self._spec.activities if not self._is_passed(activity)]
+        for activity in open_:
+            status = self._steps.status(activity)
+            if status.state == "Failed" and status.completion_time is not None:
+                return {
+                    "activity": status.name,
+                    "message": status.message,
+                    "attempt": self._attempt_at(status.completion_time),
+                    "time": status.completion_time,
+                }
+        requested = self._interrupts.requested
+        if not open_ or requested is None or requested.mode == "Cancel":
+            return None
+        time = requested.request_time
+        message = f"the engine was stopped ({requested.mode})"
+        return {
+            "activity": open_[0].name, "message": message, "attempt": self._attempt_at(time), "time": time,
+        }  # fmt: skip
+
+    def _outcome(self) -> str:
+        """Return the variable `outcome`: what the trial ends as, when `finally` runs."""
+        if all(map(self._is_passed, self._spec.activities)):
+            return "Succeeded"
+        requested = self._interrupts.requested
+        return "Cancelled" if requested is None or requested.mode == "Cancel" else "Failed"
 
     def _is_passed(self, activity: Activity) -> bool:
         return self._steps.status(activity).is_passed(activity)

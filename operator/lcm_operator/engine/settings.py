@@ -33,6 +33,12 @@ class Settings(LogSettings):
         None,
         "The token that the engine presents to the REST sidecar, if the plan sends requests there.",
     )
+    files: Path | None = setting(
+        "LCM_FILES_DIRECTORY",
+        kinds.PATH,
+        None,
+        "The folder with files of programs that come from ConfigMaps, if the plan has any.",
+    )
     termination_log: Path | None = setting(
         "LCM_TERMINATION_LOG", kinds.PATH, None, "The file for the termination message, of at most 4 KiB."
     )

@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lcm_operator import logs
 from lcm_operator.api.engine import ActivityStatus
 from lcm_operator.api.plan import Activity
-from lcm_operator.engine.checkpoint import Checkpoint
+from lcm_operator.engine.checkpoint import LARGEST_WITH_NOTES, Checkpoint
 from lcm_operator.engine.interrupts import Interrupt
 from lcm_operator.engine.outcome import (
     ActivityFailedError,
@@ -30,6 +31,7 @@ from lcm_operator.engine.outcome import (
 )
 from lcm_operator.kube.clock import elapsed, pause, within
 from lcm_operator.plan.branches import siblings
+from lcm_operator.plan.numbers import number
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.values import TemplateError
 
@@ -37,8 +39,8 @@ log = logs.get(__name__)
 _LONGEST_MESSAGE = 2048
 Save = Callable[[Checkpoint], Awaitable[Checkpoint]]
 """Returns a checkpoint as it is stored. Raises EngineEndedError if this pod may no longer save."""
-Receive = Callable[[Activity, Callable[[], Checkpoint]], Awaitable[tuple[str, ...]]]
-"""Returns the signals that a wait consumes, once they are there. Raises ActivityFailedError."""
+Receive = Callable[[Activity, Callable[[], Checkpoint], float | None], Awaitable[tuple[str, ...]]]
+"""Returns the signals that a wait consumes, within so many seconds. Raises ActivityFailedError."""
 Perform = Callable[[Activity, int, Scope], Awaitable[Performed]]
 """Performs an activity once. Raises ActivityFailedError or TemplateError; can be cancelled."""
 
@@ -99,6 +101,10 @@ class Steps:
     def status(self, activity: Activity) -> ActivityStatus:
         """Return the state of an activity in the checkpoint."""
         return self._checkpoint.activity(activity.name)
+
+    def add_facts(self, **facts: Any) -> None:
+        """Let the expressions of activities that begin from now on see these variables as well."""
+        self._facts = {**self._facts, **facts}
 
     @property
     def has_begun(self) -> bool:
@@ -193,7 +199,13 @@ class Steps:
 
     async def _tries(self, activity: Activity, interrupt: Interrupt) -> StepOutcome:
         """Perform the activity, as often as its `retry` allows."""
-        for left in range(activity.retry.limit, -1, -1):
+        scope = self._scope(activity)
+        try:
+            limit = int(number(activity.retry.limit, "retry.limit", scope))
+            backoff = number(activity.retry.backoff_seconds, "retry.backoffSeconds", scope)
+        except TemplateError as error:
+            return self._failed(activity, str(error))
+        for left in range(limit, -1, -1):
             log.info("activity started", activity=activity.name)
             try:
                 done = await interrupt.race(self._try(activity))
@@ -206,10 +218,10 @@ class Steps:
             log.info(
                 "activity failed; retrying",
                 activity=activity.name,
-                after_seconds=activity.retry.backoff_seconds,
+                after_seconds=backoff,
                 error=outcome.message,
             )
-            await interrupt.race(pause(activity.retry.backoff_seconds))
+            await interrupt.race(pause(backoff))
             if interrupt.report is not None:
                 return Interrupted()
         return outcome
@@ -218,27 +230,36 @@ class Steps:
         scope = self._scope(activity)
         signals: tuple[str, ...] = ()
         if activity.wait is not None:
-            signals, done = await self._receive(activity, lambda: self._checkpoint), Performed()
+            limit = activity.wait.timeout_seconds
+            seconds = None if limit is None else number(limit, "wait.timeoutSeconds", scope)
+            signals, done = await self._receive(activity, lambda: self._checkpoint, seconds), Performed()
         else:
             done = await self._perform(activity, self.status(activity).run, scope)
         outputs = {**scope.variables["outputs"], activity.name: {**done.output, **done.secrets}}
-        seen = scope.with_(outputs=outputs, **({} if done.response is None else {"response": done.response}))
+        seen = scope.with_(outputs=outputs, **done.seen)
         values = {key: self._mask(seen.text(source)) for key, source in activity.set.items()}
         self._secrets[activity.name] = done.secrets
-        return Succeeded(done.output, values, signals)
+        return Succeeded(done.output, values, signals, done.notes)
 
     async def _settle(self, activity: Activity, outcome: Settled) -> Settled:
         """Record an outcome, and return it; a success whose output can't be stored is a failure."""
         async with self._turn:
             if isinstance(outcome, Succeeded):
-                reason = self._checkpoint.too_large(activity.name, outcome.output, outcome.values)
-                outcome = Failed(reason) if reason else outcome
+                outcome = self._storable(activity, outcome)
             if isinstance(outcome, Failed):
                 log.warning("activity failed", activity=activity.name, error=outcome.message)
             else:
                 log.info("activity settled", activity=activity.name, outcome=type(outcome).__name__)
             self._checkpoint = self._checkpoint.settled(activity.name, outcome, self._now())
         return outcome
+
+    def _storable(self, activity: Activity, outcome: Succeeded) -> Succeeded | Failed:
+        """Return a success with the notes in its output, or without them if they don't fit."""
+        noted = {**outcome.notes, **outcome.output}
+        if not self._checkpoint.too_large(activity.name, noted, outcome.values, LARGEST_WITH_NOTES):
+            return replace(outcome, output=noted)
+        reason = self._checkpoint.too_large(activity.name, outcome.output, outcome.values)
+        return Failed(reason) if reason else outcome
 
     async def _save(self) -> None:
         self._checkpoint = self._checkpoint.stamped(self._now())
@@ -263,4 +284,4 @@ class Steps:
         )
 
     def _failed(self, activity: Activity, why: str, output: Mapping[str, Any] | None = None) -> Failed:
-        return Failed(excerpt(f"{activity.name}: {why}", _LONGEST_MESSAGE), output)
+        return Failed(excerpt(self._mask(f"{activity.name}: {why}"), _LONGEST_MESSAGE), output)

@@ -18,7 +18,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from lcm_operator.plan.values import LONGEST_TEXT, TemplateError, Undefined, quoted
+from lcm_operator.plan.values import LONGEST_TEXT, TemplateError, Undefined, as_number, quoted
 
 _MOST_BITS = 4096
 Chain = tuple[str, ...]
@@ -74,6 +74,14 @@ def _literal(text: Any) -> Any:
         ) from error
 
 
+def _number(value: Any) -> Any:
+    """Return the number that a text gives; a number stays as it is."""
+    found = as_number(value)
+    if found is None:
+        raise jinja2.TemplateRuntimeError("the filter number expects a number, or text such as '5' or '2.5'")
+    return found
+
+
 def _strftime(moment: Any, form: str) -> str:
     """Format a time, or a time as RFC 3339 text."""
     try:
@@ -90,7 +98,7 @@ def _sandbox() -> _Sandbox:
         comment_start_string="\0{#",  # no comments: `{#` is text like any other
         comment_end_string="#}\0",
     )
-    environment.filters |= {"literal": _literal, "strftime": _strftime}
+    environment.filters |= {"literal": _literal, "number": _number, "strftime": _strftime}
     environment.globals = {"range": environment.globals["range"]}
     return environment
 

@@ -3,6 +3,7 @@
 The plan is raw, as in a file, and may violate its schema as well.
 """
 
+import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -14,8 +15,9 @@ from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.plan.branches import beside
 from lcm_operator.plan.expressions import lookups
 from lcm_operator.plan.expressions import parse as compiled
+from lcm_operator.plan.numbers import NUMBERS, checked
 from lcm_operator.plan.rules import activities
-from lcm_operator.plan.signals import ACTIVE, CALLBACKS, FINISH, KPI_LABEL
+from lcm_operator.plan.signals import KPI_LABEL
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.validation import Fault, Place, unsupported
 from lcm_operator.plan.values import TemplateError
@@ -23,24 +25,34 @@ from lcm_operator.plan.values import TemplateError
 _MEMBERS = {
     "trial": frozenset({"id", "name", "namespace", "startTime", "attempt"}),
     "response": frozenset({"status", "headers", "text", "json"}),
+    "stdout": frozenset({"text", "json", "lastLine"}),
+    "failure": frozenset({"activity", "message", "attempt", "time"}),
 }
-_NAMES = {"parameters", "trial", "outputs", "values", "now", "range"}
-_SIGNALS = (*CALLBACKS, ACTIVE, FINISH)
-_SEEING_NO_RESPONSE: tuple[Place, ...] = (
-    ("when",),
-    ("http", "url"),
-    ("http", "query"),
-    ("http", "headers"),
-    ("http", "basicAuth"),
-    ("http", "json"),
-    ("http", "body"),
-    ("exec", "env"),
-)
-_SEEING_THE_RESPONSE: tuple[Place, ...] = (
-    ("http", "expect", "condition"),
-    ("http", "until", "condition"),
-    ("http", "capture"),
-)
+_NAMES = frozenset({"parameters", "trial", "outputs", "values", "now", "range"})
+_AT_THE_END = frozenset({"failure", "outcome"})
+"""What expressions of onFailure and finally see in addition."""
+_NUMBERS: tuple[Place, ...] = tuple(tuple(field.split(".")) for field in NUMBERS)
+_DIGITS = re.compile(r"[0-9.]+")
+"""Text that the schema takes for a number."""
+_SIGNAL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_TEXTS: dict[Place, str] = {
+    ("when",): "",
+    ("http", "url"): "",
+    ("http", "query"): "",
+    ("http", "headers"): "",
+    ("http", "basicAuth"): "",
+    ("http", "json"): "",
+    ("http", "body"): "",
+    ("http", "expect", "condition"): "response",
+    ("http", "until", "condition"): "response",
+    ("http", "capture"): "response",
+    ("exec", "command"): "",
+    ("exec", "env"): "",
+    ("exec", "stdin"): "",
+    ("exec", "capture"): "stdout",
+    **dict.fromkeys(_NUMBERS, ""),
+}
+"""Where an activity has texts, and the variable that only they see."""
 _CONDITIONS = {"when", "condition"}
 
 
@@ -49,13 +61,18 @@ class _Text(msgspec.Struct, frozen=True):
 
     source: str
     place: Place
-    sees_response: bool
+    sees: str = ""
     sees_itself: bool = False
 
     @property
     def is_condition(self) -> bool:
         """Whether its value must be true or false."""
         return self.place[-1] in _CONDITIONS and self.place[-2:-1] != ("capture",)
+
+    @property
+    def is_program(self) -> bool:
+        """Whether it is the name of a program, which is not rendered."""
+        return self.place == ("exec", "command", 0)
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -64,6 +81,7 @@ class _Seen(msgspec.Struct, frozen=True):
     `parallel` are the activities of other branches of its block, whose outputs and values it may not use.
     """
 
+    names: AbstractSet[str]
     parameters: AbstractSet[str]
     outputs: dict[str, AbstractSet[str]]
     values: AbstractSet[str]
@@ -80,6 +98,7 @@ def faults(plan: Any, parameters: AbstractSet[str]) -> Iterator[Fault]:
         earlier = [one for other, (_, one) in enumerate(listed[:number]) if other not in parallel]
         later = [one.get("name") for _, one in listed[number:]]
         seen = _Seen(
+            _NAMES if place[0] == "activities" else _NAMES | _AT_THE_END,
             parameters,
             {str(one.get("name")): _outputs(one) for one in earlier},
             {key for one in earlier for key in _keys(one, "set")},
@@ -112,15 +131,16 @@ def _keys(activity: dict[str, Any], *place: str) -> AbstractSet[str]:
 
 
 def _outputs(activity: dict[str, Any]) -> AbstractSet[str]:
-    return frozenset({"exitCode"}) if "exec" in activity else _keys(activity, "http", "capture")
+    if "exec" in activity:
+        return _keys(activity, "exec", "capture") | {"exitCode", "stdout", "stderr"}
+    return _keys(activity, "http", "capture")
 
 
 def _wait(activity: dict[str, Any], seen: _Seen, later: list[Any]) -> Iterator[Fault]:
     match activity:
-        case {"wait": {"signal": str(signal)}} if signal not in _SIGNALS:
-            yield Fault(
-                ("wait", "signal"), f"{signal} is not a signal; expected one of {', '.join(_SIGNALS)}"
-            )
+        case {"wait": {"signal": str(signal)}} if not _SIGNAL.fullmatch(signal):
+            why = f"{signal} must be a DNS label: lower-case letters, digits and -, as in /callback/slice"
+            yield Fault(("wait", "signal"), why)
         case {"wait": {"signal": "active"}} if KPI_LABEL not in seen.values:
             why = f"active is accepted while {KPI_LABEL} is Idle, but no earlier activity sets {KPI_LABEL}"
             yield Fault(("wait", "signal"), why)
@@ -135,13 +155,18 @@ def _wait(activity: dict[str, Any], seen: _Seen, later: list[Any]) -> Iterator[F
 def _expressions(activity: dict[str, Any], seen: _Seen) -> Iterator[Fault]:
     for text in _texts(activity):
         try:
-            if "{{" in text.source or "{%" in text.source:
+            if text.is_program:
+                if "{{" in text.source:
+                    yield Fault(text.place, "only arguments may contain expressions, not the program's name")
+            elif "{{" in text.source or "{%" in text.source:
                 compiled(text.source)
                 yield from _unknown(text, activity, seen)
             elif text.is_condition:
                 Scope({}).condition(text.source)
+            elif text.place in _NUMBERS and _DIGITS.fullmatch(text.source):
+                checked(text.source, ".".join(map(str, text.place)))
         except TemplateError as error:
-            yield Fault(text.place, str(error))
+            yield Fault(text.place, str(error).removeprefix(f"{'.'.join(map(str, text.place))}: "))
 
 
 def _unknown(text: _Text, activity: dict[str, Any], seen: _Seen) -> Iterator[Fault]:
@@ -153,14 +178,12 @@ def _unknown(text: _Text, activity: dict[str, Any], seen: _Seen) -> Iterator[Fau
         "outputs": outputs.keys(),
         "values": seen.values,
     }
-    names = _NAMES | ({"response"} if text.sees_response else set())
+    names = seen.names | {text.sees}
     reported: set[str] = set()
     for name, *members in lookups(text.source):
         message = None
         if name not in names:
-            message = (
-                "response does not exist yet here" if name == "response" else f"{name} is not a known name"
-            )
+            message = _unknown_name(name)
         elif len(members) == 1 and name in known and not _is_member(members[0], known[name]):
             message = _missing(name, members[0], seen)
         elif len(members) == 2 and name == "outputs" and members[0] in outputs:  # noqa: PLR2004
@@ -170,6 +193,14 @@ def _unknown(text: _Text, activity: dict[str, Any], seen: _Seen) -> Iterator[Fau
         if message and message not in reported:
             reported.add(message)
             yield Fault(text.place, message)
+
+
+def _unknown_name(name: str) -> str:
+    if name in _AT_THE_END:
+        return f"{name} exists only in onFailure and finally"
+    if name in _MEMBERS:
+        return f"{name} does not exist yet here"
+    return f"{name} is not a known name"
 
 
 def _is_member(name: str, members: AbstractSet[str]) -> bool:
@@ -193,12 +224,11 @@ def _missing(name: str, member: str, seen: _Seen) -> str:
 
 def _texts(activity: dict[str, Any]) -> Iterator[_Text]:
     """Yield the texts of an activity; other values are skipped."""
-    for place in _SEEING_NO_RESPONSE:
-        yield from (_Text(source, here, False) for here, source in _leaves(_at(activity, place), place))
-    for place in _SEEING_THE_RESPONSE:
-        yield from (_Text(source, here, True) for here, source in _leaves(_at(activity, place), place))
+    for place, sees in _TEXTS.items():
+        yield from (_Text(source, here, sees) for here, source in _leaves(_at(activity, place), place))
+    sees = "response" if "http" in activity else "stdout" if "exec" in activity else ""
     for here, source in _leaves(_at(activity, ("set",)), ("set",)):
-        yield _Text(source, here, "http" in activity, sees_itself=True)
+        yield _Text(source, here, sees, sees_itself=True)
 
 
 def _leaves(tree: Any, place: Place) -> Iterator[tuple[Place, str]]:

@@ -191,6 +191,7 @@ RULES: dict[str, Callable[[Any], Found]] = {
         _not_one_of("http", "wait", "sleep", "exec")
     ),
     "at most one of json and body may be set": _both("json", "body"),
+    "a file must have exactly one of content and configMapKeyRef": _not_one_of("content", "configMapKeyRef"),
     "secretCapture must name entries of capture": _secrets_not_captured,
     "url must begin with http://, https:// or an expression {{ }} over parameters": _odd_scheme,
     "url must take scheme, host and port from literal text or parameters, not from outputs, values, response,"

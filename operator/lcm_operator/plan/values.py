@@ -1,5 +1,6 @@
 """Values of expressions as JSON, and their errors. Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,8 @@ from lcm_operator.api.storage import rfc3339
 
 LONGEST_TEXT = 1024 * 1024
 _LARGEST_INTEGER = 2**63 - 1
+_NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*", re.ASCII)
+_LONGEST_NUMBER = 64
 
 
 class TemplateError(Exception):
@@ -24,11 +27,30 @@ class Undefined(Struct, frozen=True):
     reason: str
 
 
+def json_or_undefined(content: bytes, name: str) -> Any:
+    """Return the JSON value of `content`, or why there is none."""
+    try:
+        return msgspec.json.decode(content)
+    except ValueError:  # not UTF-8, or malformed
+        return Undefined(f"{name} is not JSON")
+    except RecursionError:
+        return Undefined(f"{name} nests too deeply")
+
+
 def as_text(value: Any) -> str:
     """Return JSON as text: strings unchanged, null as '', the rest as JSON."""
     if isinstance(value, str):
         return value
     return "" if value is None else msgspec.json.encode(value).decode()
+
+
+def as_number(value: Any) -> float | None:
+    """Return the number that `value` is, or that it is the text of; None if it is neither."""
+    if isinstance(value, str):
+        if len(value) > _LONGEST_NUMBER or not _NUMBER.fullmatch(value):
+            return None
+        return int(value) if value.strip().lstrip("+-").isdigit() else float(value)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def plain(value: Any, source: str, *, depth: int = 0) -> Any:

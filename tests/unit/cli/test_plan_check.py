@@ -72,7 +72,7 @@ FAULTS = {
     ),
     "a value of another type": (
         "  - name: a\n    sleep: {seconds: soon}",
-        "9: spec.activities[0].sleep.seconds: must be of type number",
+        "9: spec.activities[0].sleep.seconds: must be a number, or text with an expression {{ }}",
     ),
     "a name that is no DNS label": (
         "  - {name: A b, sleep: {seconds: 1}}",
@@ -94,9 +94,44 @@ FAULTS = {
         "  - {name: a, sleep: {seconds: 1}}\n  finishAt: b",
         "9: spec.finishAt: finishAt must be the name of one of activities",
     ),
-    "a wait for a signal that never comes": (
-        "  - {name: a, wait: {signal: slices}}",
-        "8: spec.activities[0].wait.signal: slices is not a signal; expected one of slice, ",
+    "a signal that is no DNS label": (
+        "  - {name: a, wait: {signal: Slice.ready}}",
+        "8: spec.activities[0].wait.signal: Slice.ready must be a DNS label: lower-case letters",
+    ),
+    "a number out of its bounds, as text": (
+        '  - {name: a, http: {url: "http://x/", timeoutSeconds: "86401"}}',
+        "8: spec.activities[0].http.timeoutSeconds: expected a number above 0",
+    ),
+    "a number with an unknown name": (
+        '  - {name: a, sleep: {seconds: "{{ parameters.x | number }}"}}',
+        "8: spec.activities[0].sleep.seconds: the parameter x is not declared",
+    ),
+    "a list for a number": (
+        "  - {name: a, sleep: {seconds: [1]}}",
+        "8: spec.activities[0].sleep.seconds: must be a number, or text with an expression {{ }}",
+    ),
+    "a failure before there can be one": (
+        '  - {name: a, when: "{{ failure }}", sleep: {seconds: 1}}',
+        "8: spec.activities[0].when: failure exists only in onFailure and finally",
+    ),
+    "an unknown member of the failure": (
+        (
+            "  - {name: a, sleep: {seconds: 1}}\n"
+            '  finally: [{name: b, when: "{{ failure.reason }}", sleep: {seconds: 1}}]'
+        ),
+        "9: spec.finally[0].when: failure has no reason",
+    ),
+    "an expression as the name of a program": (
+        '  - {name: a, exec: {command: ["{{ trial.id }}"]}}',
+        "8: spec.activities[0].exec.command[0]: only arguments may contain expressions",
+    ),
+    "the output of a program before it runs": (
+        '  - {name: a, exec: {command: [x, "{{ stdout.text }}"]}}',
+        "8: spec.activities[0].exec.command[1]: stdout does not exist yet here",
+    ),
+    "a file without content": (
+        "  - {name: a, exec: {command: [x], files: [{name: x}]}}",
+        "8: spec.activities[0].exec.files[0]: a file must have exactly one of content and configMapKeyRef",
     ),
     "a wait for active with no label": (
         "  - {name: a, wait: {signal: active}}",

@@ -78,10 +78,23 @@ def test_an_end_that_was_noted_holds_for_an_operator_that_knows_no_pod():
         pytest.param({"http": {"url": "http://x", "timeoutSeconds": 40}}, 100, id="a request"),
         pytest.param({"exec": {"command": ["x"], "timeoutSeconds": 50}}, 110, id="a limited program"),
         pytest.param({"exec": {"command": ["x"]}}, 70, id="a program that the engine ends itself"),
+        pytest.param(
+            {"http": {"url": "http://x", "timeoutSeconds": "{{ parameters.s }}"}}, 90, id="a resolved request"
+        ),
+        pytest.param(
+            {"http": {"url": "http://x", "timeoutSeconds": "{{ outputs.a.s }}"}},
+            70,
+            id="a request of unknown length, which the engine ends itself",
+        ),
+        pytest.param(
+            {"exec": {"command": ["x"], "timeoutSeconds": "{{ now.hour }}"}},
+            70,
+            id="a program of unknown length, which the engine ends itself",
+        ),
     ],
 )
 def test_an_engine_may_act_while_silent_for_as_long_as(act, seconds):
-    before = running(trial(activities=[{"name": "one"} | act]))
+    before = running(trial(activities=[{"name": "one"} | act], parameters={"s": "30"}))
     assert before.engine is not None
     assert longest_silence(before.engine).total_seconds() == seconds
 

@@ -239,3 +239,27 @@ def test_a_plan_just_below_the_limit_passes():
     size = len(str(resolve_engine(trial())))
     filling = {"filling": "x" * (LARGEST_SPEC - size)}
     resolved(trial(parameters=filling))
+
+
+# --- numbers
+
+
+def test_number_that_plain_parameters_determine_is_fixed():
+    activities = [nap("one") | {"sleep": {"seconds": "{{ parameters.minutes | number * 60 }}"}}]
+    spec = resolved(trial(activities=activities, parameters={"minutes": "2"})).spec
+    assert spec.activities[0].sleep.seconds == 120
+
+
+def test_number_that_a_secret_determines_is_left_to_the_engine():
+    by = plan(activities=[nap("one") | {"sleep": {"seconds": "{{ parameters.password }}"}}], **DECLARED)
+    spec = resolved(trial(**BY_PLAN, parameters={"slice": "s"}), by).spec
+    assert spec.activities[0].sleep.seconds == "{{ parameters.password }}"
+
+
+def test_number_out_of_bounds_is_told_before_the_start():
+    activities = [nap("one") | {"sleep": {"seconds": "{{ parameters.minutes | number * 60 }}"}}]
+    found = problem(trial(activities=activities, parameters={"minutes": "-2"}))
+    assert (found.reason, found.message) == (
+        "ParametersInvalid",
+        "activities[0].sleep.seconds: expected a number from 0 to 315360000, got `-120`",
+    )

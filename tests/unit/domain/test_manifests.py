@@ -230,3 +230,45 @@ def test_a_template_is_not_changed_by_making_a_pod_of_it():
     before = msgspec.json.encode(this.spec.engine.template)
     engine_pod(this, 1, "image:1")
     assert msgspec.json.encode(this.spec.engine.template) == before
+
+
+def test_files_from_config_maps_are_in_a_volume_of_the_pod():
+    def files(*keys):
+        listed = [
+            {"name": f"f{n}", "configMapKeyRef": {"name": name, "key": key}}
+            for n, (name, key) in enumerate(keys)
+        ]
+        return {"command": ["f0"], "files": [*listed, {"name": "own", "content": "x"}]}
+
+    this = trial(
+        activities=[
+            {"name": "one", "exec": files(("b", "x.sh"), ("a", "y"))},
+            {"name": "two", "exec": files(("b", "x.sh"))},
+        ],
+        **{"finally": [{"name": "three", "exec": files(("b", "a"))}]},
+    )
+
+    pod = engine_pod(engine(this), 1, "image")["spec"]
+
+    assert pod["volumes"][-1] == {
+        "name": "lcm-files",
+        "projected": {
+            "sources": [
+                {"configMap": {"name": "a", "items": [{"key": "y", "path": "a/y"}]}},
+                {
+                    "configMap": {
+                        "name": "b",
+                        "items": [{"key": "a", "path": "b/a"}, {"key": "x.sh", "path": "b/x.sh"}],
+                    }
+                },
+            ]
+        },
+    }
+    (container,) = pod["containers"]
+    mount = {"name": "lcm-files", "mountPath": "/var/run/lcm/files", "readOnly": True}
+    assert mount in container["volumeMounts"]
+    assert {"name": "LCM_FILES_DIRECTORY", "value": "/var/run/lcm/files"} in container["env"]
+
+
+def test_pod_without_files_from_config_maps_has_no_volume_for_them():
+    assert "lcm-files" not in str(engine_pod(engine(), 1, "image"))

@@ -283,3 +283,30 @@ def test_a_trial_past_its_start_that_cannot_start_is_due():
     assert before.trials[0].status.phase == "Scheduled"
     assert settle(before, at(1)).trials[0].status.phase == "Due"
     assert before.trials[0].status.start_time == T
+
+
+FILES = {"files": [{"name": "run.sh", "configMapKeyRef": {"name": "scripts", "key": "run"}}]}
+
+
+@pytest.mark.parametrize(
+    ("seen", "why"),
+    [
+        pytest.param(None, "ConfigMap scripts does not exist", id="no ConfigMap"),
+        pytest.param(frozenset({"walk"}), "ConfigMap scripts has no key run", id="no such key"),
+    ],
+)
+def test_missing_file_of_a_program_is_shown_long_before_the_start(seen, why):
+    this = trial(activities=[{"name": "measure", "exec": {"command": ["run.sh"]} | FILES}])
+    known = {CONFIG_MAP: Observation(seen, AHEAD)}
+    decision = decide(slot(this, watched=WATCHED | {CONFIG_MAP}, references=known), AHEAD)
+
+    assert shown(decision, "Armed") == ("False", "ConfigMapNotFound")
+    assert f"file run.sh of activity measure: {why}" in message_of(decision, "Armed")
+
+
+def test_number_out_of_bounds_is_shown_long_before_the_start():
+    activities = [{"name": "one", "sleep": {"seconds": "{{ parameters.minutes | number * 60 }}"}}]
+    decision = decide(slot(trial(activities=activities, parameters={"minutes": "x"})), AHEAD)
+
+    assert shown(decision, "Armed") == ("False", "ParametersInvalid")
+    assert "the filter number expects a number" in message_of(decision, "Armed")

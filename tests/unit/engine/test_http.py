@@ -6,6 +6,7 @@ from uuid import UUID, uuid5
 
 import pytest
 from aiohttp import web
+from tests.harness.waiting import until
 from tests.unit.engine.performing import RUN, UID, ask, perform, service
 
 from lcm_operator.engine.activities.http import idempotency_key
@@ -92,7 +93,7 @@ def test_what_capture_says_becomes_the_output_with_its_type():
         "same": "abc",
         "text": 'got {"Slice": {"id": 5}, "none": null}',
     }
-    assert result.response["status"] == 201
+    assert result.seen["response"]["status"] == 201
 
 
 @pytest.mark.parametrize(
@@ -210,3 +211,29 @@ def test_no_cookie_of_one_request_comes_with_another():
             return [request.headers.get("Cookie") for request, _ in seen]
 
     assert asyncio.run(scenario()) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("limit", "requests"),
+    [pytest.param("{{ 30 }}", 2, id="unknown to others"), pytest.param(30, 1, id="fixed")],
+)
+def test_request_ends_when_contact_is_lost_unless_others_wait_for_it(limit, requests):
+    came, losses = [], []
+
+    async def answer(_):
+        came.append(1)
+        if len(came) == 1:
+            await asyncio.sleep(1.0 if limit == 30 else 60)
+        return web.Response()
+
+    async def lost():
+        losses.append(1)
+        if len(losses) > 1:
+            await asyncio.Event().wait()
+        await until(lambda: came)
+
+    result, seen = ask(answer, means={"lost": lost}, timeoutSeconds=limit)
+
+    assert isinstance(result, Performed)
+    assert len(seen) == requests
+    assert len({request.headers["Idempotency-Key"] for request, _ in seen}) == 1

@@ -277,3 +277,12 @@ def test_a_value_is_set_by_a_wait_too():
     run(plan(ask("one"), wait("told", "go", set={"told": "yes"})), store, Stub(one=receiving(store, "go")))
 
     assert store.status().values == {"told": "yes"}
+
+
+def test_time_out_of_a_wait_is_rendered():
+    expression = "{{ parameters.ms | number / 1000 }}"
+    the_plan = plan(wait("told", "go", timeoutSeconds=expression))
+    report = run(the_plan, Memory(), Stub(), facts={"parameters": {"ms": "10"}})
+    assert report == Report(Ending.ACTIVITY_FAILED, "told: expected the signal go within 0.01 s, got none")
+    report = run(the_plan, Memory(), Stub(), facts={"parameters": {"ms": "0"}})
+    assert report.message == "told: wait.timeoutSeconds: expected a number above 0, up to 315360000, got `0`"

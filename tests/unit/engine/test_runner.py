@@ -167,7 +167,7 @@ def test_set_renders_texts_into_the_values_that_later_activities_see():
         return Performed()
 
     store = Memory()
-    perform = Stub(one=Performed({"id": 5}, {"status": 201}), two=look)
+    perform = Stub(one=Performed({"id": 5}, {"response": {"status": 201}}), two=look)
     the_set = {"kpiLabel": "{{ outputs.one.id }}-{{ response.status }}"}
 
     run(plan(nap("one", set=the_set), nap("two")), store, perform)
@@ -317,3 +317,29 @@ def test_engine_ends_at_once_when_its_checkpoints_may_not_be_saved_any_more():
     with pytest.raises(EngineEndedError, match="example-2"):
         run(plan(nap("one"), nap("two")), store, perform)
     assert perform.names == ["one"]
+
+
+def test_retry_is_rendered():
+    perform = Stub(one=[ActivityFailedError("no"), ActivityFailedError("no"), Performed()])
+    retry = {"limit": "{{ parameters.n }}", "backoffSeconds": "{{ 0 }}"}
+    report = run(plan(nap("one", retry=retry)), Memory(), perform, facts={"parameters": {"n": "2"}})
+    assert (report.ending, perform.names) == (Ending.FINISHED, ["one"] * 3)
+
+
+def test_retry_that_is_no_number_fails_the_activity_before_it_runs():
+    perform = Stub()
+    report = run(plan(nap("one", retry={"limit": "{{ 'many' }}"})), Memory(), perform)
+    assert report.message == "one: retry.limit: expected a whole number from 0 to 1000, got `many`"
+    assert perform.names == []
+
+
+def test_notes_are_left_out_where_they_would_make_the_output_too_large():
+    store, large = Memory(), {"it": "x" * 8000}
+    notes = {"stdout": "y" * 1000}
+    run(
+        plan(nap("one"), nap("two")),
+        store,
+        Stub(one=Performed(large, notes=notes), two=Performed(notes=notes)),
+    )
+    assert store.status().activity("one").output == large
+    assert store.status().activity("two").output == notes

@@ -14,7 +14,7 @@ import msgspec
 
 from lcm_operator.engine.outcome import ActivityFailedError
 from lcm_operator.plan.urls import without_secrets
-from lcm_operator.plan.values import Undefined
+from lcm_operator.plan.values import Undefined, json_or_undefined
 from lcm_operator.wire.connection import Connection
 from lcm_operator.wire.errors import WireError
 from lcm_operator.wire.messages import parse_url, request
@@ -65,13 +65,7 @@ class Response(msgspec.Struct, frozen=True):
         if encoding.lower() != "identity":
             absent = Undefined(f"the response has the Content-Encoding {encoding}, which was not requested")
             return seen | {"text": absent, "json": absent}
-        try:
-            json = msgspec.json.decode(self.content)
-        except ValueError:  # not UTF-8, or malformed
-            json = Undefined("the response is not JSON")
-        except RecursionError:
-            json = Undefined("the response nests too deeply")
-        return seen | {"text": self.text, "json": json}
+        return seen | {"text": self.text, "json": json_or_undefined(self.content, "the response")}
 
 
 async def exchange(sent: Request, credentials: dict[str, str]) -> Response:

@@ -4,8 +4,8 @@ The program runs in its own process group (in the engine's session). When it end
 killed: nothing that a restore could not repeat may outlive the activity. A guard leads the group and kills it
 when the engine dies, even by SIGKILL. A process that leaves the group (setsid) ends with the container.
 
-A program without a time-out is ended when the API server was out of reach for so long that the next attempt
-may begin. One with a time-out continues: the next attempt waits that long.
+A program is ended when the API server was out of reach for so long that the next attempt may begin, unless
+its time-out is a number: then the next attempt waits that long.
 """
 
 import asyncio
@@ -16,27 +16,24 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from pathlib import Path
+from typing import Any
 
 from lcm_operator.api.plan import Exec
-from lcm_operator.engine.outcome import ActivityFailedError, Performed, excerpt
+from lcm_operator.engine.activities.files import standard_input, working_folder
+from lcm_operator.engine.activities.output import OutputPipe
+from lcm_operator.engine.outcome import ActivityFailedError, ContactLostError, Performed
 from lcm_operator.engine.redactor import Redactor
-from lcm_operator.kube.clock import pause
+from lcm_operator.kube.clock import within
+from lcm_operator.plan.numbers import number
 from lcm_operator.plan.templates import Scope
+from lcm_operator.plan.values import TemplateError
 
-_TAIL = 1024
-_CHUNK = 64 * 1024
-_LAST_CHUNKS = 16  # more than a pipe holds
 _GRACE_SECONDS = 0.8
 _MOST_PROGRAMS = 128
 # Not the pool of the event loop, which is small: it looks up host names, also while many programs run.
 _WAITERS = ThreadPoolExecutor(_MOST_PROGRAMS)
 _GUARD = "trap '' TERM INT HUP; read _; kill -s KILL 0"
-
-
-class ContactLostError(Exception):
-    """The program was ended because the engine could not renew its Lease for too long."""
 
 
 async def perform(
@@ -45,37 +42,48 @@ async def perform(
     environment: Mapping[str, str],
     redactor: Redactor,
     lost: Callable[[], Awaitable[None]],
+    mounted: Path | None = None,
 ) -> Performed:
-    """Run `program.command` with `environment` and the rendered `program.env`; exit code 0 is success.
+    """Run the program with `environment` and the rendered `program.env`; exit code 0 is success.
 
-    `lost` returns once another attempt may begin. Raises ContactLostError, ActivityFailedError.
+    `lost` returns once another attempt may begin; `mounted` is the folder with keys of ConfigMaps. Raises
+    ContactLostError, ActivityFailedError, TemplateError.
     """
-    extra = {name: scope.text(source) for name, source in program.env.items()}
-    name = program.command[0]
-    with _Pipe(sys.stdout.buffer, redactor) as stdout, _Pipe(sys.stderr.buffer, redactor) as stderr:
-        group = _Group()
-        process = _start(program, {**environment, **extra}, group, stdout.write_end, stderr.write_end)
-        ended = asyncio.get_running_loop().run_in_executor(_WAITERS, process.wait)
-        limit = program.timeout_seconds
-        fence = asyncio.ensure_future(lost() if limit is None else pause(limit))
-        either: set[asyncio.Future[Any]] = {ended, fence}
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done() and limit is None:
-                raise ContactLostError(f"{name}: ended because the Lease could not be renewed")
-            if not ended.done():
-                raise ActivityFailedError(
-                    f"{name}: expected to end within {limit:g} s, still running; ended it"
-                )
-        finally:
-            fence.cancel()
-            await _end(group, ended)
-        code = ended.result()
+    limit = program.timeout_seconds
+    seconds = None if limit is None else number(limit, "exec.timeoutSeconds", scope)
+    name, *arguments = program.command
+    command = [name, *map(scope.text, arguments)]
+    variables = {**environment, **{key: scope.text(source) for key, source in program.env.items()}}
+    stdin = None if program.stdin is None else scope.text(program.stdin)
+    fence = _forever if isinstance(limit, int | float) else lost
+    async with working_folder(program.files, mounted) as folder:
+        if folder is not None:
+            variables["LCM_FILES"] = str(folder)
+            variables["PATH"] = f"{folder}:{variables.get('PATH', os.defpath)}"
+        with (
+            OutputPipe(sys.stdout.buffer, redactor) as stdout,
+            OutputPipe(sys.stderr.buffer, redactor) as stderr,
+        ):
+            with standard_input(stdin) as source:
+                streams = (source, stdout.write_end, stderr.write_end)
+                running = _Program(command, folder, variables, streams)
+            code = await running.exit_code(seconds, fence)
+    notes = {key: pipe.tail for key, pipe in (("stdout", stdout), ("stderr", stderr)) if pipe.tail}
+    if code is None:
+        raise ActivityFailedError(
+            f"{name}: expected to end within {seconds:g} s, still running; ended it", notes
+        )
+    output = {"exitCode": code, **notes}
     if code != 0:
         came = f"exit code {code}" if code > 0 else f"signal {-code}"
-        words = f": {stderr.tail}" if stderr.tail else ""
-        raise ActivityFailedError(f"{name}: expected exit code 0, got {came}{words}", {"exitCode": code})
-    return Performed(output={"exitCode": code})
+        words = f": {stderr.line}" if stderr.line else ""
+        raise ActivityFailedError(f"{name}: expected exit code 0, got {came}{words}", output)
+    seen = {"stdout": stdout.variables("stdout")}
+    try:
+        captured = {key: scope.with_(**seen).value(source) for key, source in program.capture.items()}
+    except TemplateError as error:
+        raise ActivityFailedError(f"capture: {error}", output) from error
+    return Performed({"exitCode": code, **captured}, seen, notes=notes)
 
 
 class _Group:
@@ -116,97 +124,61 @@ class _Group:
         self._guard.wait()
 
 
-def _start(
-    program: Exec, environment: Mapping[str, str], group: _Group, stdout: int, stderr: int
-) -> subprocess.Popen[bytes]:
-    """Start the program, without an await: no cancellation may lose a process that was started."""
-    try:
-        return subprocess.Popen(
-            program.command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            process_group=group.number,
-        )
-    except (OSError, ValueError) as error:
-        group.close()
-        raise ActivityFailedError(f"cannot start {program.command[0]}: {error}") from error
+class _Program:
+    """A program that runs, in a group of its own."""
 
-
-class _Pipe:
-    """A pipe for the program's output, which is masked and copied to the pod's log; its tail is kept.
-
-    Processes that the program has started may hold it open: nobody waits for its end.
-    """
-
-    def __init__(self, sink: BinaryIO, redactor: Redactor) -> None:
-        self._read_end, self.write_end = os.pipe()
-        self._sink = sink
-        self._redactor = redactor
-        self._held = b""
-        self._kept = bytearray()
-
-    def __enter__(self) -> Self:
-        os.set_blocking(self._read_end, False)
-        asyncio.get_running_loop().add_reader(self._read_end, self._copy)
-        return self
-
-    def __exit__(
+    def __init__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        command: list[str],
+        folder: Path | None,
+        environment: Mapping[str, str],
+        streams: tuple[int, int, int],
     ) -> None:
-        os.close(self.write_end)
-        for _ in range(_LAST_CHUNKS):
-            if not self._copy():
-                break
-        self._pass_on(self._masked(self._held))
-        asyncio.get_running_loop().remove_reader(self._read_end)
-        os.close(self._read_end)
-
-    @property
-    def tail(self) -> str:
-        """Its last 1024 bytes, as one line."""
-        return excerpt(self._kept.decode(errors="replace"), _TAIL)
-
-    def _copy(self) -> bool:
-        """Copy what can be read now; return whether there was anything."""
+        """Start it, without an await: a cancellation must not lose a process. Raises ActivityFailedError."""
+        stdin, stdout, stderr = streams
+        self._name = command[0]
+        self._group = _Group()
         try:
-            chunk = os.read(self._read_end, _CHUNK)
-        except BlockingIOError:
-            return False
-        # A chunk may end within a secret, so the last line is held back, or of an endless line as much as
-        # the longest secret.
-        self._held += chunk
-        longest = 4 * self._redactor.longest
-        if not longest:
-            ready, self._held = self._held, b""
-        elif len(self._held) > _CHUNK + longest:
-            masked = self._masked(self._held)
-            ready, self._held = masked[:-longest], masked[-longest:]
-        else:
-            end = self._held.rfind(b"\n") + 1
-            ready, self._held = self._masked(self._held[:end]), self._held[end:]
-        self._pass_on(ready)
-        return bool(chunk)
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                process_group=self._group.number,
+            )
+        except (OSError, ValueError) as error:
+            self._group.close()
+            raise ActivityFailedError(f"cannot start {self._name}: {error}") from error
 
-    def _masked(self, content: bytes) -> bytes:
-        text = content.decode(errors="surrogateescape")
-        return self._redactor.text(text).encode(errors="surrogateescape")
+    async def exit_code(self, seconds: float | None, fence: Callable[[], Awaitable[None]]) -> int | None:
+        """Return the exit code, or None if the program had to be ended after `seconds`.
 
-    def _pass_on(self, content: bytes) -> None:
-        self._sink.write(content)
-        self._sink.flush()
-        self._kept += content
-        del self._kept[:-_TAIL]
+        Raises ContactLostError if `fence` returns first. Nothing of the group is left then.
+        """
+        ended = asyncio.get_running_loop().run_in_executor(_WAITERS, self._process.wait)
+        cut = asyncio.ensure_future(fence())
+        either: set[asyncio.Future[Any]] = {ended, cut}
+        try:
+            with suppress(TimeoutError):
+                async with within(seconds):
+                    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if cut.done() and not ended.done():
+                raise ContactLostError(f"{self._name}: ended because the Lease could not be renewed")
+            return ended.result() if ended.done() else None
+        finally:
+            cut.cancel()
+            await self._end(ended)
+
+    async def _end(self, ended: asyncio.Future[int]) -> None:
+        """End the rest of the process group: SIGTERM, a short grace, SIGKILL."""
+        if not ended.done():
+            self._group.signal(signal.SIGTERM)
+            await asyncio.wait([ended], timeout=_GRACE_SECONDS)
+        self._group.close()
+        await ended
 
 
-async def _end(group: _Group, ended: asyncio.Future[int]) -> None:
-    """End the rest of the process group: SIGTERM, a short grace, SIGKILL."""
-    if not ended.done():
-        group.signal(signal.SIGTERM)
-        await asyncio.wait([ended], timeout=_GRACE_SECONDS)
-    group.close()
-    await ended
+async def _forever() -> None:
+    await asyncio.Event().wait()

@@ -5,8 +5,9 @@ same Idempotency-Key.
 """
 
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid5
 
@@ -14,9 +15,11 @@ import msgspec
 
 from lcm_operator.api.plan import Http, Until
 from lcm_operator.engine.activities.exchange import Request, Response, exchange
-from lcm_operator.engine.outcome import ActivityFailedError, Performed, excerpt
+from lcm_operator.engine.interrupts import race
+from lcm_operator.engine.outcome import ActivityFailedError, ContactLostError, Performed, excerpt
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.kube.clock import pause, within
+from lcm_operator.plan.numbers import number
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.urls import render_url
 from lcm_operator.plan.validation import IDEMPOTENCY_HEADER
@@ -78,19 +81,27 @@ class Credentials:
 
 
 class HttpRequests:
-    """Performs requests. `may_act` is awaited before each poll except the first."""
+    """Performs requests. `may_act` is awaited before each poll except the first.
+
+    A request is ended when `lost` returns, unless its time-out is a number: the next attempt waits that long.
+    """
 
     def __init__(
-        self, credentials: Credentials, redactor: Redactor, may_act: Callable[[], Awaitable[None]]
+        self,
+        credentials: Credentials,
+        redactor: Redactor,
+        may_act: Callable[[], Awaitable[None]],
+        lost: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._credentials = credentials
         self._redactor = redactor
         self._may_act = may_act
+        self._lost = lost
 
     async def perform(self, http: Http, scope: Scope, key: str) -> Performed:
         """Send the request with `key`, check the response, and capture from it.
 
-        Raises ActivityFailedError, TemplateError.
+        Raises ActivityFailedError, ContactLostError, TemplateError.
         """
         url = render_url(http.url, scope.texts(http.query), scope)
         headers = scope.texts(http.headers)
@@ -102,32 +113,38 @@ class HttpRequests:
             seen = await self._until(http.until, http, request, scope)
         captured = {name: seen.value(source) for name, source in http.capture.items()}
         secrets = {name: captured.pop(name) for name in http.secret_capture if name in captured}
-        return Performed(captured, seen.variables["response"], secrets)
+        return Performed(captured, {"response": seen.variables["response"]}, secrets)
 
     async def _until(self, until: Until, http: Http, request: Request, scope: Scope) -> Scope:
         """Poll until the condition holds."""
+        seconds = number(until.timeout_seconds, "http.until.timeoutSeconds", scope)
+        interval = number(until.interval_seconds, "http.until.intervalSeconds", scope)
         try:
-            async with within(until.timeout_seconds):
+            async with within(seconds):
                 while True:
                     seen = await self._once(http, request, scope)
                     if seen.condition(until.condition):
                         return seen
-                    await pause(until.interval_seconds)
+                    await pause(interval)
                     await self._may_act()
         except TimeoutError as error:
             raise ActivityFailedError(
-                f"{request}: expected {quoted(until.condition)} within {until.timeout_seconds:g} s,"
-                " it stayed false"
+                f"{request}: expected {quoted(until.condition)} within {seconds:g} s, it stayed false"
             ) from error
 
     async def _once(self, http: Http, request: Request, scope: Scope) -> Scope:
         """Send one request; return the scope with its response, if that matches `expect`."""
         credentials = self._credentials.header(http, scope, request.url, request.headers)
+        seconds = number(http.timeout_seconds, "http.timeoutSeconds", scope)
+        answer = exchange(request, credentials)
         try:
-            async with within(http.timeout_seconds):
-                response = await exchange(request, credentials)
+            async with within(seconds):
+                fenced = isinstance(http.timeout_seconds, str)
+                response = await (race(answer, self._lost()) if fenced else answer)
         except TimeoutError as error:
-            raise ActivityFailedError(f"{request}: no answer within {http.timeout_seconds:g} s") from error
+            raise ActivityFailedError(f"{request}: no answer within {seconds:g} s") from error
+        if response is None:
+            raise ContactLostError(f"{request}: ended because the Lease could not be renewed")
         wanted = http.expect.status
         if not (response.status in wanted or (not wanted and 200 <= response.status < 300)):  # noqa: PLR2004 - 2xx
             expected = " or ".join(str(number) for number in wanted) or "2xx"
