@@ -38,7 +38,7 @@ def test_every_object_passes_strict_validation(secured: Cluster, helm: Helm, val
     assert len(said.splitlines()) == len(objects)
 
 
-def test_install_yaml_passes_too(secured: Cluster):
+def test_install_yaml_passes_as_well(secured: Cluster):
     secured.kubectl("create", "namespace", INSTALL_NAMESPACE)
     make_accounts(
         secured, [found for found in yaml.safe_load_all(INSTALL.read_text(encoding="utf-8")) if found]

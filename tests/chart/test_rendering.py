@@ -149,7 +149,7 @@ def test_a_secret_of_the_user_s_own_takes_the_place_of_the_generated_one(helm: H
     assert {"secretName": "mine", "items": [{"key": "keys", "path": "keys"}]} in secrets
 
 
-def test_the_crds_stay_when_the_release_goes_unless_told_otherwise(helm: Helm):
+def test_the_crds_stay_when_the_release_is_deleted_by_default(helm: Helm):
     def policies(values):
         crds = [found for found in helm.objects(values) if found["kind"] == "CustomResourceDefinition"]
         return [found["metadata"].get("annotations", {}).get("helm.sh/resource-policy") for found in crds]

@@ -65,7 +65,7 @@ def test_engine_whose_trialengine_is_deleted_leaves_its_plan_and_releases(harnes
         }
 
 
-def test_an_engine_that_is_told_to_stop_leaves_its_plan_at_once_and_releases(harness):
+def test_an_engine_asked_to_stop_leaves_its_plan_at_once_and_releases(harness):
     came = []
     harness.partner.answer["/free"] = lambda _: came.append(time.monotonic()) or 200
     running = working(harness)

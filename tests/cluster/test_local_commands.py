@@ -178,7 +178,7 @@ def test_a_cluster_of_an_older_version_gets_what_it_lacks(whole: Cluster) -> Non
     assert asked(whole, "/status")[0] == 200
 
 
-def test_a_port_that_is_taken_is_told_before_anything_is_started(tmp_path: Path, programs: Path) -> None:
+def test_a_port_that_is_taken_is_reported_before_anything_is_started(tmp_path: Path, programs: Path) -> None:
     assert programs
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         port = somebody.getsockname()[1]

@@ -67,7 +67,7 @@ def test_a_pod_that_fails_says_how(pods, script, code, by_signal):
     assert (end["exitCode"], end.get("signal"), end["reason"]) == (code, by_signal, "Error")
 
 
-def test_output_goes_to_the_log_of_the_container_in_its_order(node, pods):
+def test_output_is_written_to_the_log_of_the_container_in_its_order(node, pods):
     pods.create("talking", "sh", "-c", "echo one; echo two >&2; echo three")
     pods.wait_ended("talking")
 

@@ -54,7 +54,7 @@ def create_file(files):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 @pytest.mark.parametrize("ends", ["while the node is away", "after it came back"])
-def test_a_pod_goes_on_without_the_node_and_its_exit_code_is_reported(node, pods, away, number, ends):
+def test_a_pod_continues_without_the_node_and_its_exit_code_is_reported(node, pods, away, number, ends):
     files = begin(node, pods, "steady")
     away(number)
     if ends == "while the node is away":

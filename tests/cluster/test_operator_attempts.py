@@ -64,7 +64,7 @@ def ticking(file: Path, **more: Any) -> dict[str, Any]:
         pytest.param({"timeoutSeconds": 12}, id="a program with a limit"),
     ],
 )
-def test_a_pod_removed_by_force_whose_program_goes_on_is_waited_for(
+def test_a_pod_removed_by_force_whose_program_continues_is_waited_for(
     harness: OperatorHarness, tmp_path: Path, limit
 ):
     file = tmp_path / "ticks"

@@ -120,7 +120,7 @@ def test_a_missed_trial_that_is_given_a_new_start_time_runs(harness: OperatorHar
     assert len(status["missed"]) == 1
 
 
-def test_a_freed_id_goes_to_the_trial_that_waits_for_it(harness: OperatorHarness):
+def test_a_freed_id_is_given_to_the_trial_that_waits_for_it(harness: OperatorHarness):
     first = harness.trial("first", start=in_seconds(50), trialID="shared")
     harness.until_condition(first, "Armed", "True", "Admitted")
     second = harness.trial("second", start=in_seconds(30), trialID="shared")

@@ -95,7 +95,7 @@ def test_releases_that_could_not_be_run_show_on_the_cancelled_trial(
     assert partner.lines == ["POST /one", "POST /two"]
 
 
-def test_releases_cut_off_after_the_active_deadline_show_too(harness: OperatorHarness, partner: Partner):
+def test_releases_cut_off_after_the_active_deadline_show_as_well(harness: OperatorHarness, partner: Partner):
     def break_off() -> None:
         quota(harness, "pods")
         kill_engine(harness)
@@ -252,7 +252,7 @@ def test_an_engine_deleted_with_nothing_to_release_cancels_its_trial(harness: Op
     harness.until_condition(trial, "Finished", "True", "Cancelled")
 
 
-def test_conditions_carry_the_generation_after_the_start_too(harness: OperatorHarness):
+def test_conditions_carry_the_generation_after_the_start_as_well(harness: OperatorHarness):
     trial = harness.trial("example", start=in_seconds(1), activities=[nap("long", 300)])
     harness.wait(lambda: states(harness).get("long") == "Running")
     trial.patch({"spec": {"ttlSecondsAfterFinished": 3600}})

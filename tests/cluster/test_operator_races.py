@@ -270,7 +270,7 @@ def restoring(harness: ProxiedHarness, *, taken: bool) -> tuple[Trial, TrialEngi
     return trial, engine, held.go
 
 
-def test_a_checkpoint_that_comes_before_the_restore_is_what_it_goes_on_from(proxied: ProxiedHarness):
+def test_a_checkpoint_before_the_restore_is_what_it_continues_from(proxied: ProxiedHarness):
     _, engine, go = restoring(proxied, taken=False)
     proxied.checkpoint(engine, two="Succeeded")
     go()

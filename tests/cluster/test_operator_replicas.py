@@ -130,7 +130,7 @@ def test_standby_starts_what_an_ending_leader_left_and_nothing_twice(
     assert pair.leads(standby)
 
 
-def test_leader_that_was_frozen_at_a_start_does_nothing_when_it_goes_on(pair: Pair):
+def test_leader_that_was_frozen_at_a_start_does_nothing_when_it_continues(pair: Pair):
     leader, standby = pair.leader(), pair.standby()
     pair.many(due_in=7)
     pair.wait(pair.pods_created)

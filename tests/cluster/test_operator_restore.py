@@ -40,7 +40,7 @@ def failing_third(harness: OperatorHarness, partner: Partner) -> Trial:
     return trial
 
 
-def test_a_failed_engine_goes_on_from_its_checkpoint(harness: OperatorHarness, partner: Partner):
+def test_a_failed_engine_continues_from_its_checkpoint(harness: OperatorHarness, partner: Partner):
     trial = failing_third(harness, partner)
     harness.annotate(trial, restore="r-1")
     status = harness.until_condition(trial, "Succeeded", "True", "Completed")
@@ -111,7 +111,7 @@ def ask_with_plan(thing: NamespacedAPIObject, request: str, **spec: Any) -> None
     thing.patch({"metadata": {"annotations": annotations}, "spec": spec})
 
 
-def test_a_failed_engine_goes_on_with_its_repaired_plan(harness: OperatorHarness, partner: Partner):
+def test_a_failed_engine_continues_with_its_repaired_plan(harness: OperatorHarness, partner: Partner):
     trial = failing_third(harness, partner)
     partner.answer["/three"] = 500
     before = harness.engine("five").obj

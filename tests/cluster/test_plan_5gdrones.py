@@ -193,7 +193,7 @@ USER = for_each_service(Username="{}-user", Password="pass word")
 CLIENT = for_each_service(AuthUrl="URL/tokens/{}", ClientId="{}-id", ClientSecret="s&c=ret/")
 
 
-def test_a_key_goes_before_all_other_credentials(field: Airfield):
+def test_a_key_precedes_all_other_credentials(field: Airfield):
     keys = for_each_service(ApiKey="{}-key") | {"lcmApiKey": KEY}
     flight = field.flight("with-keys", **FULL, **keys, **USER, **CLIENT)
     field.land(flight)
@@ -241,9 +241,7 @@ def test_clients_ask_for_an_access_token_before_each_request(field: Airfield):
 
 
 @pytest.mark.timeout(600)
-def test_whatever_fails_a_restored_flight_goes_on_there_and_repeats_nothing(
-    field: Airfield, good: list[Entry]
-):
+def test_whatever_fails_a_restored_flight_resumes_and_repeats_nothing(field: Airfield, good: list[Entry]):
     """Each request of a good flight fails in one of some flights, and the next of that flight later on."""
     last = len(good) - 1  # its failure is only logged
     flights = [field.flight(f"fails-{number}", **FULL) for number in range(FLIGHTS_AT_ONCE)]

@@ -69,7 +69,7 @@ def test_one_that_is_cancelled_and_kept_for_its_time_stays_away(field: RegistryH
     harness.until(registry, lambda status: status.get("ignored") == ["survey"])
 
 
-def test_a_namespace_goes_without_an_operator(field: RegistryHarness):
+def test_a_namespace_is_deleted_without_an_operator(field: RegistryHarness):
     harness = field.harness
     field.serve_times(survey=FAR)
     field.serve(**{"import": "All"})

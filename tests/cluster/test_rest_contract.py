@@ -177,7 +177,7 @@ BODIES: dict[str, tuple[bytes | None, list[tuple[list[Any], dict[str, str]]]]] =
 
 
 @pytest.mark.parametrize(("body", "faults"), BODIES.values(), ids=BODIES.keys())
-def test_every_fault_of_a_body_is_told_at_once(
+def test_every_fault_of_a_body_is_reported_at_once(
     caller: Caller, body: bytes | None, faults: list[tuple[list[Any], dict[str, str]]]
 ):
     reply = caller.rest.call("POST", "/debug/schedule-trial", body)

@@ -85,7 +85,7 @@ REGISTRY_FAULTS: dict[str, tuple[tuple[int, bytes], str]] = {
 
 
 @pytest.mark.parametrize(("answer", "why"), REGISTRY_FAULTS.values(), ids=REGISTRY_FAULTS.keys())
-def test_a_registry_that_does_not_tell_the_time(caller: Caller, answer: tuple[int, bytes], why: str):
+def test_a_registry_that_does_not_report_the_time(caller: Caller, answer: tuple[int, bytes], why: str):
     name = caller.fresh_id("fault")
     caller.registry.answer[f"/trial/{name}/"] = answer
 

@@ -25,7 +25,7 @@ def test_helm_test_finds_everything_answering(release: Release):
     assert "/status 200" in logs
 
 
-def test_a_trial_fails_is_restored_and_goes_on_where_it_stopped(release: Release):
+def test_a_trial_fails_is_restored_and_continues_where_it_stopped(release: Release):
     nap = {"name": "prepare", "sleep": {"seconds": 1}}
     trial = release.trial("restored", 5, activities=[nap, FAILS_FIRST])
     release.until_phase(trial, "Failed")

@@ -81,7 +81,7 @@ def test_a_node_that_was_away_at_the_start_begins_the_trial_when_it_is_back(rele
     assert release.starts(trial) == Counter({trial: 1})
 
 
-def test_a_drained_engine_goes_on_by_itself(release: Release):
+def test_a_drained_engine_continues_by_itself(release: Release):
     naps = [{"name": "short", "sleep": {"seconds": 1}}, {"name": "long", "sleep": {"seconds": 15}}]
     trial = release.trial("drained", 5, activities=naps)
     until(lambda: release.get("trial", trial).get("status", {}).get("progress") == "1/2")

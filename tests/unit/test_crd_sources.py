@@ -32,7 +32,7 @@ def test_the_folder_holds_nothing_else():
     assert sorted(file.name for file in CRDS.iterdir()) == sorted(f"{kind}.yaml" for kind in KINDS)
 
 
-def test_what_stands_beside_a_reference_is_merged_over_it():
+def test_what_is_beside_a_reference_is_merged_over_it():
     below = {"type": "object", "required": ["a"], "properties": {"a": {"type": "string", "maxLength": 5}}}
     above = {"required": ["b"], "properties": {"a": {"maxLength": 9}, "b": {"type": "string"}}}
 

@@ -107,17 +107,17 @@ def test_every_reason_is_documented_and_no_other():
     assert documented == set(CONSTANTS.values())
 
 
-def test_every_condition_that_the_code_sets_stands_in_its_table():
+def test_every_condition_that_the_code_sets_is_in_its_table():
     assert len(conditions_set()) > 10
     assert conditions_set() - conditions() == set()
 
 
-def test_everything_that_stands_in_the_way_of_a_start_is_told_under_armed():
+def test_everything_that_prevents_a_start_is_reported_under_armed():
     assert len(problems()) > 5
     assert {("Armed", "False", reason) for reason in problems()} - conditions() == set()
 
 
-def test_every_event_that_the_code_records_stands_in_its_table():
+def test_every_event_that_the_code_records_is_in_its_table():
     assert len(events_recorded()) > 5
     assert events_recorded() - events() == set()
 

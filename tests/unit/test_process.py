@@ -110,7 +110,7 @@ def test_status_of_the_work_is_that_of_the_process():
     assert ended(start("return 2"))[0] == 2
 
 
-def test_signals_are_heeded_again_after_others_took_them():
+def test_signals_are_handled_again_after_others_took_them():
     process = start(
         "for n in (2, 15): asyncio.get_running_loop().add_signal_handler(n, print)",
         "stopping.attach()",

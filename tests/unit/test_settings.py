@@ -46,7 +46,7 @@ class Sample(LogSettings):
 NAMED = {"LCM_TEST_NAME": "a"}
 
 
-def test_defaults_stand_in_for_what_is_not_set_or_empty():
+def test_defaults_replace_what_is_not_set_or_empty():
     empty = {"LCM_TEST_ADDRESS": "", "LCM_LOG_LEVEL": ""}
 
     assert read(Sample, NAMED | empty).checked() == Sample(name="a")

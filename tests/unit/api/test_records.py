@@ -125,7 +125,7 @@ def test_abbreviations_are_written_as_the_crds_have_them():
 @pytest.mark.parametrize(
     "body", [pytest.param(None, id="null"), pytest.param({}, id="empty"), pytest.param(0, id="zero")]
 )
-def test_a_json_body_is_told_apart_from_none_at_all_though_it_is(body):
+def test_a_json_body_is_distinguished_from_none_though_it_is(body):
     given = parse({"url": "http://x", "json": body}, plan.Http)
     assert given.json_body == body
     written = serialise(given)

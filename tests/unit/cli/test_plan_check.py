@@ -264,7 +264,7 @@ def test_outputs_of_the_own_branch_and_of_a_block_before_are_seen(check):
     assert check(f"{PLAN}  activities:\n{activities}") == (0, [])
 
 
-def test_all_faults_of_all_documents_are_told_at_once_in_their_order(check):
+def test_all_faults_of_all_documents_are_reported_at_once_in_their_order(check):
     other = "apiVersion: v1\nkind: ConfigMap\n"
     bad = f"{PLAN}  activities:\n  - {{name: A, sleep: {{}}}}\n"
 
@@ -286,11 +286,11 @@ NO_PLAN = " the file contains no TrialPlan and no Trial"
         pytest.param("apiVersion: v1\nkind: Pod\n", NO_PLAN, id="a Pod"),
     ],
 )
-def test_what_holds_no_plan_is_told(check, text, said):
+def test_what_holds_no_plan_is_reported(check, text, said):
     assert check(text) == (2, [said])
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path, capsys):
+def test_a_file_that_is_not_there_is_reported(tmp_path, capsys):
     assert plan_check.run(str(tmp_path / "none.yaml")) == 2
     assert "No such file" in capsys.readouterr().err
 

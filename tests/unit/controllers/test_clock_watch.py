@@ -33,7 +33,7 @@ class Watched(Node):
         return [reason for reason, _ in self.events]
 
 
-def test_of_clocks_that_agree_nothing_is_told():
+def test_of_clocks_that_agree_nothing_is_reported():
     node = Watched()
     assert node.looks() == []
     assert node.watch.disagreement() == ""
@@ -41,7 +41,7 @@ def test_of_clocks_that_agree_nothing_is_told():
 
 
 @pytest.mark.parametrize(("step", "way"), [(HOUR, "ahead of"), (-HOUR, "behind")])
-def test_a_step_is_told_once_and_that_the_clock_is_off(step, way):
+def test_a_step_is_reported_once_and_that_the_clock_is_off(step, way):
     node = Watched()
     node.looks()
     node.clock.step(step)
@@ -53,7 +53,7 @@ def test_a_step_is_told_once_and_that_the_clock_is_off(step, way):
     assert node.jumps == 0
 
 
-def test_a_clock_that_was_wrong_from_the_start_is_told_when_somebody_listens():
+def test_a_clock_wrong_from_the_start_is_reported_once_somebody_listens():
     node = Watched(ahead=HOUR)
     node.listens = False
     assert node.looks() == []

@@ -150,7 +150,7 @@ def test_routine_work_waits_while_a_start_is_near_but_at_most_five_seconds(clock
     asyncio.run(scenario())
 
 
-def test_routine_work_goes_on_as_soon_as_nothing_is_due():
+def test_routine_work_continues_as_soon_as_nothing_is_due():
     async def scenario():
         queue = due_soon()
         queue.add(A, ROUTINE)

@@ -71,7 +71,7 @@ def replica():
     return replica
 
 
-def test_a_replica_that_hears_ticks_and_renews_is_well(replica):
+def test_a_replica_that_receives_ticks_and_renews_is_well(replica):
     replica.passes(60)
     replica.due(30)
     assert replica.lead().health.faults() == []
@@ -85,7 +85,7 @@ def test_a_replica_that_hears_ticks_and_renews_is_well(replica):
         pytest.param("lease", 11, 13, "lease: neither renewed nor seen for 13.0 s", id="a stale lease"),
     ],
 )
-def test_each_fault_is_told_beyond_its_threshold_and_not_before(replica, broken, within, after, line):
+def test_each_fault_is_reported_beyond_its_threshold_and_not_before(replica, broken, within, after, line):
     replica.passes(within, broken=broken)
     assert replica.health.faults() == []
     replica.passes(after - within, broken=broken)
@@ -94,7 +94,7 @@ def test_each_fault_is_told_beyond_its_threshold_and_not_before(replica, broken,
     assert replica.health.faults() == []
 
 
-def test_a_start_that_the_heap_does_not_tell_of_is_a_fault_of_the_leader(replica):
+def test_a_start_that_the_heap_does_not_know_is_a_fault_of_the_leader(replica):
     replica.due(1)
     replica.passes(5)
     assert replica.lead().health.faults() == []
@@ -116,7 +116,7 @@ def test_work_that_nobody_waits_for_may_wait(replica):
     assert replica.lead().health.faults() == []
 
 
-def test_several_faults_are_all_told(replica):
+def test_several_faults_are_all_reported(replica):
     replica.clock.advance(20)
     assert [fault.split(":")[0] for fault in replica.health.faults()] == ["watch", "loop", "lease"]
 

@@ -50,7 +50,7 @@ def test_list_with_a_deep_object_is_read(levels):
 
 
 @pytest.mark.parametrize("levels", DEPTHS)
-def test_watch_with_a_deep_object_goes_on(levels):
+def test_watch_with_a_deep_object_continues(levels):
     kinds = {"a": b"1", "deep": nested(levels), "z": b"1"}
     lines = [b'{"type":"ADDED","object":' + trial(name, deep) + b"}\n" for name, deep in kinds.items()]
     seen = read_as_kopf_does(b"".join(lines), watch=True)
@@ -61,7 +61,7 @@ def test_watch_with_a_deep_object_goes_on(levels):
 @pytest.mark.parametrize(
     "value", [b'"\xff"', b'"\\ud800"', b"1e999", b"7" * 5_000, b'"' + b"z" * 2_000_000 + b'"', b'"\\u0000"']
 )
-def test_watch_with_an_odd_value_goes_on(value):
+def test_watch_with_an_odd_value_continues(value):
     lines = [
         b'{"type":"ADDED","object":' + trial(name, deep) + b"}\n"
         for name, deep in (("a", value), ("z", b"1"))

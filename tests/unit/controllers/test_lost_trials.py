@@ -94,7 +94,7 @@ def loses_both(replica, *, last, held=False):
     replica.reconciler.lose_engine("lab", "example", "engine-1", last)
 
 
-def test_one_whose_engine_goes_with_it_was_cancelled(leader):
+def test_one_whose_engine_is_deleted_with_it_was_cancelled(leader):
     loses_both(leader, last=None)
     assert leader.events() == [("Cancelled", "trial-1")]
 
@@ -133,7 +133,7 @@ def test_one_whose_engine_is_held_leaves_it_to_that(leader):
     ("through", "reason"),
     [pytest.param(False, "Cancelled", id="no"), pytest.param(True, "Completed", id="yes")],
 )
-def test_an_engine_that_was_taken_away_by_force_is_told_of_all_the_same(leader, through, reason):
+def test_an_engine_that_was_taken_away_by_force_is_reported_all_the_same(leader, through, reason):
     loses_both(leader, held=True, last=seen_engine(version=2, through=through))
     assert leader.events() == [(reason, "trial-1")]
 

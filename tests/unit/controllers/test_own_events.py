@@ -22,13 +22,13 @@ class People:
         self.recorded.append((kind, about.namespace, about.uid, reason, message, warning))
 
 
-def test_a_warning_stands_on_the_lease():
+def test_a_warning_is_recorded_on_the_lease():
     people = People()
     assert people.events.warn("ClockSkew", "an hour")
     assert people.recorded == [("Lease", "lcm-system", "1", "ClockSkew", "an hour", True)]
 
 
-def test_one_of_a_kind_is_told_a_minute():
+def test_one_of_a_kind_is_reported_a_minute():
     people = People()
     assert people.events.warn("ClockSkew", "one")
     assert people.events.warn("LeaseStolen", "two")
@@ -38,7 +38,7 @@ def test_one_of_a_kind_is_told_a_minute():
     assert [said[4] for said in people.recorded] == ["one", "two", "four"]
 
 
-def test_before_the_lease_is_known_nobody_can_be_told():
+def test_before_the_lease_is_known_nothing_can_be_reported():
     people = People(lease=None)
     assert not people.events.warn("ClockSkew", "one")
     assert people.recorded == []

@@ -320,7 +320,7 @@ def test_the_oldest_events_are_dropped_when_too_many_that_matter_wait(monkeypatc
 # --- what is recorded before anything else is done
 
 
-def test_an_outcome_that_nothing_else_tells_of_is_recorded_under_one_name():
+def test_an_outcome_that_nothing_else_reports_is_recorded_under_one_name():
     api = Api()
 
     async def scenario(recorder):

@@ -106,7 +106,7 @@ def test_trials_of_one_name_in_two_namespaces_do_not_meet():
         ),
     ],
 )
-def test_what_can_not_be_parsed_is_neither_there_nor_gone_and_told_once(kind, bad, good):
+def test_what_can_not_be_parsed_is_neither_there_nor_gone_and_reported_once(kind, bad, good):
     known = cache(raw_trial(), engine=raw_engine())
     put = known.put_trial if kind == "Trial" else known.put_engine
     assert put(bad) == [KEY]
@@ -151,7 +151,7 @@ def test_that_an_engine_was_not_there_before_the_latch_says_nothing_after_it():
     assert known.snapshot(KEY).engine_gone
 
 
-def test_what_can_not_be_parsed_stands_in_the_slot_that_its_spec_names():
+def test_what_can_not_be_parsed_is_in_the_slot_that_its_spec_names():
     known = cache()
     other = raw_trial("other", suspend="yes", trialID="example")
     assert known.put_trial(other) == [KEY]
@@ -161,14 +161,14 @@ def test_what_can_not_be_parsed_stands_in_the_slot_that_its_spec_names():
     assert known.put_engine(engine) == [KEY]
 
 
-def test_what_can_not_be_parsed_is_told_again_for_another_reason():
+def test_what_can_not_be_parsed_is_reported_again_for_another_reason():
     known = cache()
     known.put_trial(raw_trial(suspend="yes"))
     known.put_trial(raw_trial(suspend=False, startTime="tomorrow"))
     assert len(reports(known)) == 1
 
 
-def test_what_can_not_be_parsed_is_listed_too():
+def test_what_can_not_be_parsed_is_listed_as_well():
     known = cache()
     known.put_trial(raw_trial(suspend="yes"))
     known.put_engine(raw_engine(attempt="two"))

@@ -46,7 +46,7 @@ def narrated(before: Seen, now: Seen) -> list[str]:
     return list(news(before, now))
 
 
-def test_nothing_new_is_nothing_to_tell() -> None:
+def test_nothing_new_is_nothing_to_report() -> None:
     seen = Seen(
         trial(startLagMilliseconds=0, conditions=[condition("Scheduled"), condition("Succeeded")]),
         engine(attempt=2, activities=[activity("one", "Succeeded")]),
@@ -55,7 +55,7 @@ def test_nothing_new_is_nothing_to_tell() -> None:
     assert narrated(seen, seen) == []
 
 
-def test_what_happened_between_two_looks_is_told_in_its_order() -> None:
+def test_what_happened_between_two_looks_is_reported_in_its_order() -> None:
     armed = [condition("Scheduled"), condition("Armed")]
     now = Seen(
         trial(startLagMilliseconds=0, conditions=[*armed, condition("Succeeded", "False")]),
@@ -72,7 +72,7 @@ def test_what_happened_between_two_looks_is_told_in_its_order() -> None:
     ]
 
 
-def test_an_activity_that_runs_again_is_told_again() -> None:
+def test_an_activity_that_runs_again_is_reported_again() -> None:
     failed = Seen(trial(), engine(attempt=1, activities=[activity("one", "Failed")]))
     reset = Seen(trial(), engine(attempt=2, activities=[activity("one", "Pending")]))
     passed = Seen(trial(), engine(attempt=2, activities=[activity("one", "Succeeded")]))
@@ -81,7 +81,7 @@ def test_an_activity_that_runs_again_is_told_again() -> None:
     assert narrated(reset, passed) == ["✓ one"]
 
 
-def test_what_is_left_out_is_told_only_with_a_reason() -> None:
+def test_what_is_left_out_is_reported_only_with_a_reason() -> None:
     jumped = activity("two", "Skipped", "the signal finish jumped over it")
     now = Seen(trial(), engine(activities=[activity("one", "Skipped"), jumped]))
 
@@ -108,5 +108,5 @@ def test_what_is_left_out_is_told_only_with_a_reason() -> None:
         ),
     ],
 )
-def test_the_line_that_is_written_over_says_what_goes_on(seen: Seen, line: str) -> None:
+def test_the_line_that_is_written_over_shows_the_current_state(seen: Seen, line: str) -> None:
     assert standing(seen, NOW) == line

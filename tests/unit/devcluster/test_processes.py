@@ -85,7 +85,7 @@ def test_stopping_what_does_not_run_is_fine(process: Background) -> None:
     process.stop(grace=0)
 
 
-def test_a_restart_goes_on_with_the_same_log(process: Background) -> None:
+def test_a_restart_continues_with_the_same_log(process: Background) -> None:
     process.log_file.parent.mkdir()
     process.log_file.write_text("before\n")
 

@@ -173,7 +173,7 @@ def test_the_outcome_is_then_shown_on_the_trial_with_an_event():
     assert recorded_events(decision) == [("Completed", False)]
 
 
-def test_a_failure_is_told_as_a_warning():
+def test_a_failure_is_reported_as_a_warning():
     before = running(one="Failed")
     recorded = written(before, decide(before, at(9)))
     decision = decide(recorded, at(9))
@@ -224,7 +224,7 @@ def test_a_failure_that_was_passed_by_does_not_fail_the_trial():
 # --- what stands in the way
 
 
-def test_a_latched_trial_whose_pod_was_refused_shows_it_and_tells_it_once():
+def test_a_latched_trial_whose_pod_was_refused_shows_it_and_reports_it_once():
     before = replace(latched(), pod=None, refusal=refused(5))
     decision = decide(before, at(5.5))
     assert shown(decision, "Succeeded") == ("Unknown", "AdmissionRefused")
@@ -249,7 +249,7 @@ def test_the_lag_of_the_first_activity_stays_what_it_was():
     assert settle(later, at(6)).trials[0].status.first_activity_lag_milliseconds == 500
 
 
-def test_an_outcome_that_was_told_is_not_told_again_with_what_else_changes():
+def test_a_reported_outcome_is_not_reported_again_with_other_changes():
     before = ended(one="Failed")
     changed = edited(before.trials[0], ttlSecondsAfterFinished=5)
     assert steps(decide(replace(before, trials=(changed,)), at(20))) == ["WriteTrial"]

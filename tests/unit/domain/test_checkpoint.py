@@ -261,7 +261,7 @@ def test_a_restore_begins_again_what_of_the_report_or_the_release(field, state, 
     assert (extra.state, extra.run) == ("Pending", run)
 
 
-def test_one_more_attempt_that_releases_goes_on_with_what_was_in_flight():
+def test_one_more_attempt_that_releases_continues_with_what_was_in_flight():
     this = with_more(ended(**HALF), finally_="free").engine
     assert this is not None
     saved = (*this.status.activities, ActivityStatus(name="free", state="Running", run=3))
@@ -282,7 +282,7 @@ def test_one_more_attempt_that_releases_leaves_the_plan_as_it_was_stopped():
     assert released(this, at(20)).activity("one").state == "Running"
 
 
-def test_a_restore_takes_back_that_an_engine_was_told_to_stop():
+def test_a_restore_takes_back_that_an_engine_was_asked_to_stop():
     this = ended(**HALF).engine
     assert this is not None
     stop = Stop(mode="Deadline", request_time=at(15))

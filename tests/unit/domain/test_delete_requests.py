@@ -48,7 +48,7 @@ def test_delete_request_deletes_the_engine_and_is_answered_meanwhile_on_the(on):
     assert decide(over, at(8)).actions == (DeleteEngine(over.engine),)
 
 
-def test_a_delete_request_that_comes_while_the_engine_goes_is_answered_too():
+def test_a_delete_request_while_the_engine_is_deleted_is_answered():
     before = asking(stopping(running()), delete="d1")
     (action,) = decide(before, at(6)).actions
     assert isinstance(action, WriteEngine)
@@ -69,7 +69,7 @@ def test_a_delete_comes_before_a_restore_which_is_refused():
     assert answered.result == "Refused"
 
 
-def test_a_delete_request_that_is_malformed_is_refused_and_told():
+def test_a_delete_request_that_is_malformed_is_refused_and_reported():
     before = asking(running(), delete="x" * 300)
     decision = decide(before, at(5))
     assert steps(decision) == ["WriteEngine", "RecordEvent"]

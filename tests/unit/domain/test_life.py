@@ -78,7 +78,7 @@ def test_a_look_is_due_when_the_first_beat_is_missing():
     assert at(120) < decision.wake_at <= at(122)
 
 
-def test_a_checkpoint_that_tells_the_outcome_counts_more_than_silence():
+def test_a_checkpoint_that_shows_the_outcome_counts_more_than_silence():
     done = running(one="Succeeded", two="Succeeded", three="Succeeded")
     assert shown(decide(beating(done, silent=1000), at(2000)), "Succeeded") == ("True", "Completed")
 
@@ -110,7 +110,7 @@ def slow(**more):
     return running(trial(engine={"activeDeadlineSeconds": 30} | more), one="Running")
 
 
-def test_an_attempt_that_takes_too_long_is_told_to_stop():
+def test_an_attempt_that_takes_too_long_is_asked_to_stop():
     before = settle(slow(), at(5))
     assert decide(before, at(29)).wake_at == at(30.2)
     (action,) = decide(before, at(30.2)).actions

@@ -210,7 +210,7 @@ def test_other_containers_are_kept_as_they_are():
     assert container(pod_of(ALLOWED), "side") == ALLOWED["spec"]["containers"][1]
 
 
-def test_a_secret_s_value_is_named_and_never_told():
+def test_a_secret_s_value_is_named_and_never_shown():
     this = engine()
     parameters = (
         Parameter(name="plain", value="x"),

@@ -252,7 +252,7 @@ def test_a_report_that_a_drain_cuts_off_is_closed_truthfully_in(report, closed):
     assert isinstance(decide(after, at(9)), Wait)
 
 
-def test_a_report_goes_on_as_long_as_its_pod_does():
+def test_a_report_continues_as_long_as_its_pod_does():
     before = replace(reporting(tell="Running"), pod=pod())
     assert isinstance(decide(before, at(9)), Wait)
 

@@ -85,7 +85,7 @@ def waiting(*, now=-3000.0, **spec):
     return settle(slot(OLD, young), at(now)).trials[1]
 
 
-def test_the_others_are_told_who_holds_the_id_and_once_only():
+def test_the_others_are_shown_who_holds_the_id_and_once_only():
     both = slot(scheduled(OLD), YOUNG)
     decision = decide(both, at(-3000))
     assert shown(decision, "Accepted") == ("False", "DuplicateTrialID")
@@ -177,7 +177,7 @@ def waits(before, young, now):
     return conditions.reason(young.status.conditions, "Accepted")
 
 
-def test_a_freed_id_goes_to_a_waiting_trial_whose_start_time_is_still_ahead():
+def test_a_freed_id_is_given_to_a_waiting_trial_that_is_not_yet_due():
     decision = decide(slot(waiting()), at(-100))
     assert shown(decision, "Accepted") == ("True", "Accepted")
 
@@ -201,18 +201,18 @@ def test_trial_that_waits_for_its_id_past_its_deadline_is_missed():
     assert recorded_events(missed) == [("Missed", True)]
 
 
-def test_a_duplicate_whose_start_time_nobody_has_told_yet_waits_for_a_change():
+def test_a_duplicate_whose_start_time_is_not_reported_yet_waits_for_a_change():
     both = settle(slot(scheduled(OLD), waiting(startTime=None, registryRef={"name": "default"})), at(-3000))
     assert decide(replace(both, trials=both.trials[1:], engine=engine(trial(uid="gone"))), T).wake_at is None
 
 
-def test_a_duplicate_that_is_edited_is_not_told_again():
+def test_a_duplicate_that_is_edited_is_not_reported_again():
     changed = edited(waiting(), ttlSecondsAfterFinished=5, trialID="example")
     decision = decide(slot(scheduled(OLD), changed), at(-3000))
     assert steps(decision) == ["WriteTrial"]
 
 
-def test_a_duplicate_is_told_when_somebody_else_holds_its_id():
+def test_a_duplicate_is_shown_when_somebody_else_holds_its_id():
     other = scheduled(trial(name="other", uid="f", created=-300, trialID="example"))
     decision = decide(slot(other, waiting()), at(-3000))
     assert recorded_events(decision) == [("DuplicateTrialID", True)]

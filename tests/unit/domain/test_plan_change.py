@@ -240,7 +240,7 @@ def test_at_most_twenty_requests_wait_for_a_plan():
 
 
 @pytest.mark.parametrize("removed", [False, True])
-def test_a_request_is_done_with_the_spec_though_the_engine_goes(removed):
+def test_a_request_is_done_with_the_spec_though_the_engine_is_deleted(removed):
     this = taken()
     assert this.engine is not None
     this = replace(this, engine=deleting(this.engine)) if removed else asking(this, restore="r1", delete="d1")

@@ -127,7 +127,7 @@ def test_a_delete_has_nothing_to_release_then():
     assert on_trial(stop_requested, "Released") == ("True", "Released")
 
 
-def test_an_attempt_that_is_refused_for_too_long_has_failed_and_its_pod_goes():
+def test_an_attempt_refused_for_too_long_has_failed_and_its_pod_is_deleted():
     late = settle(replace(latched(), refusal=refused(121)), at(121.1))
     assert on_trial(late, "Succeeded") == ("False", "EngineNotGranted")
     assert on_trial(late, "Finished") == ("True", "Failed")
@@ -140,7 +140,7 @@ def test_an_attempt_that_nobody_tried_meanwhile_is_tried_first():
     assert steps(decide(latched(), at(3600))) == ["CreateLease", "GrantEngine"]
 
 
-def test_a_longer_starting_deadline_counts_for_the_grant_too():
+def test_a_longer_starting_deadline_counts_for_the_grant_as_well():
     patient = trial(startingDeadlineSeconds=600)
     assert on_trial(settle(replace(latched(patient), refusal=refused(300)), at(300.1)), "Succeeded") == (
         "Unknown",

@@ -151,7 +151,7 @@ def test_a_deleted_trial_that_is_still_there_shows_that_it_was_cancelled():
     assert steps(decide(written(leaving, decision), at(-20))) == ["UnholdEngine"]
 
 
-def test_an_engine_whose_trial_is_gone_tells_that_it_has_succeeded():
+def test_an_engine_whose_trial_is_gone_reports_that_it_has_succeeded():
     before = ended_pod(stopping(with_finally(running(one="Succeeded", two="Succeeded", three="Succeeded"))))
     freed = with_activities(replace(before, trials=()), **ALL_DONE, free="Succeeded")
     concluded = written(freed, decide(freed, at(21)))
@@ -160,7 +160,7 @@ def test_an_engine_whose_trial_is_gone_tells_that_it_has_succeeded():
     assert recorded_events(decision) == [("Completed", False)]
 
 
-def test_an_engine_whose_trial_is_gone_tells_that_it_was_cancelled():
+def test_an_engine_whose_trial_is_gone_reports_that_it_was_cancelled():
     before = ended_pod(stopping(with_finally(running(one="Succeeded"))))
     freed = with_activities(replace(before, trials=()), one="Succeeded", free="Succeeded")
     concluded = written(freed, decide(freed, at(21)))
@@ -190,7 +190,7 @@ def test_latched_trial_without_its_engine_before_the_grant_is_cancelled():
 # --- one that acted
 
 
-def test_an_engine_that_acted_is_told_to_stop_first():
+def test_an_engine_that_acted_is_asked_to_stop_first():
     (action,) = decide(going(running(one="Running")), at(5)).actions
     assert isinstance(action, WriteEngine)
     assert action.status.stop is not None

@@ -95,7 +95,7 @@ def test_deletes_and_restores_do_not_meet_though_they_have_the_same_id():
     assert echo("Delete", trial, both) is not None
 
 
-def test_a_delete_on_the_engine_is_open_without_a_trial_too():
+def test_a_delete_on_the_engine_is_open_without_a_trial_as_well():
     _, engine = asked("engine", delete="d1")
     (request,) = open_deletes(None, engine)
     after = answered(engine, (request,))
@@ -149,7 +149,7 @@ def test_the_message_of_an_answer_fits_into_the_status():
     assert len(status.trial_requests[0].message) == 1024
 
 
-def test_a_restore_that_stands_on_a_trial_never_seen_before_is_ignored():
+def test_a_restore_on_a_trial_never_seen_before_is_ignored():
     trial, _ = asked(restore="r1")
     fresh = msgspec.structs.replace(trial, status=TrialStatus())
     answered_now = ignored_restore(fresh, at(5))

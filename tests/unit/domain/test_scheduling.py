@@ -88,7 +88,7 @@ def test_a_trial_that_waits_for_a_registry_says_so_and_waits_for_a_change():
     assert after.wake_at is None
 
 
-def test_a_start_time_told_by_the_registry_counts():
+def test_a_start_time_reported_by_the_registry_counts():
     waiting = settle(slot(trial(startTime=None, registryRef={"name": "default"})), at(-3000)).trials[0]
     status = msgspec.structs.replace(waiting.status, start_time=T)
     decision = decide(slot(msgspec.structs.replace(waiting, status=status)), at(-3000))

@@ -57,7 +57,7 @@ def test_a_trial_that_is_due_is_not_checked_for_admission_first():
     assert steps(decide(slot(scheduled(), engine=engine()), T)) == ["CreatePod"]
 
 
-def test_a_created_pod_is_latched_and_the_start_is_told_after_it():
+def test_a_created_pod_is_latched_and_the_start_is_reported_after_it():
     before = replace(armed(), pod=pod())
     decision = decide(before, at(0.2))
     (latch, _) = decision.actions

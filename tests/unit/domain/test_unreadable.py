@@ -42,7 +42,7 @@ def test_running_pod_is_looked_at_again_after_a_pause():
     assert decide(snapshot, waiting.wake_at).actions
 
 
-def test_one_that_we_do_not_hold_goes_by_itself():
+def test_one_that_we_do_not_hold_is_deleted_by_itself():
     snapshot = unreadable()
     free = replaced(snapshot.unreadable_engine, finalizers=("somebody.else/holds",))
     assert isinstance(decide(replace(snapshot, unreadable_engine=free), at(1) + timedelta(hours=1)), Wait)

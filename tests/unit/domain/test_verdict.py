@@ -91,7 +91,7 @@ def test_ended_pod_decides_nothing_before_its_last_checkpoint_was_read(over):
         pytest.param({"exit_code": 1, "message": "no token"}, "(exit code 1): no token", id="its last words"),
     ],
 )
-def test_the_message_of_a_pod_that_ended_too_early_tells(seen, words):
+def test_the_message_of_a_pod_that_ended_too_early_is_informative(seen, words):
     over = replace(running(), pod=pod(ended=True, **seen), engine_read_after_end=True)
     outcome = judged(over)
     assert outcome is not None

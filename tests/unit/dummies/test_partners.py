@@ -91,7 +91,7 @@ def test_slice_is_made_and_closed_and_both_are_reported_with_its_token():
 
 
 @pytest.mark.parametrize("path", ["cloud/boarding", "cloud/deployment", "edge/boarding", "edge/deployment"])
-def test_network_functions_are_reported_too(path: str):
+def test_network_functions_are_reported_as_well(path: str):
     async def scenario(asked: Asked) -> None:
         url = f"/vnf/{path}?trialID=a&callback_url=CALLBACK"
         assert (await asked("POST", url, {"Authorization": TOKEN}))[0] == 201
@@ -255,7 +255,7 @@ def test_the_process_serves_until_sigterm_whatever_is_still_to_be_reported():
 
 
 @pytest.mark.parametrize("seconds", ["soon", "-1", "nan"])
-def test_a_time_that_is_none_is_told(seconds: str):
+def test_a_time_that_is_none_is_reported(seconds: str):
     with begun("partners", LCM_PARTNERS_CALLBACK_SECONDS=seconds) as process:
         _, told = process.communicate(timeout=60)
 

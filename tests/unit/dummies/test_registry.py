@@ -131,7 +131,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("fault", "error"), FAILURES.values(), ids=FAILURES.keys())
-def test_it_fails_as_it_is_told_and_then_no_more(fault: dict[str, Any], error: type[RegistryError]):
+def test_it_fails_as_requested_and_then_no_more(fault: dict[str, Any], error: type[RegistryError]):
     async def scenario(asked: Asked) -> None:
         assert (await asked("PUT", "/_faults", fault | {"count": 1})).status_code == 204
         with pytest.raises(error):
@@ -141,7 +141,7 @@ def test_it_fails_as_it_is_told_and_then_no_more(fault: dict[str, Any], error: t
     played(scenario, [{"id": "a", "start_time": NINE}])
 
 
-def test_it_is_as_slow_as_it_is_told():
+def test_it_is_as_slow_as_requested():
     async def scenario(asked: Asked) -> None:
         await asked("PUT", "/_faults", {"kind": "slow", "seconds": 600})
         with pytest.raises(UnreachableError):
@@ -150,7 +150,7 @@ def test_it_is_as_slow_as_it_is_told():
     played(scenario)
 
 
-def test_it_fails_until_it_is_told_otherwise_and_only_where_it_is_told():
+def test_it_fails_until_the_fault_is_removed_and_only_where_it_applies():
     async def scenario(asked: Asked) -> None:
         await asked("PUT", "/_faults", {"kind": "status", "path": "/trial/", "method": "GET"})
         for _ in range(3):
@@ -212,7 +212,7 @@ def test_the_process_serves_its_seed_until_sigterm(tmp_path):
         ),
     ],
 )
-def test_settings_that_do_not_fit_are_told(environment: dict[str, str], why: str):
+def test_settings_that_do_not_fit_are_reported(environment: dict[str, str], why: str):
     with begun("registry", **environment) as process:
         _, told = process.communicate(timeout=60)
 

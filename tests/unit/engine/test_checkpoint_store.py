@@ -214,7 +214,7 @@ def test_a_save_ends_the_engine_when(meanwhile, why):
     assert len(server.patches) == 1
 
 
-def test_a_deletion_does_not_keep_it_from_saving_what_is_over_but_is_told_of():
+def test_a_deletion_does_not_keep_it_from_saving_and_is_reported():
     server = Server()
     server.api.merge_patch("trialengines", "example", {"metadata": {"finalizers": ["example.com/hold"]}})
     server.api.delete("trialengines", "example")

@@ -294,7 +294,7 @@ def test_program_without_a_fixed_limit_ends_when_contact_is_lost(tmp_path, conta
     assert file.read_text().endswith("again\n")
 
 
-def test_a_program_with_a_limit_goes_on_when_contact_is_lost(contact):
+def test_a_program_with_a_limit_continues_when_contact_is_lost(contact):
     activity = {"name": "run", "exec": {"command": ["sleep", "0.5"], "timeoutSeconds": 30}}
     result = asyncio.run(perform(activity, may_act=contact.may_act, lost=contact.lost))
     assert result.output == {"exitCode": 0}

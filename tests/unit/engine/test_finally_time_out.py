@@ -42,7 +42,7 @@ def test_the_time_out_of_finally_counts_from_its_begin():
     assert message(store, "free") == "free: finally was not done within 1 s"
 
 
-def test_the_time_out_of_finally_ends_the_pauses_between_tries_too():
+def test_the_time_out_of_finally_ends_the_pauses_between_tries_as_well():
     free = nap("free", retry={"limit": 5, "backoffSeconds": 3600})
     store, perform = stored(one=True, free=True), Stub(free=ActivityFailedError("503"))
 

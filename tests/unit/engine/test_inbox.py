@@ -65,7 +65,7 @@ def test_wait_succeeds_with_the_signal_of_its_request_in_one_write():
     assert store.consumed == {"slice-0": "ready"}
 
 
-def test_a_wait_goes_on_as_soon_as_the_signal_comes():
+def test_a_wait_continues_as_soon_as_the_signal_comes():
     async def scenario():
         store, perform = Memory(), Stub()
         the_plan = plan(ask("deploy"), wait("ready", "slice"), nap("use"))
@@ -271,7 +271,7 @@ def dropping(store):
     return act
 
 
-def test_a_value_is_set_by_a_wait_too():
+def test_a_value_is_set_by_a_wait_as_well():
     store = Memory()
 
     run(plan(ask("one"), wait("told", "go", set={"told": "yes"})), store, Stub(one=receiving(store, "go")))

@@ -239,7 +239,7 @@ def test_of_several_reasons_to_end_the_first_counts():
     assert interrupt.report == Report(Ending.TERMINATED)
 
 
-def test_told_to_end_between_two_tries_it_does_not_wait_for_the_next():
+def test_asked_to_end_between_two_tries_it_does_not_wait_for_the_next():
     store, perform_results = Memory(), {"one": ActivityFailedError("why")}
     the_plan = plan(nap("one", retry={"limit": 1, "backoffSeconds": 3600}))
 
@@ -249,7 +249,7 @@ def test_told_to_end_between_two_tries_it_does_not_wait_for_the_next():
     assert store.states[-1] == ["Running"]
 
 
-def test_told_to_end_as_an_activity_ends_it_saves_that_and_begins_nothing():
+def test_asked_to_end_as_an_activity_ends_it_saves_that_and_begins_nothing():
     store, interrupts = Memory(), Interrupts(POD)
 
     async def last_act(_scope):

@@ -98,7 +98,7 @@ def test_a_failure_is_saved_before_it_is_reported():
         pytest.param({"one": "503"}, Ending.ACTIVITY_FAILED, ["one", "tell", "say"], id="onFailure"),
     ],
 )
-def test_a_failed_activity_is_recorded_and_the_rest_goes_on_in(broken, ending, done):
+def test_a_failed_activity_is_recorded_and_the_rest_continues_in(broken, ending, done):
     store = Memory()
     perform = Stub(
         **{name: ActivityFailedError(why) for name, why in broken.items()},
@@ -132,7 +132,7 @@ def test_finally_sees_outputs_and_an_undefined_one_fails_its_activity_only():
     assert "outputs.two.id" in message(store, "free")
 
 
-def test_a_condition_counts_in_finally_too():
+def test_a_condition_counts_in_finally_as_well():
     store, perform = Memory(), Stub()
     the_plan = plan(nap("one"), **{"finally": [nap("free", when="false"), nap("clean")]})
 

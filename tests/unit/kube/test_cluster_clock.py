@@ -139,7 +139,7 @@ def test_a_date_that_is_none_is_passed_over(date):
     assert node.cluster.offset() is None
 
 
-def test_the_bounds_widen_while_nothing_is_heard():
+def test_the_bounds_widen_while_nothing_is_received():
     node = Node()
     node.asks_for_a_while()
     before = node.cluster.offset()
@@ -150,7 +150,7 @@ def test_the_bounds_widen_while_nothing_is_heard():
     assert after.most - after.least > before.most - before.least + 3
 
 
-def test_a_step_is_told_once_and_by_how_much():
+def test_a_step_is_reported_once_and_by_how_much():
     node = Node()
     node.asks_for_a_while()
     node.cluster.look()
@@ -162,7 +162,7 @@ def test_a_step_is_told_once_and_by_how_much():
     assert node.cluster.look().stepped == 0
 
 
-def test_a_jump_of_the_time_that_counts_is_told():
+def test_a_jump_of_the_time_that_counts_is_reported():
     node = Node(ahead=HOUR)
     node.cluster.look()
     node.asks()

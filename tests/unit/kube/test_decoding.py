@@ -118,7 +118,7 @@ def test_ordinary_text_is_handed_on_as_it_is():
     assert asyncio.run(plain(text)) is text
 
 
-def test_the_loop_goes_on_while_a_huge_text_is_cut():
+def test_the_loop_continues_while_a_huge_text_is_cut():
     async def ticks() -> int:
         count, reading = 0, asyncio.create_task(read(b"[" + b",".join([lists(2_000)] * 200) + b"]"))
         while not reading.done():

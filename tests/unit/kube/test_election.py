@@ -221,7 +221,7 @@ def test_a_candidate_waits_for_better_times(trouble: ApiError):
     run(scenario)
 
 
-def test_a_lease_that_was_taken_without_our_hearing_of_it_is_ours():
+def test_a_lease_that_was_taken_without_our_knowledge_is_ours():
     async def scenario(server, candidate):
         server.lose_answers = True
         one = candidate("one", NO_END)

@@ -77,7 +77,7 @@ def test_a_short_duration_does_not_end_the_term_of_a_leader_that_renews():
         pytest.param({"holderIdentity": None}, id="in nobody's name"),
     ],
 )
-def test_a_lease_that_is_stolen_is_taken_back_while_the_work_goes_on(spec):
+def test_a_lease_that_is_stolen_is_taken_back_while_the_work_continues(spec):
     async def scenario(server, candidate):
         one = candidate("one", STEADY)
         messages = []

@@ -38,14 +38,14 @@ def test_an_answer_has_a_class_for_what_a_caller_may_do(code, reason, kind):
     assert str(error) == f"{code} {reason}: as told"
 
 
-def test_an_answer_that_is_no_status_is_told_as_it_is():
+def test_an_answer_that_is_no_status_is_reported_as_it_is():
     error = errors.from_status(502, "<html>bad gateway</html>")
     assert isinstance(error, errors.UnavailableError)
     assert error.message == "<html>bad gateway</html>"
 
 
 @pytest.mark.parametrize("body", [pytest.param("", id="text"), pytest.param({}, id="an object")])
-def test_an_empty_answer_has_a_message_too(body):
+def test_an_empty_answer_has_a_message_as_well(body):
     assert errors.from_status(500, body).message == "no message"
 
 

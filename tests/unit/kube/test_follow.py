@@ -166,7 +166,7 @@ def test_watch_that_brings_nothing_is_followed_by_a_list(transport, trouble):
     assert events == ["listing", "listed  at 5", "listing", "b@7", "listed u-b at 9", "c@10"]
 
 
-def test_watch_that_broke_after_an_event_goes_on_from_it():
+def test_watch_that_broke_after_an_event_continues_from_it():
     broken = (200, watch(("ADDED", raw("a", 6)))[1] + b"garbage\n")
     events, asked = follow([page(5), broken, watch(("ADDED", raw("b", 7)))], 4)
     assert events == ["listing", "listed  at 5", "a@6", "b@7"]
@@ -213,7 +213,7 @@ def test_object_that_stays_unreadable_is_reported_for_each_reason(caplog):
     assert len(caplog.records) == 2
 
 
-def test_outage_is_reported_once_and_its_end_too(caplog, monkeypatch):
+def test_outage_is_reported_once_and_its_end_as_well(caplog, monkeypatch):
     monkeypatch.setattr("lcm_operator.kube.backoff._WARN_FROM_SECONDS", 0.002)
     with caplog.at_level(logging.INFO):
         follow([DOWN] * 6 + [page(5), watch(("ADDED", raw("a", 6)))], 9, longest_pause=0.002)
@@ -238,7 +238,7 @@ def test_asks_no_sooner_than_the_api_server_wants(mocker):
     assert [call.args for call in sleep.await_args_list] == [(7.0,)] * 3
 
 
-def test_silence_is_counted_from_the_last_thing_heard():
+def test_silence_is_counted_from_the_last_event():
     class Clock:
         seconds = 0.0
 

@@ -56,7 +56,7 @@ def test_deep_object_leaves_the_rest_of_its_list(transport, levels):
 
 @pytest.mark.parametrize("levels", DEPTHS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_watch_goes_on_after_a_deep_object(transport, levels):
+def test_watch_continues_after_a_deep_object(transport, levels):
     lines = [
         b'{"type":"%s","object":%s}\n' % (kind, trial(name, deep))
         for kind, name, deep in (

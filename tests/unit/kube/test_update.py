@@ -79,7 +79,7 @@ def test_change_is_computed_anew_from_what_a_rival_has_written():
     assert server.writes == [("merge", "")]
 
 
-def test_change_of_a_status_is_computed_anew_too():
+def test_change_of_a_status_is_computed_anew_as_well():
     def write(phase):
         server.api.put("trials", {"metadata": {"name": "x"}, "status": {"phase": phase}})
 

@@ -127,7 +127,7 @@ def test_an_id_is_one_segment_of_the_path(trial_id: str, segment: bytes):
     assert running.heads[0].startswith(b"GET /api/trial/" + segment + b"/ HTTP/1.1\r\n")
 
 
-def test_basic_authentication_goes_out_and_is_never_shown():
+def test_basic_authentication_is_sent_and_is_never_shown():
     with server(says(b"no", "401 Unauthorized")) as running:
         client = asks(running, user="apikey", password="sesame")
         with pytest.raises(BadStatusError) as caught:
@@ -157,7 +157,7 @@ def test_a_long_refusal_is_cut():
     assert str(caught.value) == f"Trial registry responded with: {b'x' * 512!r}."
 
 
-def test_a_refusal_that_breaks_off_is_told_as_far_as_it_came():
+def test_a_refusal_that_breaks_off_is_reported_as_far_as_it_came():
     with server(says(b"half", "500 Oops", length=500)) as running, pytest.raises(BadStatusError) as caught:
         asks(running).list_trials()
 
@@ -306,7 +306,7 @@ def test_a_bundle_may_have_comments_in_any_language():
 
 
 @pytest.mark.parametrize("authorities", ["", "nonsense", "ü"])
-def test_a_bundle_that_is_none_is_told(authorities: str):
+def test_a_bundle_that_is_none_is_reported(authorities: str):
     with pytest.raises(BadConnectionError, match="caBundle"):
         RegistryClient(Connection("https://127.0.0.1:1", authorities=authorities)).list_trials()
 

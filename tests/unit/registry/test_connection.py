@@ -68,7 +68,7 @@ def test_a_registry_without_auth_gets_no_secret():
         ("http://[::1]:8080", "http://[::1]:8080"),
     ],
 )
-def test_a_secret_goes_where_it_was_meant_for(url: str, origin: str):
+def test_a_secret_is_sent_where_it_was_meant_for(url: str, origin: str):
     assert connection_of(registry(url), secret(origin)).password == "sesame"
 
 
@@ -85,7 +85,7 @@ def test_a_secret_goes_where_it_was_meant_for(url: str, origin: str):
         pytest.param("http://[bad", "http://[bad", id="one that names no place, twice"),
     ],
 )
-def test_a_secret_goes_nowhere_else(url: str, origin: str | None):
+def test_a_secret_is_sent_nowhere_else(url: str, origin: str | None):
     with pytest.raises(BadConnectionError, match="Secret lock is not meant for") as caught:
         connection_of(registry(url), secret(origin))
 
@@ -109,7 +109,7 @@ def test_a_secret_goes_nowhere_else(url: str, origin: str | None):
         ),
     ],
 )
-def test_a_secret_that_does_not_fit_is_told(found: dict[str, Any] | None, why: str):
+def test_a_secret_that_does_not_fit_is_reported(found: dict[str, Any] | None, why: str):
     with pytest.raises(BadConnectionError, match=f"^{why}$"):
         connection_of(registry(), found)
 
@@ -121,7 +121,7 @@ def test_a_bundle_is_base64_that_may_be_broken_into_lines():
     assert found.authorities == "-----BEGIN CERTIFICATE-----"
 
 
-def test_a_bundle_that_is_not_base64_is_told():
+def test_a_bundle_that_is_not_base64_is_reported():
     with pytest.raises(BadConnectionError, match=r"^caBundle is not text encoded in base64$"):
         connection_of(registry(auth=None, ca_bundle="-----BEGIN"), None)
 

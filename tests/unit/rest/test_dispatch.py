@@ -71,7 +71,7 @@ def test_schedule_all_is_worded_by_the_level(sidecar):
 
 
 @pytest.mark.parametrize("state", [True, False])
-def test_automatic_scheduling_is_told_as_it_is_now(sidecar, state):
+def test_automatic_scheduling_is_reported_as_it_is_now(sidecar, state):
     sidecar.service.answers["toggle_automatic"] = state
 
     assert asked(sidecar, "POST", "/trial/scheduling").said == (200, f"Automatic scheduling: {state}")
@@ -163,7 +163,7 @@ def test_path_and_method_are_looked_at_before_anything_else(sidecar, method, pat
     assert expected[1] is None or answer.said == expected
 
 
-def test_a_wrong_method_is_told_the_right_ones(sidecar):
+def test_a_wrong_method_is_answered_with_the_right_ones(sidecar):
     assert asked(sidecar, "PUT", "/debug/trial/a/schedule").headers["Allow"] == "DELETE, POST"
 
 
@@ -265,7 +265,7 @@ def test_object_that_others_keep_changing_is_no_fault_of_the_caller(sidecar):
     assert asked(sidecar, "DELETE", "/debug/engine/a").said == (503, text)
 
 
-def test_what_nobody_thought_of_is_told_without_details_and_logged(sidecar, caplog):
+def test_what_nobody_thought_of_is_reported_without_details_and_logged(sidecar, caplog):
     sidecar.service.answers["remove"] = ZeroDivisionError("secret")
 
     assert asked(sidecar, "DELETE", "/debug/engine/a").said == (500, "Internal Server Error")
@@ -280,7 +280,7 @@ def test_texts_of_others_are_cut_and_escaped(sidecar):
     assert len(text) < 540
 
 
-def test_the_log_tells_who_did_what_but_neither_keys_nor_queries(sidecar, caplog):
+def test_the_log_shows_who_did_what_but_neither_keys_nor_queries(sidecar, caplog):
     caplog.set_level(logging.DEBUG)
     asked(sidecar, "DELETE", f"/debug/engine/a%0a?{KEY}", Cookie=f"Authorization={KEY}")
     asked(sidecar, "DELETE", "/debug/engine/a", Authorization="wrong-key")

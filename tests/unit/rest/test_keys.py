@@ -111,7 +111,7 @@ def test_replaced_key_file_is_read_again_even_at_the_same_length_and_time(file, 
         pytest.param(lambda file: file.unlink(), id="it is gone"),
     ],
 )
-def test_a_broken_file_keeps_the_last_good_keys_and_is_told_once(file, clock, harm, caplog):
+def test_a_broken_file_keeps_the_last_good_keys_and_is_reported_once(file, clock, harm, caplog):
     keys = held(file, clock, "good")
     harm(file)
     for _ in range(3):

@@ -44,7 +44,7 @@ def test_it_is_valid_openapi(tmp_path, authenticated):
     assert document["openapi"].startswith("3.1")
 
 
-def test_it_tells_of_every_route_but_its_own(sidecar):
+def test_it_lists_every_route_but_its_own(sidecar):
     document = json.loads(fetched(sidecar, "/openapi.json").body)
     reported = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
 
@@ -53,7 +53,7 @@ def test_it_tells_of_every_route_but_its_own(sidecar):
     }
 
 
-def test_it_tells_which_routes_ask_for_a_key_or_token(sidecar):
+def test_it_shows_which_routes_ask_for_a_key_or_token(sidecar):
     document = json.loads(fetched(sidecar, "/openapi.json").body)
     asking = {
         (route.method, route.path)

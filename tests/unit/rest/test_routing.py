@@ -79,7 +79,7 @@ def test_other_paths_lead_nowhere(path):
     assert TABLE.find(path) is None
 
 
-def test_a_route_stands_in_the_table_once():
+def test_a_route_is_in_the_table_once():
     with pytest.raises(ValueError, match="GET /status is in the table twice"):
         RouteTable([route("GET", "/status"), route("GET", "/status")])
 

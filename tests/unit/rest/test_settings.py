@@ -79,7 +79,7 @@ def test_an_address_is_host_and_port(address):
         read({"LCM_REST_ADDRESS": address})
 
 
-def test_all_faults_are_told_together():
+def test_all_faults_are_reported_together():
     with pytest.raises(SettingsError) as raised:
         read({"LCM_API_LEVEL": "2", "LCM_TIMEZONE": "Mars/Base", "LCM_KUBECONFIG": "/nowhere"})
 
@@ -110,7 +110,7 @@ def test_with_keys_it_listens_anywhere(file):
     assert found.address == Address("0.0.0.0", 5000)  # noqa: S104 - as above
 
 
-def test_told_by_name_it_listens_anywhere_without_keys():
+def test_given_a_name_it_listens_anywhere_without_keys():
     found = read({"LCM_REST_ADDRESS": "0.0.0.0:5000", "LCM_INSECURE_NO_AUTH": "true"})
     assert found.keys_file is None
 

@@ -25,7 +25,7 @@ def harness():
         *(pytest.param(lambda to, n=n: to.callback("a", n), n, id=f"callback {n}") for n in CALLBACKS),
     ],
 )
-def test_a_signal_stands_on_the_engine_once_it_is_acknowledged(harness, send, name):
+def test_a_signal_is_stored_on_the_engine_once_it_is_acknowledged(harness, send, name):
     harness.engine(values={"kpiLabel": "Idle"}, signals=signals(["slice"]))
 
     run(send(harness.signals))
@@ -120,14 +120,14 @@ def test_an_engine_that_ends_meanwhile_takes_no_signal(harness):
     assert harness.stored == []
 
 
-def test_an_engine_that_goes_meanwhile_takes_no_signal(harness):
+def test_an_engine_that_is_deleted_meanwhile_takes_no_signal(harness):
     harness.engine()
     harness.kube.before_write = [lambda: harness.kube.drop("trialengines", "a")]
 
     assert harness.refusal("finish") == UNKNOWN
 
 
-def test_an_engine_that_never_stands_still_is_told_as_such(harness):
+def test_an_engine_that_never_stops_changing_is_reported_as_such(harness):
     harness.engine()
     harness.kube.before_write = [harness.engine] * 100
 

@@ -72,7 +72,7 @@ def test_a_thousand_are_kept_and_then_the_next_is_refused(kube, heartbeats):
     assert len(stored(kube)) == MOST
 
 
-def test_ids_that_are_too_long_for_one_config_map_are_refused_too(kube, heartbeats):
+def test_ids_that_are_too_long_for_one_config_map_are_refused_as_well(kube, heartbeats):
     def fail():
         raise TOO_LARGE
 
@@ -163,7 +163,7 @@ def test_what_comes_late_does_not_hide_what_was_written_since(kube):
     run(scenario())
 
 
-def test_following_goes_on_when_the_api_server_is_back(kube, mocker):
+def test_following_continues_when_the_api_server_is_back(kube, mocker):
     answers = chain([UnavailableError(0, "Unreachable", "away")], repeat(mocker.DEFAULT))
     mocker.patch.object(kube, "listed", wraps=kube.listed, side_effect=answers)
 

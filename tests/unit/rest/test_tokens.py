@@ -134,7 +134,7 @@ def test_the_ninth_token_of_a_trial_ends_the_oldest(either):
     assert either.holds("a", *found) == [False] * 2 + [True] * MOST_PER_TRIAL
 
 
-def test_the_ninth_ends_the_oldest_also_where_they_stand_in_two_places(harness):
+def test_the_ninth_ends_the_oldest_also_where_they_are_in_two_places(harness):
     early = harness.issue("a", times=6)
     others = harness.issue("b", times=6)
     harness.kube.engine("a")
@@ -215,7 +215,7 @@ def test_an_engine_that_saves_its_checkpoint_meanwhile_costs_no_token(harness):
     assert harness.kube.objects["trialengines", "a"]["status"]["values"] == {"kpiLabel": "Idle"}
 
 
-def test_an_engine_that_goes_while_its_token_is_issued_costs_no_token(harness):
+def test_an_engine_that_is_deleted_while_its_token_is_issued_costs_no_token(harness):
     harness.kube.engine("a")
     harness.kube.before_write = [lambda: harness.kube.drop("trialengines", "a")]
     (token,) = harness.issue("a")
@@ -223,7 +223,7 @@ def test_an_engine_that_goes_while_its_token_is_issued_costs_no_token(harness):
     assert harness.holds("a", token) == [True]
 
 
-def test_an_engine_that_never_stands_still_is_told_as_such(harness):
+def test_an_engine_that_never_stops_changing_is_reported_as_such(harness):
     harness.kube.engine("a")
     harness.kube.before_write = [lambda: harness.kube.engine("a")] * 100
 

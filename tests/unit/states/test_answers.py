@@ -194,7 +194,7 @@ def test_the_answer_on_the_trial_says_what_was_done_and_why(state, request_, res
     assert (answer["result"], words in answer["message"]) == (result, True), answer
 
 
-def test_the_second_of_two_that_contradict_each_other_is_told_of_the_first():
+def test_the_second_of_two_that_contradict_each_other_is_shown_the_first():
     (reached,) = (each for each in STATES if each.name == "Failed")
     harness = played(reached, asked("one", "two"))
     answer = answers(harness)["e"]

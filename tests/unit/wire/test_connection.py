@@ -44,7 +44,7 @@ def test_a_reply_may_end_with_its_connection():
     assert asked(saying(b"HTTP/1.1 200 OK\r\n\r\n", b"bo", b"dy")) == (200, b"body")
 
 
-def test_a_large_body_goes_out_and_another_comes_in_while_nobody_reads():
+def test_a_large_body_is_sent_and_another_comes_in_while_nobody_reads():
     large = b"x" * 3_000_000
 
     async def script(reader, writer):

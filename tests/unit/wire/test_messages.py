@@ -78,7 +78,7 @@ def test_where_a_body_is_usual_its_absence_is_said(method, said):
         pytest.param("GET", "/", {"X": "secret\udc80"}, id="a value that is no text"),
     ],
 )
-def test_it_is_not_sent_and_its_values_are_not_told(method, target, headers):
+def test_it_is_not_sent_and_its_values_are_not_shown(method, target, headers):
     with pytest.raises(WireError) as error:
         request(HERE, method, target, headers)
     assert "secret" not in str(error.value)

@@ -130,7 +130,7 @@ def test_a_second_reply_is_refused_and_the_first_one_stands(joined, more):
         ),
     ],
 )
-def test_it_is_not_heard_without_end(begin, again):
+def test_it_is_not_read_without_end(begin, again):
     reply = fed(begin)
     reply.take()
     many = LARGEST_OVERHEAD // len(again)

@@ -79,7 +79,7 @@ async def ended(files):
         pytest.param("kill -KILL $$", 137, 9, "Error", id="killed by SIGKILL"),
     ],
 )
-def test_the_end_of_a_process_is_told_as_it_was(harness, script, code, by_signal, reason):
+def test_the_end_of_a_process_is_reported_as_it_was(harness, script, code, by_signal, reason):
     async def scenario():
         async with Launcher() as launcher:
             files = await harness.start(launcher, "/bin/sh", "-c", script)
@@ -281,7 +281,7 @@ def test_a_long_message_keeps_its_last_4096_bytes(harness):
     assert asyncio.run(scenario()).message == "y" * 4096
 
 
-def test_an_environment_that_no_process_can_have_is_told(harness):
+def test_an_environment_that_no_process_can_have_is_reported(harness):
     async def scenario():
         async with Launcher() as launcher:
             files = harness.files()

@@ -142,7 +142,7 @@ def test_what_it_cannot_give_is_refused_by_name(refused, said):
     assert any(said in reason for reason in refusals(refused, LABELS)), refusals(refused, LABELS)
 
 
-def test_all_reasons_are_told_at_once():
+def test_all_reasons_are_reported_at_once():
     found = refusals(pod(restartPolicy="Always", hostPID=True, container={"command": []}), LABELS)
 
     assert len(found) == 3

@@ -64,7 +64,7 @@ def test_ready_only_while_all_containers_run():
     assert ready(standing(i=DONE, a=RUNNING, b=DONE)) == "False"
 
 
-def test_a_signal_is_told_beside_the_exit_code():
+def test_a_signal_is_reported_beside_the_exit_code():
     status = pod_status(pod("a"), standing(over=True, a=FAILED), NOW)
     terminated = status["containerStatuses"][0]["state"]["terminated"]
 
