@@ -22,7 +22,7 @@ from devcluster.waiting import wait_until
 RBAC = REPOSITORY / "deploy" / "rbac" / "operator.yaml"
 
 
-class Patient(OperatorHarness):
+class ProbedOperator(OperatorHarness):
     """A harness whose operator is asked how it is."""
 
     def ask(self, path: str) -> tuple[int, str]:
@@ -67,40 +67,40 @@ def operated(programs: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def patient(operated: Cluster, programs: Path) -> Iterator[Patient]:
+def probed(operated: Cluster, programs: Path) -> Iterator[ProbedOperator]:
     """A fresh namespace and an operator that is well; the operator is the same one afterwards."""
     operated.up(programs, (*CONTROL_PLANE, OPERATOR))
     with fresh_namespace(operated) as name:
-        patient = Patient(operated, name)
-        patient.wait(lambda: patient.ask("/healthz") == (200, "ok\n") and patient.metric("lcm_leader") == 1)
-        before = patient.pid()
-        yield patient
-        patient.wait(lambda: patient.ask("/healthz") == (200, "ok\n") and patient.metric("lcm_leader") == 1)
-        assert patient.pid() == before
+        probed = ProbedOperator(operated, name)
+        probed.wait(lambda: probed.ask("/healthz") == (200, "ok\n") and probed.metric("lcm_leader") == 1)
+        before = probed.pid()
+        yield probed
+        probed.wait(lambda: probed.ask("/healthz") == (200, "ok\n") and probed.metric("lcm_leader") == 1)
+        assert probed.pid() == before
 
 
-def test_unresponsive_api_server_is_a_dead_watch_and_a_stale_lease(patient: Patient):
-    with patient.frozen(API_SERVER):
-        patient.wait(lambda: patient.faults() == {"watch", "lease"})
-        assert patient.metric("lcm_leader") == 0
+def test_unresponsive_api_server_is_a_dead_watch_and_a_stale_lease(probed: ProbedOperator):
+    with probed.frozen(API_SERVER):
+        probed.wait(lambda: probed.faults() == {"watch", "lease"})
+        assert probed.metric("lcm_leader") == 0
 
 
-def test_an_operator_that_was_frozen_says_that_its_loop_was_late(patient: Patient):
-    with patient.frozen(OPERATOR):
-        assert not wait_until(lambda: patient.ask("/healthz")[0] != 0, seconds=6)
-    patient.wait(lambda: "loop" in patient.faults())
+def test_an_operator_that_was_frozen_says_that_its_loop_was_late(probed: ProbedOperator):
+    with probed.frozen(OPERATOR):
+        assert not wait_until(lambda: probed.ask("/healthz")[0] != 0, seconds=6)
+    probed.wait(lambda: "loop" in probed.faults())
 
 
 def test_missing_permission_is_a_stale_lease_until_it_is_granted_again(
-    patient: Patient,
+    probed: ProbedOperator,
 ):
-    kubectl = patient.cluster.kubectl
+    kubectl = probed.cluster.kubectl
     role = next(found for found in yaml.safe_load_all(RBAC.read_text()) if found["kind"] == "ClusterRole")
     role["rules"] = [rule for rule in role["rules"] if "leases" not in rule["resources"]]
     try:
         kubectl("replace", "--filename=-", stdin=yaml.safe_dump(role))
-        patient.wait(lambda: "lease" in patient.faults())
-        assert patient.metric("lcm_leader") == 0
+        probed.wait(lambda: "lease" in probed.faults())
+        assert probed.metric("lcm_leader") == 0
     finally:
         kubectl("apply", f"--filename={RBAC}")
 
@@ -113,30 +113,30 @@ def test_an_operator_that_starts_before_its_api_server_waits_for_it(operated: Cl
         COMPONENTS[OPERATOR].command(layout), COMPONENTS[OPERATOR].environment(layout)
     )
     lonely = layout.process(OPERATOR).pid()
-    patient = Patient(operated, "default")
-    patient.wait(lambda: patient.faults() == {"lease"})  # kopf begins after the first list
-    assert patient.ask("/readyz")[0] == 503
+    probed = ProbedOperator(operated, "default")
+    probed.wait(lambda: probed.faults() == {"lease"})  # kopf begins after the first list
+    assert probed.ask("/readyz")[0] == 503
     operated.up(programs, CONTROL_PLANE)
-    patient.wait(lambda: patient.ask("/healthz") == (200, "ok\n"))
-    assert patient.ask("/readyz")[0] == 200
-    assert patient.pid() == lonely
+    probed.wait(lambda: probed.ask("/healthz") == (200, "ok\n"))
+    assert probed.ask("/readyz")[0] == 200
+    assert probed.pid() == lonely
 
 
-def test_a_start_shows_in_the_metrics(patient: Patient):
+def test_a_start_shows_in_the_metrics(probed: ProbedOperator):
     count = "lcm_trial_start_lag_seconds_count"
-    before = patient.metric(count) or 0
-    ahead = patient.trial("ahead", start=in_seconds(50))
-    patient.until_condition(ahead, "Armed", "True", "Admitted")
-    patient.wait(lambda: patient.metric("lcm_trials", phase="armed") == 1)
-    assert patient.metric("lcm_heap_size") == 1
-    due = patient.trial("due", start=in_seconds(1))
-    patient.until_condition(due, "Started", "True", "EngineStarted")
-    patient.wait(lambda: patient.metric(count) == before + 1)
-    assert patient.metric("lcm_trials_due") == 0
-    missed = patient.metric("lcm_trials_missed_total") or 0
-    late = patient.trial("late", start=in_seconds(-30), startingDeadlineSeconds=10)
-    patient.until_condition(late, "Succeeded", "False", "Missed")
-    patient.wait(lambda: patient.metric("lcm_trials_missed_total") == missed + 1)
+    before = probed.metric(count) or 0
+    ahead = probed.trial("ahead", start=in_seconds(50))
+    probed.until_condition(ahead, "Armed", "True", "Admitted")
+    probed.wait(lambda: probed.metric("lcm_trials", phase="armed") == 1)
+    assert probed.metric("lcm_heap_size") == 1
+    due = probed.trial("due", start=in_seconds(1))
+    probed.until_condition(due, "Started", "True", "EngineStarted")
+    probed.wait(lambda: probed.metric(count) == before + 1)
+    assert probed.metric("lcm_trials_due") == 0
+    missed = probed.metric("lcm_trials_missed_total") or 0
+    late = probed.trial("late", start=in_seconds(-30), startingDeadlineSeconds=10)
+    probed.until_condition(late, "Succeeded", "False", "Missed")
+    probed.wait(lambda: probed.metric("lcm_trials_missed_total") == missed + 1)
     for trial in (ahead, due, late):
         trial.delete()
-    patient.wait(lambda: not patient.engines())
+    probed.wait(lambda: not probed.engines())

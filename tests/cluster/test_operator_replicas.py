@@ -27,7 +27,7 @@ LONGEST_DELAY = timedelta(seconds=5)
 STOLEN = '{"spec": {"holderIdentity": "mallory", "leaseDurationSeconds": 315360000}}'
 
 
-class Pair(OperatorHarness):
+class ReplicaPair(OperatorHarness):
     """A harness with two replicas and no node: pods are created, and nothing else happens to them."""
 
     def lease(self) -> dict[str, Any]:
@@ -76,18 +76,18 @@ def doubled(programs: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def pair(doubled: Cluster, programs: Path) -> Iterator[Pair]:
+def pair(doubled: Cluster, programs: Path) -> Iterator[ReplicaPair]:
     """A fresh namespace, with both replicas running; no engine is left afterwards."""
     doubled.up(programs, (*CONTROL_PLANE, *OPERATORS))
     with fresh_namespace(doubled) as name:
-        pair = Pair(doubled, name)
+        pair = ReplicaPair(doubled, name)
         yield pair
         for trial in pair.trials():
             trial.delete()
         pair.wait(lambda: not pair.engines() and not pair.pods())
 
 
-def test_one_of_two_replicas_acts_and_the_lease_says_which(pair: Pair):
+def test_one_of_two_replicas_acts_and_the_lease_says_which(pair: ReplicaPair):
     leader = pair.leader()
     pair.many(due_in=6)
     pair.each_was_started_once_in_time()
@@ -96,11 +96,11 @@ def test_one_of_two_replicas_acts_and_the_lease_says_which(pair: Pair):
     assert pair.lease()["leaseDurationSeconds"] == 10
 
 
-def killed(pair: Pair, leader: str) -> None:
+def killed(pair: ReplicaPair, leader: str) -> None:
     pair.cluster.stop(leader, signal.SIGKILL)
 
 
-def stopped(pair: Pair, leader: str) -> None:
+def stopped(pair: ReplicaPair, leader: str) -> None:
     pair.cluster.stop(leader)
 
 
@@ -120,7 +120,7 @@ def stopped(pair: Pair, leader: str) -> None:
     ],
 )
 def test_standby_starts_what_an_ending_leader_left_and_nothing_twice(
-    pair: Pair, end: Callable[[Pair, str], None], pods_there: int
+    pair: ReplicaPair, end: Callable[[ReplicaPair, str], None], pods_there: int
 ):
     leader, standby = pair.leader(), pair.standby()
     pair.many(due_in=7)
@@ -130,7 +130,7 @@ def test_standby_starts_what_an_ending_leader_left_and_nothing_twice(
     assert pair.leads(standby)
 
 
-def test_leader_that_was_frozen_at_a_start_does_nothing_when_it_continues(pair: Pair):
+def test_leader_that_was_frozen_at_a_start_does_nothing_when_it_continues(pair: ReplicaPair):
     leader, standby = pair.leader(), pair.standby()
     pair.many(due_in=7)
     pair.wait(pair.pods_created)
@@ -144,7 +144,7 @@ def test_leader_that_was_frozen_at_a_start_does_nothing_when_it_continues(pair: 
     assert "Traceback" not in pair.cluster.layout.process(leader).log_file.read_text()
 
 
-def test_replica_that_is_asked_to_stop_hands_the_lease_over_at_once(pair: Pair):
+def test_replica_that_is_asked_to_stop_hands_the_lease_over_at_once(pair: ReplicaPair):
     leader, standby = pair.leader(), pair.standby()
     before = pair.lease()["leaseTransitions"]
     asked = datetime.now(UTC)
@@ -156,13 +156,13 @@ def test_replica_that_is_asked_to_stop_hands_the_lease_over_at_once(pair: Pair):
     assert waited < timedelta(seconds=after["leaseDurationSeconds"]) / 2
 
 
-def test_the_last_one_to_stop_leaves_a_lease_that_nobody_holds(pair: Pair):
+def test_the_last_one_to_stop_leaves_a_lease_that_nobody_holds(pair: ReplicaPair):
     pair.cluster.stop(pair.standby())
     pair.cluster.stop(pair.leader())
     assert "holderIdentity" not in pair.lease()
 
 
-def test_a_standby_writes_nothing(pair: Pair):
+def test_a_standby_writes_nothing(pair: ReplicaPair):
     pair.many(due_in=6)
     pair.each_was_started_once_in_time()
     creates = [
@@ -175,16 +175,16 @@ def test_a_standby_writes_nothing(pair: Pair):
     assert set(creates) == {201}
 
 
-def address(pair: Pair, name: str, path: str) -> str:
+def address(pair: ReplicaPair, name: str, path: str) -> str:
     return f"http://{LOOPBACK}:{pair.cluster.layout.ports[name]}/{path}"
 
 
-def until_start(pair: Pair, trial: Trial, at: str) -> None:
+def until_start(pair: ReplicaPair, trial: Trial, at: str) -> None:
     wanted = datetime.fromisoformat(at)
     pair.until(trial, lambda s: "startTime" in s and datetime.fromisoformat(s["startTime"]) == wanted)
 
 
-def test_a_replica_that_leads_again_starts_nothing_by_what_it_knew_before(pair: Pair):
+def test_a_replica_that_leads_again_starts_nothing_by_what_it_knew_before(pair: ReplicaPair):
     registry = Registry()
     begun, later = in_seconds(AHEAD), in_seconds(7200)
     registry.trials = [{"id": "survey", "start_time": begun}]
@@ -225,7 +225,7 @@ def test_a_replica_that_leads_again_starts_nothing_by_what_it_knew_before(pair: 
 @pytest.mark.parametrize(
     ("namespace", "refused"), [("default", 404), (LEASE_NAMESPACE, 403)], ids=["their own", "the election's"]
 )
-def test_no_engine_can_write_the_lease_of_the_election_in(pair: Pair, namespace: str, refused: int):
+def test_no_engine_can_write_the_lease_of_the_election_in(pair: ReplicaPair, namespace: str, refused: int):
     pair.leader()
     token = pair.cluster.kubectl.token("default", "lcm-engine")
     answer = requests.patch(
@@ -238,7 +238,7 @@ def test_no_engine_can_write_the_lease_of_the_election_in(pair: Pair, namespace:
     assert answer.status_code == refused
 
 
-def steal(pair: Pair) -> None:
+def steal(pair: ReplicaPair) -> None:
     patch = (
         "patch",
         "lease",
@@ -251,7 +251,7 @@ def steal(pair: Pair) -> None:
     pair.cluster.kubectl(*patch, check=False)
 
 
-def test_a_lease_that_is_stolen_each_second_for_ten_years_delays_no_start(pair: Pair):
+def test_a_lease_that_is_stolen_each_second_for_ten_years_delays_no_start(pair: ReplicaPair):
     leader = pair.leader()
     pair.many(due_in=8)
     for _ in range(12):
@@ -265,7 +265,7 @@ def test_a_lease_that_is_stolen_each_second_for_ten_years_delays_no_start(pair: 
     assert [event for event in events if event.obj["reason"] == "LeaseStolen"]
 
 
-def test_a_lease_in_a_strangers_name_is_taken_when_its_holder_dies(pair: Pair):
+def test_a_lease_in_a_strangers_name_is_taken_when_its_holder_dies(pair: ReplicaPair):
     leader, standby = pair.leader(), pair.standby()
     killed(pair, leader)
     ends = time.monotonic() + 30

@@ -21,7 +21,7 @@ ROUNDS = 5
 Said = tuple[int, Any]
 
 
-class Crowd(OperatorHarness):
+class ConcurrentCallers(OperatorHarness):
     """A namespace with an operator, a node and two sidecars; what a trial does is to leave a file."""
 
     def __init__(self, cluster: Cluster, namespace: str, sidecars: tuple[Sidecar, ...], marks: Path):
@@ -35,7 +35,7 @@ class Crowd(OperatorHarness):
 
 
 @pytest.fixture(scope="module")
-def crowd(staffed: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+def callers(staffed: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConcurrentCallers]:
     """Tests of the module share it, each with IDs of its own."""
     folders = [tmp_path_factory.mktemp("rest") for _ in range(2)]
     with (
@@ -43,7 +43,7 @@ def crowd(staffed: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         sidecar(staffed, namespace, folders[0]) as first,
         sidecar(staffed, namespace, folders[1]) as second,
     ):
-        yield Crowd(staffed, namespace, (first, second), tmp_path_factory.mktemp("marks"))
+        yield ConcurrentCallers(staffed, namespace, (first, second), tmp_path_factory.mktemp("marks"))
 
 
 def at_once(*calls: Callable[[], Said]) -> list[Said]:
@@ -54,8 +54,8 @@ def at_once(*calls: Callable[[], Said]) -> list[Said]:
         ready.wait()
         return call()
 
-    with ThreadPoolExecutor(len(calls)) as callers:
-        return list(callers.map(make, calls))
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(make, calls))
 
 
 @pytest.mark.parametrize("name", ["lower-case", "A name with capitals"])
@@ -63,12 +63,12 @@ def at_once(*calls: Callable[[], Said]) -> list[Said]:
     "doors", [pytest.param(1, id="at one sidecar"), pytest.param(2, id="at two sidecars")]
 )
 def test_one_of_eight_schedulers_of_one_id_wins_and_the_rest_get_a_conflict(
-    crowd: Crowd, doors: int, name: str
+    callers: ConcurrentCallers, doors: int, name: str
 ):
     for number in range(ROUNDS):
         trial_id = f"{name} {doors} {number}" if " " in name else f"{name}-{doors}-{number}"
         calls = [
-            lambda rest=crowd.sidecars[caller % doors], trial_id=trial_id: rest.schedule(trial_id, FAR).said
+            lambda rest=callers.sidecars[caller % doors], trial_id=trial_id: rest.schedule(trial_id, FAR).said
             for caller in range(CALLERS)
         ]
 
@@ -77,14 +77,14 @@ def test_one_of_eight_schedulers_of_one_id_wins_and_the_rest_get_a_conflict(
         exists = (400, f"Trial scheduling with ID: {trial_id} already exists.")
         added = (200, f"Trial scheduling added with trial ID: {trial_id}")
         assert sorted(said) == [added, *[exists] * (CALLERS - 1)]
-        assert [trial.obj["spec"]["trialID"] for trial in crowd.trials()].count(trial_id) == 1
+        assert [trial.obj["spec"]["trialID"] for trial in callers.trials()].count(trial_id) == 1
         shown = f"{{'id': {trial_id!r}, "
-        for rest in crowd.sidecars:
-            crowd.wait(lambda rest=rest, shown=shown: shown in rest.status()["scheduled_trials"])
+        for rest in callers.sidecars:
+            callers.wait(lambda rest=rest, shown=shown: shown in rest.status()["scheduled_trials"])
 
 
-def test_removal_around_the_start_removes_the_trial_or_finds_it_started(crowd: Crowd):
-    rest, step, start = crowd.sidecars[0], timedelta(milliseconds=100), in_seconds(4)
+def test_removal_around_the_start_removes_the_trial_or_finds_it_started(callers: ConcurrentCallers):
+    rest, step, start = callers.sidecars[0], timedelta(milliseconds=100), in_seconds(4)
     names = [f"due-{number}" for number in range(12)]
     assert {rest.schedule(name, start).status for name in names} == {200}
     began = datetime.fromisoformat(start) - 5 * step
@@ -94,35 +94,35 @@ def test_removal_around_the_start_removes_the_trial_or_finds_it_started(crowd: C
         assert wait_until(lambda: datetime.now(UTC) >= asked, seconds=60)
         return rest.call("DELETE", f"/debug/trial/{name}/schedule").said
 
-    with ThreadPoolExecutor(len(names)) as callers:
-        said = dict(zip(names, callers.map(remove, names), strict=True))
+    with ThreadPoolExecutor(len(names)) as threads:
+        said = dict(zip(names, threads.map(remove, names), strict=True))
 
     for name, answer in said.items():
         removed = (200, f"Trial scheduling removed with trial ID: {name}")
         assert answer in (removed, (400, f"Trial scheduling with ID: {name} does not exist."))
     removed = {name for name, (status, _) in said.items() if status == 200}
     started = set(names) - removed
-    crowd.wait(lambda: all(map(crowd.acted, started)))
-    crowd.wait(lambda: {engine.name for engine in crowd.engines()} & set(names) == started)
-    crowd.wait(lambda: {pod.name for pod in crowd.pods()} & {f"{name}-1" for name in removed} == set())
-    assert not any(map(crowd.acted, removed))
-    created = crowd.pods_created()
+    callers.wait(lambda: all(map(callers.acted, started)))
+    callers.wait(lambda: {engine.name for engine in callers.engines()} & set(names) == started)
+    callers.wait(lambda: {pod.name for pod in callers.pods()} & {f"{name}-1" for name in removed} == set())
+    assert not any(map(callers.acted, removed))
+    created = callers.pods_created()
     assert all(created[f"{name}-1"] == 1 for name in started)
-    assert {trial.name for trial in crowd.trials()} & set(names) == started
+    assert {trial.name for trial in callers.trials()} & set(names) == started
 
 
 @pytest.mark.parametrize("doors", [(0, 0), (0, 1)], ids=["at one sidecar", "at two sidecars"])
 @pytest.mark.parametrize("number", range(2), ids=["once", "once more"])
 def test_restore_and_finish_at_once_are_both_accepted_and_it_succeeds(
-    crowd: Crowd, doors: tuple[int, int], number: int
+    callers: ConcurrentCallers, doors: tuple[int, int], number: int
 ):
     name = f"ends-{sum(doors)}-{number}"
     plan = [nap("long", 600), nap("stopping")]
-    trial: Trial = crowd.trial(name, start=in_seconds(0), activities=plan, finishAt="stopping")
+    trial: Trial = callers.trial(name, start=in_seconds(0), activities=plan, finishAt="stopping")
     under_way = "Status: Running State: long"
-    restoring, finishing = (crowd.sidecars[door] for door in doors)
-    for rest in crowd.sidecars:
-        crowd.wait(
+    restoring, finishing = (callers.sidecars[door] for door in doors)
+    for rest in callers.sidecars:
+        callers.wait(
             lambda rest=rest: (
                 rest.call("GET", f"/trial/{name}/status").said == (200, under_way)
                 and f"'{name}'" in rest.status()["Executor_Engine_instances"]
@@ -136,8 +136,8 @@ def test_restore_and_finish_at_once_are_both_accepted_and_it_succeeds(
 
     restored = f"Engine instance restored for trial ID: {name}"
     assert said == [(200, restored), (200, "State change registered")]
-    crowd.until_condition(trial, "Succeeded", "True", "Completed")
-    states = {one["name"]: one["state"] for one in crowd.engine(name).obj["status"]["activities"]}
+    callers.until_condition(trial, "Succeeded", "True", "Completed")
+    states = {one["name"]: one["state"] for one in callers.engine(name).obj["status"]["activities"]}
     assert states == {"long": "Skipped", "stopping": "Succeeded"}
     ended = f"{{'ID': {name!r}, 'status': 'finished'}}"
-    crowd.wait(lambda: ended in restoring.status()["Executor_Engine_instances"])
+    callers.wait(lambda: ended in restoring.status()["Executor_Engine_instances"])

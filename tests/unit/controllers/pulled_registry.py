@@ -24,7 +24,7 @@ from lcm_operator.registry.replies import Entry
 FAR = datetime(2031, 7, 1, tzinfo=UTC)
 
 
-class Field:
+class PulledRegistry:
     """A leader, a TrialRegistry, and what the registry answers."""
 
     def __init__(self, mocker: MockerFixture, api: ApiServer | None = None, **spec: Any) -> None:

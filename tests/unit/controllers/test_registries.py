@@ -7,7 +7,7 @@ import kopf
 import pytest
 from pytest_mock import MockerFixture
 from tests.harness.api_server import Json as Raw
-from tests.unit.controllers.pulled_registry import FAR, Field
+from tests.unit.controllers.pulled_registry import FAR, PulledRegistry
 
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.controllers import handlers
@@ -17,15 +17,15 @@ from lcm_operator.registry.errors import BadStatusError, UnreachableError
 
 
 @pytest.fixture
-def field(mocker: MockerFixture) -> Field:
-    return Field(mocker, **{"import": "All", "onVanished": "Suspend"})
+def field(mocker: MockerFixture) -> PulledRegistry:
+    return PulledRegistry(mocker, **{"import": "All", "onVanished": "Suspend"})
 
 
-def lose(field: Field) -> None:
+def lose(field: PulledRegistry) -> None:
     field.leads = False
 
 
-def lead_again(field: Field) -> None:
+def lead_again(field: PulledRegistry) -> None:
     field.cache.begin_term()
 
 

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 from tests.harness.api_server import Json as Raw
-from tests.unit.controllers.pulled_registry import FAR, Field
+from tests.unit.controllers.pulled_registry import FAR, PulledRegistry
 
 from lcm_operator.kube.cache import ObjectCache
 from lcm_operator.kube.errors import RejectedError
 
 
 @pytest.fixture
-def field(mocker: MockerFixture) -> Field:
-    return Field(mocker, **{"import": "All", "onVanished": "Suspend"})
+def field(mocker: MockerFixture) -> PulledRegistry:
+    return PulledRegistry(mocker, **{"import": "All", "onVanished": "Suspend"})
 
 
 def test_a_refused_create_stops_no_other_and_is_shown(field):
@@ -135,7 +135,7 @@ def test_imports_are_remembered_batch_by_batch_and_their_removal_is_noticed(fiel
     assert field.api.find("trials", "t5") is None
 
 
-def gone(field: Field, name: str, **status: Any) -> Raw:
+def gone(field: PulledRegistry, name: str, **status: Any) -> Raw:
     """Delete a Trial and return what the watch tells of it."""
     raw = field.api.get("trials", name) | {"status": status}
     field.unsee(name)

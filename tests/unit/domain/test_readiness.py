@@ -79,7 +79,7 @@ def test_a_problem_is_shown_long_before_the_start(suspend):
     assert actions_of(decide(settle(before, AHEAD), AHEAD)) == ()
 
 
-def test_a_trial_without_a_plan_is_told_what_to_set():
+def test_a_trial_without_a_plan_is_reported_what_to_set():
     problem = plan_not_found(trial(activities=None), [])
 
     assert problem.message == (
