@@ -1,0 +1,154 @@
+"""Mistakes of users: each is reported where the user looks, long before the start, with the next step."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.cluster.operator_harness import GROUP, OperatorHarness, TrialPlan, in_seconds, nap
+
+HOUR = 3600
+FORMAT = "RFC 3339: 2026-11-24T10:00:00+02:00"
+
+
+def env(expression: str, *before: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a plan whose last activity has an expression in its environment."""
+    return [*before, {"name": "say", "exec": {"command": ["true"], "env": {"TEXT": expression}}}]
+
+
+def container(**parts: Any) -> dict[str, Any]:
+    """Return engine settings whose template has one container."""
+    return {"template": {"spec": {"containers": [{"name": "engine"} | parts]}}}
+
+
+def applied(harness: OperatorHarness, **spec: Any) -> str:
+    """Return what kubectl answers to a user who applies a Trial."""
+    wanted = {"startTime": in_seconds(HOUR), "activities": [nap()]} | spec
+    manifest = {
+        "apiVersion": f"{GROUP}/v1alpha1",
+        "kind": "Trial",
+        "metadata": {"name": "example", "namespace": harness.namespace},
+        "spec": {key: value for key, value in wanted.items() if value is not None},
+    }
+    done = harness.cluster.kubectl("apply", "--filename=-", stdin=json.dumps(manifest), check=False)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        pytest.param(
+            {"activities": [{"name": "a", "slep": {"seconds": 1}}]},
+            ['unknown field "spec.activities[0].slep"'],
+            id="a typo in a field of an activity",
+        ),
+        pytest.param({"startTme": "x"}, ['unknown field "spec.startTme"'], id="a typo in a field"),
+        pytest.param({"startTime": "2031-12-01T10:00:00"}, ["startTime", FORMAT], id="no zone"),
+        pytest.param({"startTime": "2031-12-01T10:00:00+0200"}, ["startTime", FORMAT], id="+0200"),
+        pytest.param({"startTime": "2031-12-01 10:00 EET"}, ["startTime", FORMAT], id="a zone by name"),
+        pytest.param({"startTime": "2031-12-01"}, ["startTime", FORMAT], id="a date"),
+        pytest.param({"startTime": None}, ["startTime", "registryRef"], id="no start time"),
+        pytest.param({"parameters": {"minutes": 5}}, ["parameters.minutes", "string"], id="no quotes"),
+        pytest.param({"planRef": {"name": "flight"}}, ["planRef", "activities"], id="plan and activities"),
+        pytest.param(
+            {"activities": [nap(), nap()]}, ["names must be unique"], id="two activities of one name"
+        ),
+        pytest.param(
+            {"activities": [nap("{{ trial.id }}")]}, ["activities[0].name"], id="an expression as name"
+        ),
+    ],
+)
+def test_kubectl_refuses_with_field_and_reason(
+    harness: OperatorHarness, spec: dict[str, Any], words: list[str]
+):
+    said = applied(harness, **spec)
+    assert [word for word in words if word not in said] == [], said
+    assert "should match '^\\d" not in said
+
+
+PLAN = {"planRef": {"name": "flight"}, "activities": None}
+NOT_READY: dict[str, tuple[dict[str, Any], str, list[str]]] = {
+    "a wrong plan name": (
+        {"planRef": {"name": "flihgt"}, "activities": None},
+        "PlanNotFound",
+        ["TrialPlan flihgt does not exist", "did you mean flight?"],
+    ),
+    "no plan": ({"activities": None}, "PlanNotFound", ["neither planRef nor activities"]),
+    "a parameter that the plan does not declare": (
+        PLAN | {"parameters": {"dron": "d-1"}},
+        "ParametersInvalid",
+        ["spec.parameters.dron: not declared", "spec.parameters.drone: required"],
+    ),
+    "a statement": (
+        {"activities": [{"name": "a", "http": {"url": "http://partner/{% if x %}{% endif %}"}}]},
+        "PlanInvalid",
+        ["activities[0].http.url", "only expressions {{ }}"],
+    ),
+    "an expression that does not end": (
+        {"activities": env("{{ trial.id")},
+        "PlanInvalid",
+        ["activities[0].exec.env.TEXT"],
+    ),
+    "an unknown activity": (
+        {"activities": env("{{ outputs['nope'].x }}")},
+        "PlanInvalid",
+        ["activities[0].exec.env.TEXT", "nope"],
+    ),
+    "an activity that comes later": (
+        {"activities": [*env("{{ outputs['last'].exitCode }}"), nap("last")]},
+        "PlanInvalid",
+        ["no earlier activity is named last"],
+    ),
+    "an unknown output": (
+        {"activities": env("{{ outputs['nap'].slice }}", nap())},
+        "PlanInvalid",
+        ["nap", "slice"],
+    ),
+    "an unknown parameter": (
+        {"activities": env("{{ parameters.dron }}"), "parameters": {"drone": "d-1"}},
+        "PlanInvalid",
+        ["dron"],
+    ),
+    "an unknown filter": ({"activities": env("{{ trial.id | uper }}")}, "PlanInvalid", ["uper"]),
+    "a Secret in the template that does not exist": (
+        {
+            "engine": container(
+                env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "chat", "key": "url"}}}]
+            )
+        },
+        "SecretNotFound",
+        ["Secret chat does not exist", "create it"],
+    ),
+    "a ConfigMap in the template that does not exist": (
+        {"engine": container(envFrom=[{"configMapRef": {"name": "scripts"}}])},
+        "ConfigMapNotFound",
+        ["ConfigMap scripts does not exist", "create it"],
+    ),
+    "fields that a template may not have": (
+        {"engine": {"template": {"spec": {"hostNetwork": True, "containers": [{"name": "engine"}]}}}},
+        "TemplateRefused",
+        ["hostNetwork"],
+    ),
+    "an image of the user's own": (
+        {"engine": container(image="example.com/measure:1")},
+        "TemplateRefused",
+        ["image"],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"), [pytest.param(*each, id=name) for name, each in NOT_READY.items()]
+)
+def test_a_trial_is_not_ready_an_hour_ahead_because_of(
+    harness: OperatorHarness, spec: dict[str, Any], reason: str, words: list[str]
+):
+    harness.create(TrialPlan, "flight", {"activities": [nap()], "parameters": [{"name": "drone"}]})
+    assert "created" in applied(harness, **spec)
+    (trial,) = harness.trials()
+    status = harness.until_condition(trial, "Armed", "False", reason)
+
+    assert [word for word in words if word not in status["message"]] == [], status["message"]
+    assert (status["ready"], status["phase"]) == ("False", "Scheduled")
+    harness.wait(lambda: len(harness.events(reason)) == 1)
+    row = harness.cluster.kubectl("get", "trials", f"--namespace={harness.namespace}", "--output=wide").stdout
+    assert words[0] in row
