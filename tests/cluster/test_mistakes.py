@@ -119,14 +119,22 @@ NOT_READY: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         ["Secret chat does not exist", "create it"],
     ),
     "a ConfigMap in the template that does not exist": (
-        {"engine": container(envFrom=[{"configMapRef": {"name": "scripts"}}])},
+        {
+            "engine": container(
+                env=[{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "scripts", "key": "a"}}}]
+            )
+        },
         "ConfigMapNotFound",
         ["ConfigMap scripts does not exist", "create it"],
     ),
     "fields that a template may not have": (
-        {"engine": {"template": {"spec": {"hostNetwork": True, "containers": [{"name": "engine"}]}}}},
+        {
+            "engine": {
+                "template": {"spec": {"hostNetwork": True, "containers": [{"name": "engine", "tty": True}]}}
+            }
+        },
         "TemplateRefused",
-        ["hostNetwork"],
+        ["spec.hostNetwork: not allowed", "containers[0].tty: not allowed"],
     ),
     "an image of the user's own": (
         {"engine": container(image="example.com/measure:1")},

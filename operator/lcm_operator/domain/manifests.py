@@ -234,11 +234,9 @@ def refused_template_fields(template: dict[str, Any]) -> list[Fault]:
     if isinstance(metadata, dict):
         faults += _labels(metadata.get("labels") or {}, (*where, "metadata", "labels"))
     faults += _check(spec, _SPEC, (*where, "spec"))
-    if faults:
-        return faults
-    for index, volume in enumerate(spec.get("volumes") or []):
+    for index, volume in enumerate(_items(spec, "volumes")):
         faults += _check(volume, _VOLUME, (*where, "spec", "volumes", index))
-    for index, container in enumerate(spec.get("containers") or []):
+    for index, container in enumerate(_items(spec, "containers")):
         place: Place = (*where, "spec", "containers", index)
         faults += _check(container, _CONTAINER, place)
         if isinstance(container, dict) and container.get("name") == names.ENGINE_CONTAINER:
@@ -247,7 +245,13 @@ def refused_template_fields(template: dict[str, Any]) -> list[Fault]:
                 for field in _FOREIGN
                 if container.get(field) is not None
             ]
-    return faults
+    return list(dict.fromkeys(faults))
+
+
+def _items(spec: object, field: str) -> list[object]:
+    """Return the items of a list; none of anything else, which is a fault of its own."""
+    found = spec.get(field) if isinstance(spec, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _check(given: object, allowed: frozenset[str], where: Place) -> list[Fault]:

@@ -102,8 +102,20 @@ def test_a_template_is_refused_with_the_field_named_for_something(template, name
 
 
 def test_all_faults_of_a_template_are_named_at_once():
-    template = {"kind": "Pod", "spec": {"hostPID": True, "hostIPC": True}}
-    assert len(refused_template_fields(template)) == 3
+    containers = [{"name": "engine", "lifecycle": {}}]
+    volumes = [{"name": "host", "hostPath": {}}]
+    template = {"kind": "Pod", "spec": {"hostPID": True, "containers": containers, "volumes": volumes}}
+    assert [fault.place[-1] for fault in refused_template_fields(template)] == [
+        "kind",
+        "hostPID",
+        "hostPath",
+        "lifecycle",
+    ]
+
+
+@pytest.mark.parametrize("spec", ["text", {"containers": "text"}, {"volumes": {"a": 1}}, {"containers": [5]}])
+def test_a_template_of_other_types_is_one_fault(spec):
+    assert len(refused_template_fields({"spec": spec})) == 1
 
 
 # --- the pod
