@@ -5,6 +5,8 @@ The only module that imports jinja2; `templates` imports it when a plan has an e
 """
 
 import ast
+import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,6 +108,17 @@ def _sandbox() -> _Sandbox:
 _SANDBOX = _sandbox()
 
 
+def _explained(error: jinja2.TemplateError) -> str:
+    """Return jinja2's message in the words of a plan, with the nearest filter for an unknown one."""
+    text = (error.message or type(error).__name__).rstrip(".")
+    text = text.replace("'end of print statement'", "`}}`").replace("end of template", "end of text")
+    text = text.replace("'dict object' has no attribute", "the object has no field")
+    if found := re.fullmatch(r"No filter named '(.+)'", text):
+        (near, *_) = (*difflib.get_close_matches(found[1], _SANDBOX.filters, 1), "")
+        return f"there is no filter {found[1]}" + (f", did you mean {near}?" if near else "")
+    return text
+
+
 @dataclass(frozen=True)
 class Piece:
     """One expression of a text."""
@@ -121,7 +134,7 @@ class Piece:
             if isinstance(value, jinja2.Undefined):
                 str(value)  # raises, with jinja2's own explanation
         except jinja2.TemplateError as error:
-            raise TemplateError(f"{error.message} in {quoted(self.source)}") from error
+            raise TemplateError(f"{_explained(error)} in {quoted(self.source)}") from error
         except _EVALUATION_ERRORS as error:
             raise TemplateError(f"{type(error).__name__} in {quoted(self.source)}") from error
         return value
@@ -134,7 +147,7 @@ def parse(source: str) -> tuple[str | Piece, ...]:
     try:
         return tuple(_piece(source, node) for output in body for node in output.iter_child_nodes())
     except jinja2.TemplateError as error:
-        raise TemplateError(f"{error.message} in {quoted(source)}") from error
+        raise TemplateError(f"{_explained(error)} in {quoted(source)}") from error
     except _NESTING_ERRORS as error:
         raise TemplateError(f"the expression nests too deeply: {quoted(source)}") from error
 
@@ -158,7 +171,7 @@ def _syntax(source: str) -> nodes.Template:
             )
         return _SANDBOX.parse(source)
     except jinja2.TemplateError as error:
-        raise TemplateError(f"{error.message} in {quoted(source)}") from error
+        raise TemplateError(f"{_explained(error)} in {quoted(source)}") from error
     except _NESTING_ERRORS as error:
         raise TemplateError(f"the expression nests too deeply: {quoted(source)}") from error
 

@@ -147,7 +147,7 @@ FAULTS = {
     ),
     "an expression that is none": (
         '  - name: a\n    when: "{{ 1 + }}"\n    sleep: {seconds: 1}',
-        "9: spec.activities[0].when: unexpected 'end of print statement' in `{{ 1 + }}`",
+        "9: spec.activities[0].when: unexpected `}}` in `{{ 1 + }}`",
     ),
     "a statement": (
         '  - name: a\n    exec: {command: [x], env: {A: "{% if 1 %}"}}',

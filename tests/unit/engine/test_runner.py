@@ -105,7 +105,7 @@ def test_condition_that_cannot_be_evaluated_fails_its_activity_by_name():
 
     report = run(plan(nap("one", when="{{ parameters.nope }}")), store, perform)
 
-    assert report.message == "one: when: 'dict object' has no attribute 'nope' in `{{ parameters.nope }}`"
+    assert report.message == "one: when: the object has no field 'nope' in `{{ parameters.nope }}`"
     assert perform.calls == []
     assert store.states[-1] == ["Failed"]
 

@@ -1,5 +1,6 @@
 """What the texts of a plan become."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -68,15 +69,17 @@ def test_a_text_says(source, value):
         pytest.param(
             "a{{ nope.x }}", "'nope' is undefined in `a{{ nope.x }}`", id="a member of an unknown name"
         ),
-        pytest.param(
-            "{{ outputs.other.id }}", "'dict object' has no attribute 'other'", id="a missing output"
-        ),
+        pytest.param("{{ outputs.other.id }}", "the object has no field 'other'", id="a missing output"),
         pytest.param(
             "{{ [nope] }}", "StrictUndefined is not a JSON value", id="an unknown name within a list"
         ),
         pytest.param("{{ response.json.id }}", "the response is not JSON", id="JSON that is none"),
-        pytest.param("{{ a b }}", "expected token", id="bad syntax"),
-        pytest.param("{{ a", "unexpected", id="an open end"),
+        pytest.param("{{ a b }}", "expected token `}}`, got 'b' in", id="bad syntax"),
+        pytest.param("{{ a", "unexpected end of text, expected `}}` in `{{ a`", id="an open end"),
+        pytest.param(
+            "{{ a | uper }}", "there is no filter uper, did you mean upper? in", id="a typo in a filter"
+        ),
+        pytest.param("{{ a | xyz }}", "there is no filter xyz in", id="an unknown filter"),
         pytest.param(
             "{% for i in range(9) %}{% endfor %}", "statements {% %} are not supported", id="a loop"
         ),
@@ -97,7 +100,7 @@ def test_a_text_says(source, value):
     ],
 )
 def test_it_is_an_error_that_names_the_expression(source, why):
-    with pytest.raises(TemplateError, match=f"(?s){why.replace('{', '[{]').replace('*', '[*]')}"):
+    with pytest.raises(TemplateError, match="(?s)" + re.sub("[{*?]", r"[\g<0>]", why)):
         SEEN.value(source)
 
 
