@@ -1,10 +1,14 @@
 """Mistakes of users: each is reported where the user looks, long before the start, with the next step."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.cluster.operator_harness import GROUP, OperatorHarness, TrialPlan, in_seconds, nap
+from tests.cluster.conftest import fresh_namespace
+from tests.cluster.operator_harness import GROUP, OperatorHarness, Trial, TrialPlan, in_seconds, nap
+
+from devcluster.cluster.cluster import Cluster
 
 HOUR = 3600
 FORMAT = "RFC 3339: 2026-11-24T10:00:00+02:00"
@@ -20,16 +24,25 @@ def container(**parts: Any) -> dict[str, Any]:
     return {"template": {"spec": {"containers": [{"name": "engine"} | parts]}}}
 
 
-def applied(harness: OperatorHarness, **spec: Any) -> str:
+@pytest.fixture(scope="module")
+def lab(staffed: Cluster) -> Iterator[OperatorHarness]:
+    """One namespace for all mistakes, with a TrialPlan `flight`."""
+    with fresh_namespace(staffed) as name:
+        harness = OperatorHarness(staffed, name)
+        harness.create(TrialPlan, "flight", {"activities": [nap()], "parameters": [{"name": "drone"}]})
+        yield harness
+
+
+def applied(lab: OperatorHarness, name: str, **spec: Any) -> str:
     """Return what kubectl answers to a user who applies a Trial."""
     wanted = {"startTime": in_seconds(HOUR), "activities": [nap()]} | spec
     manifest = {
         "apiVersion": f"{GROUP}/v1alpha1",
         "kind": "Trial",
-        "metadata": {"name": "example", "namespace": harness.namespace},
+        "metadata": {"name": name, "namespace": lab.namespace},
         "spec": {key: value for key, value in wanted.items() if value is not None},
     }
-    done = harness.cluster.kubectl("apply", "--filename=-", stdin=json.dumps(manifest), check=False)
+    done = lab.cluster.kubectl("apply", "--filename=-", stdin=json.dumps(manifest), check=False)
     return done.stdout + done.stderr
 
 
@@ -57,10 +70,8 @@ def applied(harness: OperatorHarness, **spec: Any) -> str:
         ),
     ],
 )
-def test_kubectl_refuses_with_field_and_reason(
-    harness: OperatorHarness, spec: dict[str, Any], words: list[str]
-):
-    said = applied(harness, **spec)
+def test_kubectl_refuses_with_field_and_reason(lab: OperatorHarness, spec: dict[str, Any], words: list[str]):
+    said = applied(lab, "refused", **spec)
     assert [word for word in words if word not in said] == [], said
     assert "should match '^\\d" not in said
 
@@ -144,19 +155,24 @@ NOT_READY: dict[str, tuple[dict[str, Any], str, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("spec", "reason", "words"), [pytest.param(*each, id=name) for name, each in NOT_READY.items()]
-)
-def test_a_trial_is_not_ready_an_hour_ahead_because_of(
-    harness: OperatorHarness, spec: dict[str, Any], reason: str, words: list[str]
-):
-    harness.create(TrialPlan, "flight", {"activities": [nap()], "parameters": [{"name": "drone"}]})
-    assert "created" in applied(harness, **spec)
-    (trial,) = harness.trials()
-    status = harness.until_condition(trial, "Armed", "False", reason)
+@pytest.mark.parametrize("mistake", NOT_READY)
+def test_a_trial_is_not_ready_an_hour_ahead_because_of(lab: OperatorHarness, mistake: str):
+    spec, reason, words = NOT_READY[mistake]
+    name = mistake.lower().replace(" ", "-").replace("'", "")
+    assert "created" in applied(lab, name, **spec)
+    trial = Trial.objects(lab.api, namespace=lab.namespace).get_by_name(name)
+    status = lab.until_condition(trial, "Armed", "False", reason)
 
     assert [word for word in words if word not in status["message"]] == [], status["message"]
     assert (status["ready"], status["phase"]) == ("False", "Scheduled")
-    harness.wait(lambda: len(harness.events(reason)) == 1)
-    row = harness.cluster.kubectl("get", "trials", f"--namespace={harness.namespace}", "--output=wide").stdout
-    assert words[0] in row
+    assert words[0] in lab.cluster.kubectl("get", "trial", name, place(lab), "--output=wide").stdout
+    lab.wait(
+        lambda: (
+            words[0]
+            in lab.cluster.kubectl("describe", "trial", name, place(lab)).stdout.partition("Events:")[2]
+        )
+    )
+
+
+def place(lab: OperatorHarness) -> str:
+    return f"--namespace={lab.namespace}"
