@@ -120,7 +120,7 @@ class OperatorHarness:
     def until_condition(
         self, thing: NamespacedAPIObject, kind: str, status: str, reason: str
     ) -> dict[str, Any]:
-        """Wait until a condition stands on an object, and return the status."""
+        """Wait until an object has a condition, and return the status."""
         return self.until(thing, lambda _: condition(thing, kind) == (status, reason))
 
     def wait(self, holds: Callable[[], object]) -> None:

@@ -105,7 +105,7 @@ class Flight:
         return entries
 
     def reported(self) -> list[str]:
-        """Return the statuses that the registry was told."""
+        """Return the statuses that the registry received."""
         puts = [one for one in self.requests() if one["method"] == "PUT" and one["status"] == 204]
         return [one["body"]["status"] for one in puts]
 
@@ -169,7 +169,7 @@ class Airfield(OperatorHarness):
         return Flight(trial, partners, self.lcm)
 
     def land(self, *flights: Flight, stopped: Callable[[Flight], None] | None = None) -> None:
-        """Push them all until each has finished; `stopped` is told of those that fail."""
+        """Push them all until each has finished; `stopped` is called for those that fail."""
         up = set(flights)
 
         def landed() -> bool:
@@ -198,7 +198,7 @@ class Airfield(OperatorHarness):
 
 
 async def _end_the_slow() -> None:
-    """End the requests that were told to be slow: nobody waits for their answers any more."""
+    """End the requests that were made slow: their answers are no longer awaited."""
     slow = asyncio.all_tasks() - {asyncio.current_task()}
     for task in slow:
         task.cancel()

@@ -169,7 +169,7 @@ class ProxiedHarness(OperatorHarness):
         return kind.objects(self.api, namespace=self.namespace).get_by_name(name)
 
     def play(self, script: Callable[[TrialEngine], dict[str, str] | None]) -> None:
-        """Let each granted engine do what its script says and end; with None it goes on, and renews."""
+        """Let each granted engine do what its script says and end; with None it continues and renews."""
         alive = {pod.obj["metadata"]["uid"] for pod in self.pods() if pod.obj["status"]["phase"] not in ENDED}
         for engine in self.engines():
             reference = engine.obj.get("status", {}).get("podRef") or {}

@@ -74,7 +74,7 @@ Matches = Callable[[Request], object]
 
 
 class Held:
-    """One write that waits in the proxy; `taken`: the API server took it, but the operator isn't told."""
+    """One write that waits in the proxy; `taken`: the API server took it, but the operator gets no answer."""
 
     def __init__(self, matches: Matches, nth: int, *, taken: bool) -> None:
         self.taken = taken
@@ -136,7 +136,7 @@ class Refusing:
 
 
 class Proxy:
-    """Listens while its context is open. What was written stands in `writes`, oldest first.
+    """Listens while its context is open. The writes are in `writes`, oldest first.
 
     `identity`: the certificate for clients that insist on TLS, as engines do.
     """

@@ -35,7 +35,7 @@ class RegistryHarness:
         self.harness.until(registry, lambda _: condition(registry, "Synced")[1] == reason)
 
     def until_asked_again(self) -> None:
-        """Wait for two more pulls: the second began after whatever stands in the API server now."""
+        """Wait for two more pulls: the second began after all that is in the API server now."""
         seen = self.registry.asked.count("/trial/")
         self.harness.wait(lambda: self.registry.asked.count("/trial/") >= seen + 2)
 

@@ -1,4 +1,4 @@
-"""The latch: once `status.startedTime` stands, the API server itself refuses to move the start."""
+"""The latch: once `status.startedTime` is set, the API server itself refuses to move the start."""
 
 import pytest
 from tests.cluster.crd_api import NOW, START, Api, client, trial

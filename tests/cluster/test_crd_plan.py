@@ -1,4 +1,4 @@
-"""What the API server itself refuses in a plan, and what it fills in; the plan stands in all four kinds."""
+"""What the API server itself refuses in a plan, and what it fills in; all four kinds contain the plan."""
 
 import pytest
 from tests.cluster.crd_api import Api, engine, pause, plan, registry, request, trial

@@ -1,4 +1,4 @@
-"""The real engine process told to stop, by status.stop or by its TrialEngine's deletion; and its beats."""
+"""The real engine process asked to stop, by status.stop or the deletion of its TrialEngine."""
 
 import signal
 import time
@@ -196,7 +196,7 @@ def test_an_engine_without_its_lease_does_nothing_outside_until_it_is_there(harn
 
 
 def test_an_engine_whose_beats_are_not_acknowledged_begins_nothing_outside(cluster, harness):
-    """Two tries of one activity: no write of a checkpoint stands between them, only the beats."""
+    """Two tries of one activity: no write of a checkpoint lies between them, only renewals."""
     harness.create(
         http("one", retry={"limit": 1, "backoffSeconds": 2}), engine={"heartbeatTimeoutSeconds": 3}
     )

@@ -1,4 +1,4 @@
-"""`finish`, told through the real sidecar, interrupts what the real engine is doing.
+"""`finish`, sent through the real sidecar, interrupts what the real engine is doing.
 
 The aim is one second from the acknowledgement to the activity's completionTime. Measured on two loaded cores:
 2 ms for a request, 2 ms for a wait, less than 1 ms for a sleep. The bound leaves room for a slower machine.

@@ -1,4 +1,4 @@
-"""The local cluster: its parts may die and come back; what was started goes when its starter does."""
+"""The local cluster: its parts may die and come back; what was started ends with its starter."""
 
 import fcntl
 import json
@@ -112,7 +112,7 @@ def test_nothing_is_left_when_the_starter_is_killed(tmp_path: Path, programs: Pa
     ) as starter:
         assert starter.stdout
         assert moment in iter(starter.stdout.readline, "")
-        # Kept open, the locks of the pid files tell the end of the processes even when the files are gone.
+        # Kept open, the locks of the pid files show the end of the processes even without the files.
         locks = [os.open(process.pid_file, os.O_RDONLY) for process in cluster.layout.processes()]
         starter.kill()
 

@@ -17,7 +17,7 @@ from tests.cluster.proxy import Held
 from devcluster.waiting import wait_until
 
 PLAN = [nap("one"), nap("two")]
-# Without a node a deleted pod goes at once: an operator that is killed meanwhile has not seen its end, and
+# Without a node a deleted pod is removed at once: an operator killed meanwhile has not seen its end, and
 # waits until the engine has been silent for long enough.
 pytestmark = pytest.mark.timeout(400)
 SOON_SILENT = {"heartbeatTimeoutSeconds": 12}
@@ -56,7 +56,7 @@ def works_and_releases(engine: TrialEngine) -> dict[str, str]:
 
 
 def releases_when_stopped(engine: TrialEngine) -> dict[str, str] | None:
-    """Have no end, but release what is held when told to stop."""
+    """Have no end, but release what is held when asked to stop."""
     return {"one": "Running", "free": "Succeeded"} if "stop" in engine.obj["status"] else None
 
 

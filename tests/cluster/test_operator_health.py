@@ -1,4 +1,4 @@
-"""What /healthz and /metrics of a real operator tell while things really go wrong around it."""
+"""What /healthz and /metrics of a real operator report during real faults."""
 
 import contextlib
 import signal

@@ -1,4 +1,4 @@
-"""The legacy contract, first half: what goes over the wire, and scheduling by time, at both levels."""
+"""The legacy contract, first half: the wire format, and scheduling by time, at both levels."""
 
 import time
 import urllib.parse

@@ -1,4 +1,4 @@
-"""Callers of the sidecar who want different things at one instant: one wins, and all are told clearly."""
+"""Callers of the sidecar who want different things at one instant: one wins, and all get a clear answer."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def callers(staffed: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def at_once(*calls: Callable[[], Said]) -> list[Said]:
-    """Make all calls at one instant, and return what each was told."""
+    """Make all calls at one instant, and return the answers."""
     ready = threading.Barrier(len(calls))
 
     def make(call: Callable[[], Said]) -> Said:

@@ -1,4 +1,4 @@
-"""Who may do what: as docs/reference/rights.md tells it, and as the API server does."""
+"""Who may do what: by docs/reference/rights.md, and by the API server."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ Right = tuple[str, str, str]
 
 
 def documented(heading: str) -> set[Right]:
-    """Return the rights that stand below a heading of the page."""
+    """Return the rights below a heading of the page."""
     text = PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
     assert rows, heading

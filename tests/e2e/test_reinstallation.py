@@ -1,4 +1,4 @@
-"""The chart goes and comes again: what stays, be it of this release or of the first one, goes on."""
+"""The chart is removed and installed again: whatever stayed, of either release, continues."""
 
 import json
 from collections import Counter

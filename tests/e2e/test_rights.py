@@ -1,4 +1,4 @@
-"""Every right of every account stands in docs/reference/rights.md, and nothing there is too much."""
+"""docs/reference/rights.md lists exactly the rights of every account."""
 
 from collections.abc import Iterator
 from typing import Any

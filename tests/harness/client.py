@@ -57,7 +57,7 @@ class Connection:
         self.after = after
         self.requests: list[Request] = []
         self.immediate = False
-        """Whether requests are answered without a turn of the event loop, or without one at all."""
+        """Whether requests are answered without a turn of the event loop, or without an event loop."""
         self.seconds_of_a_watch = 1.0
         """How long one second of a watch's time-out takes."""
         self.show: Callable[[Json], Json] = lambda raw: raw
@@ -167,7 +167,7 @@ class Connection:
 
 
 class _Watch:
-    """A Stream: what has happened, a bookmark once that is all, then what goes on until the time is over."""
+    """A Stream: what has happened, a bookmark after that, then further events until the time is over."""
 
     def __init__(self, connection: Connection, request: Request) -> None:
         self._connection, self._server, self._request = connection, connection.server, request

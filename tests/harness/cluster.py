@@ -64,7 +64,7 @@ class Cluster(ApiServer):
         self.merge_patch(plural, name, {"metadata": {"finalizers": list(finalizers)}})
 
     def remove_by_force(self, name: str) -> None:
-        """Remove a pod as `kubectl delete --force` does: the object goes, and what it ran goes on."""
+        """Remove a pod as `kubectl delete --force` does: the object is removed, and its programs continue."""
         self.forced[uid_of(self.get("pods", name))] = name
         self.delete("pods", name, grace_period_seconds=0)
 

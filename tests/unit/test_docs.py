@@ -32,7 +32,7 @@ def tables() -> dict[str, list[list[str]]]:
 
 
 def code_spans(cell: str) -> list[str]:
-    """Return what stands in backticks."""
+    """Return the texts in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
@@ -83,7 +83,7 @@ def conditions_set() -> set[tuple[str, str, str]]:
 
 
 def problems() -> set[str]:
-    """Return the reasons of what can stand in the way of arming or a start."""
+    """Return the reasons that can prevent arming or a start."""
     return {
         reason
         for call in calls()

@@ -1,4 +1,4 @@
-"""Every type that stands in a custom resource survives the way to the wire and back."""
+"""Every type of a custom resource survives serialisation and parsing."""
 
 import types
 import typing

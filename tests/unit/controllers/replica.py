@@ -86,7 +86,7 @@ class Replica:
         self.listen()
 
     def listen(self) -> None:
-        """Hear what the watches tell: all that has changed since the last time."""
+        """Take over what the watches deliver: all changes since the last time."""
         if self._seen_version == self.api.version:
             return
         self._seen_version = self.api.version

@@ -60,7 +60,7 @@ def failing(**how):
 
 
 def failing_twice(**how):
-    """It fails again; the second restore goes back to the first activity."""
+    """It fails again; the second restore begins at the first activity."""
     return Simulation(
         fails=frozenset({("two", 1), ("three", 2)}),
         people=[
@@ -202,7 +202,7 @@ def cut_off(**how):
 
 
 def taken_away(**how):
-    """Its pod is removed by force while it works, and its engine goes on for a while."""
+    """Its pod is removed by force while it works, and its engine continues for a while."""
     return Simulation(people=[(works_on("two"), lambda api: api.remove_by_force("example-1"))], **how)
 
 

@@ -85,7 +85,7 @@ class Simulation:
         """Every pod there ever was: UID and name."""
         self._granted: set[str] = set()
         self._ghosts: dict[str, datetime] = {}
-        """UIDs of pods that were removed by force, and until when their engine goes on."""
+        """UIDs of pods that were removed by force, and until when their engine continues."""
         plan: Raw = {
             "activities": [nap(name) for name in self.activities],
             "onFailure": [nap(name) for name in self.on_failure],
@@ -122,7 +122,7 @@ class Simulation:
         if self.points in self.outages:
             raise UnavailableError(503, "ServiceUnavailable", "no answer")
 
-    # --- time goes on
+    # --- time passes
 
     def run(self) -> "Simulation":
         """Live until nobody has anything left to do."""

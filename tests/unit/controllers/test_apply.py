@@ -43,7 +43,7 @@ from lcm_operator.kube.errors import (
 
 
 class Harness:
-    """An operator's hands at an API server that refuses what it is told to."""
+    """`Apply` on an API server that refuses what `refuse` names."""
 
     def __init__(self):
         self.api = Cluster()

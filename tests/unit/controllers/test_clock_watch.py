@@ -1,4 +1,4 @@
-"""What becomes of steps and disagreement of the clocks: told, and cleaned up after."""
+"""Steps and disagreement of the clocks are reported, and handled afterwards."""
 
 import pytest
 from tests.unit.kube.test_cluster_clock import HOUR, Node
@@ -7,7 +7,7 @@ from lcm_operator.controllers.clock_watch import ClockWatch
 
 
 class Watched(Node):
-    """A node whose clocks are watched; `listens`: whether people can be told."""
+    """A node whose clocks are watched; `listens`: whether Events can be recorded."""
 
     def __init__(self, **how) -> None:
         super().__init__(**how)
@@ -25,7 +25,7 @@ class Watched(Node):
         raise AssertionError("nothing runs here")
 
     def looks(self) -> list[str]:
-        """Look for a while; return the reasons of what was told."""
+        """Look for a while; return the reasons of the Events."""
         for _ in range(4):
             self.passes(0.5)
             self.asks()

@@ -1,4 +1,4 @@
-"""/healthz tells each fault, provoked here one by one, and nothing else; /readyz and /metrics by HTTP."""
+"""/healthz reports each fault, provoked here one by one, and nothing else; /readyz and /metrics by HTTP."""
 
 import asyncio
 import socket

@@ -15,7 +15,7 @@ ALL = ("a", "b", "c")
 
 
 class KilledError(BaseException):
-    """The process is gone: nothing of it goes on."""
+    """The process has ended: nothing of it continues."""
 
 
 class Scenario:

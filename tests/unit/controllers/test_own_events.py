@@ -1,4 +1,4 @@
-"""Events about the operator itself stand on the election's Lease, one of a kind a minute."""
+"""Events about the operator itself are recorded on the election's Lease, one of a kind a minute."""
 
 from tests.unit.controllers.clock import HandClock
 
@@ -11,7 +11,7 @@ LEASE = seen(
 
 
 class People:
-    """Those who are told; `lease`: what is known of the Lease."""
+    """A recorder of Events; `lease`: the known Lease."""
 
     def __init__(self, lease=LEASE):
         self.clock = HandClock()

@@ -200,7 +200,7 @@ def test_a_pod_that_takes_the_place_of_the_granted_one_never_acts(prompt):
 
 
 def removed_by_force(api):
-    """Remove the pod as `kubectl delete --force` and the pod garbage collector do; its engine goes on."""
+    """Remove the pod as `kubectl delete --force` and the pod garbage collector do; its engine continues."""
     if not api.get("trialengines", "example").get("status", {}).get("podRef"):
         raise RejectedError(403, "Forbidden", "only after the grant")
     api.remove_by_force("example-1")

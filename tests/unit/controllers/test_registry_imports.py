@@ -136,7 +136,7 @@ def test_imports_are_remembered_batch_by_batch_and_their_removal_is_noticed(fiel
 
 
 def gone(field: PulledRegistry, name: str, **status: Any) -> Raw:
-    """Delete a Trial and return what the watch tells of it."""
+    """Delete a Trial and return the object that the watch delivers."""
     raw = field.api.get("trials", name) | {"status": status}
     field.unsee(name)
     field.api.remove("trials", name)

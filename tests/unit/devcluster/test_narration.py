@@ -1,4 +1,4 @@
-"""What the demo tells about a trial."""
+"""The demo's narration of a trial."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -21,7 +21,7 @@ PASSED = {"one": "Succeeded", "free": "Succeeded", "clean": "Succeeded"}
 
 
 def released(before):
-    """Return status, reason and message of the condition as the TrialEngine stands."""
+    """Return status, reason and message of the condition of the current TrialEngine."""
     found = release_of(before.engine)
     assert found is not None
     return found.status, found.reason, found.message

@@ -23,6 +23,6 @@ def ended_pod(before, attempt=1):
 
 
 def stopping(before, now=5.0):
-    """Return the snapshot after its TrialEngine was deleted and told to stop."""
+    """Return the snapshot after its TrialEngine was deleted and asked to stop."""
     stop_requested = going(before)
     return written(stop_requested, decide(stop_requested, at(now)))

@@ -221,7 +221,7 @@ def test_a_failure_that_was_passed_by_does_not_fail_the_trial():
     assert shown(decision, "Succeeded") == ("True", "Completed")
 
 
-# --- what stands in the way
+# --- obstacles
 
 
 def test_a_latched_trial_whose_pod_was_refused_shows_it_and_reports_it_once():

@@ -44,7 +44,7 @@ def test_an_engine_whose_trial_is_gone_is_left_to_the_garbage_collector():
     ],
 )
 def test_a_trial_that_is_being_deleted_takes_its_engine_with_it(before):
-    """An armed engine goes once the Trial shows it; one that may act is stopped first."""
+    """An armed engine is deleted once the Trial shows it; one that may act is stopped first."""
     (owner,) = before.trials
     metadata = msgspec.structs.replace(owner.metadata, deletion_timestamp=T, finalizers=("example.com/hold",))
     lingering = replace(before, trials=(msgspec.structs.replace(owner, metadata=metadata),))

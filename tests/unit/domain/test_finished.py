@@ -1,4 +1,4 @@
-"""Finished is True once nothing acts or will act, and never goes back by itself."""
+"""Finished is True once nothing acts or will act, and never changes back by itself."""
 
 from dataclasses import replace
 

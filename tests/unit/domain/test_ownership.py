@@ -80,7 +80,7 @@ def test_an_orphan_whose_trial_is_gone_is_deleted():
 
 
 def waiting(*, now=-3000.0, **spec):
-    """Return the younger of two, told that the older holds their ID."""
+    """Return the younger of two, which shows that the older holds their ID."""
     young = trial(name="young", uid="a", created=-50, trialID="example", **spec)
     return settle(slot(OLD, young), at(now)).trials[1]
 
@@ -124,7 +124,7 @@ def test_a_trial_waits_while_the_engine_of_a_trial_that_is_gone_is_there():
 
 
 def gone_before(now, **spec):
-    """Return a Trial that was told to wait for the end of the engine of one that was deleted."""
+    """Return a Trial that waits for the end of a deleted Trial's engine."""
     young = trial(name="young", uid="a", created=-50, trialID="example", **spec)
     return settle(slot(young, engine=engine(trial(uid="gone"))), at(now)).trials[0]
 

@@ -1,4 +1,4 @@
-"""The dummy registry, asked by the client: what it keeps, how it fails when told to, how it ends."""
+"""The dummy registry, asked by the client: what it keeps, how it fails on request, how it ends."""
 
 import asyncio
 import json

@@ -64,7 +64,7 @@ def engine(
 
 
 class Clock:
-    """A clock that goes on by a second with each look."""
+    """A clock that advances by a second with each look."""
 
     def __init__(self) -> None:
         self.time = NOW
@@ -108,7 +108,7 @@ class Memory:
         return parse(stored | {"signals": signals, "podRef": grant}, TrialEngineStatus)
 
     def engine(self) -> TrialEngine:
-        """Return the TrialEngine as it stands."""
+        """Return the current TrialEngine."""
         return TrialEngine(metadata=Metadata(name="example"), spec=self.spec, status=self.status())
 
     async def look(self) -> tuple[TrialEngine, bool]:
@@ -162,7 +162,7 @@ def runner(
     facts: Mapping[str, Any] | None = None,
     now: Clock | None = None,
 ) -> Runner:
-    """Return a runner that goes on from what the store holds."""
+    """Return a runner that continues from the store."""
     interrupts, now = interrupts or Interrupts(POD), now or Clock()
     store.spec = spec
     inbox = Inbox(store.engine(), store.look)

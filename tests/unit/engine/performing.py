@@ -41,7 +41,7 @@ def performer(secrets=(), **more):
 
 
 def perform(activity, scope=None, **means):
-    """Perform an activity as it stands in a plan, in its third run."""
+    """Perform an activity as written in a plan, in its third run."""
     return performer(**means)(plan(activity).activities[0], RUN, Scope({"parameters": {}} | (scope or {})))
 
 

@@ -1,4 +1,4 @@
-"""Saving against an API server that conflicts, goes away, loses answers or refuses."""
+"""Saving to an API server that reports conflicts, is unavailable, loses answers or refuses."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What partners answer and what stands in its TrialEngine ends no engine but with a message."""
+"""Neither answers of partners nor contents of its TrialEngine end an engine without a message."""
 
 import asyncio
 import contextlib

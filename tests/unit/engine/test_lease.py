@@ -1,4 +1,4 @@
-"""The signs of life, and what may not be done without them; time goes by as each test says."""
+"""The renewals of the Lease, and what may not be done without them; each test moves the time."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ class Lease:
 
 
 class Time(NodeClock):
-    """The time that passes, suspensions included: stands still unless a test moves it."""
+    """The time that passes, suspensions included: moved by the tests only."""
 
     now_seconds = 1000.0
     looks = 0

@@ -33,7 +33,7 @@ TERMINATED = Report(Ending.TERMINATED, "SIGTERM received")
 
 
 def interrupted_during(name, tell, *, store=None, the_plan=PLAN, **results):
-    """Run, and tell a wish while the activity `name` runs, which never ends by itself."""
+    """Run, and interrupt while the activity `name` runs, which never ends by itself."""
 
     async def scenario():
         interrupts, perform = Interrupts(POD), Stub(**{name: forever}, **results)

@@ -1,4 +1,4 @@
-"""The one list-and-watch: what it yields, and what it does about an API server that goes away or errs."""
+"""The one list-and-watch: what it yields, and how it handles an API server that is unavailable or errs."""
 
 import asyncio
 import json

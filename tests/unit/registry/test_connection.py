@@ -1,4 +1,4 @@
-"""How a registry is reached: which Secret goes out where, and what is said of one that does not fit."""
+"""How a registry is reached: which Secret is sent where, and the error for one that does not fit."""
 
 import base64
 from typing import Any

@@ -1,4 +1,4 @@
-"""The sidecar on a free port, with services that only remember what they were told."""
+"""The sidecar on a free port, with services that only record their calls."""
 
 import asyncio
 import json
@@ -147,7 +147,7 @@ class Sidecar:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
     async def ask(self, method, path, body=b"", **headers):
-        """Send one request as it stands, with the key unless told otherwise."""
+        """Send one request unchanged, by default with the key."""
         given = {"Host": f"127.0.0.1:{self.port}", "Authorization": KEY} | headers
         if body:
             given.setdefault("Content-Length", str(len(body)))

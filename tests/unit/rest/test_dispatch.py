@@ -242,7 +242,7 @@ def test_health_names_what_is_wrong(sidecar):
     assert asked(sidecar, "GET", "/healthz").said == (503, "watch: silent; loop: late")
 
 
-# What goes wrong
+# Faults
 
 
 @pytest.mark.parametrize(

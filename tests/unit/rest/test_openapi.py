@@ -1,4 +1,4 @@
-"""The description is OpenAPI 3.1, tells of every route, and is kept to; its page needs nothing else."""
+"""The description is OpenAPI 3.1, covers every route, and is observed; its page needs nothing else."""
 
 import asyncio
 import json

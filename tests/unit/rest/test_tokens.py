@@ -1,4 +1,4 @@
-"""Callback tokens: where they stand, whom they are good for, and when they end."""
+"""Callback tokens: where they are stored, whom they admit, and when they end."""
 
 import hashlib
 import json

@@ -59,7 +59,7 @@ class Harness:
         self.grants: list[tuple[int, str]] = []
         self.latches: set[str] = set()
         self.saved: dict[str, str] = {}
-        """What the engine saved last, by activity: it stays when the TrialEngine goes."""
+        """What the engine saved last, by activity: it stays when the TrialEngine is deleted."""
         self._forgets = 0
         self.api.put("trialregistries", {"metadata": {"name": "default"}, "spec": {"url": "http://registry"}})
         self.create_trial(name, **spec)
@@ -87,7 +87,7 @@ class Harness:
         body = {key: value for key, value in fields.items() if value is not None}
         self.api.create("trials", {"metadata": {"name": name}, "spec": body, "status": {}})
 
-    # --- what stands there
+    # --- what exists
 
     @property
     def trial(self) -> Raw | None:
@@ -290,7 +290,7 @@ class Harness:
         self.grants.append((action.status.attempt, reference.uid))
 
     def _is_given_up(self, pod: Raw) -> bool:
-        """Whether a pod was told to end, and has been silent for so long that nothing of it can be left."""
+        """Whether a pod had to end, and has been silent for so long that nothing of it can be left."""
         silent = self.renewals is not None and self.renewals.pod_uid == pod["metadata"]["uid"]
         return silent and "deletionTimestamp" in pod["metadata"]
 

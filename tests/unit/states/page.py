@@ -24,7 +24,7 @@ def page() -> str:
 
 @cache
 def lines(text: str) -> dict[tuple[str, str], Row]:
-    """Return the rows that a page tells, by state and event."""
+    """Return the rows of a page, by state and event."""
     found: dict[tuple[str, str], Row] = {}
     state = ""
     names = {event.name for event in EVENTS}

@@ -12,7 +12,7 @@ from lcm_operator.domain import actions as act
 
 @dataclass(frozen=True)
 class State:
-    """A row of the table; `known_by`: how it is told from the others."""
+    """A row of the table; `known_by`: what distinguishes it from the others."""
 
     name: str
     known_by: str

@@ -121,7 +121,7 @@ def begins_at(harness: Harness) -> str | None:
 
 
 def was_done(harness: Harness, before: Harness, chosen: str | None) -> None:
-    """Check that the engine goes on from the checkpoint, or from `chosen`, in an attempt that may act."""
+    """Check that the engine continues from the checkpoint, or from `chosen`, in an attempt that may act."""
     assert harness.engine is not None
     assert "podRef" in harness.engine["status"]
     first = PLAN.index(chosen) if chosen is not None else len(PLAN)

@@ -1,4 +1,4 @@
-"""The launcher and its supervisors with real processes: begun once, ended for good, told truly."""
+"""The launcher and its supervisors with real processes: started once, ended for good, reported correctly."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""A pod's status from how its containers stand."""
+"""A pod's status from the states of its containers."""
 
 import pytest
 
