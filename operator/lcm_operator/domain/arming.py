@@ -124,7 +124,7 @@ def show_waiting(
     actions: list[Action] = [WriteTrial(trial, status)]
     if start_time is not None and scheduled.status == "True" and trial.status.start_time != start_time:
         shown = start_time.isoformat().replace("+00:00", "Z")
-        actions.append(RecordEvent(trial, reasons.SCHEDULED, f"starts at {shown}"))
+        actions.append(RecordEvent(trial, reasons.SCHEDULED, f"starts at {shown}{_ahead(start_time - now)}"))
     before = {(c.type, c.reason, c.message) for c in trial.status.conditions}
     after = {(c.type, c.reason, c.message) for c in status.conditions if c.type == reasons.ARMED}
     if armed.status != "Unknown" and armed.reason != reasons.WAITING and not after <= before:
@@ -132,6 +132,19 @@ def show_waiting(
         reason = armed.reason if failed else reasons.ARMED
         actions.append(RecordEvent(trial, reason, armed.message, warning=failed))
     return tuple(actions)
+
+
+def _ahead(span: timedelta) -> str:
+    """Return how far a start is ahead, which shows a wrong UTC offset at once; empty for a late start."""
+    seconds = round(span.total_seconds())
+    if seconds <= 0:
+        return ""
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if days:
+        return f", in {days} d {hours % 24} h"
+    if hours:
+        return f", in {hours} h {minutes % 60} min"
+    return f", in {minutes} min {seconds % 60} s" if minutes else f", in {seconds} s"
 
 
 def _armed(problem: Problem | None) -> ConditionUpdate:

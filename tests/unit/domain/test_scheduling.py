@@ -26,6 +26,7 @@ from lcm_operator.api import conditions
 from lcm_operator.api.storage import rfc3339
 from lcm_operator.domain.actions import (
     DeleteEngine,
+    RecordEvent,
     Wait,
     WriteTrial,
 )
@@ -42,6 +43,21 @@ def test_new_trial_is_accepted_and_scheduled_and_that_is_reported():
     assert shown(decision, "Scheduled") == ("True", "StartTimeKnown")
     assert [shown(decision, kind)[0] for kind in ("Armed", "Started", "Succeeded")] == ["Unknown"] * 3
     assert recorded_events(decision) == [("Scheduled", False)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ahead"),
+    [
+        pytest.param(95.4, ", in 1 min 35 s", id="seconds"),
+        pytest.param(600, ", in 10 min 0 s", id="minutes"),
+        pytest.param(2 * 3600 + 300, ", in 2 h 5 min", id="a wrong offset"),
+        pytest.param(3 * 86400 + 3600, ", in 3 d 1 h", id="days"),
+    ],
+)
+def test_the_event_of_scheduling_says_how_far_ahead_the_start_is(seconds, ahead):
+    decision = decide(slot(trial()), at(-seconds))
+    (event,) = [each for each in decision.actions if isinstance(each, RecordEvent)]
+    assert event.message == f"starts at 2026-11-24T10:00:00Z{ahead}"
 
 
 def test_the_start_time_is_shown_in_utc():
