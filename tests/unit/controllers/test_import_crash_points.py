@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pytest_mock import MockerFixture
 from tests.harness.client import Request
-from tests.unit.controllers.test_registries import FAR, Field
+from tests.unit.controllers.test_registries import FAR, PulledRegistry
 
 if TYPE_CHECKING:
     from tests.harness.api_server import ApiServer
@@ -33,10 +33,10 @@ class Scenario:
         self.times = dict.fromkeys(ALL, FAR)
         self.field = self._field()
 
-    def _field(self) -> Field:
+    def _field(self) -> PulledRegistry:
         """Start an operator: it lists what there is."""
         self._mocker.stopall()  # the operator before it is gone
-        field = Field(self._mocker, self._api, **{"import": "All", "onVanished": "Suspend"})
+        field = PulledRegistry(self._mocker, self._api, **{"import": "All", "onVanished": "Suspend"})
         self._api = field.api
         for raw in field.api.all("trials"):
             field.cache.put_trial(raw)
