@@ -50,7 +50,7 @@ def registry(count: int) -> Iterator[str]:
 
 
 def listing_seconds(url: str) -> float | None:
-    """Return in how many seconds a registry's list is read and decoded; None if nobody answers."""
+    """Return in how many seconds a registry's list is read and decoded; None without an answer."""
     began = time.perf_counter()
     caller = Caller(url, {})
     try:
@@ -147,7 +147,7 @@ def importing(on: Ground) -> list[Row]:
 
 
 def reading(on: Ground) -> list[Row]:
-    """Pull a registry of very many trials that nobody waits for."""
+    """Pull a registry of very many trials that no Trial waits for."""
     with registry(ENTRIES) as url:
         floor = listing_seconds(url)
         before = on.memory(OPERATOR)

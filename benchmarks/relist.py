@@ -1,4 +1,4 @@
-"""What it costs to look at everything again: the operator's memory, and how long its loop stands still.
+"""The cost of a full re-list: the operator's memory, and how long its loop is blocked.
 
 A control plane of its own on free ports, without a node, with many Trials that lie ahead. The operator lists
 them when it starts, takes over, and lists them again after some seconds; meanwhile it is scraped. Memory

@@ -1,7 +1,7 @@
 """How fast the REST sidecar and the trial registry are, beside what the API server itself allows.
 
 A control plane of its own on free ports; the sidecar, the operator and the dummy registry are the processes
-that `make up` starts. Each figure stands beside its floor, measured in the same run: bare creates and a bare
+that `make up` starts. Each figure has its floor beside it, from the same run: bare creates and a bare
 list of the same objects. Fails if a target is missed. Linux only: it reads /proc.
 
 Run it as `python benchmarks/rest.py`.

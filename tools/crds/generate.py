@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes deploy/crds/*.yaml from the sources beside this file; called by whoever has changed one of those.
+"""Writes deploy/crds/*.yaml from the sources beside this file; run it after a change of those.
 
-The plan stands in all four kinds, so the sources hold each piece once: `$ref: FILE#/NAME` takes a piece, and
-what stands beside `$ref` is merged over it (maps are merged, lists joined, all else replaced). It must not
+All four kinds contain the plan, so the sources hold each part once: `$ref: FILE#/NAME` takes a part, and
+the fields beside `$ref` are merged over it (maps are merged, lists joined, all else replaced). It must not
 know what a CRD is. tests/unit/test_crd_sources.py checks that the files in deploy/crds/ are what this makes.
 """
 

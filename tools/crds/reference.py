@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes docs/reference/*.md, the fields of the four kinds, from deploy/crds/; called after generate.py.
 
-A piece that several kinds share is told once: the lists of activities in TrialPlan, what an imported Trial
-can hold in Trial. It must not add anything that the CRDs don't say.
+A part that several kinds share is described once: the lists of activities in TrialPlan, the contents of an
+imported Trial in Trial. It must not add anything that the CRDs don't say.
 """
 
 import json
