@@ -80,7 +80,8 @@ def plan_not_found(trial: Trial, known: Iterable[str]) -> Problem:
         )
     else:
         hint = did_you_mean(name, known)
-        why = f"TrialPlan {name} does not exist{hint}; create it, or correct spec.planRef.name"
+        place = f"does not exist in namespace {trial.metadata.namespace}"
+        why = f"TrialPlan {name} {place}; create it, or correct spec.planRef.name{hint}"
     return Problem(reasons.PLAN_NOT_FOUND, why)
 
 

@@ -71,7 +71,10 @@ def test_a_problem_is_shown_long_before_the_start(suspend):
     decision = decide(before, AHEAD)
 
     assert shown(decision, "Armed") == ("False", "PlanNotFound")
-    assert "TrialPlan flightdya does not exist, did you mean flightday?" in message_of(decision, "Armed")
+    assert message_of(decision, "Armed") == (
+        "TrialPlan flightdya does not exist in namespace lab; create it,"
+        " or correct spec.planRef.name, did you mean flightday?"
+    )
     assert ("PlanNotFound", True) in recorded_events(decision)
     status = new_status(decision)
     assert status.ready == "False"
