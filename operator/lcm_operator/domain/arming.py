@@ -27,6 +27,7 @@ from lcm_operator.domain.references import needs_of
 from lcm_operator.domain.registry_times import ask_for_arming
 from lcm_operator.domain.release import is_held
 from lcm_operator.domain.snapshot import Problem, Snapshot
+from lcm_operator.domain.start_time import in_utc
 from lcm_operator.domain.status import ACCEPTED, trial_status
 
 
@@ -123,8 +124,9 @@ def show_waiting(
         return ()
     actions: list[Action] = [WriteTrial(trial, status)]
     if start_time is not None and scheduled.status == "True" and trial.status.start_time != start_time:
-        shown = start_time.isoformat().replace("+00:00", "Z")
-        actions.append(RecordEvent(trial, reasons.SCHEDULED, f"starts at {shown}{_ahead(start_time - now)}"))
+        actions.append(
+            RecordEvent(trial, reasons.SCHEDULED, f"starts at {in_utc(start_time)}{_ahead(start_time - now)}")
+        )
     before = {(c.type, c.reason, c.message) for c in trial.status.conditions}
     after = {(c.type, c.reason, c.message) for c in status.conditions if c.type == reasons.ARMED}
     if armed.status != "Unknown" and armed.reason != reasons.WAITING and not after <= before:

@@ -24,7 +24,7 @@ from lcm_operator.domain.actions import (
     wait,
 )
 from lcm_operator.domain.snapshot import RegistryLook, Snapshot
-from lcm_operator.domain.start_time import read_by_creator
+from lcm_operator.domain.start_time import in_utc, read_by_creator
 from lcm_operator.domain.status import has_outcome, outcome, trial_status
 
 _KEPT_MOVES = 5
@@ -48,7 +48,7 @@ def decide_move(snapshot: Snapshot, trial: Trial, now: datetime) -> Act | None:
         return None
     move = RegistryMove(from_=before, to=reported, time=now.astimezone(UTC))
     kept = (*trial.status.registry_moves, move)[-_KEPT_MOVES:]
-    why = f"the registry moved the start time from {_shown(before)} to {_shown(reported)}"
+    why = f"the registry moved the start time from {in_utc(before)} to {in_utc(reported)}"
     return act(
         WriteTrial(trial, trial_status(trial, now, start_time=reported, registry_moves=kept)),
         RecordEvent(trial, reasons.MOVED, why),
@@ -150,7 +150,3 @@ def _look(snapshot: Snapshot, trial: Trial) -> RegistryLook:
 def _ask(trial: Trial) -> AskRegistry:
     assert trial.spec.registry_ref is not None  # noqa: S101 - for mypy: every caller has checked it
     return AskRegistry(trial)
-
-
-def _shown(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -39,7 +39,14 @@ from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time
 from lcm_operator.domain.release import must_be_held, release_of
 from lcm_operator.domain.requests import handled, open_deletes, trial_delete
 from lcm_operator.domain.snapshot import Leftover, Pod, Problem, Snapshot, value_of
-from lcm_operator.domain.start_time import JUST_AFTER, latest_start, retry_at, start_time_of, was_refused
+from lcm_operator.domain.start_time import (
+    JUST_AFTER,
+    in_utc,
+    latest_start,
+    retry_at,
+    start_time_of,
+    was_refused,
+)
 from lcm_operator.domain.status import (
     ACCEPTED,
     cancelled,
@@ -248,7 +255,10 @@ def _miss(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime)
     accepted = conditions.find(trial.status.conditions, reasons.ACCEPTED)
     made, seconds = trial.metadata.creation_timestamp, (now - start_time).total_seconds()
     late = f"the start would have been {seconds:.3f} s late"
-    if made is not None and made > start_time:
+    shown = trial.status.start_time
+    if shown is not None and shown != start_time:
+        late = f"the start time was changed from {in_utc(shown)} to {in_utc(start_time)}; {late}"
+    elif made is not None and made > start_time:
         late = (
             f"the Trial was created {(made - start_time).total_seconds():.0f} s after its start time; {late}"
         )

@@ -12,6 +12,7 @@ from tests.unit.domain.builders import (
     admitted,
     armed,
     at,
+    edited,
     engine,
     message_of,
     plan,
@@ -277,6 +278,18 @@ def test_a_missed_trial_says_how_it_is_scheduled_again(created, words):
 
     assert message.startswith(words)
     assert message.endswith("To schedule it again, set spec.startTime to a future time")
+
+
+def test_a_trial_moved_to_the_past_says_so_though_it_was_created_later():
+    before = settle(slot(trial(startTime="2026-11-24T13:00:00Z", created=200)), at(250))
+    (scheduled,) = before.trials
+    decision = decide(replace(before, trials=(edited(scheduled, startTime="2026-11-24T10:00:00Z"),)), at(300))
+    message = message_of(decision, "Succeeded")
+
+    assert message.startswith(
+        "the start time was changed from 2026-11-24T13:00:00Z to 2026-11-24T10:00:00Z; "
+    )
+    assert "300.000 s late" in message
 
 
 def test_a_trial_past_its_start_that_cannot_start_is_due():
