@@ -196,7 +196,7 @@ def test_a_context_of_the_user_s_own_is_not_taken_in_the_middle(whole: Cluster) 
     )
 
     assert refused.returncode == 1
-    assert "is up on a control plane of its own: take it down first" in refused.stderr
+    assert "is already up on a control plane of its own; run make down first" in refused.stderr
 
 
 def test_down_ends_everything_even_the_pods_of_a_dead_node(whole: Cluster) -> None:
@@ -247,7 +247,7 @@ def test_a_context_that_does_not_exist_is_an_error_that_names_it(cluster: Cluste
     up = command(tmp_path, "up", "--context", "elsewhere", environment=theirs)
 
     assert up.returncode == 1
-    assert "your context elsewhere can't be used" in up.stderr
+    assert "context elsewhere of your kubeconfig cannot be used" in up.stderr
 
 
 def test_the_demo_plays_to_its_end_and_leaves_nothing(tmp_path: Path, programs: Path) -> None:
@@ -257,7 +257,7 @@ def test_the_demo_plays_to_its_end_and_leaves_nothing(tmp_path: Path, programs: 
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "ms after its start time" in demo.stdout
     assert "✗ radio-link" in demo.stdout
-    assert "it did not repeat reserve-slice and preflight" in demo.stdout
+    assert "did not repeat reserve-slice and preflight" in demo.stdout
     assert Cluster(tmp_path).layout.state is None
     assert not any(process.alive() for process in Cluster(tmp_path).layout.processes())
 
@@ -279,7 +279,7 @@ def test_the_flight_is_not_played_on_a_cluster_of_the_user_s_own(tmp_path: Path)
     refused = command(tmp_path, "run", "--plan", "5gdrones", "--context", "mine", "--once")
 
     assert refused.returncode == 1
-    assert "played with the services of the local cluster only" in refused.stderr
+    assert "needs the services of the local cluster" in refused.stderr
     assert not any(tmp_path.iterdir())
 
 
