@@ -24,7 +24,9 @@ from lcm_operator.kube.follow import Changed, Deleted, Listed, ListWatch
 from lcm_operator.kube.resources import EVENTS, PODS
 
 _LOOK_SECONDS = 0.5
-_HOLD_SECONDS = 1.0
+_LONGEST_HOLD_SECONDS = 5.0
+_REGAINED = 0.3
+"""Seconds of patience for each second that passes: on an operator that is always busy, events still flow."""
 _EVENTS_AT_ONCE = 8
 _FIRST_PAUSE_SECONDS = 1.5
 _LONGEST_PAUSE_SECONDS = 12.0
@@ -60,7 +62,7 @@ class PendingPods:
         self._cache = cache
         self._examine = examine
         self._quiet = quiet
-        self._waited_at = 0.0
+        self._patience, self._regained_at = _LONGEST_HOLD_SECONDS, 0.0
         self._clock = clock
         self._pods: dict[str, _Seen] = {}
         self._slice = TimeSlice()
@@ -96,10 +98,11 @@ class PendingPods:
             await self._give_way()
 
     async def _give_way(self) -> None:
-        """Let starts go first: for a second at most, and not for more than half of the time."""
-        if self._clock.elapsed() - self._waited_at > _HOLD_SECONDS:
-            await self._quiet(_HOLD_SECONDS)
-            self._waited_at = self._clock.elapsed()
+        """Let starts go first: for 5 s at most, and later for a part of the time."""
+        now = self._clock.elapsed()
+        regained = _REGAINED * (now - self._regained_at)
+        self._patience, self._regained_at = min(self._patience + regained, _LONGEST_HOLD_SECONDS), now
+        self._patience -= await self._quiet(self._patience)
         await self._slice.rest()
 
     def _see(self, raw: Mapping[str, Any]) -> None:
@@ -128,6 +131,7 @@ class PendingPods:
         """Show what time alone brings: that no node is assigned, or nothing but Events tells of the cause."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
+            await self._give_way()
             creating = []
             for uid, seen in list(self._pods.items()):
                 if self._show(uid, seen) and seen.next_read <= self._clock.elapsed():
