@@ -149,7 +149,7 @@ def is_restored(harness: ProxiedHarness, name: str) -> bool:
     trial = harness.get(Trial, name)
     answered = "lastHandledRestore" in trial.obj["status"]
     granted = bool(harness.engine(name).obj["status"].get("podRef"))
-    return answered and granted and condition(trial, "Succeeded")[1] == "Running"
+    return answered and granted and condition(trial, "Succeeded")[1] in ("Starting", "Running")
 
 
 def is_cancelled(harness: ProxiedHarness, name: str) -> bool:
