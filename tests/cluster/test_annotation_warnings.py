@@ -66,6 +66,11 @@ def kubectl(cluster: Cluster, namespace: str) -> Kubectl:
             [f"{FROM}=a/fly"], f"is ignored until annotation {RESTORE} has the same request ID, a", id="alone"
         ),
         pytest.param(
+            [f"{PLAN}=a"],
+            f"{PLAN} is ignored until annotation {RESTORE} has the same request ID, a",
+            id="restore-plan alone",
+        ),
+        pytest.param(
             [f"{RESTORE}=a", f"{FROM}=b/fly"], "has the same request ID, b", id="of another request"
         ),
         pytest.param(

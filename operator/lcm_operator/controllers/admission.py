@@ -37,7 +37,9 @@ async def _problem(client: Client, engine: TrialEngine, manifest: dict[str, Any]
     try:
         await client.create(PODS, namespace, manifest, dry_run=True)
     except AlreadyExistsError:
-        return Problem(reasons.NAME_TAKEN, f"pod {pod} already exists")
+        return Problem(
+            reasons.NAME_TAKEN, f"pod {pod} exists and does not belong to this TrialEngine; delete it"
+        )
     except (RejectedError, UnavailableError) as error:
         return _refused(error)
     try:

@@ -231,7 +231,12 @@ def _latch(trial: Trial, engine: TrialEngine, pod: Pod, start_time: datetime, no
 
 
 def _suspend(snapshot: Snapshot, trial: Trial, start_time: datetime | None, now: datetime) -> Decision:
-    suspended = ConditionUpdate(reasons.SCHEDULED, "False", reasons.SUSPENDED, "spec.suspend is true")
+    suspended = ConditionUpdate(
+        reasons.SCHEDULED,
+        "False",
+        reasons.SUSPENDED,
+        "spec.suspend is true; set it to false to let the trial start",
+    )
     return _without_engine(snapshot, _not_scheduled(snapshot, trial, now, suspended, start_time))
 
 
