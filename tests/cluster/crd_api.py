@@ -151,3 +151,11 @@ def pause(name: str, **more: Any) -> dict[str, Any]:
 def request(**http: Any) -> dict[str, Any]:
     """Return an activity with one HTTP request."""
     return {"name": "ask", "http": {"url": "http://service.example/x"} | http}
+
+
+def wait(**more):
+    return {"name": "hold", "wait": {"signal": "slice"} | more}
+
+
+def run(**more):
+    return {"name": "run", "exec": {"command": ["true"]} | more}
