@@ -36,7 +36,7 @@ def is_alive(file: Path) -> bool:
     return False
 
 
-def test_a_failure_kills_the_program_of_another_branch_and_a_restore_repeats_both(harness, tmp_path):
+def test_failure_kills_another_branch_and_a_restore_repeats_both(harness, tmp_path):
     pid = tmp_path / "pid"
     harness.create(
         http("deploy"),

@@ -213,15 +213,17 @@ class Runner:
     def _failure(self) -> dict[str, Any] | None:
         """Return the variable `failure`: the activity that failed, or that a deadline ended; None without."""
         open_ = [activity for activity in self._spec.activities if not self._is_passed(activity)]
-        for activity in open_:
-            status = self._steps.status(activity)
-            if status.state == "Failed" and status.completion_time is not None:
-                return {
-                    "activity": status.name,
-                    "message": status.message,
-                    "attempt": self._attempt_at(status.completion_time),
-                    "time": status.completion_time,
-                }
+        failed = [status for status in map(self._steps.status, open_) if status.state == "Failed"]
+        # As the outcome: of several, in parallel branches, the first to fail counts.
+        times = [(status.completion_time, status) for status in failed if status.completion_time is not None]
+        if times:
+            time, first = min(times, key=lambda each: each[0])
+            return {
+                "activity": first.name,
+                "message": first.message,
+                "attempt": self._attempt_at(time),
+                "time": time,
+            }
         requested = self._interrupts.requested
         if not open_ or requested is None or requested.mode == "Cancel":
             return None

@@ -1,19 +1,14 @@
 """Parallel branches: what runs side by side, how it is saved, and what a failure does."""
 
 import asyncio
+from datetime import timedelta
 
 from tests.harness.waiting import until
 from tests.unit.engine.builders import NOW, Memory, Stub, ask, nap, plan, runner
 from tests.unit.engine.flight import FLIGHT, Gate, SlowMemory, restore, run, side, states, statuses
 
 from lcm_operator.engine.checkpoint import LARGEST_OUTPUT, Checkpoint
-from lcm_operator.engine.outcome import (
-    ActivityFailedError,
-    Ending,
-    Performed,
-    Report,
-    Succeeded,
-)
+from lcm_operator.engine.outcome import ActivityFailedError, Ending, Failed, Performed, Report, Succeeded
 
 
 def test_branches_run_side_by_side_and_the_next_activity_waits_for_all():
@@ -223,6 +218,20 @@ def test_of_two_failures_at_once_both_are_recorded_and_the_first_is_reported():
     assert report == Report(Ending.ACTIVITY_FAILED, "a: crashed")
     assert states(store) == {"a": "Failed", "b": "Failed", "report": "Succeeded"}
     assert perform.names.count("report") == 1
+
+
+def test_on_failure_sees_the_failure_of_the_branch_that_failed_first():
+    store = Memory()
+    the_plan = plan(
+        side("a", "x"), side("b", "y"), onFailure=[nap("report", when="{{ failure.activity == 'b' }}")]
+    )
+    begun = Checkpoint.from_storage(store.status(), ["a", "b", "report"]).began("a", NOW).began("b", NOW)
+    failed = begun.settled("b", Failed("b: crashed"), NOW)
+    store.saved.append(failed.settled("a", Failed("a: crashed"), NOW + timedelta(seconds=1)))
+
+    run(the_plan, store, Stub())
+
+    assert states(store) == {"a": "Failed", "b": "Failed", "report": "Succeeded"}
 
 
 def test_an_attempt_with_a_recorded_failure_begins_no_other_branch():
