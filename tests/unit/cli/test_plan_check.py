@@ -378,3 +378,64 @@ spec:
             "17: spec.parameters.url: required by the plan",
         ],
     )
+
+
+def test_numbers_of_a_trial_are_calculated_with_the_plan_in_the_file(check):
+    plan = """\
+apiVersion: lcm.5gdrones.eu/v1alpha1
+kind: TrialPlan
+metadata: {name: survey}
+spec:
+  parameters:
+  - {name: minutes}
+  - {name: pause, default: "3"}
+  - {name: secret, secretKeyRef: {name: s, key: k}}
+  activities:
+  - {name: rest, sleep: {seconds: "{{ parameters.pause | number }}"}}
+  - {name: hold, sleep: {seconds: "{{ parameters.secret | number }}"}}
+  - {name: fly, sleep: {seconds: "{{ parameters.minutes | number * 60 }}"}}
+---
+apiVersion: lcm.5gdrones.eu/v1alpha1
+kind: Trial
+metadata: {name: one}
+spec:
+  startTime: "2031-01-01T10:00:00Z"
+  planRef: {name: survey}
+  parameters: {minutes: "%s"}
+"""
+    assert check(plan % "7.5") == (0, [])
+    code, (line,) = check(plan % "-1")
+    assert code == 1
+    assert line == (
+        "20: spec.parameters: activities[2].sleep.seconds of TrialPlan survey: "
+        "expected a number from 0 to 315360000, got `-60`"
+    )
+    code, (line,) = check(plan % "abc")
+    assert code == 1
+    assert line.startswith("20: spec.parameters: activities[2].sleep.seconds of TrialPlan survey: the filter")
+
+
+def test_numbers_of_an_inline_plan_are_calculated_with_its_parameters(check):
+    trial = """\
+apiVersion: lcm.5gdrones.eu/v1alpha1
+kind: Trial
+metadata: {name: one}
+spec:
+  startTime: "2031-01-01T10:00:00Z"
+  parameters: {minutes: "abc"}
+  activities:
+  - {name: fly, sleep: {seconds: "{{ parameters.minutes | number * 60 }}"}}
+"""
+    code, (line,) = check(trial)
+    assert code == 1
+    assert line.startswith("8: spec.activities[0].sleep.seconds: the filter number expects a number")
+
+
+def test_manifests_without_a_line_between_them_are_one_with_repeated_keys(check):
+    activities = "  activities:\n  - {name: a, sleep: {seconds: 1}}\n"
+    other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n"
+
+    code, lines = check(f"{PLAN}{activities}{other}")
+
+    assert code == 1
+    assert lines[1] == "10: kind: is a repeated key; put a line --- between two manifests"
