@@ -220,7 +220,7 @@ class Runner:
             time, first = min(times, key=lambda each: each[0])
             return {
                 "activity": first.name,
-                "message": first.message,
+                "message": first.message.removeprefix(f"{first.name}: "),
                 "attempt": self._attempt_at(time),
                 "time": time,
             }

@@ -36,7 +36,7 @@ def test_on_failure_sees_the_activity_that_failed():
     run(store, Stub(two=ActivityFailedError("503"), tell=look), PLAN)
 
     (failure,) = seen
-    assert {**failure, "time": None} == {"activity": "two", "message": "two: 503", "attempt": 1, "time": None}
+    assert {**failure, "time": None} == {"activity": "two", "message": "503", "attempt": 1, "time": None}
     assert failure["time"] == store.status().activity("two").completion_time
     assert said(store) == "Failed two"
 
