@@ -54,7 +54,7 @@ def test_captures_see_the_standard_output(printed, source, value):
 
 
 def test_output_that_is_not_as_captured_fails_with_its_end():
-    with pytest.raises(ActivityFailedError, match="stdout is not JSON") as error:
+    with pytest.raises(ActivityFailedError, match="stdout as a whole is not JSON") as error:
         program("echo", "no", capture={"it": "{{ stdout.json.ms }}"})
     assert error.value.output == {"exitCode": 0, "stdout": "no\n"}
 

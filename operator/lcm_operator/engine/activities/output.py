@@ -71,7 +71,7 @@ class OutputPipe:
             last = Undefined(f"the last line of {name} is over {_LONGEST_LINE} bytes")
         if self._length > LARGEST_OUTPUT:
             return {"text": large, "json": large, "lastLine": last}
-        json = json_or_undefined(content, name)
+        json = json_or_undefined(content, f"{name} as a whole")
         return {"text": content.decode(errors="replace"), "json": json, "lastLine": last}
 
     def _copy(self) -> bool:
