@@ -99,7 +99,9 @@ def _faults(manifest: dict[str, Any], plans: Plans) -> Iterator[Fault]:
     match manifest:
         case {"kind": "Trial", "spec": {"activities": _, **spec}}:
             given = _given(spec)
-            found = list(lint.faults(manifest["spec"], given)) or _number_faults(manifest["spec"], given)
+            found = list(lint.faults(manifest["spec"], given.keys())) or _number_faults(
+                manifest["spec"], given
+            )
         case {"kind": "Trial", "spec": {"planRef": {"name": str(name)}, **spec}} if name in plans:
             found = list(_misfits(plans[name], name, _given(spec)))
         case {"kind": "TrialPlan", "spec": {**spec}}:
@@ -110,7 +112,7 @@ def _faults(manifest: dict[str, Any], plans: Plans) -> Iterator[Fault]:
         yield Fault(("spec", *fault.place), fault.message)
 
 
-def _given(spec: Mapping[str, Any]) -> dict[str, Any]:
+def _given(spec: Mapping[Any, Any]) -> dict[str, Any]:
     given = spec.get("parameters")
     return given if isinstance(given, dict) else {}
 
