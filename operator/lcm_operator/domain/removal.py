@@ -125,10 +125,20 @@ def _concluded(
     found = conditions.decided(engine.status.conditions, reasons.SUCCEEDED)
     if found is not None and (found.status == "True" or found.reason == reasons.CANCELLED):
         return with_release(engine, engine.status, now)
-    deleted = owner is None or owner.metadata.deletion_timestamp is not None
-    why = "the Trial was deleted, the engine was stopped" if deleted else "the engine was stopped"
+    why = f"{_cause(engine, owner)}the engine was stopped"
     stopped = Verdict(succeeded=False, reason=reasons.CANCELLED, message=why)
     return finished(engine, PLAN_COMPLETED if plan_is_complete(engine) else stopped, now)
+
+
+def _cause(engine: TrialEngine, owner: Trial | None) -> str:
+    """Return who had an engine stopped, as the beginning of a message; '' if nobody asked for that."""
+    if owner is None or owner.metadata.deletion_timestamp is not None:
+        return "the Trial was deleted, "
+    on_trial = [each for each in engine.status.trial_requests if each.type == "Delete"]
+    on_engine = engine.status.last_handled_delete
+    answers = [*([on_engine] if on_engine is not None else []), *on_trial]
+    done = [each.id for each in answers if each.result == "Done"]
+    return f"the trial was deleted by the request {done[-1]!r}, " if done else ""
 
 
 def _show(snapshot: Snapshot, engine: TrialEngine, owner: Trial | None, now: datetime) -> Act | None:

@@ -324,3 +324,12 @@ def test_alarm_for_a_pod_that_does_not_end_lies_ahead_though_the_time(late):
     assert isinstance(decision, Wait)
     assert decision.wake_at is not None
     assert decision.wake_at > now
+
+
+@pytest.mark.parametrize("on", ["trial", "engine"])
+def test_message_of_a_cancelled_trial_names_the_request(on):
+    after = settle(asking(running(one="Running"), on=on, delete="d1"), at(20))
+    after = settle(ended_pod(after), at(21))
+    assert after.engine is not None
+    condition = next(each for each in after.engine.status.conditions if each.type == "Succeeded")
+    assert condition.message == "the trial was deleted by the request 'd1', the engine was stopped"
