@@ -1,9 +1,10 @@
 """YAML documents with the line of each field.
 
-They are read as kubectl reads them: YAML 1.1, in which a time stays text. Repeated keys of a mapping are
-reported; other readers silently use the last.
+They are read as kubectl reads them: YAML 1.1, in which `y` and `n` are booleans, but a time stays text.
+Repeated keys of a mapping are reported; other readers silently use the last.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 
 from lcm_operator.plan.validation import Place
 
-_TIME = "tag:yaml.org,2002:timestamp"
+_TIME, _BOOLEAN = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool"
 
 
 class UnreadableError(Exception):
@@ -79,6 +80,8 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, form) for tag, form in resolvers if tag != _TIME]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.bool_values = yaml.SafeLoader.bool_values | {"y": True, "n": False}
+_Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"[yYnN]\Z"), list("yYnN"))
 
 
 class _Reader:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lcm_operator.cli import plan_check
+from lcm_operator.cli import documents, plan_check
 from lcm_operator.plan.rules import RULES
 
 REPOSITORY = Path(__file__).parents[3]
@@ -213,21 +213,21 @@ FAULTS = {
     "the output of another branch": (
         (
             "  - {name: a, branch: x, exec: {command: [x]}}\n"
-            '  - {name: b, branch: y, when: "{{ outputs.a.exitCode == 0 }}", sleep: {seconds: 1}}'
+            '  - {name: b, branch: z, when: "{{ outputs.a.exitCode == 0 }}", sleep: {seconds: 1}}'
         ),
         "9: spec.activities[1].when: a runs in a parallel branch; its outputs exist only after the block",
     ),
     "a value that another branch sets": (
         (
             "  - {name: a, branch: x, sleep: {seconds: 1}, set: {label: one}}\n"
-            "  - {name: b, branch: y, when: \"{{ values.label == 'one' }}\", sleep: {seconds: 1}}"
+            "  - {name: b, branch: z, when: \"{{ values.label == 'one' }}\", sleep: {seconds: 1}}"
         ),
         "9: spec.activities[1].when: no earlier activity sets label",
     ),
     "a wait since an activity of another branch": (
         (
             "  - {name: a, branch: x, sleep: {seconds: 1}}\n"
-            "  - {name: b, branch: y, wait: {signal: slice, after: a}}"
+            "  - {name: b, branch: z, wait: {signal: slice, after: a}}"
         ),
         "9: spec.activities[1].wait.after: a must come before this wait, but it runs in a parallel branch",
     ),
@@ -257,7 +257,7 @@ def test_a_plan_may_not_have(check, activities, fault):
 def test_outputs_of_the_own_branch_and_of_a_block_before_are_seen(check):
     activities = """\
   - {name: a, branch: x, exec: {command: [x]}}
-  - {name: b, branch: y, sleep: {seconds: 1}, set: {label: one}}
+  - {name: b, branch: z, sleep: {seconds: 1}, set: {label: one}}
   - {name: c, branch: x, when: "{{ outputs.a.exitCode == 0 }}", sleep: {seconds: 1}}
   - {name: d, when: "{{ outputs.a.exitCode == 0 and values.label == 'one' }}", sleep: {seconds: 1}}
 """
@@ -439,3 +439,20 @@ def test_manifests_without_a_line_between_them_are_one_with_repeated_keys(check)
 
     assert code == 1
     assert lines[1] == "10: kind: is a repeated key; put a line --- between two manifests"
+
+
+def test_y_and_n_are_booleans_as_for_kubectl(check):
+    activities = """\
+  activities:
+  - {name: y, sleep: {seconds: 1}}
+  - {name: a, when: n, sleep: {seconds: 1}}
+"""
+    code, lines = check(PLAN + activities)
+    assert code == 1
+    assert lines[0].startswith("8: spec.activities[0].name: must be of type string")
+    assert lines[1].startswith("9: spec.activities[1].when: must be of type string")
+
+
+def test_y_as_a_key_is_the_text_true_as_for_kubectl():
+    (document,) = documents.read("capture: {y: 1, N: 2, yes please: Y}")
+    assert document.value == {"capture": {"true": 1, "false": 2, "yes please": True}}
