@@ -32,11 +32,6 @@ def message(release: Release, trial: str, reason: str) -> str:
             ("FailedMount", "partner"),
             id="a volume that can't be mounted",
         ),
-        pytest.param(
-            template({"image": "127.0.0.1:1/none:none", "imagePullPolicy": "Always"}),
-            ("127.0.0.1:1/none:none",),
-            id="an image that can't be pulled",
-        ),
         pytest.param(template(nodeSelector={"none": "such"}), ("Unschedulable",), id="no node that fits"),
     ],
 )
