@@ -11,6 +11,7 @@ from lcm_operator.domain.actions import Act, Action, RecordEvent, WriteTrial, ac
 from lcm_operator.domain.attempt_end import awaited_end
 from lcm_operator.domain.grant import attempt_of
 from lcm_operator.domain.plan_change import plan_current
+from lcm_operator.domain.readiness import armed_at_start
 from lcm_operator.domain.release import has_begun, release_of
 from lcm_operator.domain.requests import echo, open_restores, repeated
 from lcm_operator.domain.snapshot import Snapshot
@@ -41,6 +42,8 @@ def mirror(
     over = succeeded.status == "True" or succeeded.reason == reasons.CANCELLED
     changes = [succeeded, *([] if release is None else [release])]
     changes += [] if over else [plan_current(engine, snapshot, trial)]
+    if has_begun(engine.status) and not conditions.is_true(trial.status.conditions, reasons.ARMED):
+        changes.append(armed_at_start(None))  # what was missing at the start exists by now
     status = trial_status(
         trial,
         now,

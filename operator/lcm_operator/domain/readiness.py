@@ -47,6 +47,11 @@ def not_armed(problem: Problem) -> ConditionUpdate:
     return ConditionUpdate(reasons.ARMED, "False", problem.reason, problem.message)
 
 
+def armed_at_start(missing: Problem | None) -> ConditionUpdate:
+    """Return the condition Armed of a started trial; its pod waits for what is missing."""
+    return not_armed(missing) if missing else ConditionUpdate(reasons.ARMED, "True", reasons.ADMITTED)
+
+
 def checked_spec(snapshot: Snapshot, trial: Trial, start_time: datetime) -> TrialEngineSpec | Problem:
     """Return the spec of the trial's TrialEngine, or why there can be none."""
     spec = resolve_spec(trial, snapshot.plan, start_time)

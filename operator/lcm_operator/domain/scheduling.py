@@ -34,7 +34,14 @@ from lcm_operator.domain.arming import decide_arming, engine_creation, refused, 
 from lcm_operator.domain.finished import decide_over
 from lcm_operator.domain.grant import attempt_of, manifest_of
 from lcm_operator.domain.plan_change import plan_current
-from lcm_operator.domain.readiness import awaited_report, has_current_plan, not_armed, readiness
+from lcm_operator.domain.readiness import (
+    armed_at_start,
+    awaited_report,
+    has_current_plan,
+    missing_now,
+    not_armed,
+    readiness,
+)
 from lcm_operator.domain.registry_times import ask_first, ask_for_the_first_time, unconfirmed
 from lcm_operator.domain.release import must_be_held, release_of
 from lcm_operator.domain.requests import handled, open_deletes, trial_delete
@@ -159,7 +166,7 @@ def _start(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime
         if must_be_held(snapshot.engine):
             return act(HoldEngine(snapshot.engine), urgency=Urgency.FOLLOW)
         return act(
-            _latch(trial, snapshot.engine, pod, start_time, now),
+            _latch(trial, snapshot.engine, pod, start_time, now, missing_now(snapshot, snapshot.engine)),
             RecordEvent(trial, reasons.STARTED, f"pod {pod.name} was created"),
             *unconfirmed(snapshot, trial, now),
             urgency=Urgency.FOLLOW,
@@ -206,7 +213,9 @@ def _cannot_start(
     return wait("the start is retried", again, Urgency.RETRY)
 
 
-def _latch(trial: Trial, engine: TrialEngine, pod: Pod, start_time: datetime, now: datetime) -> LatchTrial:
+def _latch(
+    trial: Trial, engine: TrialEngine, pod: Pod, start_time: datetime, now: datetime, missing: Problem | None
+) -> LatchTrial:
     lag = max(timedelta(0), pod.created - start_time)
     release = release_of(engine)
     status = trial_status(
@@ -214,7 +223,7 @@ def _latch(trial: Trial, engine: TrialEngine, pod: Pod, start_time: datetime, no
         now,
         ACCEPTED,
         ConditionUpdate(reasons.SCHEDULED, "True", reasons.START_TIME_KNOWN),
-        ConditionUpdate(reasons.ARMED, "True", reasons.ADMITTED),
+        armed_at_start(missing),
         ConditionUpdate(reasons.STARTED, "True", reasons.ENGINE_STARTED, f"pod {pod.name} was created"),
         ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.STARTING),
         plan_current(engine),

@@ -180,7 +180,9 @@ def ready(current: Conditions) -> str:
     never = conditions.is_false(current, reasons.ACCEPTED) and not conditions.is_true(
         current, reasons.STARTED
     )
-    if armed is None or armed.status == "False" or never:
+    succeeded = conditions.find(current, reasons.SUCCEEDED)
+    pending = succeeded is not None and succeeded.reason == reasons.POD_PENDING
+    if armed is None or armed.status == "False" or never or pending:
         return "False" if armed is not None else ""
     return "Checked" if armed.reason == reasons.CHECKED else armed.status.replace("Unknown", "")
 

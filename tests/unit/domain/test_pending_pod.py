@@ -37,6 +37,12 @@ def test_the_trial_shows_why_its_pod_does_not_run():
     assert recorded_events(decision) == [("PodPending", True)]
 
 
+def test_a_trial_whose_pod_does_not_run_is_not_ready():
+    before = running()
+    assert before.trials[0].status.ready == "True"
+    assert settle(pending(before), at(2)).trials[0].status.ready == "False"
+
+
 def test_the_words_are_updated_without_another_event():
     before = settle(pending(running()), at(2))
     decision = decide(pending(before, "container engine: ErrImagePull: not found"), at(9))

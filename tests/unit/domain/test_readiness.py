@@ -16,12 +16,14 @@ from tests.unit.domain.builders import (
     engine,
     message_of,
     plan,
+    pod,
     recorded_events,
     settle,
     shown,
     slot,
     steps,
     trial,
+    with_activities,
 )
 
 from lcm_operator.api import conditions
@@ -194,6 +196,29 @@ def test_an_armed_trial_shows_what_has_been_deleted_since():
 
     assert shown(decision, "Armed") == ("False", "ServiceAccountNotFound")
     assert "kubectl -n lab apply -f deploy/rbac/engine.yaml" in message_of(decision, "Armed")
+
+
+def started_without_its_account() -> Snapshot:
+    """Return a slot whose start was granted although an object that the engine refers to is missing."""
+    missing = {Reference("ServiceAccount", "lcm-engine"): Observation(None, at(-20))}
+    before = settle(replace(armed(), references=missing), at(-20))
+    return settle(replace(before, pod=pod()), at(0.2))
+
+
+def test_a_trial_started_without_what_it_refers_to_is_not_ready():
+    status = started_without_its_account().trials[0].status
+
+    assert status.started_time is not None
+    assert status.ready == "False"
+    assert conditions.find(status.conditions, "Armed").reason == "ServiceAccountNotFound"
+
+
+def test_a_trial_whose_engine_has_begun_lacks_nothing_any_more():
+    begun = with_activities(started_without_its_account(), one="Running")
+    status = settle(begun, at(1)).trials[0].status
+
+    assert status.ready == "True"
+    assert conditions.find(status.conditions, "Armed").status == "True"
 
 
 # --- the plan that is edited
