@@ -124,6 +124,9 @@ class RealNode:
                     "anonymous": {"enabled": False},
                     "x509": {"clientCAFile": f"{self.layout.pki}/ca.crt"},
                 },
+                # The API server asks the kubelet for logs and connections, and verifies whom it asks.
+                "tlsCertFile": f"{self.layout.pki}/server.crt",
+                "tlsPrivateKeyFile": f"{self.layout.pki}/server.key",
                 "cgroupDriver": "cgroupfs",
                 "cgroupRoot": os.environ["LCM_E2E_CGROUP"],
                 "containerRuntimeEndpoint": "unix:///run/containerd.sock",
