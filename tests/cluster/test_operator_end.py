@@ -219,7 +219,8 @@ def test_without_an_operator_only_an_engine_that_owes_a_release_holds_on(
     harness.until_condition(done, "Succeeded", "True", "Completed")
     harness.until(harness.engine("example"), lambda _: not finalizers(harness))
     busy = harness.trial("busy", start=in_seconds(1), activities=[nap("long", 300)])
-    armed = harness.trial("armed", start=in_seconds(50), activities=[nap()], **RELEASES)
+    given = {"parameters": {"partner": partner.url}} | RELEASES
+    armed = harness.trial("armed", start=in_seconds(50), activities=[nap()], **given)
     harness.until_condition(armed, "Armed", "True", "Admitted")
     harness.until(busy, lambda status: status.get("progress") == "0/1" and status.get("startedTime"))
     harness.cluster.stop(OPERATOR)
