@@ -73,7 +73,7 @@ def test_the_chart_is_upgraded_while_trials_are_due(release: Release):
 def test_a_node_that_was_away_at_the_start_begins_the_trial_when_it_is_back(release: Release):
     trial = release.trial("away", 6)
     release.node.stop_kubelet()
-    release.until_phase(trial, "Running")
+    release.until_phase(trial, "Starting")
 
     release.node.start_kubelet()
 
