@@ -6,36 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.unit.cli.manifests import PLAN
 
 from lcm_operator.cli import documents, plan_check
 from lcm_operator.plan.rules import RULES
 
 REPOSITORY = Path(__file__).parents[3]
-PLAN = """\
-apiVersion: lcm.5gdrones.eu/v1alpha1
-kind: TrialPlan
-metadata: {name: survey}
-spec:
-  parameters:
-  - {name: url}
-"""
-
-
-@pytest.fixture
-def check(tmp_path, capsys):
-    """Check a text; return the exit code and the lines, without the file's name."""
-
-    def run(text: str):
-        file = tmp_path / "plan.yaml"
-        file.write_text(text)
-        code = plan_check.run(str(file))
-        said = capsys.readouterr()
-        lines = [line for line in (said.out + said.err).splitlines() if not line.startswith("OK: ")]
-        assert (code == 0) == said.out.startswith("OK: ")
-        assert all(line.startswith(f"{file}:") for line in lines)
-        return code, [line.removeprefix(f"{file}:") for line in lines]
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -49,20 +25,6 @@ def check(tmp_path, capsys):
 )
 def test_our_own_plans_are_fine(check, file):
     assert check(file.read_text()) == (0, [])
-
-
-def test_an_inline_plan_of_a_trial_is_checked_with_its_parameters(check):
-    trial = """\
-apiVersion: lcm.5gdrones.eu/v1alpha1
-kind: Trial
-metadata: {name: one}
-spec:
-  startTime: "2031-01-01T10:00:00Z"
-  parameters: {known: "1"}
-  activities:
-  - {name: a, exec: {command: [x], env: {A: "{{ parameters.known }}", B: "{{ parameters.other }}"}}}
-"""
-    assert check(trial) == (1, ["8: spec.activities[0].exec.env.B: the parameter other is not declared"])
 
 
 FAULTS = {
@@ -343,92 +305,6 @@ def test_bare_braces_are_answered_with_the_quotes_that_they_need(check):
     )
 
     assert check(plan) == (2, ['11: an expression must be in quotes: "{{ … }}"'])
-
-
-def test_a_number_for_a_text_is_answered_with_quotes(check):
-    trial = """\
-apiVersion: lcm.5gdrones.eu/v1alpha1
-kind: Trial
-metadata: {name: one}
-spec:
-  startTime: "2031-01-01T10:00:00Z"
-  planRef: {name: survey}
-  parameters: {minutes: 5}
-"""
-    quoted = '7: spec.parameters.minutes: must be of type string: put it in quotes, such as "5"'
-    assert check(trial) == (1, [quoted])
-
-
-def test_parameters_of_a_trial_are_compared_with_its_plan_in_the_file(check):
-    plan = PLAN + "  - {name: drone, default: x}\n  activities:\n  - {name: a, sleep: {seconds: 1}}\n"
-    trial = """\
----
-apiVersion: lcm.5gdrones.eu/v1alpha1
-kind: Trial
-metadata: {name: one}
-spec:
-  startTime: "2031-01-01T10:00:00Z"
-  planRef: {name: survey}
-  parameters: {dron: "7"}
-"""
-    assert check(plan + trial) == (
-        1,
-        [
-            "17: spec.parameters.dron: not declared by the plan, did you mean drone?",
-            "17: spec.parameters.url: required by the plan",
-        ],
-    )
-
-
-def test_numbers_of_a_trial_are_calculated_with_the_plan_in_the_file(check):
-    plan = """\
-apiVersion: lcm.5gdrones.eu/v1alpha1
-kind: TrialPlan
-metadata: {name: survey}
-spec:
-  parameters:
-  - {name: minutes}
-  - {name: pause, default: "3"}
-  - {name: secret, secretKeyRef: {name: s, key: k}}
-  activities:
-  - {name: rest, sleep: {seconds: "{{ parameters.pause | number }}"}}
-  - {name: hold, sleep: {seconds: "{{ parameters.secret | number }}"}}
-  - {name: fly, sleep: {seconds: "{{ parameters.minutes | number * 60 }}"}}
----
-apiVersion: lcm.5gdrones.eu/v1alpha1
-kind: Trial
-metadata: {name: one}
-spec:
-  startTime: "2031-01-01T10:00:00Z"
-  planRef: {name: survey}
-  parameters: {minutes: "%s"}
-"""
-    assert check(plan % "7.5") == (0, [])
-    code, (line,) = check(plan % "-1")
-    assert code == 1
-    assert line == (
-        "20: spec.parameters: activities[2].sleep.seconds of TrialPlan survey: "
-        "expected a number from 0 to 315360000, got `-60`"
-    )
-    code, (line,) = check(plan % "abc")
-    assert code == 1
-    assert line.startswith("20: spec.parameters: activities[2].sleep.seconds of TrialPlan survey: the filter")
-
-
-def test_numbers_of_an_inline_plan_are_calculated_with_its_parameters(check):
-    trial = """\
-apiVersion: lcm.5gdrones.eu/v1alpha1
-kind: Trial
-metadata: {name: one}
-spec:
-  startTime: "2031-01-01T10:00:00Z"
-  parameters: {minutes: "abc"}
-  activities:
-  - {name: fly, sleep: {seconds: "{{ parameters.minutes | number * 60 }}"}}
-"""
-    code, (line,) = check(trial)
-    assert code == 1
-    assert line.startswith("8: spec.activities[0].sleep.seconds: the filter number expects a number")
 
 
 def test_manifests_without_a_line_between_them_are_one_with_repeated_keys(check):
