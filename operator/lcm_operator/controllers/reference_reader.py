@@ -15,7 +15,7 @@ from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.references import Place
 from lcm_operator.controllers.slot_cache import SlotCache
 from lcm_operator.domain import references as kinds
-from lcm_operator.domain.snapshot import Keys, Observation, Reference
+from lcm_operator.domain.snapshot import Keys, Reference
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock
 from lcm_operator.kube.errors import ApiError, NotFoundError
@@ -72,7 +72,7 @@ class ReferenceReader:
             log.debug("referenced object not read", kind=kind, namespace=namespace, name=name, error=error)
             return self._cache.references.put(place, None, self._clock.elapsed() + _REJECTED_SECONDS)
         pause = _MISSING_SECONDS if keys is None else _PRESENT_SECONDS
-        return self._cache.references.put(place, self._seen(keys), self._clock.elapsed() + pause)
+        return self._cache.references.put(place, self._cache.observed(keys), self._clock.elapsed() + pause)
 
     async def _keys_of(self, place: Place) -> Keys | None:
         """Return the keys of an object, None if it does not exist. Raises ApiError."""
@@ -84,9 +84,6 @@ class ReferenceReader:
         except NotFoundError:
             return None
         return _keys(raw)
-
-    def _seen(self, value: Keys | None) -> Observation[Keys | None]:
-        return self._cache.observed(value)
 
 
 def _keys(raw: Mapping[str, Any]) -> Keys:

@@ -22,8 +22,8 @@ from lcm_operator.domain.actions import (
 )
 from lcm_operator.domain.engine_spec import engine_manifest
 from lcm_operator.domain.grant import manifest_of
-from lcm_operator.domain.readiness import checked_spec, missing_now, not_armed, plan_version, watch
-from lcm_operator.domain.references import needs_of
+from lcm_operator.domain.readiness import checked_spec, not_armed, plan_version, watch
+from lcm_operator.domain.references import missing_object, needs_of
 from lcm_operator.domain.registry_times import ask_for_arming
 from lcm_operator.domain.release import is_held
 from lcm_operator.domain.snapshot import Problem, Snapshot
@@ -42,9 +42,10 @@ def decide_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: d
     if isinstance(creation, CreateEngine):
         return act(creation)
     admission, engine = snapshot.admission, snapshot.engine
-    if engine is not None and (look := watch(snapshot, trial, needs_of(engine.spec))):
+    needs = needs_of(engine.spec) if engine is not None else ()
+    if look := watch(snapshot, trial, needs):
         return look
-    problem = creation or (missing_now(snapshot, engine) if engine is not None else None)
+    problem = creation or missing_object(needs, snapshot.references, trial.metadata.namespace)
     if problem is None and engine is not None:
         fits = admission is not None and admission.value.engine_uid == engine.metadata.uid
         if admission is None or not fits or (admission.value.problem and now >= admission.time + retry):

@@ -195,8 +195,8 @@ def summary(current: Conditions) -> str:
         found = [condition for condition in found if condition.type == reasons.SUCCEEDED]
         release = conditions.find(current, reasons.RELEASED)
         found = [*([release] if release is not None and release.status == "False" else []), *found]
-    told = [each for each in found if each.status == "False"] or found[-1:]
-    return " ".join(told[0].message.split())[:_LONGEST_SUMMARY] if told else ""
+    first = next((each for each in found if each.status == "False"), found[-1] if found else None)
+    return " ".join(first.message.split())[:_LONGEST_SUMMARY] if first is not None else ""
 
 
 def phase(current: Conditions, start_time: datetime | None, now: datetime) -> str:
