@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from lcm_operator.api.engine import Attempt, TrialEngine, TrialEngineStatus
+from lcm_operator.api.printable import printable
 from lcm_operator.domain.actions import Act, Decision, LookUpEngine, Wait, WriteEngine, act
 from lcm_operator.domain.snapshot import Pod, Snapshot, value_of
 
@@ -26,7 +27,7 @@ _READ_WITHIN = timedelta(minutes=10)
 
 def last_part(text: str) -> str:
     """Return the end of a log, if possible from the beginning of a line, without control characters."""
-    plain = "".join(each if each.isprintable() or each in "\n\t" else "?" for each in text.rstrip())
+    plain = printable(text.rstrip())
     end = plain.encode()[-_LONGEST:].decode(errors="ignore")
     if len(end) == len(plain):
         return end

@@ -5,7 +5,6 @@ The only module that imports jinja2; `templates` imports it when a plan has an e
 """
 
 import ast
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from lcm_operator.api.similar import did_you_mean
 from lcm_operator.plan.values import LONGEST_TEXT, TemplateError, Undefined, as_number, quoted
 
 _MOST_BITS = 4096
@@ -114,8 +114,7 @@ def _explained(error: jinja2.TemplateError) -> str:
     text = text.replace("'end of print statement'", "`}}`").replace("end of template", "end of text")
     text = text.replace("'dict object' has no attribute", "the object has no field")
     if found := re.fullmatch(r"No filter named '(.+)'", text):
-        (near, *_) = (*difflib.get_close_matches(found[1], _SANDBOX.filters, 1), "")
-        return f"there is no filter {found[1]}" + (f", did you mean {near}?" if near else "")
+        return f"there is no filter {found[1]}{did_you_mean(found[1], _SANDBOX.filters)}"
     return text
 
 

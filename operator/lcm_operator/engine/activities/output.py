@@ -5,6 +5,7 @@ import os
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from lcm_operator.api.printable import printable
 from lcm_operator.engine.outcome import excerpt
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.plan.values import Undefined, json_or_undefined
@@ -59,8 +60,7 @@ class OutputPipe:
     @property
     def tail(self) -> str:
         """Its last 1024 bytes, masked."""
-        text = self._masked_end.decode(errors="replace")
-        return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+        return printable(self._masked_end.decode(errors="replace"))
 
     def variables(self, name: str) -> dict[str, Any]:
         """Return the variable `name` of expressions, unmasked; missing members are undefined."""
