@@ -1,11 +1,9 @@
 """How the dummies are served."""
 
-import socket
-
 from aiohttp import web
 
 from lcm_operator import logs
-from lcm_operator.addresses import Address, listening
+from lcm_operator.addresses import Address, bind
 from lcm_operator.settings import EXIT_STATUS, SettingsError, print_faults
 
 log = logs.get(__name__)
@@ -17,12 +15,10 @@ def serve(program: str, variable: str, address: Address, application: web.Applic
     `program` and `variable` are named when `address` can't be listened on.
     """
     try:
-        with listening(variable, address):
-            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-            listener = socket.create_server((address.host, address.port), family=family)
+        listeners = bind(variable, address)
     except SettingsError as error:
         print_faults(program, error.faults)
         return EXIT_STATUS
-    log.info("serving", port=listener.getsockname()[1])
-    web.run_app(application, sock=listener, print=None, shutdown_timeout=1)
+    log.info("serving", port=listeners[0].getsockname()[1])
+    web.run_app(application, sock=listeners, print=None, shutdown_timeout=1)
     return 0

@@ -4,7 +4,6 @@ Only clients with a certificate of the cluster's authority are answered; the API
 whether the user may read the log. It follows no log: the answer is what was written by then.
 """
 
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from devcluster.node.downward import ADDRESS
+from lcm_operator import trust
 
 _LAST_SECONDS = 1.0
 ReadLog = Callable[[str, str, str], bytes | None]
@@ -33,9 +33,8 @@ async def serve(endpoint: Endpoint | None, read: ReadLog) -> AsyncIterator[None]
     if endpoint is None:
         yield
         return
-    trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(endpoint.pki / "ca.crt"))
-    trust.verify_mode = ssl.CERT_REQUIRED
-    trust.load_cert_chain(endpoint.pki / "server.crt", endpoint.pki / "server.key")
+    context = trust.client_verifying_context(endpoint.pki / "ca.crt")
+    context.load_cert_chain(endpoint.pki / "server.crt", endpoint.pki / "server.key")
 
     async def log(request: web.Request) -> web.Response:
         return _answer(request, read)
@@ -45,7 +44,7 @@ async def serve(endpoint: Endpoint | None, read: ReadLog) -> AsyncIterator[None]
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, ADDRESS, endpoint.port, ssl_context=trust).start()
+        await web.TCPSite(runner, ADDRESS, endpoint.port, ssl_context=context).start()
         yield
     finally:
         await runner.cleanup()

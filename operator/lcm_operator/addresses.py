@@ -1,20 +1,25 @@
-"""Addresses of servers, `host:port`."""
+"""Addresses of servers, `host:port`, and their listening sockets.
 
+asyncio must not bind them: it makes every IPv6 socket deaf to IPv4, including that of `[::]`.
+"""
+
+import errno
 import ipaddress
-from collections.abc import Iterator
-from contextlib import contextmanager
+import socket
 from dataclasses import dataclass
 from typing import Self
 
 from lcm_operator.kinds import Kind
 from lcm_operator.settings import SettingsError
 
+EVERY_HOST = "*"
 _LARGEST_PORT = 65535
+_UNAVAILABLE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens. An IPv6 host has no brackets."""
+    """Where a server listens. An IPv6 host has no brackets; `*` is every address of both families."""
 
     host: str
     port: int
@@ -43,17 +48,48 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-ADDRESS = Kind("host:port or [IPv6]:port, the port from 1 to 65535", Address.parse)
+_FORM = "host:port, [IPv6]:port or *:port"
+ADDRESS = Kind(f"{_FORM}, the port from 1 to 65535", Address.parse)
 ADDRESS_OR_ANY_PORT = Kind(
-    "host:port or [IPv6]:port, the port up to 65535, 0 for any free one",
+    f"{_FORM}, the port up to 65535, 0 for any free one",
     lambda text: Address.parse(text, lowest_port=0),
 )
 
 
-@contextmanager
-def listening(variable: str, address: Address) -> Iterator[None]:
-    """Turn an OSError while listening into a SettingsError of the variable that has the address."""
+def bind(variable: str, address: Address) -> tuple[socket.socket, ...]:
+    """Return sockets that listen on an address, one for each that its name has.
+
+    `*` and `::` take IPv4 and IPv6; on a machine without IPv6, `*` takes IPv4. Raises SettingsError of the
+    variable that has the address.
+    """
     try:
-        yield
+        if address.host in (EVERY_HOST, "::"):
+            return (_every_address(address),)
+        return _resolved(address)
     except OSError as error:
         raise SettingsError(f"{variable}: cannot listen on {address}: {error}") from error
+
+
+def _every_address(address: Address) -> socket.socket:
+    if address.host == EVERY_HOST and not socket.has_dualstack_ipv6():
+        return socket.create_server(("", address.port))
+    return socket.create_server(("::", address.port), family=socket.AF_INET6, dualstack_ipv6=True)
+
+
+def _resolved(address: Address) -> tuple[socket.socket, ...]:
+    """Return a socket for each address of a host, except for those that this machine cannot have."""
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    made: list[socket.socket] = []
+    unavailable: OSError | None = None
+    for family, place in dict.fromkeys((family, place) for family, _, _, _, place in found):
+        try:
+            made.append(socket.create_server(place, family=family))
+        except OSError as error:
+            if error.errno not in _UNAVAILABLE:
+                for other in made:
+                    other.close()
+                raise
+            unavailable = error
+    if unavailable is not None and not made:
+        raise unavailable
+    return tuple(made)

@@ -1,9 +1,12 @@
 """Where a server listens, as variables hold it."""
 
+import socket
+from contextlib import ExitStack, closing
+
 import pytest
 
 from lcm_operator import addresses
-from lcm_operator.addresses import Address, listening
+from lcm_operator.addresses import Address, bind
 from lcm_operator.settings import SettingsError
 
 
@@ -13,6 +16,7 @@ from lcm_operator.settings import SettingsError
         ("127.0.0.1:1", Address("127.0.0.1", 1)),
         ("lcm.example:65535", Address("lcm.example", 65535)),
         ("[::]:8080", Address("::", 8080)),
+        ("*:8080", Address("*", 8080)),
         ("[fe80::1%eth0]:8080", Address("fe80::1%eth0", 8080)),
     ],
 )
@@ -53,6 +57,7 @@ def test_an_address_is_rejected_that_is(text: str):
         ("localhost", True),
         ("0.0.0.0", False),  # noqa: S104 - read, not bound
         ("::", False),
+        ("*", False),
         ("lcm", False),
     ],
 )
@@ -64,9 +69,48 @@ def test_port_zero_is_allowed_only_where_any_port_will_do():
     assert addresses.ADDRESS_OR_ANY_PORT.parse("127.0.0.1:0") == Address("127.0.0.1", 0)
 
 
+@pytest.mark.parametrize(
+    ("host", "reached"),
+    [
+        pytest.param("*", {"127.0.0.1", "::1"}, id="every address"),
+        pytest.param("::", {"127.0.0.1", "::1"}, id="every IPv6 address"),
+        pytest.param("0.0.0.0", {"127.0.0.1"}, id="every IPv4 address"),  # noqa: S104 - for a moment
+        pytest.param("::1", {"::1"}, id="the IPv6 loopback"),
+        pytest.param("127.0.0.1", {"127.0.0.1"}, id="the IPv4 loopback"),
+    ],
+)
+def test_a_listener_is_reached_by_the_addresses_that_it_names(host, reached):
+    with ExitStack() as open_:
+        listeners = bind("LCM_TEST_ADDRESS", Address(host, 0))
+        for listener in listeners:
+            open_.enter_context(closing(listener))
+        port = listeners[0].getsockname()[1]
+        assert {host for host in ("127.0.0.1", "::1") if answers(host, port)} == reached
+
+
+def answers(host, port):
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_every_address_is_ipv4_on_a_machine_without_ipv6(mocker):
+    mocker.patch("socket.has_dualstack_ipv6", return_value=False)
+    (listener,) = bind("LCM_TEST_ADDRESS", Address("*", 0))
+    with closing(listener):
+        assert listener.family == socket.AF_INET
+
+
 def test_an_address_that_is_taken_is_a_fault_of_its_variable():
-    with (
-        pytest.raises(SettingsError, match=r"^LCM_TEST_ADDRESS: cannot listen on \[::1\]:80: .*in use"),
-        listening("LCM_TEST_ADDRESS", Address("::1", 80)),
-    ):
-        raise OSError(98, "address already in use")
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+        port = taken.getsockname()[1]
+        expected = rf"^LCM_TEST_ADDRESS: cannot listen on \[::1\]:{port}: .*in use"
+        with pytest.raises(SettingsError, match=expected):
+            bind("LCM_TEST_ADDRESS", Address("::1", port))
+
+
+def test_an_address_of_another_machine_is_a_fault_of_its_variable():
+    with pytest.raises(SettingsError, match=r"^LCM_TEST_ADDRESS: cannot listen on 192\.0\.2\.1:80: "):
+        bind("LCM_TEST_ADDRESS", Address("192.0.2.1", 80))

@@ -58,7 +58,7 @@ def test_a_fault_names_the_variable_what_is_allowed_and_what_was_given():
 
     assert caught.value.faults == (
         "LCM_LOG_FORMAT: expected text or json, got 'xml'",
-        "LCM_TEST_ADDRESS: expected host:port or [IPv6]:port, the port from 1 to 65535, got 'no\\nport'",
+        f"LCM_TEST_ADDRESS: expected {addresses.ADDRESS.allowed}, got 'no\\nport'",
         "LCM_TEST_NAME: expected the name of an object, but it is not set",
     )
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from lcm_operator.addresses import Address, listening
+from lcm_operator.addresses import Address, bind
 from lcm_operator.controllers.heartbeat import Heartbeat
 from lcm_operator.controllers.reconciler import Reconciler
 from lcm_operator.controllers.settings import HEALTH_ADDRESS
@@ -95,8 +95,8 @@ async def serve(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
     await runner.setup()
     try:
-        with listening(HEALTH_ADDRESS, address):
-            await web.TCPSite(runner, address.host, address.port).start()
+        for listener in bind(HEALTH_ADDRESS, address):
+            await web.SockSite(runner, listener).start()
         yield
     finally:
         await runner.cleanup()

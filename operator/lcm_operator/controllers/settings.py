@@ -21,8 +21,8 @@ class Settings(ClusterSettings):
     health: Address = setting(
         HEALTH_ADDRESS,
         addresses.ADDRESS,
-        Address("0.0.0.0", 8080),  # noqa: S104 - probes come from outside the pod
-        "Where `/healthz`, `/readyz` and `/metrics` are served.",
+        Address(addresses.EVERY_HOST, 8080),
+        "Where `/healthz`, `/readyz` and `/metrics` are served. `*` is every address, IPv4 and IPv6.",
     )
     engine_image: str = setting(
         ENGINE_IMAGE, kinds.TEXT, DomainSettings.engine_image, "The image of engine pods."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from lcm_operator import trust
 from lcm_operator.kube.clock import elapsed
 
 SERVICE_ACCOUNT_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -53,7 +54,7 @@ class Access(Struct, frozen=True):
         """Return the trust for https, or None for plain http."""
         if not self.server.startswith("https:"):
             return None
-        context = ssl.create_default_context(cafile=self.ca_file)
+        context = trust.client_context(cafile=self.ca_file)
         if self.client_certificate:
             context.load_cert_chain(self.client_certificate, self.client_key)
         return context

@@ -17,6 +17,7 @@ import requests
 import urllib3
 from requests.auth import HTTPBasicAuth
 
+from lcm_operator import trust
 from lcm_operator.registry.connection import Connection
 from lcm_operator.registry.errors import (
     BadConnectionError,
@@ -112,13 +113,11 @@ class RegistryClient:
     def _trust(self) -> ssl.SSLContext:
         authorities = self._connection.authorities
         if authorities is None:
-            return ssl.create_default_context()
-        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            return trust.client_context()
         try:
-            trust.load_verify_locations(cadata=authorities.encode("ascii", "ignore").decode())
+            return trust.client_context(cadata=authorities.encode("ascii", "ignore").decode())
         except (ssl.SSLError, ValueError) as error:
             raise BadConnectionError("caBundle holds no certificates in PEM") from error
-        return trust
 
 
 def _read_list(reply: requests.Response, selection: Selection, watchdog: Watchdog) -> Listing:

@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from lcm_operator import logs
-from lcm_operator.addresses import listening
+from lcm_operator.addresses import bind
 from lcm_operator.kube.access import from_settings
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.clock import Clock, NodeClock
@@ -19,16 +19,17 @@ from lcm_operator.rest.auth.tokens import CallbackTokens
 from lcm_operator.rest.cache.feed import Feed
 from lcm_operator.rest.cache.view import View
 from lcm_operator.rest.http import openapi
+from lcm_operator.rest.http.certificate import BadCertificateError, ServerCertificate
 from lcm_operator.rest.http.dispatch import Dispatcher
 from lcm_operator.rest.http.origin import OriginCheck
 from lcm_operator.rest.http.routing import RouteTable
-from lcm_operator.rest.http.server import Server
+from lcm_operator.rest.http.server import Server, Site
 from lcm_operator.rest.services.engines import Engines
 from lcm_operator.rest.services.registry import Registry
 from lcm_operator.rest.services.scheduling import Scheduler
 from lcm_operator.rest.services.signals import Signals
 from lcm_operator.rest.services.status_page import StatusPage
-from lcm_operator.rest.settings import ADDRESS, KEYS_FILE, Settings
+from lcm_operator.rest.settings import ADDRESS, CERTIFICATE_FILE, KEYS_FILE, Settings
 from lcm_operator.rest.state import Heartbeats, SidecarState
 from lcm_operator.rest.wording import LEVELS
 from lcm_operator.settings import SettingsError
@@ -85,12 +86,19 @@ class Sidecar:
         sidecar must not serve.
         """
         server, address = Server(self._dispatcher), self._settings.address
+        certificate = _certificate(self._settings)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         async with self._metrics.served(self._settings.metrics):
-            with listening(ADDRESS, address):
-                await web.TCPSite(runner, address.host, address.port).start()
-            log.info("serving", namespace=self._namespace, level=self._settings.version, address=address)
+            for listener in bind(ADDRESS, address):
+                await Site(runner, listener, certificate).start()
+            log.info(
+                "serving",
+                namespace=self._namespace,
+                level=self._settings.version,
+                address=address,
+                scheme="https" if certificate else "http",
+            )
             async with asyncio.TaskGroup() as tasks:
                 feeding = [tasks.create_task(work) for work in (self._feed.run(), self._state.follow())]
                 try:
@@ -137,3 +145,12 @@ def _keys(settings: Settings) -> ApiKeys | None:
         return ApiKeys(settings.keys_file)
     except (OSError, BadKeysError) as error:
         raise SettingsError(f"{KEYS_FILE}: {error}") from error
+
+
+def _certificate(settings: Settings) -> ServerCertificate | None:
+    if settings.certificate_file is None or settings.key_file is None:
+        return None
+    try:
+        return ServerCertificate(settings.certificate_file, settings.key_file)
+    except BadCertificateError as error:
+        raise SettingsError(f"{CERTIFICATE_FILE}: {error}") from error

@@ -17,7 +17,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from lcm_operator.addresses import Address, listening
+from lcm_operator.addresses import Address, bind
 from lcm_operator.rest.http import replies
 from lcm_operator.rest.http.callers import Requirement
 from lcm_operator.rest.http.routing import Call, Route
@@ -84,8 +84,8 @@ class Metrics:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:
-            with listening(METRICS_ADDRESS, address):
-                await web.TCPSite(runner, address.host, address.port).start()
+            for listener in bind(METRICS_ADDRESS, address):
+                await web.SockSite(runner, listener).start()
             yield
         finally:
             await runner.cleanup()

@@ -19,6 +19,8 @@ API_LEVEL = "LCM_API_LEVEL"
 TIME_ZONE = "LCM_TIMEZONE"
 DEFAULT_PLAN = "LCM_DEFAULT_PLAN"
 KEYS_FILE = "LCM_API_KEYS_FILE"
+CERTIFICATE_FILE = "LCM_TLS_CERTIFICATE_FILE"
+KEY_FILE = "LCM_TLS_KEY_FILE"
 
 
 class Settings(ClusterSettings):
@@ -57,6 +59,16 @@ class Settings(ClusterSettings):
     keys_file: Path | None = setting(
         KEYS_FILE, kinds.FILE, None, "The file of the API keys. If unset, callers need no key."
     )
+    certificate_file: Path | None = setting(
+        CERTIFICATE_FILE,
+        kinds.FILE,
+        None,
+        "The certificate chain, in PEM, for serving the routes by https (TLS 1.2 or later). It is read again "
+        "when it changes. If unset, they are served by plain http.",
+    )
+    key_file: Path | None = setting(
+        KEY_FILE, kinds.FILE, None, "The private key of that certificate, in PEM without a password."
+    )
     allow_no_keys: bool = setting(
         "LCM_INSECURE_NO_AUTH",
         kinds.BOOLEAN,
@@ -83,3 +95,13 @@ def _check(found: Settings, faulty: AbstractSet[str]) -> Iterator[str]:
             f"{ADDRESS}: {found.address.host} is reachable from other machines, and anyone could schedule "
             f"trials: set {KEYS_FILE}, or LCM_INSECURE_NO_AUTH=true if this is intended"
         )
+    for name, file, other in (
+        (CERTIFICATE_FILE, found.certificate_file, KEY_FILE),
+        (KEY_FILE, found.key_file, CERTIFICATE_FILE),
+    ):
+        if (
+            file is None
+            and not {CERTIFICATE_FILE, KEY_FILE} & faulty
+            and (found.certificate_file or found.key_file)
+        ):
+            yield f"{name}: expected the path of an existing file, because {other} is set"

@@ -28,7 +28,7 @@ def test_an_empty_environment_gives_the_defaults():
 def test_variables_that_are_empty_count_as_not_set():
     names = (
         "KUBECONFIG CONTEXT NAMESPACE REST_ADDRESS METRICS_ADDRESS API_LEVEL TIMEZONE REGISTRY DEFAULT_PLAN "
-        "API_KEYS_FILE INSECURE_NO_AUTH ALLOWED_HOSTS"
+        "API_KEYS_FILE TLS_CERTIFICATE_FILE TLS_KEY_FILE INSECURE_NO_AUTH ALLOWED_HOSTS"
     )
     assert read({f"LCM_{name}": "" for name in names.split()}) == Settings()
 
@@ -46,6 +46,8 @@ def test_every_variable_is_read(file):
             "LCM_REGISTRY": "partners",
             "LCM_DEFAULT_PLAN": "flight",
             "LCM_API_KEYS_FILE": str(file),
+            "LCM_TLS_CERTIFICATE_FILE": str(file),
+            "LCM_TLS_KEY_FILE": str(file),
             "LCM_ALLOWED_HOSTS": "lcm-rest, LCM.example ,",
         }
     ) == Settings(
@@ -59,6 +61,8 @@ def test_every_variable_is_read(file):
         registry="partners",
         default_plan="flight",
         keys_file=file,
+        certificate_file=file,
+        key_file=file,
         allowed_hosts=frozenset({"lcm-rest", "lcm.example"}),
     )
 
@@ -126,3 +130,22 @@ def test_a_keys_file_that_does_not_exist_is_one_fault(tmp_path):
         read({"LCM_REST_ADDRESS": "0.0.0.0:5000", "LCM_API_KEYS_FILE": str(tmp_path / "none")})
 
     assert [fault.split(":")[0] for fault in refused.value.faults] == ["LCM_API_KEYS_FILE"]
+
+
+PAIR = ("LCM_TLS_CERTIFICATE_FILE", "LCM_TLS_KEY_FILE")
+
+
+@pytest.mark.parametrize(("given", "missing"), [PAIR, PAIR[::-1]])
+def test_half_a_pair_of_tls_files_names_the_other(file, given, missing):
+    with pytest.raises(SettingsError) as refused:
+        read({given: str(file)})
+    assert refused.value.faults == (
+        f"{missing}: expected the path of an existing file, because {given} is set",
+    )
+
+
+@pytest.mark.parametrize(("given", "absent"), [PAIR, PAIR[::-1]])
+def test_a_tls_file_that_does_not_exist_is_one_fault(file, tmp_path, given, absent):
+    with pytest.raises(SettingsError) as refused:
+        read({given: str(file), absent: str(tmp_path / "none")})
+    assert [fault.split(":")[0] for fault in refused.value.faults] == [absent]

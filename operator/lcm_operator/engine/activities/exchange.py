@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from lcm_operator import trust
 from lcm_operator.engine.outcome import ActivityFailedError
 from lcm_operator.plan.urls import without_secrets
 from lcm_operator.plan.values import Undefined, json_or_undefined
@@ -86,7 +87,7 @@ async def exchange(sent: Request, credentials: dict[str, str]) -> Response:
 @cache
 def _trust() -> ssl.SSLContext:
     """Return the system's certificate authorities, or those of SSL_CERT_FILE."""
-    return ssl.create_default_context()
+    return trust.client_context()
 
 
 async def _read(connection: Connection) -> bytes | None:

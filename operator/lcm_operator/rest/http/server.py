@@ -5,6 +5,7 @@ reads its reply, nor the number of clients. This module must not know any route.
 """
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -14,6 +15,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from lcm_operator import logs
 from lcm_operator.rest.http import replies
+from lcm_operator.rest.http.certificate import ServerCertificate
 
 _LONGEST_LINE = 8190
 _MOST_HEADERS = 64
@@ -155,6 +157,27 @@ class ClientConnection(web.RequestHandler):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class Site(web.SockSite):
+    """One listening socket of a `Server`, with TLS if it has a certificate."""
+
+    def __init__(
+        self, runner: web.ServerRunner, listener: socket.socket, certificate: ServerCertificate | None
+    ) -> None:
+        super().__init__(runner, listener, ssl_context=certificate.context if certificate else None)
+
+    async def start(self) -> None:
+        """Accept connections. A TLS handshake has the time that headers have."""
+        await web.BaseSite.start(self)
+        server = cast("Server", self._runner.server)
+        self._server = await asyncio.get_running_loop().create_server(
+            server,
+            sock=self._sock,
+            ssl=self._ssl_context,
+            ssl_handshake_timeout=server.limits.head_seconds if self._ssl_context else None,
+            ssl_shutdown_timeout=server.limits.head_seconds if self._ssl_context else None,
+        )
 
 
 def begin(request: web.BaseRequest) -> None:
