@@ -1,6 +1,6 @@
 """`spec.engine`: how an engine is run, as Trial and TrialPlan may say it, and as a TrialEngine has it. Pure.
 
-`template` is the raw pod template, checked by `domain.manifests`.
+`template` is the raw pod template, checked by `domain.engine_template`.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from lcm_operator.api.bounds import bounded
+from lcm_operator.api.engine_template import merged
 from lcm_operator.api.storage import Record
 
 
@@ -38,13 +39,16 @@ class EngineSettings(EngineOptions, frozen=True, kw_only=True):
     warmup_seconds: int = 0
 
 
-def resolve_settings(trial: EngineOptions, plan: EngineOptions) -> EngineSettings:
+def resolve_settings(
+    trial: EngineOptions, plan: EngineOptions, default_template: dict[str, Any]
+) -> EngineSettings:
     """Return the settings of an engine: of each field the Trial's value, else the plan's, else the default.
 
-    A template is one value: that of the Trial replaces that of the plan as a whole.
+    The templates, which must have passed the check, are merged.
     """
     given = {**_given(plan), **_given(trial)}
-    return EngineSettings(**given)
+    template = merged(default_template, plan.template or {}, trial.template or {})
+    return EngineSettings(**(given | {"template": template}))
 
 
 def _given(options: EngineOptions) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from lcm_operator.api.plan import Plan, TrialPlanSpec
 from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.cli import schema
 from lcm_operator.cli.documents import Document, UnreadableError, read
-from lcm_operator.domain.manifests import refused_template_fields
+from lcm_operator.domain.engine_template import template_faults
 from lcm_operator.plan import lint
 from lcm_operator.plan.numbers import resolve_numbers
 from lcm_operator.plan.rules import activities
@@ -95,7 +95,7 @@ def _faults(manifest: dict[str, Any], plans: Plans) -> Iterator[Fault]:
     yield from schema.faults(manifest["kind"], manifest)
     match manifest:
         case {"spec": {"engine": {"template": dict(template)}}}:
-            yield from refused_template_fields(template)
+            yield from template_faults(template)
     match manifest:
         case {"kind": "Trial", "spec": {"activities": _, **spec}}:
             given = _given(spec)

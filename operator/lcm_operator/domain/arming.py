@@ -42,7 +42,8 @@ def decide_arming(snapshot: Snapshot, trial: Trial, start_time: datetime, now: d
     if isinstance(creation, CreateEngine):
         return act(creation)
     admission, engine = snapshot.admission, snapshot.engine
-    needs = needs_of(engine.spec) if engine is not None else ()
+    default = snapshot.settings.engine_template
+    needs = needs_of(engine.spec, default) if engine is not None else ()
     if look := watch(snapshot, trial, needs):
         return look
     problem = creation or missing_object(needs, snapshot.references, trial.metadata.namespace)

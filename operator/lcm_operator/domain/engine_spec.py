@@ -18,7 +18,7 @@ from lcm_operator.api.plan import Plan, PlanParameter, TrialPlan
 from lcm_operator.api.similar import did_you_mean
 from lcm_operator.api.storage import serialise
 from lcm_operator.api.trial import Trial
-from lcm_operator.domain.manifests import refused_template_fields
+from lcm_operator.domain.engine_template import template_faults
 from lcm_operator.domain.snapshot import Problem
 from lcm_operator.plan.numbers import resolve_numbers
 from lcm_operator.plan.validation import parameter_faults, unsupported
@@ -27,11 +27,15 @@ LARGEST_SPEC = 256 * 1024
 
 
 def resolve_spec(
-    trial: Trial, plan: TrialPlan | Problem | None, start_time: datetime
+    trial: Trial,
+    plan: TrialPlan | Problem | None,
+    start_time: datetime,
+    default_template: dict[str, Any] | None = None,
 ) -> TrialEngineSpec | Problem:
     """Return what the engine of `trial` would run by, as Trial and plan stand now, or why that can't be.
 
-    `plan` is the TrialPlan that the Trial uses, None if it has an inline plan.
+    `plan` is the TrialPlan that the Trial uses, None if it has an inline plan. `default_template`, the
+    operator's, must not cause a refusal.
     """
     if isinstance(plan, Problem):
         return plan
@@ -40,10 +44,14 @@ def resolve_spec(
     if isinstance(parameters, Problem):
         return parameters
     planned = EngineOptions() if plan is None else plan.spec.engine
-    settings = resolve_settings(trial.spec.engine, planned)
-    if faults := refused_template_fields(settings.template):
-        owner = f"TrialPlan {plan.metadata.name}: " if plan and trial.spec.engine.template is None else ""
-        return Problem(reasons.TEMPLATE_REFUSED, f"{owner}{'; '.join(map(str, faults))}")
+    owner = "" if plan is None else f"TrialPlan {plan.metadata.name}: "
+    if faults := [
+        *(f"{owner}{fault}" for fault in template_faults(planned.template or {})),
+        *map(str, template_faults(trial.spec.engine.template or {})),
+    ]:
+        return Problem(reasons.TEMPLATE_REFUSED, "; ".join(faults))
+    default = default_template or {}
+    settings = resolve_settings(trial.spec.engine, planned, default)
     if refused := unsupported(chosen):
         large = [fault for fault in refused if fault.message == TOO_LARGE_TEXT]
         reason = reasons.PLAN_TOO_LARGE if large else reasons.PLAN_UNSUPPORTED
@@ -63,7 +71,7 @@ def resolve_spec(
         parameters=parameters,
         engine=settings,
     )
-    size = len(msgspec.json.encode(spec))
+    size = len(msgspec.json.encode(spec)) - len(msgspec.json.encode(default))
     if size > LARGEST_SPEC:
         return Problem(
             reasons.PLAN_TOO_LARGE, f"the resolved plan has {size} bytes; at most {LARGEST_SPEC} are allowed"

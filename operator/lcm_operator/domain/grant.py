@@ -36,7 +36,13 @@ def attempt_of(engine: TrialEngine) -> int:
 def manifest_of(snapshot: Snapshot, engine: TrialEngine) -> dict[str, Any]:
     """Return the manifest of the current attempt's pod."""
     settings = snapshot.settings
-    return engine_pod(engine, attempt_of(engine), settings.engine_image, settings.engine_variables)
+    return engine_pod(
+        engine,
+        attempt_of(engine),
+        settings.engine_image,
+        settings.engine_variables,
+        settings.engine_user_id,
+    )
 
 
 def look_up_pod(engine: TrialEngine) -> Act:

@@ -1,7 +1,6 @@
-"""The manifests of an engine's pod and of the Lease that it renews; what a user's template may add. Pure.
+"""The manifests of an engine's pod and of the Lease that it renews. Pure.
 
-Everything in the pod passes Pod Security `restricted`. The CRD leaves the template open, so that a refusal
-can name the field and nothing is dropped in silence: an allow list says which fields may go into the pod.
+What the operator sets passes Pod Security `restricted`. What a template may add: `domain.engine_template`.
 """
 
 from collections.abc import Iterable
@@ -9,17 +8,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lcm_operator.api import names
-from lcm_operator.api.bounds import unread_because
 from lcm_operator.api.engine import TrialEngine
-from lcm_operator.plan.validation import Fault, Place
 
 _ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 _REST_TOKEN = "rest-token"  # noqa: S105 - a file's name
 _FILES_DIRECTORY = "/var/run/lcm/files"
 _TERMINATION_LOG = "/dev/termination-log"
+_TEMPORARY = "/tmp"  # noqa: S108 - the container's own
 _TOKEN_SECONDS = 3600
 _GRACE_SECONDS = 30
-_NOBODY = 65532
+_IDS = ("runAsUser", "runAsGroup", "fsGroup")
+OWN_VOLUMES = frozenset({"lcm-account", "lcm-files", "lcm-tmp"})
+OWN_MOUNTS = frozenset({_ACCOUNT_DIRECTORY, _FILES_DIRECTORY, _TEMPORARY})
 
 
 def engine_lease(engine: TrialEngine, pod: str, uid: str, renewed: datetime | None = None) -> dict[str, Any]:
@@ -49,11 +49,16 @@ def engine_lease(engine: TrialEngine, pod: str, uid: str, renewed: datetime | No
 
 
 def engine_pod(
-    engine: TrialEngine, attempt: int, image: str, variables: Iterable[tuple[str, str]] = ()
+    engine: TrialEngine,
+    attempt: int,
+    image: str,
+    variables: Iterable[tuple[str, str]] = (),
+    user_id: int | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of the pod of one attempt. It acts only once it finds its UID in `podRef`.
 
-    `variables` are set in the engine's environment, unless its template sets them.
+    `variables` are set in the engine's environment, and `user_id` is its user and group, unless its template
+    sets them. Without `user_id` the platform chooses, or the image's own user counts.
     """
     template = engine.spec.engine.template
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
@@ -84,19 +89,17 @@ def engine_pod(
                 }
             ],
         },
-        "spec": {key: value for key, value in spec.items() if key != "containers"}
+        "spec": {"enableServiceLinks": False, "terminationGracePeriodSeconds": _GRACE_SECONDS}
+        | spec
         | {
             "restartPolicy": "Never",
             "serviceAccountName": names.ENGINE_SERVICE_ACCOUNT,
             "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": _GRACE_SECONDS,
             "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": _NOBODY,
-                "runAsGroup": _NOBODY,
-                "fsGroup": _NOBODY,
+                **(dict.fromkeys(_IDS, user_id) if user_id is not None else {}),
                 "seccompProfile": {"type": "RuntimeDefault"},
+                **(spec.get("securityContext") or {}),
+                "runAsNonRoot": True,
             },
             "containers": [_container(engine, own, image, variables), *others],
             "volumes": [*(spec.get("volumes") or []), *_volumes(engine)],
@@ -150,7 +153,7 @@ def _container(
         "volumeMounts": [
             *(own.get("volumeMounts") or []),
             {"name": "lcm-account", "mountPath": _ACCOUNT_DIRECTORY, "readOnly": True},
-            {"name": "lcm-tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
+            {"name": "lcm-tmp", "mountPath": _TEMPORARY},
             *([{"name": "lcm-files", "mountPath": _FILES_DIRECTORY, "readOnly": True}] if files else []),
         ],
     }
@@ -205,76 +208,3 @@ def _files(engine: TrialEngine) -> list[dict[str, Any]]:
         for name, listed in keys.items()
     ]
     return [{"name": "lcm-files", "projected": {"sources": sources}}] if sources else []
-
-
-_TEMPLATE = frozenset({"metadata", "spec"})
-_METADATA = frozenset({"labels", "annotations"})
-_SPEC = frozenset({"containers", "volumes", "imagePullSecrets", "nodeSelector", "affinity", "tolerations"})
-_CONTAINER = frozenset(
-    {
-        "name", "image", "command", "args", "env", "resources", "securityContext", "volumeMounts",
-        "livenessProbe", "readinessProbe", "startupProbe",
-    }
-)  # fmt: skip
-_VOLUME = frozenset({"name", "emptyDir", "configMap", "secret"})
-_FOREIGN = ("args", "command", "image")
-_LISTS = frozenset(
-    {"containers", "volumes", "imagePullSecrets", "tolerations", "env", "volumeMounts", "args"}
-)
-
-
-def refused_template_fields(template: dict[str, Any]) -> list[Fault]:
-    """Return a validation error for each field of `spec.engine.template` that an engine's pod can't have."""
-    where: Place = ("spec", "engine", "template")
-    if why := unread_because(template):
-        return [Fault(where, why)]
-    faults = _check(template, _TEMPLATE, where)
-    metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
-    faults += _check(metadata, _METADATA, (*where, "metadata"))
-    if isinstance(metadata, dict):
-        faults += _labels(metadata.get("labels") or {}, (*where, "metadata", "labels"))
-    faults += _check(spec, _SPEC, (*where, "spec"))
-    for index, volume in enumerate(_items(spec, "volumes")):
-        faults += _check(volume, _VOLUME, (*where, "spec", "volumes", index))
-    for index, container in enumerate(_items(spec, "containers")):
-        place: Place = (*where, "spec", "containers", index)
-        faults += _check(container, _CONTAINER, place)
-        if isinstance(container, dict) and container.get("name") == names.ENGINE_CONTAINER:
-            faults += [
-                Fault((*place, field), "engines of other images are not supported yet")
-                for field in _FOREIGN
-                if container.get(field) is not None
-            ]
-    return list(dict.fromkeys(faults))
-
-
-def _items(spec: object, field: str) -> list[object]:
-    """Return the items of a list; none of anything else, which is a fault of its own."""
-    found = spec.get(field) if isinstance(spec, dict) else None
-    return found if isinstance(found, list) else []
-
-
-def _check(given: object, allowed: frozenset[str], where: Place) -> list[Fault]:
-    """Return what is wrong with an object: not one, fields that are not allowed, lists that are none."""
-    if not isinstance(given, dict):
-        return [Fault(where, "must be an object")]
-    faults = [
-        Fault((*where, field), f"not allowed; allowed fields: {', '.join(sorted(allowed))}")
-        for field in sorted(given.keys() - allowed)
-    ]
-    for field in sorted(given.keys() & allowed):
-        wanted = list if field in _LISTS else dict
-        plain = field in ("name", "image", "command")
-        if given[field] is not None and not plain and not isinstance(given[field], wanted):
-            faults.append(Fault((*where, field), f"must be {'a list' if wanted is list else 'an object'}"))
-    return faults
-
-
-def _labels(labels: object, where: Place) -> list[Fault]:
-    if not isinstance(labels, dict):
-        return []
-    return [
-        Fault(where, f"label {label} is reserved for the operator")
-        for label in labels
-        if label.partition("/")[0] == names.GROUP
-    ]

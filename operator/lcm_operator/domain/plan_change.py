@@ -46,7 +46,8 @@ def look_up_plan(
 
 def spec_now(snapshot: Snapshot, trial: Trial, engine: TrialEngine) -> TrialEngineSpec | Problem:
     """Return what the engine would run by as Trial and plan stand now; its start time stays."""
-    return resolve_spec(trial, snapshot.plan, engine.spec.start_time)
+    default = snapshot.settings.engine_template
+    return resolve_spec(trial, snapshot.plan, engine.spec.start_time, default)
 
 
 def is_same_version(one: TrialEngineSpec | PendingPlan, other: TrialEngineSpec | PendingPlan) -> bool:

@@ -54,7 +54,7 @@ def armed_at_start(missing: Problem | None) -> ConditionUpdate:
 
 def checked_spec(snapshot: Snapshot, trial: Trial, start_time: datetime) -> TrialEngineSpec | Problem:
     """Return the spec of the trial's TrialEngine, or why there can be none."""
-    spec = resolve_spec(trial, snapshot.plan, start_time)
+    spec = resolve_spec(trial, snapshot.plan, start_time, snapshot.settings.engine_template)
     if not isinstance(spec, Problem) and snapshot.plan_faults:
         return Problem(reasons.PLAN_INVALID, f"{_plan_of(trial)}: {snapshot.plan_faults}; correct the plan")
     return spec
@@ -62,7 +62,8 @@ def checked_spec(snapshot: Snapshot, trial: Trial, start_time: datetime) -> Tria
 
 def missing_now(snapshot: Snapshot, engine: TrialEngine) -> Problem | None:
     """Return the problem of objects that an armed trial lacks; None if none is known to be missing."""
-    return missing_object(needs_of(engine.spec), snapshot.references, engine.metadata.namespace)
+    needs = needs_of(engine.spec, snapshot.settings.engine_template)
+    return missing_object(needs, snapshot.references, engine.metadata.namespace)
 
 
 def watch(snapshot: Snapshot, trial: Trial, needs: tuple[Need, ...]) -> Act | None:
@@ -127,7 +128,8 @@ def _needs(snapshot: Snapshot, trial: Trial, start_time: datetime | None) -> tup
     if isinstance(spec, Problem):
         return spec
     registry = trial.spec.registry_ref
-    return needs_of(spec) if registry is None else (registry_need(registry.name), *needs_of(spec))
+    needs = needs_of(spec, snapshot.settings.engine_template)
+    return needs if registry is None else (registry_need(registry.name), *needs)
 
 
 def _plan_of(trial: Trial) -> str:

@@ -24,6 +24,7 @@ _NOT_FOUND = {
 }
 _WORKLOAD = (SERVICE_ACCOUNT, ROLE_BINDING)
 _MOST_NEEDS = 100
+_PLACE = "spec.engine.template"
 
 
 class Need(NamedTuple):
@@ -34,10 +35,16 @@ class Need(NamedTuple):
     user: str
 
 
-def needs_of(spec: TrialEngineSpec) -> tuple[Need, ...]:
-    """Return the objects that the pod of an engine needs, the first 100 of them, without optional ones."""
+def needs_of(spec: TrialEngineSpec, default_template: Mapping[str, Any]) -> tuple[Need, ...]:
+    """Return the objects that the pod of an engine needs, the first 100 of them, without optional ones.
+
+    `default_template`: the operator's, which is named for what comes from it.
+    """
     account = [Need(Reference(kind, names.ENGINE_SERVICE_ACCOUNT), "", "engines") for kind in _WORKLOAD]
-    needs = chain(_parameters(spec), _files(spec), _template(spec.engine.template))
+    defaults = set(_template(default_template, "the operator's LCM_ENGINE_TEMPLATE"))
+    of_defaults = {(need.object, need.key): need for need in defaults}
+    own = (of_defaults.get((need.object, need.key), need) for need in _template(spec.engine.template, _PLACE))
+    needs = chain(_parameters(spec), _files(spec), own)
     return (*account, *islice(needs, _MOST_NEEDS))
 
 
@@ -85,26 +92,33 @@ def _files(spec: TrialEngineSpec) -> Iterator[Need]:
                 yield Need(Reference(CONFIG_MAP, ref.name), ref.key, user)
 
 
-def _template(template: dict[str, Any]) -> Iterator[Need]:
-    """Yield the needs of a template that `manifests.refused_template_fields` accepts."""
-    spec, where = template.get("spec") or {}, "spec.engine.template.spec"
-    for index, volume in enumerate(_objects(spec.get("volumes"))):
+def _template(template: Mapping[str, Any], where: str) -> Iterator[Need]:
+    """Yield the needs of a template that `engine_template.template_faults` accepts.
+
+    They are named, not numbered: a merged template has other indices than the one that a user wrote.
+    """
+    spec = template.get("spec") or {}
+    for volume in _objects(spec.get("volumes")):
+        place = f"volume {_text(volume, 'name')} of {where}"
         for field, kind, name in (("secret", SECRET, "secretName"), ("configMap", CONFIG_MAP, "name")):
-            yield from _volume(volume.get(field), kind, name, f"{where}.volumes[{index}].{field}")
-    for index, container in enumerate(_objects(spec.get("containers"))):
-        path = f"{where}.containers[{index}]"
-        for number, entry in enumerate(_objects(container.get("env"))):
-            source = entry.get("valueFrom")
+            yield from _volume(volume.get(field), kind, name, place)
+        for source in _objects(_object(volume.get("projected")).get("sources")):
+            for field, kind in (("secret", SECRET), ("configMap", CONFIG_MAP)):
+                yield from _volume(source.get(field), kind, "name", place)
+    for container in _objects(spec.get("containers")):
+        of = f"of container {_text(container, 'name')} of {where}"
+        for entry in _objects(container.get("env")):
             for field, kind in (("secretKeyRef", SECRET), ("configMapKeyRef", CONFIG_MAP)):
-                ref = source.get(field) if isinstance(source, dict) else None
-                yield from _one(
-                    ref, kind, "name", f"{path}.env[{number}].valueFrom.{field}", _text(ref, "key")
-                )
+                ref = _object(entry.get("valueFrom")).get(field)
+                yield from _one(ref, kind, "name", f"env {_text(entry, 'name')} {of}", _text(ref, "key"))
+        for entry in _objects(container.get("envFrom")):
+            for field, kind in (("secretRef", SECRET), ("configMapRef", CONFIG_MAP)):
+                yield from _one(entry.get(field), kind, "name", f"envFrom {of}")
 
 
 def _volume(source: object, kind: str, name: str, where: str) -> Iterator[Need]:
     yield from _one(source, kind, name, where)
-    for item in _objects(source.get("items")) if isinstance(source, dict) else ():
+    for item in _objects(_object(source).get("items")):
         yield from _one(source, kind, name, where, _text(item, "key"))
 
 
@@ -112,6 +126,10 @@ def _one(ref: object, kind: str, field: str, where: str, key: str = "") -> Itera
     name = _text(ref, field)
     if name and isinstance(ref, dict) and ref.get("optional") is not True:
         yield Need(Reference(kind, name), key, where)
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

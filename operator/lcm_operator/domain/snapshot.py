@@ -9,7 +9,7 @@ allows: it is made again first.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.metadata import Metadata
@@ -47,6 +47,10 @@ class Settings:
     engine_image: str = "lcm-operator"
     engine_variables: tuple[tuple[str, str], ...] = ()
     """Environment variables of engines, unless `spec.engine` sets them."""
+    engine_template: dict[str, Any] = field(default_factory=dict)
+    """The template of engine pods that those of plans and Trials are merged with."""
+    engine_user_id: int | None = 65532
+    """User and group of engine pods; None: the platform's."""
     arm_lead: timedelta = timedelta(seconds=60)
     retry_arming: timedelta = timedelta(seconds=10)
     fresh_enough: timedelta = timedelta(seconds=10)

@@ -1,5 +1,6 @@
 """The operator's settings, as they are read from the environment."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -111,3 +112,47 @@ def test_all_faults_are_reported_together():
 def test_engines_log_as_the_operator_does():
     assert read({"LCM_LOG_FORMAT": "json"}).domain.engine_variables == (("LCM_LOG_FORMAT", "json"),)
     assert read({}).domain.engine_variables == ()
+
+
+def test_default_template_of_engines_is_read():
+    template = {"spec": {"priorityClassName": "flights"}}
+    assert read({"LCM_ENGINE_TEMPLATE": json.dumps(template)}).domain.engine_template == template
+    assert read({}).domain.engine_template == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        pytest.param("{", "", id="no JSON"),
+        pytest.param("[]", "must be an object", id="no object"),
+        pytest.param("[" * 20_000, "nest", id="endless JSON"),
+        pytest.param('{"spec": {"hostNetwork": true}}', "spec.hostNetwork: not allowed", id="not allowed"),
+        pytest.param(
+            '{"metadata": {"labels": {"lcm.5gdrones.eu/trial": "x"}}}', "reserved", id="a label of ours"
+        ),
+        pytest.param(
+            '{"spec": {"containers": [{"name": "engine", "resources": {"limit": {}}}]}}',
+            "did you mean limits?",
+            id="a misspelt field",
+        ),
+        pytest.param(
+            json.dumps({"metadata": {"annotations": {"note": "x" * 40_000}}}), "32 KiB", id="too large"
+        ),
+    ],
+)
+def test_default_template_of_engines_is_refused_with_the_reason(text, why):
+    with pytest.raises(SettingsError, match="LCM_ENGINE_TEMPLATE: expected a JSON object") as refused:
+        read({"LCM_ENGINE_TEMPLATE": text})
+    assert why in str(refused.value)
+
+
+def test_user_of_engines_is_a_number_or_that_of_the_platform():
+    assert read({}).domain.engine_user_id == 65532
+    assert read({"LCM_ENGINE_USER_ID": "1000"}).domain.engine_user_id == 1000
+    assert read({"LCM_ENGINE_USER_ID": "platform"}).domain.engine_user_id is None
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "root", "1.5", "4294967296", "٣"])
+def test_user_of_engines_is_refused(text):
+    with pytest.raises(SettingsError, match="LCM_ENGINE_USER_ID: expected a number from 1 to 2147483647, or"):
+        read({"LCM_ENGINE_USER_ID": text})

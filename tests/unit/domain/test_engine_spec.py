@@ -8,7 +8,7 @@ from lcm_operator.api.engine import Parameter, TrialEngine
 from lcm_operator.api.engine_settings import EngineSettings
 from lcm_operator.api.plan import SecretKeyRef
 from lcm_operator.api.storage import parse
-from lcm_operator.domain.engine_spec import LARGEST_SPEC
+from lcm_operator.domain.engine_spec import LARGEST_SPEC, resolve_spec
 from lcm_operator.domain.snapshot import Problem
 
 BY_PLAN = {"activities": None}
@@ -95,16 +95,16 @@ def test_the_activities_come_from_the_plan_where_the_trial_has_none():
             id="the Trial's even where they are the default",
         ),
         pytest.param(
-            {"template": {"spec": {"containers": [{"name": "engine"}]}}},
-            {"template": {"spec": {"nodeSelector": {"site": "oulu"}}}},
-            EngineSettings(template={"spec": {"containers": [{"name": "engine"}]}}),
-            id="the Trial's template as a whole",
+            {"template": {"spec": {"nodeSelector": {"site": "espoo"}}}},
+            {"template": {"spec": {"nodeSelector": {"site": "oulu", "disk": "ssd"}}}},
+            EngineSettings(template={"spec": {"nodeSelector": {"site": "espoo", "disk": "ssd"}}}),
+            id="the templates merged",
         ),
         pytest.param(
-            {"template": {}},
+            {"template": {"spec": {"nodeSelector": None}}},
             {"template": {"spec": {"nodeSelector": {"site": "oulu"}}}},
-            EngineSettings(),
-            id="an empty template of the Trial takes the plan's away",
+            EngineSettings(template={"spec": {}}),
+            id="a null of the Trial removes what the plan sets",
         ),
     ],
 )
@@ -119,11 +119,69 @@ def test_a_refused_template_of_a_plan_is_reported_with_the_plan():
     assert found.message.startswith("TrialPlan flight: spec.engine.template.spec.hostNetwork: not allowed")
 
 
-def test_a_refused_template_of_a_plan_is_no_matter_if_the_trial_has_its_own():
-    refused = {"template": {"spec": {"hostNetwork": True}}}
-    own = {"template": {"spec": {"nodeSelector": {"site": "oulu"}}}}
-    spec = resolved(trial(**BY_PLAN, engine=own), plan(engine=refused)).spec
-    assert spec.engine.template == own["template"]
+def test_refused_templates_of_plan_and_trial_are_reported_together():
+    own = {"template": {"spec": {"hostPID": True}}}
+    found = problem(trial(**BY_PLAN, engine=own), plan(engine={"template": {"spec": {"hostIPC": True}}}))
+    assert "TrialPlan default: spec.engine.template.spec.hostIPC: not allowed" in found.message
+    assert "; spec.engine.template.spec.hostPID: not allowed" in found.message
+
+
+DEFAULT = {
+    "metadata": {"annotations": {"safe-to-evict": "false"}},
+    "spec": {
+        "priorityClassName": "flights",
+        "volumes": [{"name": "ca", "configMap": {"name": "corporate-ca"}}],
+        "containers": [
+            {
+                "name": "engine",
+                "env": [{"name": "SSL_CERT_FILE", "value": "/ca/ca.crt"}],
+                "resources": {"requests": {"cpu": "50m", "memory": "1Gi"}},
+                "volumeMounts": [{"name": "ca", "mountPath": "/ca"}],
+            }
+        ],
+    },
+}
+
+
+def test_operators_default_template_comes_before_those_of_plan_and_trial():
+    own = {"template": {"metadata": {"annotations": {"note": "x"}}}}
+    by = plan(engine={"template": {"spec": {"priorityClassName": "low"}}})
+    found = resolve_spec(trial(**BY_PLAN, engine=own), by, T, DEFAULT)
+
+    assert not isinstance(found, Problem)
+    template = found.engine.template
+    assert template["metadata"]["annotations"] == {"safe-to-evict": "false", "note": "x"}
+    assert template["spec"]["priorityClassName"] == "low"
+    assert template["spec"]["containers"] == DEFAULT["spec"]["containers"]
+
+
+def test_default_template_contradicts_no_trial():
+    container = {
+        "name": "engine",
+        "env": [{"name": "SSL_CERT_FILE", "value": "/own"}],
+        "resources": {"limits": {"memory": "64Mi"}},
+        "volumeMounts": [{"name": "own", "mountPath": "/ca"}],
+    }
+    own = {"spec": {"volumes": [{"name": "own", "emptyDir": {}}], "containers": [container]}}
+    found = resolve_spec(trial(engine={"template": own}), None, T, DEFAULT)
+
+    assert not isinstance(found, Problem)
+    (engine,) = found.engine.template["spec"]["containers"]
+    assert engine["env"] == container["env"]
+    assert engine["volumeMounts"] == container["volumeMounts"]
+    assert engine["resources"] == {"requests": {"cpu": "50m"}, "limits": {"memory": "64Mi"}}
+
+
+def test_default_template_takes_no_room_from_the_largest_plan():
+    def fits(size, default):
+        exec_ = {"command": ["true"], "stdin": "x" * size}
+        return not isinstance(
+            resolve_spec(trial(activities=[{"name": "a", "exec": exec_}]), None, T, default), Problem
+        )
+
+    size = next(size for size in range(LARGEST_SPEC, 0, -64) if fits(size, None))
+    large = {"metadata": {"annotations": {"note": "x" * 1000}}}
+    assert fits(size, large)
 
 
 def test_a_plan_that_does_not_exist_is_the_problem_that_was_found():

@@ -1,124 +1,22 @@
-"""The pod of an engine, and what of a template may go into it."""
+"""The pod of an engine."""
 
 import msgspec
-import pytest
 from tests.unit.domain.builders import engine, trial
+from tests.unit.domain.templates import ALLOWED
 
 from lcm_operator.api import names
 from lcm_operator.api.engine import Parameter
 from lcm_operator.api.plan import SecretKeyRef
-from lcm_operator.domain.manifests import engine_pod, refused_template_fields
-
-ALLOWED = {
-    "metadata": {"labels": {"team": "five"}, "annotations": {"note": "x"}},
-    "spec": {
-        "containers": [
-            {
-                "name": "engine",
-                "env": [{"name": "TZ", "value": "UTC"}],
-                "resources": {"limits": {"memory": "64Mi"}},
-                "securityContext": {"readOnlyRootFilesystem": False, "runAsUser": 1000},
-                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-                "livenessProbe": {},
-                "readinessProbe": {},
-                "startupProbe": {},
-            },
-            {"name": "side", "image": "side", "command": ["run"], "args": ["now"]},
-        ],
-        "volumes": [
-            {"name": "data", "emptyDir": {}},
-            {"name": "known", "configMap": {"name": "known"}},
-            {"name": "kept", "secret": {"secretName": "kept"}},
-        ],
-        "imagePullSecrets": [{"name": "pull"}],
-        "nodeSelector": {"zone": "lab"},
-        "affinity": {},
-        "tolerations": [{"key": "lab"}],
-    },
-}
+from lcm_operator.domain.manifests import engine_pod
 
 
-def pod_of(template=None, attempt=1, variables=(), **spec):
+def pod_of(template=None, attempt=1, variables=(), user_id=65532, **spec):
     made = engine(trial(engine={"template": template or {}}, **spec))
-    return engine_pod(made, attempt, "image:1", variables)
+    return engine_pod(made, attempt, "image:1", variables, user_id)
 
 
 def container(pod, name="engine"):
     return next(each for each in pod["spec"]["containers"] if each["name"] == name)
-
-
-# --- templates
-
-
-def test_what_is_on_the_allow_list_is_not_refused():
-    assert refused_template_fields(ALLOWED) == []
-
-
-@pytest.mark.parametrize(
-    ("template", "named"),
-    [
-        pytest.param({"kind": "Pod"}, "template.kind", id="beside metadata and spec"),
-        pytest.param({"metadata": {"name": "mine"}}, "template.metadata.name", id="of metadata"),
-        pytest.param(
-            {"metadata": {"labels": {names.LABEL_TRIAL: "x"}}}, names.LABEL_TRIAL, id="a label of ours"
-        ),
-        pytest.param({"spec": {"hostPID": True}}, "template.spec.hostPID", id="of the host"),
-        pytest.param(
-            {"spec": {"serviceAccountName": "admin"}},
-            "template.spec.serviceAccountName",
-            id="another ServiceAccount",
-        ),
-        pytest.param({"spec": {"initContainers": []}}, "initContainers", id="init containers"),
-        pytest.param(
-            {"spec": {"volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "hostPath": {}}]}},
-            "template.spec.volumes[1].hostPath",
-            id="a volume of the host",
-        ),
-        pytest.param(
-            {"spec": {"volumes": [{"name": "a", "projected": {}}]}},
-            "volumes[0].projected",
-            id="a projected token",
-        ),
-        pytest.param(
-            {"spec": {"containers": [{"name": "engine", "lifecycle": {}}]}},
-            "template.spec.containers[0].lifecycle",
-            id="of a container",
-        ),
-        pytest.param(
-            {"spec": {"containers": [{"name": "engine", "image": "mine"}]}},
-            "template.spec.containers[0].image",
-            id="an engine of another image",
-        ),
-        pytest.param(
-            {"spec": {"containers": [{"name": "engine", "args": ["-v"]}]}},
-            "template.spec.containers[0].args",
-            id="an engine with other arguments",
-        ),
-    ],
-)
-def test_a_template_is_refused_with_the_field_named_for_something(template, named):
-    (fault,) = refused_template_fields(template)
-    assert named in str(fault)
-
-
-def test_all_faults_of_a_template_are_named_at_once():
-    containers = [{"name": "engine", "lifecycle": {}}]
-    volumes = [{"name": "host", "hostPath": {}}]
-    template = {"kind": "Pod", "spec": {"hostPID": True, "containers": containers, "volumes": volumes}}
-    assert [fault.place[-1] for fault in refused_template_fields(template)] == [
-        "kind",
-        "hostPID",
-        "hostPath",
-        "lifecycle",
-    ]
-
-
-@pytest.mark.parametrize("spec", ["text", {"containers": "text"}, {"volumes": {"a": 1}}, {"containers": [5]}])
-def test_a_template_of_other_types_is_one_fault(spec):
-    assert len(refused_template_fields({"spec": spec})) == 1
-
-
-# --- the pod
 
 
 def test_a_pod_is_named_and_labelled_after_engine_and_attempt():
@@ -176,6 +74,30 @@ def test_a_pod_fits_the_restricted_pod_security_standard():
     assert own["capabilities"] == {"drop": ["ALL"]}
 
 
+def test_pod_has_the_user_that_the_operator_was_told():
+    security = pod_of(user_id=4000)["spec"]["securityContext"]
+    assert [security[field] for field in ("runAsUser", "runAsGroup", "fsGroup")] == [4000] * 3
+
+
+def test_pod_without_a_user_leaves_it_to_the_platform_and_is_never_root():
+    assert pod_of(user_id=None)["spec"]["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def test_security_context_of_the_template_counts_field_by_field():
+    own = {"runAsUser": 1000, "supplementalGroups": [5], "seccompProfile": {"type": "Localhost"}}
+    assert pod_of({"spec": {"securityContext": own}})["spec"]["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "runAsGroup": 65532,
+        "fsGroup": 65532,
+        "supplementalGroups": [5],
+        "seccompProfile": {"type": "Localhost"},
+    }
+
+
 def test_the_engine_is_the_operators_image_and_knows_its_object_and_its_pod():
     own = container(pod_of())
     assert own["image"] == "image:1"
@@ -208,7 +130,7 @@ def test_the_template_is_kept_beside_what_the_operator_sets():
     pod = pod_of(ALLOWED)
     assert pod["metadata"]["labels"]["team"] == "five"
     assert pod["metadata"]["annotations"] == {"note": "x"}
-    for field in ("imagePullSecrets", "nodeSelector", "affinity", "tolerations"):
+    for field in ALLOWED["spec"].keys() - {"containers", "securityContext", "volumes"}:
         assert pod["spec"][field] == ALLOWED["spec"][field]
     assert [volume["name"] for volume in pod["spec"]["volumes"]][:3] == ["data", "known", "kept"]
     own = container(pod)

@@ -32,7 +32,15 @@ from lcm_operator.api.trial import Trial, TrialStatus
 from lcm_operator.domain.actions import Decision, DeleteEngine, WatchReferences, WriteTrial
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.engine_spec import plan_not_found
-from lcm_operator.domain.snapshot import Keys, Observation, Problem, Reference, RegistryLook, Snapshot
+from lcm_operator.domain.snapshot import (
+    Keys,
+    Observation,
+    Problem,
+    Reference,
+    RegistryLook,
+    Settings,
+    Snapshot,
+)
 
 AHEAD = at(-3000)
 SECRET, CONFIG_MAP = Reference("Secret", "chat"), Reference("ConfigMap", "scripts")
@@ -351,3 +359,19 @@ def test_number_out_of_bounds_is_shown_long_before_the_start():
 
     assert shown(decision, "Armed") == ("False", "ParametersInvalid")
     assert "the filter number expects a number" in message_of(decision, "Armed")
+
+
+def test_missing_object_of_the_default_template_is_named_as_the_operators():
+    volume = {"name": "ca", "configMap": {"name": "corporate-ca", "items": [{"key": "ca.crt", "path": "x"}]}}
+    settings = Settings(engine_template={"spec": {"volumes": [volume]}})
+    ref = Reference("ConfigMap", "corporate-ca")
+    before = replace(
+        slot(trial(), watched=WATCHED | {ref}, references={ref: Observation(None, AHEAD)}), settings=settings
+    )
+    decision = decide(before, AHEAD)
+
+    assert shown(decision, "Armed") == ("False", "ConfigMapNotFound")
+    assert message_of(decision, "Armed").startswith(
+        "volume ca of the operator's LCM_ENGINE_TEMPLATE: ConfigMap corporate-ca does not exist in namespace "
+        "lab; create it"
+    )
