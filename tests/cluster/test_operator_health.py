@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,9 +40,11 @@ class ProbedOperator(OperatorHarness):
         return {line.split(":")[0] for line in text.splitlines()} if status == 503 else set()
 
     def metric(self, name: str, **labels: str) -> float | None:
+        """Return the sample with exactly these labels, and with the namespace if it has that one."""
         families = text_string_to_metric_families(self.ask("/metrics")[1])
         samples = (sample for family in families for sample in family.samples)
-        return next((s.value for s in samples if (s.name, s.labels) == (name, labels)), None)
+        wanted = (labels, labels | {"namespace": self.namespace})
+        return next((s.value for s in samples if s.name == name and s.labels in wanted), None)
 
     @contextlib.contextmanager
     def frozen(self, component: str) -> Iterator[None]:
@@ -137,6 +140,9 @@ def test_a_start_shows_in_the_metrics(probed: ProbedOperator):
     late = probed.trial("late", start=in_seconds(-30), startingDeadlineSeconds=10)
     probed.until_condition(late, "Succeeded", "False", "Missed")
     probed.wait(lambda: probed.metric("lcm_trials_missed_total") == missed + 1)
-    for trial in (ahead, due, late):
+    unready = probed.trial("unready", start=in_seconds(3000), planRef={"name": "nowhere"})
+    probed.wait(lambda: probed.metric("lcm_trials_not_ready", reason="PlanNotFound") == 1)
+    assert probed.metric("lcm_trials_last_missed_timestamp_seconds") == pytest.approx(time.time(), abs=60)
+    for trial in (ahead, due, late, unready):
         trial.delete()
     probed.wait(lambda: not probed.engines())

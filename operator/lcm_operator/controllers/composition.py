@@ -64,18 +64,26 @@ async def run(settings: Settings, stopping: Stopping) -> int:
         place = f"{settings.pod_name}_" if settings.pod_name else None
         identity = _identity(place)
         elector = Elector(lease_client, own, LEASE_NAME, identity, clock=clock, place=place)
+        observer = Observer(registry)
         reconciler = Reconciler(
             client,
             SlotCache(settings.domain, clock),
             may_act=elector.is_leader,
-            observer=Observer(registry),
+            observer=observer,
             clock=clock,
         )
         own_events = OwnEvents(reconciler.recorder.tell, elector.lease, clock)
         elector.on_theft = functools.partial(own_events.warn, reasons.LEASE_STOLEN)
         clock_watch = ClockWatch(clock, own_events.warn, reconciler.time_has_jumped, identity)
         registries = Registries(client, reconciler, elector.is_leader)
-        gauges = metrics.Gauges(reconciler, elector, clock_watch)
+        gauges = metrics.Gauges(
+            reconciler,
+            elector,
+            clock_watch,
+            namespaces=client.namespaces,
+            registries=registries.synced,
+            know=observer.know,
+        )
         registry.register(gauges)
 
         async def watching(stop_kopf: asyncio.Event) -> None:

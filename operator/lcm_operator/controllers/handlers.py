@@ -85,7 +85,7 @@ def _register_registries(
             reconciler.cache.complaints.forget("TrialRegistry", metadata["namespace"], metadata["name"])
         else:
             reconciler.take(reconciler.cache.complaints.look_at_registry, event["object"])
-            registries.know(metadata["namespace"], metadata["name"], metadata["uid"])
+            registries.know(event["object"])
 
     _without_finalizer(registry, _ASK_REGISTRY)
 

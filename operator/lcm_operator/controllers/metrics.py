@@ -3,9 +3,8 @@
 No label carries a trial's name or ID: their number is not bounded.
 """
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -14,48 +13,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from lcm_operator.api import conditions, reasons
-from lcm_operator.api.trial import Trial
+from lcm_operator.controllers.census import Census
 from lcm_operator.controllers.clock_watch import ClockWatch
 from lcm_operator.controllers.reconciler import Reconciler
+from lcm_operator.controllers.registry_times import Place
 from lcm_operator.controllers.time_slice import TimeSlice
-from lcm_operator.domain.status import outcome
+from lcm_operator.domain.snapshot import value_of
+from lcm_operator.domain.status import PHASES
 from lcm_operator.kube.election import Elector
-
-PHASES = (
-    "Pending",
-    "Scheduled",
-    "Armed",
-    "Running",
-    "Succeeded",
-    "Failed",
-    "Missed",
-    "Suspended",
-    "Cancelled",
-)
-
-
-@dataclass
-class Census:
-    """Numbers of Trials. `phases`: by phase; `due`: those that should have been started by now."""
-
-    phases: Counter[str] = field(default_factory=Counter)
-    due: int = 0
-
-    def add(self, trial: Trial, start_time: datetime | None, now: datetime) -> None:
-        """Count a Trial."""
-        self.phases[trial.status.phase or "Pending"] += 1
-        self.due += _is_due(trial, start_time, now)
-
-
-def _is_due(trial: Trial, start_time: datetime | None, now: datetime) -> bool:
-    """Return whether the start time has passed and the trial was neither started, missed nor cancelled."""
-    if trial.status.started_time is not None or trial.spec.suspend:
-        return False
-    if start_time is None or start_time > now:
-        return False
-    refused = conditions.is_false(trial.status.conditions, reasons.ACCEPTED)
-    return not refused and outcome(trial) is None
 
 
 def new_registry() -> CollectorRegistry:
@@ -79,39 +44,70 @@ async def scrape(registry: CollectorRegistry, gauges: "Gauges") -> tuple[bytes, 
 
 
 class Gauges(Collector):
-    """The state at the moment of the scrape."""
+    """The state at the moment of the scrape.
 
-    def __init__(self, reconciler: Reconciler, elector: Elector, clocks: ClockWatch) -> None:
+    `namespaces`: those that have numbers without a trial as well. `registries`: place, whether its times are
+    current, and last sync of each registry. `know` is called with all namespaces that have numbers.
+    """
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        elector: Elector,
+        clocks: ClockWatch,
+        *,
+        namespaces: Iterable[str] = (),
+        registries: Callable[[], Iterable[tuple[Place, bool, datetime | None]]] = tuple,
+        know: Callable[[Iterable[str]], None] = lambda _: None,
+    ) -> None:
+        self._namespaces = tuple(namespaces)
         self._reconciler = reconciler
         self._clocks = clocks
         self._elector = elector
-        self._census = Census()
+        self._registries = registries
+        self._know = know
+        self._found: dict[str, Census] = {}
 
     async def prepare(self) -> None:
-        """Count the Trials for the next scrape, in steps: there may be very many."""
-        census, slice_, now = Census(), TimeSlice(), self._reconciler.clock.now()
-        cache = self._reconciler.cache
-        for trial in cache.trials():
-            census.add(trial, cache.start_time_of(trial), now)
+        """Count trials and engines for the next scrape, in steps: there may be very many."""
+        found = defaultdict(Census, {namespace: Census() for namespace in self._namespaces})
+        cache, slice_, now = self._reconciler.cache, TimeSlice(), self._reconciler.clock.now()
+        for key, slot in cache.slots():
+            census = found[key.namespace]
+            if slot.engine is not None:
+                census.add_engine(slot.engine, value_of(slot.renewals), now)
+            for trial in list(slot.trials.values()):
+                census.add(trial, cache.start_time_of(trial), now)
+                await slice_.rest()
             await slice_.rest()
-        self._census = census
+        self._know(found)
+        self._found = found
+
+    def _of_registries(self) -> Iterator[Metric]:
+        synced = GaugeMetricFamily(
+            "lcm_registry_synced",
+            "1 if a TrialRegistry reported its trials within three intervals and 2 minutes, else 0.",
+            labels=["namespace", "registry"],
+        )
+        last = GaugeMetricFamily(
+            "lcm_registry_last_sync_timestamp_seconds",
+            "When a TrialRegistry last reported its trials, as Unix time.",
+            labels=["namespace", "registry"],
+        )
+        for place, current, last_sync in self._registries():
+            synced.add_metric(place, current)
+            if last_sync is not None:
+                last.add_metric(place, last_sync.timestamp())
+        yield from (synced, last)
 
     def describe(self) -> Iterator[Metric]:
         """Return nothing: registering must take no gauge."""
         yield from ()
 
     def collect(self) -> Iterator[Metric]:
-        """Take every gauge now, but for the numbers of Trials."""
-        census = self._census
-        trials = GaugeMetricFamily(
-            "lcm_trials", "Trials by phase, as this replica sees them.", labels=["phase"]
-        )
-        for phase in PHASES:
-            trials.add_metric([phase.lower()], census.phases[phase])
-        yield trials
-        yield _gauge(
-            "lcm_trials_due", "Trials whose start time has come and which are not started.", census.due
-        )
+        """Take every gauge now, but for the numbers of trials and engines."""
+        yield from families(self._found, monitors=self._elector.is_leader())
+        yield from self._of_registries()
         yield _gauge("lcm_heap_size", "Trial IDs that wait for a time.", self._reconciler.queue.delayed)
         yield _gauge(
             "lcm_queue_size", "Trial IDs that wait for a worker or have one.", len(self._reconciler.queue)
@@ -143,6 +139,88 @@ class Gauges(Collector):
             value=self._elector.thefts,
         )
         yield InfoMetricFamily("lcm_build", "What runs here.", value={"version": _version()})
+
+
+def families(found: Mapping[str, Census], *, monitors: bool) -> Iterator[Metric]:
+    """Yield the numbers by namespace; those of Leases only from the replica that monitors them."""
+
+    def gauge(name: str, text: str, value: Callable[[Census], float | datetime | None]) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(name, text, labels=["namespace"])
+        for namespace, census in found.items():
+            number = value(census)
+            if number is not None:
+                shown = number.timestamp() if isinstance(number, datetime) else number
+                family.add_metric([namespace], shown)
+        return family
+
+    def by(
+        kind: str, name: str, text: str, values: Callable[[Census], Mapping[str, float]]
+    ) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(name, text, labels=["namespace", kind])
+        for namespace, census in found.items():
+            for value, number in values(census).items():
+                family.add_metric([namespace, value], number)
+        return family
+
+    yield by(
+        "phase",
+        "lcm_trials",
+        "Trials by phase, as this replica sees them.",
+        lambda census: {phase.lower(): census.phases[phase] for phase in PHASES},
+    )
+    yield gauge(
+        "lcm_trials_due",
+        "Trials whose start time has come and which are not started.",
+        lambda census: census.due,
+    )
+    yield by(
+        "reason",
+        "lcm_trials_not_ready",
+        "Trials that could not start now, or whose pod does not run, by reason; none without a series.",
+        lambda census: census.not_ready,
+    )
+    yield gauge(
+        "lcm_trials_not_ready_next_start_timestamp_seconds",
+        "The earliest start time of a trial that is not ready, as Unix time; no series without one.",
+        lambda census: census.next_not_ready,
+    )
+    yield gauge(
+        "lcm_trial_start_lag_recent_max_seconds",
+        "The longest start lag of trials that started in the last 15 minutes or are due.",
+        lambda census: census.start_lag.total_seconds(),
+    )
+    yield gauge(
+        "lcm_trials_last_missed_timestamp_seconds",
+        "When one of the present trials was last missed, as Unix time; no series without one.",
+        lambda census: census.missed,
+    )
+    yield by(
+        "reason",
+        "lcm_trials_last_failed_timestamp_seconds",
+        "When one of the present trials last failed, as Unix time, by reason; no series without one.",
+        lambda census: {reason: when.timestamp() for reason, when in census.failed.items()},
+    )
+    yield gauge(
+        "lcm_trials_last_unreleased_timestamp_seconds",
+        "When releases (finally) of one of the present trials last failed, timed out or were not run.",
+        lambda census: census.unreleased,
+    )
+    yield gauge(
+        "lcm_engine_checkpoint_age_seconds",
+        "The longest time since a running engine has saved its checkpoint, or was granted.",
+        lambda census: census.checkpoint_age.total_seconds(),
+    )
+    if monitors:
+        yield gauge(
+            "lcm_engine_heartbeat_age_seconds",
+            "The longest time since a running engine was seen to renew its Lease; by the leader only.",
+            lambda census: census.silence.total_seconds(),
+        )
+        yield gauge(
+            "lcm_engine_heartbeat_age_ratio",
+            "The longest of these times as a share of the engine's heartbeatTimeoutSeconds.",
+            lambda census: census.silent_share,
+        )
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -201,7 +201,7 @@ class Reconciler:
                     self._leave(key, decision)
                     return
                 await self._apply(key, action)
-                self._observer.applied(action)
+                self._observer.applied(action, self.cache.holder(key), self.clock.now())
         except StepRejectedError as error:
             log.warning(
                 "step towards a grant rejected; deciding again",

@@ -10,13 +10,14 @@ has one pull at a time (`registry_pull`).
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from lcm_operator import logs
 from lcm_operator.api import conditions, names, reasons
+from lcm_operator.api.metadata import metadata_of
 from lcm_operator.api.registry import TrialRegistry
 from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.api.trial import Trial
@@ -80,16 +81,31 @@ class Registries:
         )
         self._imports = ImportMemory(client)
         self._courses: dict[str, _Course] = {}
-        self._known: dict[str, Place] = {}
+        self._known: dict[str, tuple[Place, TrialRegistry | None]] = {}
+        """By UID; None: it can't be parsed."""
         self._cache.registries.call = self._called
 
-    def know(self, namespace: str, name: str, uid: str) -> None:
-        """Note that a TrialRegistry exists."""
-        self._known[uid] = (namespace, name)
+    def know(self, raw: Mapping[str, Any]) -> None:
+        """Note a TrialRegistry as it is now."""
+        metadata = metadata_of(raw)
+        try:
+            registry = parse(raw, TrialRegistry)
+        except MalformedError:
+            registry = None
+        self._known[metadata.uid] = (metadata.namespace, metadata.name), registry
 
     def is_known(self, uid: str) -> bool:
         """Return whether a TrialRegistry exists, as far as the watch has shown."""
         return uid in self._known
+
+    def synced(self) -> Iterator[tuple[Place, bool, datetime | None]]:
+        """Yield the place of each that is not suspended, whether its times are current, and its last sync."""
+        now = self._now()
+        for place, registry in self._known.values():
+            if registry is None:
+                yield place, False, None
+            elif not registry.spec.suspend:
+                yield place, _answered_lately(registry, now), registry.status.last_sync_time
 
     def tick(self, raw: Mapping[str, Any]) -> None:
         """Begin a pull of the registry if one is due. Raises MalformedError."""
@@ -109,7 +125,7 @@ class Registries:
         """Forget a deleted TrialRegistry, but not one that was created under its name since."""
         self._known.pop(uid, None)
         self._drop(uid)
-        if (namespace, name) not in self._known.values():
+        if all(place != (namespace, name) for place, _ in self._known.values()):
             self._cache.registries.forget((namespace, name))
 
     async def trial_removed(self, raw: Mapping[str, Any]) -> None:

@@ -91,11 +91,11 @@ class SlotCache:
         """Return the key of the slot that a Trial belongs to."""
         return Key(trial.metadata.namespace, names.engine_name(trial.trial_id))
 
-    def trials(self) -> Iterator[Trial]:
-        """Yield all Trials that could be parsed; changes meanwhile may be seen or not."""
+    def slots(self) -> Iterator[tuple[Key, Slot]]:
+        """Yield all slots as they are known in this term; changes meanwhile may be seen or not."""
         for key in self.all_keys():
-            slot = self._slots.get(key)
-            yield from list(slot.trials.values()) if slot is not None else ()
+            if (slot := self._find(key)) is not None:
+                yield key, slot
 
     def trials_in(self, namespace: str) -> list[Trial]:
         """Return the Trials of a namespace that could be parsed."""

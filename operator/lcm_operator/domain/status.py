@@ -1,7 +1,7 @@
 """The status of a Trial: every write of it goes through `trial_status`. Pure."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -17,10 +17,25 @@ from lcm_operator.api.plan import Plan
 from lcm_operator.api.trial import Missed, Trial, TrialStatus
 from lcm_operator.domain.requests import ignored_restore
 
+Phase = Literal[
+    "Pending",
+    "Scheduled",
+    "Armed",
+    "Due",
+    "Starting",
+    "Running",
+    "Succeeded",
+    "Failed",
+    "Missed",
+    "Suspended",
+    "Cancelled",
+]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 _TYPES = (reasons.ACCEPTED, reasons.SCHEDULED, reasons.ARMED, reasons.STARTED, reasons.SUCCEEDED)
 _KEPT_MISSES = 5
 _STARTING = (reasons.STARTING, reasons.POD_PENDING)
 _LONGEST_SUMMARY = 256
+_WITHOUT_SUCCESS: dict[str, Phase] = {reasons.MISSED: "Missed", reasons.CANCELLED: "Cancelled"}
 
 
 NOTHING_TO_RELEASE = ConditionUpdate(
@@ -199,13 +214,13 @@ def summary(current: Conditions) -> str:
     return " ".join(first.message.split())[:_LONGEST_SUMMARY] if first is not None else ""
 
 
-def phase(current: Conditions, start_time: datetime | None, now: datetime) -> str:
+def phase(current: Conditions, start_time: datetime | None, now: datetime) -> Phase:
     """Return one word for people; no code may branch on it."""
     ended = conditions.find(current, reasons.SUCCEEDED)
     if ended is not None and ended.status == "True":
         return "Succeeded"
     if ended is not None and ended.status == "False":
-        return ended.reason if ended.reason in (reasons.MISSED, reasons.CANCELLED) else "Failed"
+        return _WITHOUT_SUCCESS.get(ended.reason, "Failed")
     if conditions.is_true(current, reasons.STARTED):
         return "Starting" if ended is not None and ended.reason in _STARTING else "Running"
     if conditions.is_false(current, reasons.ACCEPTED):

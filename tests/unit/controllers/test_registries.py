@@ -220,10 +220,26 @@ def test_kopfs_timer_puts_no_finalizer_on_a_registry(field):
     assert timer.requires_finalizer is False
     assert timer.when is not None
     assert not timer.when(meta={"uid": "registry"})
-    field.registries.know("lab", "default", "registry")
+    field.registries.know(field.registry)
     assert timer.when(meta={"uid": "registry"})
     field.registries.forget("lab", "default", "registry")
     assert not timer.when(meta={"uid": "registry"})
+
+
+def test_a_registry_is_synced_while_its_list_is_current(field):
+    def synced():
+        field.registries.know(field.registry)
+        return [current for _, current, _ in field.registries.synced()]
+
+    assert synced() == [False]
+    asyncio.run(field.tick())
+    assert synced() == [True]
+    field.set_status(lastSyncTime=rfc3339(datetime.now(UTC) - timedelta(hours=3, minutes=3)))
+    assert synced() == [False]
+    field.configure(suspend=True)
+    assert synced() == []
+    field.registries.know(field.registry | {"spec": {"url": 5}})  # this version can't parse it
+    assert [current for _, current, _ in field.registries.synced()] == [False]
 
 
 def test_sync_whose_id_comes_again_after_another_is_met_again(field):
