@@ -1,7 +1,7 @@
 """Programs that are built once, for all clones of a user, from a Go module under tools/.
 
-The cache's key is the module's go.mod and go.sum, the platform and the way of building. Called by `programs`,
-and by the checks that need a program of their own. It must not know what the programs are for.
+The cache's key is the module's go.mod, go.sum and own sources, the platform and the way of building. Called
+by `programs`, and by the checks that need a program of their own. It must not know what the programs are for.
 """
 
 import hashlib
@@ -49,8 +49,12 @@ def built(module: Module, progress: Progress) -> Path:
 
 def _key(module: Module) -> str:
     digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum"):
-        digest.update((module.directory / name).read_bytes())
+    for file in (
+        module.directory / "go.mod",
+        module.directory / "go.sum",
+        *sorted(module.directory.glob("*.go")),
+    ):
+        digest.update(file.read_bytes())
     digest.update(
         "\n".join([platform.system(), platform.machine(), *module.flags, *module.packages]).encode()
     )

@@ -1,126 +1,48 @@
-"""YAML documents with the line of each field.
+"""The documents of a file as kubectl reads them, with the line of each field.
 
-They are read as kubectl reads them: YAML 1.1, in which `y` and `n` are booleans, but a time stays text.
-Repeated keys of a mapping are reported; other readers silently use the last.
+A repeated key is reported: kubectl uses the last one without a word.
 """
 
-import re
 from collections.abc import Iterator
-from typing import Any
 
-import msgspec
-import yaml
+from lcm_operator.cli.document import Document, UnreadableError
+from lcm_operator.cli.json_reader import leading_json
+from lcm_operator.cli.yaml_reader import read_yaml
 
-from lcm_operator.plan.validation import Place
-
-_TIME, _BOOLEAN = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool"
-
-
-class UnreadableError(Exception):
-    """A file is not YAML that can be converted to JSON."""
-
-    def __init__(self, mark: yaml.Mark | None, message: str) -> None:
-        super().__init__(message)
-        self.line = mark.line + 1 if mark is not None else None
+_BOUND_OF_GUESS = 4096
+_ENCODINGS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
-class Document(msgspec.Struct, frozen=True):
-    """One document: its value as JSON, the line of each place, and its repeated keys."""
-
-    value: Any
-    lines: dict[Place, int]
-    repeated: tuple[tuple[int, Place], ...]
-
-    def line(self, place: Place) -> int:
-        """Return the line of a place, or of the nearest enclosing one."""
-        while place not in self.lines:
-            place = place[:-1]
-        return self.lines[place]
+def decoded(content: bytes) -> str:
+    """Return the text of a file: UTF-8, or UTF-16 with a byte order mark."""
+    encoding = _ENCODINGS.get(content[:2], "utf-8")
+    return content.decode(encoding, errors="replace").removeprefix("\ufeff")
 
 
 def read(text: str) -> list[Document]:
     """Return the documents of a file, without empty ones. Raises UnreadableError."""
-    try:
-        return [document for document in _documents(text) if document.value is not None]
-    except yaml.MarkedYAMLError as error:
-        raise UnreadableError(error.problem_mark, error.problem or "not YAML") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise UnreadableError(None, " ".join(str(error).split())) from error
+    found: list[Document] = []
+    position = 0
+    if text[:_BOUND_OF_GUESS].lstrip().startswith("{"):
+        found, position = leading_json(text)
+    if position < len(text):
+        first_line = text.count("\n", 0, position) + 1
+        found += (read_yaml(chunk, line) for line, chunk in _chunks(text[position:], first_line))
+    return [document for document in found if document.value is not None]
 
 
-def _documents(text: str) -> Iterator[Document]:
-    loader = _Loader(text)
-    try:
-        while loader.check_node() and (node := loader.get_node()) is not None:
-            reader = _Reader(loader)
-            value = reader.read(node, ())
-            yield Document(value, reader.lines, tuple(reader.repeated))
-    finally:
-        loader.dispose()
-
-
-class _Loader(yaml.SafeLoader):
-    """Records the nodes of repeated keys."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.again: set[yaml.Node] = set()
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        seen: set[tuple[str, str]] = set()
-        for key, _ in node.value:
-            if (name := (key.tag, str(key.value))) in seen:
-                self.again.add(key)
-            seen.add(name)
-        return node
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in resolvers if tag != _TIME]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.bool_values = yaml.SafeLoader.bool_values | {"y": True, "n": False}
-_Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"[yYnN]\Z"), list("yYnN"))
-
-
-class _Reader:
-    """Converts the nodes of one document to JSON and records their lines."""
-
-    def __init__(self, loader: _Loader) -> None:
-        self._loader = loader
-        self._around: list[yaml.Node] = []
-        self.lines: dict[Place, int] = {}
-        self.repeated: list[tuple[int, Place]] = []
-
-    def read(self, node: yaml.Node, place: Place) -> Any:
-        self.lines.setdefault(place, node.start_mark.line + 1)
-        if node in self._around:
-            raise UnreadableError(node.start_mark, "an alias refers to a node that contains it")
-        self._around.append(node)
-        value = self._value(node, place)
-        self._around.pop()
-        return value
-
-    def _value(self, node: yaml.Node, place: Place) -> Any:
-        match node:
-            case yaml.MappingNode():
-                self._loader.flatten_mapping(node)
-                return dict(self._item(key, below, place) for key, below in node.value)
-            case yaml.SequenceNode():
-                return [self.read(item, (*place, index)) for index, item in enumerate(node.value)]
-            case _:
-                return self._loader.construct_object(node)
-
-    def _item(self, key: yaml.Node, below: yaml.Node, place: Place) -> tuple[str, Any]:
-        if not isinstance(key, yaml.ScalarNode):
-            is_expression = isinstance(key, yaml.MappingNode) and key.flow_style
-            text = 'an expression must be in quotes: "{{ … }}"' if is_expression else "a key must be text"
-            raise UnreadableError(key.start_mark, text)
-        found = self._loader.construct_object(key)
-        name = str(found).lower() if isinstance(found, bool) else str(key.value)
-        here, line = (*place, name), key.start_mark.line + 1
-        if key in self._loader.again:
-            self.repeated.append((line, here))
-        self.lines[here] = line
-        return name, self.read(below, here)
+def _chunks(text: str, number: int) -> Iterator[tuple[int, str]]:
+    """Yield the documents of a stream of YAML with their first lines: kubectl splits it at lines `---`."""
+    lines: list[str] = []
+    start = number
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=number):  # noqa: PLR1704, B020 - goes on counting
+        bare = line.removesuffix("\r")
+        if bare.startswith("---"):
+            if (rest := bare[3:].strip()) and not rest.startswith("#"):
+                raise UnreadableError(number, f"nothing but a comment may follow --- here, got {rest[:40]}")
+            if lines:
+                yield start, "\n".join(lines) + "\n"
+                lines, start = [], number + 1
+                continue
+        lines.append(bare)
+    yield start, "\n".join(lines) + "\n"

@@ -17,7 +17,8 @@ from lcm_operator.api.names import API_VERSION
 from lcm_operator.api.plan import Plan, TrialPlanSpec
 from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.cli import schema
-from lcm_operator.cli.documents import Document, UnreadableError, read
+from lcm_operator.cli.document import Document, UnreadableError
+from lcm_operator.cli.documents import decoded, read
 from lcm_operator.domain.engine_template import template_faults
 from lcm_operator.plan import lint
 from lcm_operator.plan.numbers import resolve_numbers
@@ -33,13 +34,15 @@ def run(file: str) -> int:
     """Print the errors of a file and return the exit code."""
     name = "stdin" if file == "-" else file
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
-        documents = [document for document in read(text) if _kind(document.value) or _is_merged(document)]
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        documents = [
+            document for document in read(decoded(content)) if _kind(document.value) or _is_merged(document)
+        ]
     except UnreadableError as error:
         where = f"{name}:{error.line}" if error.line is not None else name
         print(f"{where}: {error}", file=sys.stderr)
         return UNREADABLE
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return UNREADABLE
     if not documents:

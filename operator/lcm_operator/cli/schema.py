@@ -42,8 +42,30 @@ Errors = Iterator[ValidationError]
 
 def faults(kind: str, manifest: Any) -> Iterator[Fault]:
     """Yield the validation errors of a manifest."""
-    for error in _validator(kind).iter_errors(manifest):
+    validator = _validator(kind)
+    for error in validator.iter_errors(_without_nulls(manifest, validator.schema)):
         yield Fault(tuple(error.absolute_path), _message(error))
+
+
+def _without_nulls(value: Any, schema: Any) -> Any:
+    """Return a value as the API server has it before it validates: a null counts as a field that is not set.
+
+    Not where null is allowed, nor for the items of lists.
+    """
+    match value:
+        case dict():
+            known, other = schema.get("properties", {}), schema.get("additionalProperties")
+            fields = {name: known.get(name, other if isinstance(other, dict) else None) for name in value}
+            return {
+                name: item if fields[name] is None else _without_nulls(item, fields[name])
+                for name, item in value.items()
+                if item is not None or fields[name] is None or fields[name].get("nullable")
+            }
+        case list():
+            items = schema.get("items")
+            return [_without_nulls(item, items) for item in value] if items else value
+        case _:
+            return value
 
 
 def _message(error: ValidationError) -> str:
@@ -76,7 +98,7 @@ def _folder() -> Any:
 
 
 def _properties(validator: Any, properties: Any, instance: Any, schema: Any) -> Errors:
-    """Check known fields and report unknown ones; null is allowed if there is a default."""
+    """Check known fields and report unknown ones."""
     if not isinstance(instance, dict):
         return
     for name, value in instance.items():
@@ -84,7 +106,7 @@ def _properties(validator: Any, properties: Any, instance: Any, schema: Any) -> 
         if known is None:
             if not schema.get("x-kubernetes-preserve-unknown-fields"):
                 yield ValidationError(f"unknown field{did_you_mean(name, properties)}", path=[name])
-        elif value is not None or not (known.get("nullable") or "default" in known):
+        elif value is not None or not known.get("nullable"):
             yield from validator.descend(value, known, path=name)
 
 
