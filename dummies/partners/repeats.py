@@ -3,7 +3,7 @@
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from lcm_operator.plan.validation import IDEMPOTENCY_HEADER
+from lcm_operator.plan.performable import IDEMPOTENCY_HEADER
 
 
 def recognising() -> Middleware:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from lcm_operator.plan.validation import Fault, Place
+from lcm_operator.plan.faults import Fault, Place
 
 LARGEST = 3 * 1024 * 1024
 """The API server takes no larger request."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from lcm_operator.cli import scalars
 from lcm_operator.cli.document import DEEPEST, LARGEST, TOO_DEEP, TOO_LARGE, Document, UnreadableError
-from lcm_operator.plan.validation import Place
+from lcm_operator.plan.faults import Place
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 

@@ -21,9 +21,10 @@ from lcm_operator.cli.document import Document, UnreadableError
 from lcm_operator.cli.documents import decoded, read
 from lcm_operator.domain.engine_template import template_faults
 from lcm_operator.plan import lint
+from lcm_operator.plan.faults import Fault, Place
 from lcm_operator.plan.numbers import resolve_numbers
 from lcm_operator.plan.rules import activities
-from lcm_operator.plan.validation import Fault, Place, parameter_faults
+from lcm_operator.plan.validation import parameter_faults
 
 FINE, FAULTY, UNREADABLE = 0, 1, 2
 Plans = Mapping[str | None, dict[str, Any]]

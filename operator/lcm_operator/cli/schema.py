@@ -17,8 +17,8 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from lcm_operator.api.similar import did_you_mean
+from lcm_operator.plan.faults import Fault
 from lcm_operator.plan.rules import RULES
-from lcm_operator.plan.validation import Fault
 
 PLURALS = {"Trial": "trials", "TrialPlan": "trialplans"}
 _WORDS = {

@@ -11,7 +11,7 @@ import yaml
 
 from lcm_operator.cli import scalars
 from lcm_operator.cli.document import DEEPEST, LARGEST, TOO_DEEP, TOO_LARGE, Document, UnreadableError
-from lcm_operator.plan.validation import Fault, Place
+from lcm_operator.plan.faults import Fault, Place
 
 try:
     from yaml._yaml import CParser as Parser

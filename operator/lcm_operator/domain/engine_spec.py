@@ -52,7 +52,8 @@ def resolve_spec(
         return Problem(reasons.TEMPLATE_REFUSED, "; ".join(faults))
     default = default_template or {}
     settings = resolve_settings(trial.spec.engine, planned, default)
-    if refused := unsupported(chosen):
+    known = {each.name: each.value for each in parameters if each.value is not None}
+    if refused := unsupported(chosen, known):
         large = [fault for fault in refused if fault.message == TOO_LARGE_TEXT]
         reason = reasons.PLAN_TOO_LARGE if large else reasons.PLAN_UNSUPPORTED
         return Problem(reason, f"no engine can run the plan: {'; '.join(map(str, large or refused))}")

@@ -13,7 +13,7 @@ from lcm_operator.api import names
 from lcm_operator.api.bounds import unread_because
 from lcm_operator.api.similar import nearest
 from lcm_operator.domain.manifests import OWN_MOUNTS, OWN_VOLUMES
-from lcm_operator.plan.validation import Fault, Place
+from lcm_operator.plan.faults import Fault, Place
 
 TEMPLATE_PLACE: Place = ("spec", "engine", "template")
 _Rule = Callable[[Any, Place], Iterator[Fault]]

@@ -120,11 +120,12 @@ def _explained(error: jinja2.TemplateError) -> str:
 
 @dataclass(frozen=True)
 class Piece:
-    """One expression of a text."""
+    """One expression of a text; `parameters` are those that it uses, None if it uses anything else."""
 
     source: str
     names: frozenset[str]
     compiled: TemplateExpression
+    parameters: frozenset[str] | None = None
 
     def evaluate(self, variables: Mapping[str, Any]) -> Any:
         """Return the value of the expression, whatever its type. Raises TemplateError."""
@@ -139,7 +140,7 @@ class Piece:
         return value
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def parse(source: str) -> tuple[str | Piece, ...]:
     """Return literal text and expressions of `source` in their order. Raises TemplateError."""
     body = _syntax(source).body
@@ -183,7 +184,19 @@ def _piece(source: str, node: nodes.Node) -> str | Piece:
         names.add(node.name)
     assign = nodes.Assign(nodes.Name("result", "store"), node, lineno=1)
     template = _SANDBOX.from_string(nodes.Template([assign], lineno=1))
-    return Piece(source, frozenset(names), TemplateExpression(template, undefined_to_none=False))
+    compiled = TemplateExpression(template, undefined_to_none=False)
+    return Piece(source, frozenset(names), compiled, _parameters(node))
+
+
+def _parameters(expression: nodes.Node) -> frozenset[str] | None:
+    """Return the parameters that an expression uses by their names; None if it uses anything else."""
+    kinds = (nodes.Name, nodes.Getattr, nodes.Getitem)
+    found = [*expression.find_all(kinds), *([expression] if isinstance(expression, kinds) else [])]
+    chains = [_chain(node) for node in found]
+    roots = [chain[0] for chain in chains if len(chain) == 1]
+    named = [chain[1] for chain in chains if len(chain) == 2]  # noqa: PLR2004 - a variable and a member
+    is_plain = set(roots) <= {"parameters"} and len(named) == len(roots)
+    return frozenset(named) if is_plain else None
 
 
 def _chain(node: nodes.Node) -> Chain:

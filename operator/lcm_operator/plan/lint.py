@@ -6,20 +6,22 @@ The plan is raw, as in a file, and may violate its schema as well.
 import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from lcm_operator.api.plan import Plan
+from lcm_operator.api.plan import Activity
 from lcm_operator.api.storage import MalformedError, parse
 from lcm_operator.plan.branches import beside
 from lcm_operator.plan.expressions import lookups
 from lcm_operator.plan.expressions import parse as compiled
+from lcm_operator.plan.faults import Fault, Place
 from lcm_operator.plan.numbers import NUMBERS, checked
+from lcm_operator.plan.performable import activity_faults
 from lcm_operator.plan.rules import activities
 from lcm_operator.plan.signals import KPI_LABEL
 from lcm_operator.plan.templates import Scope
-from lcm_operator.plan.validation import Fault, Place, unsupported
 from lcm_operator.plan.values import TemplateError
 
 _MEMBERS = {
@@ -90,7 +92,6 @@ class _Seen(msgspec.Struct, frozen=True):
 
 def faults(plan: Any, parameters: AbstractSet[str]) -> Iterator[Fault]:
     """Yield the validation errors of a plan with these parameters; places are relative to the plan."""
-    yield from _unsupported(plan)
     listed = list(activities(plan))
     labels = [activity.get("branch") for _, activity in listed]
     for number, (place, activity) in enumerate(listed):
@@ -104,17 +105,14 @@ def faults(plan: Any, parameters: AbstractSet[str]) -> Iterator[Fault]:
             {key for one in earlier for key in _keys(one, "set")},
             {str(listed[other][1].get("name")) for other in parallel},
         )
-        found = [*_wait(activity, seen, later), *_expressions(activity, seen)]
+        found = [*_unperformable(activity), *_wait(activity, seen, later), *_expressions(activity, seen)]
         yield from (Fault((*place, *fault.place), fault.message) for fault in found)
 
 
-def _unsupported(plan: Any) -> Iterator[Fault]:
-    """Yield headers that the engine sets itself; the schema rejects the rest."""
-    try:
-        refused = unsupported(parse(plan, Plan))
-    except MalformedError:  # the schema reports it
-        return
-    yield from (fault for fault in refused if "headers" in fault.place)
+def _unperformable(activity: dict[str, Any]) -> Iterator[Fault]:
+    """Yield what makes an activity fail for certain, if its fields are of the right types."""
+    with suppress(MalformedError):  # the schema reports it
+        yield from activity_faults(parse(activity, Activity), {})
 
 
 def _at(activity: dict[str, Any], place: Place) -> Any:

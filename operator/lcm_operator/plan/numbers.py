@@ -11,8 +11,8 @@ from msgspec import Struct
 from lcm_operator.api.engine import Parameter
 from lcm_operator.api.plan import Activity, Number, Plan
 from lcm_operator.api.storage import parse, serialise
-from lcm_operator.plan.templates import Scope
-from lcm_operator.plan.validation import Fault
+from lcm_operator.plan.faults import Fault
+from lcm_operator.plan.templates import Scope, is_known
 from lcm_operator.plan.values import TemplateError, as_number, as_text, quoted
 
 _LISTS = {"activities": "activities", "on_failure": "onFailure", "finally_": "finally"}
@@ -96,7 +96,7 @@ def _resolved(activity: Activity, scope: Scope) -> tuple[Activity, list[Fault]]:
         if not isinstance(source := holder.get(last), str):
             continue
         try:
-            if _is_known(source, scope.variables["parameters"]):
+            if is_known(source, scope.variables["parameters"]):
                 holder[last], changed = number(source, field, scope), True
         except TemplateError as error:
             errors.append(Fault((*way, last), str(error).removeprefix(f"{field}: ")))
@@ -111,15 +111,3 @@ def _has_text(activity: Activity) -> bool:
     ]  # fmt: skip
     names = ("limit", "backoff_seconds", "timeout_seconds", "interval_seconds", "seconds", "until_seconds")
     return any(isinstance(getattr(part, name, None), str) for part in parts for name in names)
-
-
-def _is_known(source: str, parameters: Mapping[str, str]) -> bool:
-    """Return whether the expressions of a text use these parameters, by their names, and nothing else."""
-    if "{{" not in source:
-        return True
-    from lcm_operator.plan.expressions import lookups  # noqa: PLC0415 - loads jinja2
-
-    chains = list(lookups(source))
-    roots = [chain[0] for chain in chains if len(chain) == 1]
-    named = [chain[1] for chain in chains if len(chain) == 2]  # noqa: PLR2004 - a variable and a member
-    return set(roots) <= {"parameters"} and len(named) == len(roots) and set(named) <= parameters.keys()

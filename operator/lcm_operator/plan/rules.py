@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from lcm_operator.plan.faults import Place
 from lcm_operator.plan.templates import Scope
-from lcm_operator.plan.validation import Place
 from lcm_operator.plan.values import TemplateError
 
 LISTS = ("activities", "onFailure", "finally")

@@ -4,7 +4,7 @@ A text is rendered once, and its result never again. Text without expressions is
 only an engine whose plan needs jinja2 imports it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from lcm_operator.plan.expressions import Piece
 
 _WORDS = {"true": True, "false": False, "": False}
+
+
+def is_known(source: str, parameters: Collection[str]) -> bool:
+    """Return whether a text depends on nothing but these parameters. Raises TemplateError."""
+    return all(
+        isinstance(piece, str) or (piece.parameters is not None and piece.parameters <= set(parameters))
+        for piece in Scope({}).pieces(source)
+    )
 
 
 class Scope(Struct, frozen=True):

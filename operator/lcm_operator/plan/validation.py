@@ -11,38 +11,8 @@ import msgspec
 from lcm_operator.api.bounds import unread_because
 from lcm_operator.api.plan import Activity, Http, Plan
 from lcm_operator.api.similar import did_you_mean
-
-Place = tuple[str | int, ...]
-"""A place in a plan or a manifest: the keys and indices that lead to it."""
-IDEMPOTENCY_HEADER = "Idempotency-Key"
-# The engine sets these headers; other values would defeat their purpose.
-_OWN_HEADERS = {
-    IDEMPOTENCY_HEADER.lower(),
-    "connection",
-    "content-length",
-    "expect",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-}
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """A validation error and its place."""
-
-    place: Place
-    message: str
-
-    @property
-    def path(self) -> str:
-        """The place as text: `activities[2].http.url`."""
-        keys = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.place)
-        return "".join(keys).removeprefix(".") or "."
-
-    def __str__(self) -> str:
-        """Return place and message."""
-        return f"{self.path}: {self.message}"
+from lcm_operator.plan.faults import Fault, Place
+from lcm_operator.plan.performable import activity_faults
 
 
 def parameter_faults(given: Collection[str], declared: Mapping[str, bool]) -> list[Fault]:
@@ -59,24 +29,29 @@ def parameter_faults(given: Collection[str], declared: Mapping[str, bool]) -> li
     return unknown + missing
 
 
-def unsupported(plan: Plan) -> list[Fault]:
-    """Return the validation errors that keep the engine from running `plan`."""
+def unsupported(plan: Plan, parameters: Mapping[str, str] | None = None) -> list[Fault]:
+    """Return the validation errors that keep the engine from running `plan`, given known parameters."""
+    values = parameters or {}
     known = {activity.name for activity in plan.all_activities}
     jumps_nowhere = plan.finish_at not in {None, *(activity.name for activity in plan.activities)}
     return [
         *([Fault(("finishAt",), "must be the name of one of activities")] if jumps_nowhere else []),
-        *_activities("activities", plan.activities, known),
-        *_activities("onFailure", plan.on_failure, known),
-        *_activities("finally", plan.finally_, known),
+        *_activities("activities", plan.activities, known, values),
+        *_activities("onFailure", plan.on_failure, known, values),
+        *_activities("finally", plan.finally_, known, values),
     ]
 
 
-def _activities(field: str, activities: tuple[Activity, ...], known: set[str]) -> Iterator[Fault]:
+def _activities(
+    field: str, activities: tuple[Activity, ...], known: set[str], parameters: Mapping[str, str]
+) -> Iterator[Fault]:
     for index, activity in enumerate(activities):
         if activity.wait is not None and activity.wait.after not in {None, *known}:
             yield Fault((field, index, "wait", "after"), "must be the name of an activity of this plan")
         if activity.http is not None:
             yield from _http(activity.http, (field, index, "http"))
+        for fault in activity_faults(activity, parameters):
+            yield Fault((field, index, *fault.place), fault.message)
 
 
 def _http(http: Http, place: Place) -> Iterator[Fault]:
@@ -86,6 +61,3 @@ def _http(http: Http, place: Place) -> Iterator[Fault]:
         yield Fault((*place, "body"), "excludes json, at most one of them may be set")
     if not set(http.secret_capture) <= set(http.capture):
         yield Fault((*place, "secretCapture"), "must name entries of capture")
-    for name in http.headers:
-        if name.lower() in _OWN_HEADERS:
-            yield Fault((*place, "headers", name), "the engine sets this header itself; remove it")

@@ -200,6 +200,22 @@ FAULTS = {
         ),
         "9: spec.activities[1].http.url: url must take scheme, host and port from literal text or parameters",
     ),
+    "a port that is none": (
+        '  - {name: a, http: {url: "http://x:99999/"}}',
+        "8: spec.activities[0].http.url: not a URL, the port must be a number from 1 to 65535",
+    ),
+    "a line end in a header": (
+        '  - name: a\n    http:\n      url: "http://x/"\n      headers: {X: "a\\nb"}',
+        "11: spec.activities[0].http.headers.X: a header must not contain a line end",
+    ),
+    "a program without a name": (
+        '  - {name: a, exec: {command: [""]}}',
+        "8: spec.activities[0].exec.command[0]: must be the name of a program",
+    ),
+    "a variable with a sign": (
+        "  - {name: a, exec: {command: [x], env: {A=B: c}}}",
+        "8: spec.activities[0].exec.env.A=B: the name of a variable must not contain =",
+    ),
     "a key twice": (
         "  - name: a\n    sleep: {seconds: 1}\n    name: b",
         "10: spec.activities[0].name: is a repeated key",

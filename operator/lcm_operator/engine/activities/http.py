@@ -20,9 +20,9 @@ from lcm_operator.engine.outcome import ActivityFailedError, ContactLostError, P
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.kube.clock import pause, within
 from lcm_operator.plan.numbers import number
+from lcm_operator.plan.performable import IDEMPOTENCY_HEADER
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.urls import render_url
-from lcm_operator.plan.validation import IDEMPOTENCY_HEADER
 from lcm_operator.plan.values import quoted
 
 _AUTHORIZATION = "Authorization"
