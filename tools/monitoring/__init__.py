@@ -1,0 +1,1 @@
+"""Prometheus, for the tests of alerts and dashboard."""
