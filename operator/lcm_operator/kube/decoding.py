@@ -1,9 +1,9 @@
 """Decodes untrusted JSON. Pure.
 
-The API server stores 9,000 levels of nesting; a decoder fails at 1,000, and one such object would fail a
-whole list or watch. So such text is decoded with losses: values below level DEEPEST and numbers beyond a
-float become null, invalid characters U+FFFD. Everything else is kept: metadata, and all other objects of a
-list.
+The API server stores 9,000 levels of nesting; a decoder fails at 1,000, or from Python 3.14 on when its stack
+is full, and one such object would fail a whole list or watch. So text that does not decode is decoded with
+losses: values below level DEEPEST and numbers beyond a float become null, invalid characters U+FFFD.
+Everything else is kept: metadata, and all other objects of a list.
 
     bytes ──decode──> as it is                                        (nearly always; costs nothing more)
               └─fails─> cut below level DEEPEST ──decode──> value

@@ -1,6 +1,7 @@
 """What does not fit is refused in the words that partners know, every fault at once."""
 
 import json
+import sys
 
 import pytest
 
@@ -21,6 +22,7 @@ NO_TEXT = ("str type expected", "type_error.str")
 NO_DICT = ("value is not a valid dict", "type_error.dict")
 TOO_SHORT = ("ensure this value has at least 1 characters", "value_error.any_str.min_length")
 TOO_LONG = ("ensure this value has at most 253 characters", "value_error.any_str.max_length")
+A_COMMA_TOO_MANY = 16 if sys.version_info >= (3, 13) else 17  # json points at the comma, or behind it
 
 
 def faults(ask):
@@ -84,7 +86,7 @@ def test_an_id_with_control_characters_is_refused(text):
         pytest.param("{", 1, id="an object that does not end"),
         pytest.param("   ", 3, id="blanks"),
         pytest.param("trial_id=x&start_time=y", 0, id="a form"),
-        pytest.param('{"trial_id": "x",}', 17, id="a comma too many"),
+        pytest.param('{"trial_id": "x",}', A_COMMA_TOO_MANY, id="a comma too many"),
         pytest.param('{"trial_id": "a\nb"}', 15, id="a line break in a string"),
     ],
 )
@@ -100,6 +102,7 @@ def test_what_is_not_json_is_refused_with_its_offset(raw, offset):
         pytest.param(b"\xff", id="not UTF-8"),
         pytest.param('{"trial_id": "ü"}'.encode("latin-1"), id="Latin-1"),
         pytest.param(b"[" * 60_000, id="nested beyond all measure"),
+        pytest.param(b'{"x": ' + b"[" * 900 + b"]" * 900 + b"}", id="nested 900 deep"),
         pytest.param(b"1" * 5_000, id="a number of 5000 digits"),
     ],
 )
