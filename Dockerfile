@@ -1,6 +1,6 @@
 # One image for operator, REST interface and engines; `make image` builds it (docs/install.md).
 # The base needs Python 3.11 or newer as python3, with venv.
-ARG BASE_IMAGE=docker.io/library/python:3.13-slim
+ARG BASE_IMAGE=docker.io/library/python:3.14-slim
 
 FROM ${BASE_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image of LCM Operator (`make image`) with the first installed one of buildah, podman and docker.
 # IMAGE: its name. BASE_IMAGE: replaces the Dockerfile's base. BUILD_ARGS: more arguments for the build.
-# If the Dockerfile's base cannot be pulled, a Debian root replaces it, created with mmdebstrap as root.
+# If the Dockerfile's base cannot be pulled, a Debian root with the same Python replaces it, created with mmdebstrap as root.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -25,15 +25,19 @@ else
 fi
 
 made_base() {
-  local name=localhost/lcm-operator-base:bookworm
+  local python name suite
+  python=$(sed -n 's/.*\(python\):\([0-9.]*\).*/\1\2/p' <<<"$1")
+  name=localhost/lcm-operator-base:$python
+  suite=$(sed -n 's/^SUITE = "\(.*\)"/\1/p' tools/python/__main__.py)
   if ! "$tool" inspect "$name" >/dev/null 2>&1; then
     command -v mmdebstrap >/dev/null || { echo "$1 can't be pulled: set BASE_IMAGE, or install mmdebstrap" >&2; exit 1; }
     echo "$1 can't be pulled: making a base with mmdebstrap" >&2
     root=$(mktemp -d)
     trap 'rm -rf "$root"' EXIT  # of the subshell, where a local variable is gone by then
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-venv,tzdata \
+    mmdebstrap --quiet --variant=minbase --include="ca-certificates,$python,$python-venv,tzdata" \
+      --aptopt='Acquire::Check-Valid-Until "false"' --customize-hook="ln -s ../../bin/$python \"\$1/usr/local/bin/python3\"" \
       --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-      --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$root/base.tar" >&2
+      --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$root/base.tar" >&2
     if [[ $tool == buildah ]]; then
       local container
       container=$(buildah from scratch)

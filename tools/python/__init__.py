@@ -1,0 +1,1 @@
+"""The newest Python that we claim, for the tests."""
