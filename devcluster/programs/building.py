@@ -7,6 +7,7 @@ by `programs`, and by the checks that need a program of their own. It must not k
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,40 @@ class Module:
     def flags(self) -> list[str]:
         """How its programs are built."""
         return ["-mod=readonly", "-buildvcs=false", "-trimpath", f"-ldflags=-s -w {self.linked}".rstrip()]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of a Go module: the folder that pins it, its title, its path, and the folder in it."""
+
+    directory: Path
+    title: str
+    path: str
+    folder: str
+
+
+def downloaded(files: Files, progress: Progress) -> Path:
+    """Return a folder with the files."""
+    digest = hashlib.sha256((files.directory / "go.sum").read_bytes() + files.folder.encode()).hexdigest()
+    return made_once(
+        cache_directory() / files.directory.name / digest[:16],
+        lambda draft: _download(files, draft, progress),
+        waiting=lambda: progress(f"waiting for another process that downloads {files.title}"),
+    )
+
+
+def _download(files: Files, draft: Path, progress: Progress) -> None:
+    go = str(find_go(files.directory, progress))
+    _go([go, "mod", "download", files.path], files.directory, f"downloading {files.title}", progress)
+    found = subprocess.run(
+        [go, "list", "-m", "-f", "{{.Dir}}", files.path],
+        cwd=files.directory,
+        env=os.environ | REQUIRED,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    shutil.copytree(Path(found.stdout.strip()) / files.folder, draft, dirs_exist_ok=True)
 
 
 def built(module: Module, progress: Progress) -> Path:

@@ -1,5 +1,7 @@
 """The chart, rendered by real Helm with one set of values after the other."""
 
+import copy
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +70,10 @@ CASES: dict[str, dict[str, Any]] = {
         "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [APART]}},
     },
 }
+CASES |= {
+    f"as in examples/{file.name}": yaml.safe_load(file.read_text(encoding="utf-8"))
+    for file in sorted((CHART / "examples").glob("*.yaml"))
+}
 Object = dict[str, Any]
 
 
@@ -77,6 +83,7 @@ class Helm:
     def __init__(self, program: Path, scratch: Path) -> None:
         self._program = program
         self._values = scratch / "values.yaml"
+        self._rendered: dict[str, list[Object]] = {}
 
     def __call__(
         self, command: str, values: dict[str, Any], *arguments: str
@@ -106,8 +113,13 @@ class Helm:
         return done.stdout
 
     def objects(self, values: dict[str, Any]) -> list[Object]:
-        """Return the objects that the chart renders."""
-        return [found for found in yaml.safe_load_all(self.text(values)) if found]
+        """Return the objects that the chart renders; the same values are rendered once."""
+        key = json.dumps(values, sort_keys=True)
+        if key not in self._rendered:
+            # libyaml: the CRDs are long, and PyYAML's own parser takes seconds for them.
+            loaded = yaml.load_all(self.text(values), Loader=yaml.CSafeLoader)
+            self._rendered[key] = [found for found in loaded if found]
+        return copy.deepcopy(self._rendered[key])
 
 
 @pytest.fixture(scope="session")

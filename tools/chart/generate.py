@@ -1,19 +1,15 @@
 """Writes what the chart has from elsewhere, and what is made from the chart; `make chart`.
 
 The CRDs, RBAC rules, admission policies and plans have their source outside the chart, which only has copies.
-docs/reference/chart.md comes from the values' schema, deploy/install.yaml from Helm, docs/reference/rights.md
-from the RBAC rules.
+Schema, values.yaml, README and docs/reference/chart.md come from tools/chart/values.yaml, deploy/install.yaml
+from Helm, docs/reference/rights.md from the RBAC rules.
 """
 
-import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import yaml
-from tools.chart import rights
+from tools.chart import rights, values
 from tools.chart.programs import HELM
 
 from devcluster.programs.building import built
@@ -42,7 +38,32 @@ INSTALL_VALUES = {
     "rest.standalone": "true",
     "rest.existingSecret": "lcm-operator-api-keys",
 }
-Schema = Mapping[str, Any]
+README_HEAD = """\
+<!-- Made by tools/chart/generate.py. -->
+# LCM Operator
+
+Starts field trials at their start time, exactly once, and restores their engines from a checkpoint. You need
+Kubernetes 1.33 or newer, Helm 3 or 4, and the image where your nodes can find it.
+
+```
+kubectl create namespace lcm
+kubectl label namespace lcm pod-security.kubernetes.io/enforce=restricted
+helm install lcm-operator deploy/helm/lcm-operator --namespace lcm --wait
+helm test lcm-operator --namespace lcm
+```
+
+Values for some platforms are in [examples](examples). An unknown value is rejected.
+
+## Values
+
+"""
+REFERENCE_HEAD = """\
+<!-- Made by tools/chart/generate.py from tools/chart/values.yaml. -->
+# Values of the chart
+
+See [install](../install.md) for how to use them. An unknown value is rejected.
+
+"""
 
 
 def sources() -> dict[Path, Path]:
@@ -59,41 +80,14 @@ def copies() -> list[Path]:
     return sorted((CHART / "files").rglob("*.yaml"))
 
 
-def reference() -> str:
-    """Return the page of all values."""
-    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
-    head = [
-        "<!-- Made by tools/chart/generate.py from deploy/helm/lcm-operator/values.schema.json. -->",
-        "# Values of the chart",
-        "",
-        "See [install](../install.md) for how to use them. An unknown value is refused.",
-        "",
-        "| value | default | allowed | description |",
-        "|" + "---|" * 4,
-    ]
-    return "\n".join([*head, *_rows(schema, values, "")]) + "\n"
-
-
-def _rows(schema: Schema, values: Mapping[str, Any], path: str) -> Iterator[str]:
-    """Yield the table's row of each value that has a default, with a section's values after it."""
-    for name, field in schema["properties"].items():
-        if name not in values:
-            continue
-        text = field.get("description", "")
-        section = "properties" in field and values[name] != {}
-        if text or not section:
-            default = "" if section else f"`{json.dumps(values[name])}`"
-            cells = (f"`{path}{name}`", default, _allowed(field), text)
-            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-        if section:
-            yield from _rows(field, values[name], f"{path}{name}.")
-
-
-def _allowed(field: Schema) -> str:
-    said = [f"`{value}`" for value in field.get("enum", ())]
-    said += [f"{key} {field[key]}" for key in ("minimum", "maximum", "maxLength") if key in field]
-    return ", ".join(said)
+def texts() -> dict[Path, str]:
+    """Return what is made from tools/chart/values.yaml, by its path."""
+    return {
+        CHART / "values.schema.json": values.schema_text(),
+        CHART / "values.yaml": values.defaults_text(),
+        CHART / "README.md": README_HEAD + values.table(),
+        REFERENCE: REFERENCE_HEAD + values.table(),
+    }
 
 
 def _tell(said: str) -> None:
@@ -120,7 +114,8 @@ def main() -> None:
     for copy, source in wanted.items():
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
-    REFERENCE.write_text(reference(), encoding="utf-8")
+    for path, text in texts().items():
+        path.write_text(text, encoding="utf-8")
     rights.PAGE.write_text(rights.page(), encoding="utf-8")
     INSTALL.write_text(install(), encoding="utf-8")
 

@@ -1,12 +1,15 @@
-"""Helm and the judge of what it renders, as Go modules; built once for all clones."""
+"""Helm, the judge of what it renders, and CRDs of others, as Go modules; built once for all clones."""
 
 from pathlib import Path
 
-from devcluster.programs.building import Module
+from devcluster.programs.building import Files, Module
 
 TOOLS = Path(__file__).parents[1]
 HELM = Module(TOOLS / "helm", "Helm 4", {"helm": "helm.sh/helm/v4/cmd/helm"})
 HELM3 = Module(TOOLS / "helm3", "Helm 3", {"helm": "helm.sh/helm/v3/cmd/helm"})
 KUBE_SCORE = Module(
     TOOLS / "kube-score", "kube-score", {"kube-score": "github.com/zegl/kube-score/cmd/kube-score"}
+)
+GATEWAY_API = Files(
+    TOOLS / "gateway-api", "the CRDs of the Gateway API", "sigs.k8s.io/gateway-api", "config/crd/standard"
 )

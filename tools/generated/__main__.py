@@ -21,7 +21,7 @@ def generated() -> list[Path]:
     """Return every file that a generator writes, in its order: the chart copies the CRDs."""
     pages = (reference.TARGET / f"{kind}.md" for kind in reference.KINDS)
     manifests = (crds.TARGET / f"{kind}.yaml" for kind in crds.KINDS)
-    charts = (version.CHART, *chart.copies(), *chart.sources(), chart.REFERENCE, chart.INSTALL, rights.PAGE)
+    charts = (version.CHART, *chart.copies(), *chart.sources(), *chart.texts(), chart.INSTALL, rights.PAGE)
     others = (page.PAGE, settings.TARGET)
     return sorted({*manifests, *pages, *charts, *others})
 
