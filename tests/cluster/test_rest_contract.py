@@ -9,6 +9,9 @@ from tests.cluster.operator_harness import in_seconds
 from tests.cluster.rest_harness import FAR, KEY, TRIGGER, Caller
 
 from devcluster.waiting import wait_until
+from lcm_operator.api.storage import rfc3339
+from lcm_operator.cli.legacy_page import parse_page
+from lcm_operator.cli.legacy_times import start_of
 
 
 def quoted(trial_id: str) -> str:
@@ -53,6 +56,18 @@ def test_a_trial_is_scheduled_shown_and_removed(caller: Caller):
     assert again.said == (400, f"Trial scheduling with ID: {name} does not exist.")
     assert caller.rest.schedule(name, FAR).status == 200  # at once: the ID is free
     assert repr(name) in caller.scheduled()
+
+
+def test_lcm_import_reads_the_status_like_that_of_the_old_service(caller: Caller):
+    name = caller.fresh_id("it's ümlaut")
+    caller.rest.schedule(name, FAR)
+
+    page = parse_page(caller.rest.status())
+
+    assert page.version == caller.level
+    (waiting,) = (one for one in page.waiting if one.trial_id == name)
+    assert rfc3339(start_of(waiting.trigger, None)) == "2031-07-01T08:00:00.000000Z"
+    assert page.unreadable == ()
 
 
 IDS = {

@@ -47,6 +47,7 @@ REFUSED = {
         ("plan.expressions", "yaml"),
     ],
     "official-client": [("kube.client", "kubernetes"), ("rest.cache.view", "kubernetes")],
+    "pykube": [("kube.client", "pykube"), ("cli.plan_check", "pykube")],
     "expressions": [("plan.lint", "jinja2"), ("engine.steps", "jinja2")],
     "cli": [("cli.plan_check", "lcm_operator.engine.steps")],
     "domain": [

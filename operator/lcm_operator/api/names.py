@@ -10,6 +10,8 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 LABEL_TRIAL = f"{GROUP}/trial"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
+LABEL_IMPORTED_FROM = f"{GROUP}/imported-from"
+"""On a Trial that `lcm import` created: which service it was imported from."""
 ANNOTATION_RESTORE = f"{GROUP}/restore"
 ANNOTATION_RESTORE_FROM = f"{GROUP}/restore-from"
 ANNOTATION_RESTORE_PLAN = f"{GROUP}/restore-plan"

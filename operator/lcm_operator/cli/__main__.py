@@ -5,6 +5,8 @@ import sys
 
 from lcm_operator.cli import plan_check
 
+_LONGEST_MARGIN = 31_536_000
+
 
 def main() -> int:
     """Run the command that the arguments name, and return its exit code."""
@@ -14,9 +16,67 @@ def main() -> int:
     check = plan.add_parser("check", help="report every error in the plans of a file")
     check.add_argument("file", metavar="FILE", help="YAML with TrialPlans and Trials; - is stdin")
     check.set_defaults(run=lambda given: plan_check.run(given.file))
+    _add_import(
+        commands.add_parser("import", help="schedule here what a running Lifecycle Manager has scheduled")
+    )
     given = parser.parse_args()
     code: int = given.run(given)
     return code
+
+
+def _add_import(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--from", dest="url", metavar="URL", required=True, help="its address: http://lcm:5000"
+    )
+    command.add_argument("--key-file", metavar="FILE", help="the old service's API key; - is stdin")
+    command.add_argument(
+        "--ca-file", metavar="FILE", help="certificates to verify it against (default: the system's)"
+    )
+    command.add_argument("--context", help="of the kubeconfig (default: the current one)")
+    command.add_argument("-n", "--namespace", help="for the Trials (default: that of the context)")
+    command.add_argument("--plan", default="default", help="the TrialPlan of the Trials (default: default)")
+    command.add_argument(
+        "--registry", metavar="NAME", help="take start times from this TrialRegistry from now on"
+    )
+    command.add_argument(
+        "--timezone", metavar="ZONE", help="the old service's, where its page leaves it open"
+    )
+    command.add_argument(
+        "--margin", type=_seconds, default=300, metavar="SECONDS", help="leave what starts sooner"
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="change nothing, and print what would be done"
+    )
+    command.add_argument(
+        "-o", dest="output", choices=("table", "yaml"), default="table", help="yaml: manifests"
+    )
+    mode = command.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--take-over", action="store_true", help="remove each trial there, then let it start here"
+    )
+    mode.add_argument(
+        "--resume", action="store_true", help="let imported trials start that are no longer there"
+    )
+    command.add_argument(
+        "--stopped", action="store_true", help="with --resume: the old service is stopped for good"
+    )
+    command.set_defaults(run=_import)
+
+
+def _import(given: argparse.Namespace) -> int:
+    from lcm_operator.cli import import_command  # noqa: PLC0415 - other commands need no client of a cluster
+
+    return import_command.run(given)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= _LONGEST_MARGIN:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds from 0 to {_LONGEST_MARGIN}")
+    return seconds
 
 
 if __name__ == "__main__":

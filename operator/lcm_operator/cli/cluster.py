@@ -1,0 +1,107 @@
+"""The cluster that a command works on, with pykube-ng: Trials, plans and registries of a namespace."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pykube
+import requests
+from pykube.exceptions import HTTPError, PyKubeError
+
+from lcm_operator.api.names import API_VERSION
+
+T = TypeVar("T")
+Json = dict[str, Any]
+_SECONDS = 30.0
+_CONFLICT = 409
+_IN_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+class ClusterError(Exception):
+    """The API server cannot be reached, or rejects a request; the text says why."""
+
+
+class ExistsError(ClusterError):
+    """An object of that name exists, or has changed since it was read."""
+
+
+class Cluster:
+    """One namespace. Raises ClusterError."""
+
+    def __init__(self, context: str | None, namespace: str | None) -> None:
+        config = _answered(lambda: _config(context))
+        self.namespace = namespace or str(_answered(lambda: config.namespace))
+        self._api = _answered(lambda: pykube.HTTPClient(config, timeout=_SECONDS))
+
+    def now(self) -> datetime:
+        """Return the API server's time, which decides when trials start."""
+        reply = self._asked("get", "trials?limit=1")
+        return parsedate_to_datetime(reply.headers["Date"])
+
+    def trials(self) -> list[Json]:
+        """Return the Trials."""
+        return list(self._asked("get", "trials").json()["items"])
+
+    def registries(self) -> list[Json]:
+        """Return the TrialRegistries."""
+        return list(self._asked("get", "trialregistries").json()["items"])
+
+    def has_plan(self, name: str) -> bool:
+        """Return whether a TrialPlan exists."""
+        plans = self._asked("get", "trialplans").json()["items"]
+        return any(plan["metadata"]["name"] == name for plan in plans)
+
+    def trial(self, name: str) -> Json:
+        """Return a Trial."""
+        return dict(self._asked("get", f"trials/{name}").json())
+
+    def create(self, manifest: Json) -> None:
+        """Create a Trial. Raises ExistsError if its name is taken."""
+        self._asked("post", "trials", data=json.dumps(manifest))
+
+    def resume(self, trial: Json) -> None:
+        """Set `suspend` of a Trial to false. Raises ExistsError if it has changed since it was read."""
+        version, name = trial["metadata"]["resourceVersion"], trial["metadata"]["name"]
+        patch = {"metadata": {"resourceVersion": version}, "spec": {"suspend": False}}
+        headers = {"Content-Type": "application/merge-patch+json"}
+        self._asked("patch", f"trials/{name}", data=json.dumps(patch), headers=headers)
+
+    def _asked(self, verb: str, path: str, **more: Any) -> requests.Response:
+        def ask() -> requests.Response:
+            call = getattr(self._api, verb)
+            reply: requests.Response = call(version=API_VERSION, namespace=self.namespace, url=path, **more)
+            self._api.raise_for_status(reply)
+            return reply
+
+        return _answered(ask)
+
+
+def _config(context: str | None) -> pykube.KubeConfig:
+    """Return the access of the kubeconfig, or in a pod without one, of its ServiceAccount."""
+    path = Path(os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
+    if context is None and not path.exists() and _IN_POD.exists():
+        return pykube.KubeConfig.from_service_account()
+    config = pykube.KubeConfig.from_file(str(path))
+    if context is not None:
+        if context not in config.contexts:
+            raise PyKubeError(f"{path} has no context {context}")
+        config.set_current_context(context)
+    return config
+
+
+def _answered(ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except HTTPError as error:
+        kind = ExistsError if error.code == _CONFLICT else ClusterError
+        raise kind(str(error)) from error
+    except (NotImplementedError, ImportError, subprocess.CalledProcessError) as error:
+        hint = "give this command a kubeconfig with a token, for example from `kubectl create token`"
+        raise ClusterError(f"the kubeconfig's login is not supported ({error}); {hint}") from error
+    except (PyKubeError, requests.RequestException, OSError, KeyError) as error:
+        raise ClusterError(str(error) or type(error).__name__) from error
