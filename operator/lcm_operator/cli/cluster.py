@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 import pykube
 import requests
 from pykube.exceptions import HTTPError, PyKubeError
+from pykube.http import KubernetesHTTPAdapter
 
+from lcm_operator import trust
 from lcm_operator.api.names import API_VERSION
 
 T = TypeVar("T")
@@ -36,7 +38,9 @@ class Cluster:
     def __init__(self, context: str | None, namespace: str | None) -> None:
         config = _answered(lambda: _config(context))
         self.namespace = namespace or str(_answered(lambda: config.namespace))
-        self._api = _answered(lambda: pykube.HTTPClient(config, timeout=_SECONDS))
+        self._api = _answered(
+            lambda: pykube.HTTPClient(config, timeout=_SECONDS, http_adapter=_adapter(config))
+        )
 
     def now(self) -> datetime:
         """Return the API server's time, which decides when trials start."""
@@ -92,6 +96,16 @@ def _config(context: str | None) -> pykube.KubeConfig:
             raise PyKubeError(f"{path} has no context {context}")
         config.set_current_context(context)
     return config
+
+
+def _adapter(config: pykube.KubeConfig) -> KubernetesHTTPAdapter:
+    """Return pykube's connections, with https verified as everywhere in the product."""
+    adapter, cluster = KubernetesHTTPAdapter(config), config.cluster
+    if not cluster.get("insecure-skip-tls-verify"):
+        authority = cluster.get("certificate-authority")
+        context = trust.client_context(cafile=Path(authority.filename()) if authority else None)
+        adapter.init_poolmanager(1, 1, ssl_context=context)
+    return adapter
 
 
 def _answered(ask: Callable[[], T]) -> T:

@@ -4,11 +4,14 @@ The key must go to that address only: redirects are not followed, and no other c
 """
 
 import json
+import ssl
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 import requests
 
+from lcm_operator import trust
 from lcm_operator.cli.legacy_page import LegacyPage, PageError, parse_page
 
 _LARGEST_PAGE = 32 * 1024 * 1024
@@ -35,16 +38,33 @@ class _Key(requests.auth.AuthBase):
         return request
 
 
+class _Trusting(requests.adapters.HTTPAdapter):
+    """https, verified as everywhere in the product."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options, ssl_context=self._context)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **options, ssl_context=self._context)
+
+    def cert_verify(self, *_: Any) -> None:
+        """Do nothing: the library would add other authorities."""
+
+
 class LegacyServer:
-    """A Lifecycle Manager at an address, such as `http://lcm:5000`. Raises ServerError."""
+    """A Lifecycle Manager at an address, such as `http://lcm:5000`. Raises ServerError; OSError for `ca_file`."""
 
     def __init__(self, url: str, key: str | None = None, ca_file: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._session = requests.Session()
         self._session.auth = _Key(key)
         self._session.headers["Accept-Encoding"] = "identity"
-        if ca_file:
-            self._session.verify = ca_file
+        authorities = Path(ca_file) if ca_file else None
+        self._session.mount("https://", _Trusting(trust.client_context(cafile=authorities)))
 
     def page(self) -> LegacyPage:
         """Return what it has."""

@@ -1,6 +1,7 @@
 """The page of a Lifecycle Manager, and the times on it."""
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -176,3 +177,11 @@ def test_a_service_that_answers_is_not_stopped(replies):
     LegacyServer("http://127.0.0.1:1").must_be_stopped()
     with pytest.raises(NoAnswerError, match="no connection"):
         LegacyServer("http://127.0.0.1:1").page()
+
+
+def test_https_is_verified_by_the_products_own_rules():
+    adapter = LegacyServer("https://lcm")._session.get_adapter("https://lcm")
+    context = adapter.poolmanager.connection_pool_kw["ssl_context"]
+
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
