@@ -56,7 +56,7 @@ class _Trusting(requests.adapters.HTTPAdapter):
 
 
 class LegacyServer:
-    """A Lifecycle Manager at an address, such as `http://lcm:5000`. Raises ServerError; OSError for `ca_file`."""
+    """A Lifecycle Manager at an address, such as `http://lcm:5000`. Raises ServerError, OSError."""
 
     def __init__(self, url: str, key: str | None = None, ca_file: str | None = None) -> None:
         self.url = url.rstrip("/")
