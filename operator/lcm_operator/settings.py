@@ -40,7 +40,10 @@ class SettingsError(Exception):
 
 
 class Variable(msgspec.Struct, frozen=True, kw_only=True):
-    """One declared variable. `is_family`: all variables whose names begin with `name`."""
+    """One declared variable. `is_family`: all variables whose names begin with `name`.
+
+    `before`: another name of it, which counts first.
+    """
 
     name: str
     kind: Kind[Any]
@@ -49,6 +52,7 @@ class Variable(msgspec.Struct, frozen=True, kw_only=True):
     required: bool = False
     secret: bool = False
     is_family: bool = False
+    before: str | None = None
 
 
 class Reading(msgspec.Struct, Generic[S]):
@@ -70,15 +74,28 @@ class Reading(msgspec.Struct, Generic[S]):
 
 
 def setting(
-    name: str, kind: Kind[T], default: D, description: str, *, required: bool = False, secret: bool = False
+    name: str,
+    kind: Kind[T],
+    default: D,
+    description: str,
+    *,
+    required: bool = False,
+    secret: bool = False,
+    before: str | None = None,
 ) -> T | D:
     """Declare a field that is read from a variable.
 
     A `required` one must be set; its `default` only completes the settings until the error is reported. The
-    value of a `secret` one is not shown in messages and `repr`.
+    value of a `secret` one is not shown in messages and `repr`. `before` is another name, which counts first.
     """
     declared: Any = Variable(
-        name=name, kind=kind, default=default, description=description, required=required, secret=secret
+        name=name,
+        kind=kind,
+        default=default,
+        description=description,
+        required=required,
+        secret=secret,
+        before=before,
     )
     return declared  # type: ignore[no-any-return]
 
@@ -145,7 +162,7 @@ def read(
             values[part] = {
                 name: text for name, text in environment.items() if name.startswith(variable.name)
             }
-        elif text := environment.get(variable.name):
+        elif text := environment.get(variable.before or "") or environment.get(variable.name):
             try:
                 values[part] = variable.kind.parse(text)
             except ValueError as error:

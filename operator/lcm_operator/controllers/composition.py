@@ -47,7 +47,7 @@ log = logs.get(__name__)
 
 async def run(settings: Settings, stopping: Stopping) -> int:
     """Run the operator until asked to stop; return its exit status. Raises the error that ended a part."""
-    access = from_settings(settings.kubeconfig, settings.context)
+    access = from_settings(settings)
     own = settings.lease_namespace or access.namespace
     clock = ClusterClock(NodeClock())
     ready, heartbeat, registry = asyncio.Event(), Heartbeat(clock), metrics.new_registry()
@@ -75,7 +75,7 @@ async def run(settings: Settings, stopping: Stopping) -> int:
         own_events = OwnEvents(reconciler.recorder.tell, elector.lease, clock)
         elector.on_theft = functools.partial(own_events.warn, reasons.LEASE_STOLEN)
         clock_watch = ClockWatch(clock, own_events.warn, reconciler.time_has_jumped, identity)
-        registries = Registries(client, reconciler, elector.is_leader)
+        registries = Registries(client, reconciler, elector.is_leader, settings.proxies)
         gauges = metrics.Gauges(
             reconciler,
             elector,

@@ -32,6 +32,7 @@ from lcm_operator.domain.imports import importer, removal
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, NotFoundError
 from lcm_operator.kube.resources import TRIAL_REGISTRIES
+from lcm_operator.proxies import DIRECT, Proxies
 from lcm_operator.registry.request_queue import Bounds, RequestQueue
 
 _LISTS = Bounds(unproven=62, proven=66, wanted=70, total=72)
@@ -70,14 +71,20 @@ class _Course:
 class Registries:
     """All registries. `may_act()` returns whether this process leads."""
 
-    def __init__(self, client: Client, reconciler: Reconciler, may_act: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        reconciler: Reconciler,
+        may_act: Callable[[], bool],
+        proxies: Proxies = DIRECT,
+    ) -> None:
         self._client = client
         self._cache = reconciler.cache
         self._may_act = may_act
         self._elapsed, self._now = reconciler.clock.elapsed, reconciler.clock.now
         status = RegistryStatus(client, reconciler.recorder.tell, reconciler.clock.now)
         self._access = Access(
-            client, reconciler, status, may_act, RequestQueue(_LISTS), RequestQueue(_LOOK_UPS)
+            client, reconciler, status, may_act, RequestQueue(_LISTS), RequestQueue(_LOOK_UPS), proxies
         )
         self._imports = ImportMemory(client)
         self._courses: dict[str, _Course] = {}

@@ -24,6 +24,7 @@ from lcm_operator.domain.actions import Urgency
 from lcm_operator.kube.client import Client
 from lcm_operator.kube.errors import ApiError, NotFoundError
 from lcm_operator.kube.resources import SECRETS
+from lcm_operator.proxies import Proxies
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import connection_of
 from lcm_operator.registry.errors import BadConnectionError, BadStatusError, RegistryError
@@ -50,6 +51,7 @@ class Access:
     may_act: Callable[[], bool]
     lists: RequestQueue
     look_ups: RequestQueue
+    proxies: Proxies
 
 
 class Pull:
@@ -84,7 +86,8 @@ class Pull:
         """
         begun = self._now()
         try:
-            client = RegistryClient(connection_of(self.registry, await self._secret()))
+            connection = connection_of(self.registry, await self._secret())
+            client = RegistryClient(connection, proxies=self._access.proxies)
             selection = self._selection(begun)
             listing = await self._access.lists.ask(
                 self.place,

@@ -68,7 +68,7 @@ def _listed(engines: Iterable[Json]) -> str:
 
 async def look(settings: Settings) -> str:
     """Return why the operator must stay, and print the notice. Raises ApiError."""
-    access = from_settings(settings.kubeconfig, settings.context)
+    access = from_settings(settings)
     namespaces = settings.namespaces(settings.lease_namespace or access.namespace)
     async with pooled(access, namespaces=namespaces) as client:
         engines, _ = await client.list(TRIAL_ENGINES)

@@ -43,7 +43,7 @@ _CLOCK = NodeClock()
 def main() -> int:
     """Run the engine and return its exit code."""
     reading = read(os.environ)
-    redactor = Redactor(reading.settings.secrets.values())
+    redactor = Redactor([*reading.settings.secrets.values(), *reading.settings.proxies.secrets()])
     logs.configure(reading.settings, stream=sys.stdout, mask=redactor.tree)
     logs.report_unknown(reading)
     try:
@@ -144,6 +144,7 @@ class Engine:
             redactor=self._redactor,
             environment=settings.environment,
             rest_token=settings.rest_token,
+            proxies=settings.proxies,
             files=settings.files,
         )
         steps = Steps(

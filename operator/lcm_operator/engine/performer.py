@@ -19,6 +19,7 @@ from lcm_operator.engine.outcome import ActivityFailedError, ContactLostError, P
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.values import TemplateError
+from lcm_operator.proxies import DIRECT, Proxies
 
 log = logs.get(__name__)
 
@@ -39,6 +40,7 @@ class ActivityContext(msgspec.Struct, frozen=True, kw_only=True):
     redactor: Redactor
     environment: Mapping[str, str]
     rest_token: Path | None = None
+    proxies: Proxies = DIRECT
     files: Path | None = None
 
 
@@ -52,6 +54,7 @@ class Performer:
             context.redactor,
             context.may_act,
             context.lost,
+            context.proxies,
         )
 
     async def __call__(self, activity: Activity, run: int, scope: Scope) -> Performed:

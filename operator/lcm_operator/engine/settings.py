@@ -5,12 +5,13 @@ from pathlib import Path
 
 from lcm_operator import kinds, settings
 from lcm_operator.api.engine import Parameter
-from lcm_operator.settings import LogSettings, Reading, SettingsError, family, setting
+from lcm_operator.proxies import ProxySettings
+from lcm_operator.settings import Reading, SettingsError, family, setting
 
 PARAMETER_PREFIX = "LCM_PARAMETER_"
 
 
-class Settings(LogSettings):
+class Settings(ProxySettings):
     """Which TrialEngine is run, by which pod, and what it has there."""
 
     trial_engine: str = setting(

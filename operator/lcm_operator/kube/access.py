@@ -9,9 +9,13 @@ import ssl
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lcm_operator import trust
 from lcm_operator.kube.clock import elapsed
+from lcm_operator.kube.settings import API_SERVER_PROXY, ClusterSettings
+from lcm_operator.proxies import Proxy, ProxyError
+from lcm_operator.settings import SettingsError
 
 SERVICE_ACCOUNT_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _REREAD_TOKEN_SECONDS = 30.0
@@ -44,6 +48,7 @@ class Access(Struct, frozen=True):
     client_key: Path | None = None
     token: str | None = None
     token_file: TokenFile | None = None
+    proxy: Proxy | None = None
 
     def authorization(self) -> dict[str, str]:
         """Return the headers with the current credentials."""
@@ -75,14 +80,21 @@ def in_cluster(directory: Path = SERVICE_ACCOUNT_DIRECTORY) -> Access:
     )
 
 
-def from_settings(kubeconfig: Path | None, context: str | None) -> Access:
+def from_settings(settings: ClusterSettings) -> Access:
     """Return the access by a kubeconfig, or that of the pod where none is named.
 
-    Raises what `kubeconfig.from_kubeconfig` or `in_cluster` raises.
+    Raises SettingsError, or what `kubeconfig.from_kubeconfig` or `in_cluster` raises.
     """
-    if kubeconfig is None:
-        return in_cluster()
-    # It takes 10 MiB of memory.
-    from lcm_operator.kube.kubeconfig import from_kubeconfig  # noqa: PLC0415
+    if settings.kubeconfig is None:
+        access = in_cluster()
+    else:
+        # It takes 10 MiB of memory.
+        from lcm_operator.kube.kubeconfig import from_kubeconfig  # noqa: PLC0415
 
-    return from_kubeconfig(kubeconfig, context)
+        access = from_kubeconfig(settings.kubeconfig, settings.context)
+    if not settings.api_server_proxy:
+        return access
+    try:
+        return replace(access, proxy=Proxy.parse(API_SERVER_PROXY, settings.api_server_proxy))
+    except ProxyError as error:
+        raise SettingsError(str(error)) from error

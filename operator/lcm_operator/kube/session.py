@@ -34,6 +34,12 @@ def open_session(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         request.headers.update(access.authorization())
+        if access.proxy and access.proxy.authorization:
+            shown = {"Proxy-Authorization": access.proxy.authorization}
+            if request.is_ssl():
+                request.proxy_headers = type(request.headers)(shown)  # of the request for a tunnel
+            else:
+                request.headers.update(shown)
         return await handler(request)
 
     connector = aiohttp.TCPConnector(
@@ -46,6 +52,7 @@ def open_session(
         middlewares=(authorize,),
         response_class=response_class,
         timeout=timeout or aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+        proxy=access.proxy.url if access.proxy else None,
     )
 
 

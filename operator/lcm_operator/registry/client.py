@@ -18,6 +18,7 @@ import urllib3
 from requests.auth import HTTPBasicAuth
 
 from lcm_operator import trust
+from lcm_operator.proxies import DIRECT, Proxies, Proxy, ProxyError
 from lcm_operator.registry.connection import Connection
 from lcm_operator.registry.errors import (
     BadConnectionError,
@@ -39,6 +40,7 @@ _SHOWN_BODY = 512
 _SHORTEST_SECRET = 8  # masking a shorter one would mask parts of words
 _CHUNK = 64 * 1024
 _OK = 200
+_PROXY_AUTHENTICATION_REQUIRED = 407
 _READING = threading.Lock()
 """Lists are parsed one at a time, and half of the time none: parsing holds up the event loop."""
 _LONGEST_REST_SECONDS = 0.05
@@ -48,8 +50,14 @@ T = TypeVar("T")
 class RegistryClient:
     """One registry. Raises RegistryError, with the text of the legacy interface."""
 
-    def __init__(self, connection: Connection, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        proxies: Proxies = DIRECT,
+    ) -> None:
         self._connection = connection
+        self._proxies = proxies
         self._deadline_seconds = deadline_seconds
 
     def list_trials(self, selection: Selection | None = None) -> Listing:
@@ -66,33 +74,59 @@ class RegistryClient:
 
     def _get(self, path: str, read: Callable[[requests.Response, Watchdog], T]) -> T:
         url = self._connection.url.rstrip("/") + path
-        late = UnreachableError(url, f"no reply within {self._deadline_seconds:g} s")
+        proxy = self._proxy(url)
+        through = f"through the proxy {proxy}: " if proxy else ""
+        late = UnreachableError(url, f"{through}no reply within {self._deadline_seconds:g} s")
         with Watchdog(self._deadline_seconds) as watchdog:
             try:
-                result = self._exchange(url, read, watchdog)
+                result = self._exchange(url, read, watchdog, proxy)
             except RegistryError as error:
                 raise late if watchdog.is_over else error from None
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-                raise late if watchdog.is_over else UnreachableError(url, _why(error)) from error
+                why = f"{through}{_why(error)}"
+                raise late if watchdog.is_over else UnreachableError(url, why) from error
             if watchdog.is_over:  # a connection that was shut down can look complete
                 raise late
             return result
 
-    def _exchange(self, url: str, read: Callable[[requests.Response, Watchdog], T], watchdog: Watchdog) -> T:
+    def _proxy(self, url: str) -> Proxy | None:
+        try:
+            return self._proxies.find(url)
+        except ProxyError as error:
+            raise BadConnectionError(str(error)) from error
+        except ValueError as error:
+            raise UnreachableError(url, str(error)) from error
+
+    def _exchange(
+        self,
+        url: str,
+        read: Callable[[requests.Response, Watchdog], T],
+        watchdog: Watchdog,
+        proxy: Proxy | None,
+    ) -> T:
         is_secure = url.lower().startswith("https:")
         with requests.Session() as session:
             session.trust_env = False
-            session.mount("http://", WatchedAdapter(watchdog))
+            session.mount("http://", WatchedAdapter(watchdog, proxy=proxy))
             if is_secure:
-                session.mount("https://", WatchedAdapter(watchdog, self._trust()))
+                session.mount("https://", WatchedAdapter(watchdog, self._trust(), proxy))
             request = session.prepare_request(requests.Request("GET", url, auth=self._authentication()))
             request.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
             request.url = url  # unchanged: the library would resolve an ID of dots
-            seconds = self._deadline_seconds
-            with session.send(request, stream=True, timeout=seconds, allow_redirects=False) as reply:
+            with session.send(
+                request,
+                stream=True,
+                timeout=self._deadline_seconds,
+                allow_redirects=False,
+                proxies=_by_scheme(proxy),
+            ) as reply:
+                if proxy is not None and reply.status_code == _PROXY_AUTHENTICATION_REQUIRED:
+                    raise UnreachableError(url, f"the proxy {proxy} requires other credentials (status 407)")
                 if reply.status_code != _OK:
                     asked = retry_after.seconds(reply.headers.get("Retry-After"))
-                    raise BadStatusError(reply.status_code, self._shown(_refusal(reply)), asked)
+                    raise BadStatusError(
+                        reply.status_code, self._shown(_refusal(reply)), asked, _note(reply, proxy)
+                    )
                 if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
                     raise BadReplyError("it is compressed, which was not requested")
                 return read(reply, watchdog)
@@ -118,6 +152,21 @@ class RegistryClient:
             return trust.client_context(cadata=authorities.encode("ascii", "ignore").decode())
         except (ssl.SSLError, ValueError) as error:
             raise BadConnectionError("caBundle holds no certificates in PEM") from error
+
+
+def _note(reply: requests.Response, proxy: Proxy | None) -> str:
+    """Return what the body of a refusal does not say."""
+    if reply.is_redirect:
+        target = urllib.parse.urlsplit(urllib.parse.urljoin(reply.url, reply.headers["Location"]))
+        return (
+            f" (status {reply.status_code}, to {target.scheme}://{target.netloc.rpartition('@')[2]}"
+            f"{target.path}; redirects are not followed: change spec.url)"
+        )[:_SHOWN_BODY]
+    return f" (status {reply.status_code}, through the proxy {proxy})" if proxy else ""
+
+
+def _by_scheme(proxy: Proxy | None) -> dict[str, str]:
+    return {} if proxy is None else {"http": proxy.url, "https": proxy.url}
 
 
 def _read_list(reply: requests.Response, selection: Selection, watchdog: Watchdog) -> Listing:

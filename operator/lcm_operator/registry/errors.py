@@ -19,13 +19,16 @@ class UnreachableError(RegistryError):
 
 
 class BadStatusError(RegistryError):
-    """The status is not 200; the text has the beginning of the body in Python's bytes notation."""
+    """The status is not 200; the text has the beginning of the body, if any, in Python's bytes notation.
+
+    `retry_after`: seconds until the registry wants to be asked again. `note` is added to the text.
+    """
 
     reason = reasons.REGISTRY_REFUSED
 
-    def __init__(self, status: int, body: bytes, retry_after: float | None = None) -> None:
-        """`retry_after`: seconds until the registry wants to be asked again."""
-        super().__init__(f"Trial registry responded with: {body!r}.")
+    def __init__(self, status: int, body: bytes, retry_after: float | None = None, note: str = "") -> None:
+        found = f": {body!r}" if body.strip() else f" status {status} and no body"
+        super().__init__(f"Trial registry responded with{found}{note}.")
         self.status = status
         self.retry_after = retry_after
 

@@ -16,6 +16,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from lcm_operator.proxies import Proxy
+
 _INSTANT = 0.001
 
 
@@ -104,35 +106,54 @@ class Watchdog:
 
 
 class WatchedAdapter(HTTPAdapter):
-    """Connections under a watchdog; https is verified against `trust` alone."""
+    """Connections under a watchdog; https is verified against `trust` alone.
 
-    def __init__(self, watchdog: Watchdog, trust: ssl.SSLContext | None = None) -> None:
-        self._watchdog = watchdog
-        self._trust = trust
+    `proxy` is the one that requests name, if they name one.
+    """
+
+    def __init__(
+        self, watchdog: Watchdog, trust: ssl.SSLContext | None = None, proxy: Proxy | None = None
+    ) -> None:
+        self._pools = _watched_pools(watchdog)
+        self._options: dict[str, Any] = {} if trust is None else {"ssl_context": trust}
+        self._proxy = proxy
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Create pools of watched connections."""
-        watchdog = self._watchdog
+        super().init_poolmanager(*arguments, **{**options, **self._options})
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
-        class Plain(HTTPConnection):
-            def _new_conn(self) -> socket.socket:
-                return watchdog.connect(self.host.strip("[]"), self.port)
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Return pools of watched connections to a proxy."""
+        manager = super().proxy_manager_for(proxy, **options, **self._options)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
 
-        class Secure(HTTPSConnection):
-            def _new_conn(self) -> socket.socket:
-                return watchdog.connect(self.host.strip("[]"), self.port)
-
-        class PlainPool(HTTPConnectionPool):
-            ConnectionCls = Plain
-
-        class SecurePool(HTTPSConnectionPool):
-            ConnectionCls = Secure
-
-        if self._trust is not None:
-            options["ssl_context"] = self._trust
-        super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+    def proxy_headers(self, _: str) -> dict[str, str]:
+        """Return the credentials for the proxy, which are not in its URL: libraries show that in errors."""
+        shown = self._proxy.authorization if self._proxy else None
+        return {"Proxy-Authorization": shown} if shown else {}
 
     def cert_verify(self, *_: Any) -> None:
         """Do nothing: the library would add the public authorities to `trust`."""
+
+
+def _watched_pools(watchdog: Watchdog) -> dict[str, type[HTTPConnectionPool]]:
+    """Return pools by scheme. The host of a connection is the proxy's, if there is one."""
+
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return watchdog.connect(self.host.strip("[]"), self.port)
+
+    class Secure(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return watchdog.connect(self.host.strip("[]"), self.port)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}

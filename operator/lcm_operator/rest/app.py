@@ -42,7 +42,7 @@ log = logs.get(__name__)
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the sidecar until `stop`. Raises SettingsError, or the error that ended one of its parts."""
-    keys, access = _keys(settings), from_settings(settings.kubeconfig, settings.context)
+    keys, access = _keys(settings), from_settings(settings)
     clock = ClusterClock(NodeClock())
     async with pooled(access, clock=clock) as client:
         namespace = settings.namespace or access.namespace
@@ -112,7 +112,7 @@ class Sidecar:
     def _table(self, client: Client, *, authenticated: bool) -> RouteTable:
         settings, namespace, view = self._settings, self._namespace, self._view
         level = LEVELS[settings.version]
-        registry = Registry(client, view, namespace, settings.registry)
+        registry = Registry(client, view, namespace, settings.registry, settings.proxies)
         services = routes.Services(
             level=level,
             page=StatusPage(view, level, settings.timezone),

@@ -9,9 +9,10 @@ import ssl
 from types import TracebackType
 from typing import Self
 
+from lcm_operator.proxies import Proxy
 from lcm_operator.wire.errors import WireError
-from lcm_operator.wire.messages import Origin
-from lcm_operator.wire.replies import Reply
+from lcm_operator.wire.messages import Origin, tunnel_request
+from lcm_operator.wire.replies import FIRST_REDIRECT, Reply
 
 _MOST_BUFFERED = 256 * 1024
 _NEXT_ADDRESS_SECONDS = 0.25
@@ -28,19 +29,49 @@ class Connection(asyncio.Protocol):
         self._lost = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def connect(cls, origin: Origin, trust: ssl.SSLContext | None) -> Self:
-        """Return a connection to `origin`, whose certificate `trust` has verified. Raises WireError."""
+    async def connect(cls, origin: Origin, trust: ssl.SSLContext | None, proxy: Proxy | None = None) -> Self:
+        """Return a connection to `origin`, whose certificate `trust` has verified. Raises WireError.
+
+        `proxy` tunnels to an origin by https, and is itself the server of one by http.
+        """
+        if proxy is None:
+            return await cls._to(origin.host, origin.port, trust if origin.tls else None, "no connection")
+        connection = await cls._to(proxy.host, proxy.port, None, "no connection to the proxy")
+        if not origin.tls or trust is None:
+            return connection
+        try:
+            return await connection.tunnel(origin, trust, proxy)
+        except BaseException:
+            await connection.close()
+            raise
+
+    @classmethod
+    async def _to(cls, host: str, port: int, trust: ssl.SSLContext | None, failure: str) -> Self:
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
-                cls,
-                origin.host,
-                origin.port,
-                ssl=trust if origin.tls else None,
-                happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS,
+                cls, host, port, ssl=trust, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS
             )
         except (OSError, ValueError) as error:  # a ValueError: the host is not a valid name
-            raise WireError(f"no connection: {_reason(error)}") from error
+            raise WireError(f"{failure}: {_reason(error)}") from error
         return connection
+
+    async def tunnel(self, origin: Origin, trust: ssl.SSLContext, proxy: Proxy) -> Self:
+        """Have the proxy connect to `origin`; return a connection by TLS through that tunnel."""
+        reply = await self.ask("CONNECT", tunnel_request(origin, proxy))
+        if reply.status >= FIRST_REDIRECT or self._transport is None:
+            raise WireError(f"the proxy refused the connection with status {reply.status}")
+        through = type(self)()
+        self._lost.set_result(None)  # from now on asyncio reports to `through` alone
+        try:
+            transport = await asyncio.get_running_loop().start_tls(
+                self._transport, through, trust, server_hostname=origin.host
+            )
+        except (OSError, ValueError) as error:
+            raise WireError(f"no connection: {_reason(error)}") from error
+        if transport is None:
+            raise WireError("the connection was closed")
+        through.connection_made(transport)
+        return through
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from lcm_operator.proxies import Proxy
 from lcm_operator.wire.errors import WireError
 
 _PORTS = {"http": 80, "https": 443}
@@ -42,10 +43,16 @@ def parse_url(url: str) -> tuple[Origin, str]:
 
 
 def request(
-    origin: Origin, method: str, target: str, headers: Mapping[str, str], content: bytes | None = None
+    origin: Origin,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    content: bytes | None = None,
+    proxy: Proxy | None = None,
 ) -> bytes:
     """Return the bytes of a request. `Host` and `Content-Length` are added, values are sent as UTF-8.
 
+    `proxy` is the one that the request goes to: not one that tunnels to the origin.
     Raises WireError, which names an invalid header but must not show its value.
     """
     if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
@@ -55,7 +62,23 @@ def request(
         fields.insert(0, ("Host", origin.authority))
     if content is not None or method in _BODIES:
         fields.append(("Content-Length", str(len(content or b""))))
+    if proxy is not None:
+        target = f"http://{origin.authority}{target}"
+        fields += _credentials(proxy)
     return f"{method} {target} HTTP/1.1\r\n".encode() + _head(fields) + b"\r\n" + (content or b"")
+
+
+def tunnel_request(origin: Origin, proxy: Proxy) -> bytes:
+    """Return the bytes of a request to a proxy for a connection to `origin`. Raises WireError."""
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    target = f"{host}:{origin.port}"
+    return (
+        f"CONNECT {target} HTTP/1.1\r\n".encode() + _head([("Host", target), *_credentials(proxy)]) + b"\r\n"
+    )
+
+
+def _credentials(proxy: Proxy) -> list[tuple[str, str]]:
+    return [("Proxy-Authorization", proxy.authorization)] if proxy.authorization else []
 
 
 def _head(fields: Iterable[tuple[str, str]]) -> bytes:

@@ -1,7 +1,8 @@
 """Replies, parsed as their bytes arrive. Pure.
 
-llhttp parses strictly. Handled here: a reply to HEAD has no body, one without a length ends with the
-connection, interim replies (1xx) are skipped, and the size of everything but the body is limited.
+llhttp parses strictly. Handled here: a reply to HEAD, or to CONNECT with success, has no body, one without a
+length ends with the connection, interim replies (1xx) are skipped, and the size of everything but the body is
+limited.
 """
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -11,6 +12,7 @@ from lcm_operator.wire.errors import WireError
 # For head, interim replies and trailers between two parts of the body.
 LARGEST_OVERHEAD = 64 * 1024
 _FIRST_FINAL_STATUS = 200
+FIRST_REDIRECT = 300
 
 
 class Headers(dict[str, str]):
@@ -36,6 +38,7 @@ class Reply:
     """The reply to one request. `status` is 0 until the head is complete."""
 
     def __init__(self, method: str) -> None:
+        self.method = method
         self.status = 0
         self.headers = Headers()
         self.complete = False
@@ -108,6 +111,8 @@ class Reply:
             self.headers.clear()
             return
         self.status = status
+        if self.method == "CONNECT" and status < FIRST_REDIRECT:
+            self._bodiless = True
         self.complete = self._bodiless
 
     def on_body(self, data: bytes) -> None:

@@ -31,10 +31,13 @@ Behaviour = Callable[[socket.socket], object]
 class Server:
     """A server that reads a request's head and then does what the test wants with the connection."""
 
-    def __init__(self, behave: Behaviour, trust: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, behave: Behaviour, trust: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.heads: list[bytes] = []
         self._behave, self._trust = behave, trust
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -62,8 +65,10 @@ class Server:
 
 
 @contextmanager
-def server(behave: Behaviour, trust: ssl.SSLContext | None = None) -> Iterator[Server]:
-    running = Server(behave, trust)
+def server(
+    behave: Behaviour, trust: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[Server]:
+    running = Server(behave, trust, host)
     try:
         yield running
     finally:
@@ -315,3 +320,9 @@ def test_every_error_has_a_reason_for_a_condition():
     reasons = {kind.reason for kind in RegistryError.__subclasses__()}
 
     assert len(reasons) == len(RegistryError.__subclasses__())
+
+
+def test_a_registry_at_an_ipv6_address_is_reached():
+    with server(says(b"[]"), host="::1") as running:
+        assert RegistryClient(Connection(f"http://[::1]:{running.port}"), 20).list_trials().total == 0
+    assert f"Host: [::1]:{running.port}\r\n".encode() in running.heads[0]

@@ -16,6 +16,7 @@ from lcm_operator import trust
 from lcm_operator.engine.outcome import ActivityFailedError
 from lcm_operator.plan.urls import without_secrets
 from lcm_operator.plan.values import Undefined, json_or_undefined
+from lcm_operator.proxies import Proxy
 from lcm_operator.wire.connection import Connection
 from lcm_operator.wire.errors import WireError
 from lcm_operator.wire.messages import parse_url, request
@@ -33,10 +34,12 @@ class Request(msgspec.Struct, frozen=True):
     url: str
     headers: dict[str, str]
     content: bytes | None
+    proxy: Proxy | None = None
 
     def __str__(self) -> str:
-        """Return method and URL for messages, without user, password and query."""
-        return f"{self.method} {without_secrets(self.url)}"
+        """Return method and URL for messages, without user, password and query, and the proxy."""
+        through = f" through the proxy {self.proxy}" if self.proxy else ""
+        return f"{self.method} {without_secrets(self.url)}{through}"
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -76,8 +79,9 @@ async def exchange(sent: Request, credentials: dict[str, str]) -> Response:
         given = sent.headers | credentials
         names = {name.lower() for name in given}
         headers = {name: value for name, value in _DEFAULTS.items() if name.lower() not in names} | given
-        content = request(origin, sent.method, target, headers, sent.content)
-        async with await Connection.connect(origin, _trust() if origin.tls else None) as connection:
+        proxy = sent.proxy
+        content = request(origin, sent.method, target, headers, sent.content, None if origin.tls else proxy)
+        async with await Connection.connect(origin, _trust() if origin.tls else None, proxy) as connection:
             reply = await connection.ask(sent.method, content)
             return Response(reply.status, reply.headers, await _read(connection))
     except WireError as error:

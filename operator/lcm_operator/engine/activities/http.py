@@ -22,8 +22,9 @@ from lcm_operator.kube.clock import pause, within
 from lcm_operator.plan.numbers import number
 from lcm_operator.plan.performable import IDEMPOTENCY_HEADER
 from lcm_operator.plan.templates import Scope
-from lcm_operator.plan.urls import render_url
+from lcm_operator.plan.urls import render_url, without_secrets
 from lcm_operator.plan.values import quoted
+from lcm_operator.proxies import DIRECT, Proxies, Proxy, ProxyError
 
 _AUTHORIZATION = "Authorization"
 
@@ -92,7 +93,9 @@ class HttpRequests:
         redactor: Redactor,
         may_act: Callable[[], Awaitable[None]],
         lost: Callable[[], Coroutine[Any, Any, None]],
+        proxies: Proxies = DIRECT,
     ) -> None:
+        self._proxies = proxies
         self._credentials = credentials
         self._redactor = redactor
         self._may_act = may_act
@@ -106,7 +109,9 @@ class HttpRequests:
         url = render_url(http.url, scope.texts(http.query), scope)
         headers = scope.texts(http.headers)
         content = _content(http, scope, headers)
-        request = Request(http.method, url, headers | {IDEMPOTENCY_HEADER: key}, content)
+        request = Request(
+            http.method, url, headers | {IDEMPOTENCY_HEADER: key}, content, self._proxy(http, url)
+        )
         if http.until is None:
             seen = await self._once(http, request, scope)
         else:
@@ -114,6 +119,13 @@ class HttpRequests:
         captured = {name: seen.value(source) for name, source in http.capture.items()}
         secrets = {name: captured.pop(name) for name in http.secret_capture if name in captured}
         return Performed(captured, {"response": seen.variables["response"]}, secrets)
+
+    def _proxy(self, http: Http, url: str) -> Proxy | None:
+        """Return the proxy for a URL. The pod's token is for the REST sidecar alone, so no proxy gets it."""
+        try:
+            return None if http.pod_token else self._proxies.find(url)
+        except ProxyError as error:
+            raise ActivityFailedError(f"{http.method} {without_secrets(url)}: {error}") from error
 
     async def _until(self, until: Until, http: Http, request: Request, scope: Scope) -> Scope:
         """Poll until the condition holds."""

@@ -13,6 +13,7 @@ from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import SECRETS, TRIAL_REGISTRIES, Resource
 from lcm_operator.kube.update import update
+from lcm_operator.proxies import DIRECT, Proxies
 from lcm_operator.registry.client import RegistryClient
 from lcm_operator.registry.connection import connection_of
 from lcm_operator.registry.errors import BadConnectionError, BadReplyError
@@ -33,7 +34,10 @@ T = TypeVar("T")
 class Registry:
     """The TrialRegistry `name` of a namespace. All methods raise ApiError."""
 
-    def __init__(self, client: Client, view: View, namespace: str, name: str) -> None:
+    def __init__(
+        self, client: Client, view: View, namespace: str, name: str, proxies: Proxies = DIRECT
+    ) -> None:
+        self._proxies = proxies
         self.name = name
         self._client = client
         self._view = view
@@ -69,7 +73,7 @@ class Registry:
         registry = parse(raw, TrialRegistry)
         auth = registry.spec.auth
         secret = await self._get(SECRETS, auth.secret_ref.name) if auth is not None else None
-        return RegistryClient(connection_of(registry, secret))
+        return RegistryClient(connection_of(registry, secret), proxies=self._proxies)
 
     async def request_pull(self) -> None:
         """Have the operator read the registry now."""
