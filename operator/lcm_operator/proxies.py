@@ -13,10 +13,6 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from lcm_operator import kinds
-from lcm_operator.settings import LogSettings, setting
-
-HTTP_PROXY, HTTPS_PROXY, NO_PROXY = "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"
 _FORM = "expected http://[user:password@]host[:port]"
 _PORTS = {"http": 80, "https": 443}
 _UNUSABLE = re.compile(r"[\x00-\x20\x7f]")
@@ -84,7 +80,7 @@ class Proxies(msgspec.Struct, frozen=True):
     def find(self, url: str) -> Proxy | None:
         """Return the proxy for a URL, None if its host is reached directly. Raises ProxyError, ValueError."""
         parts = urlsplit(url)
-        name, text = (HTTPS_PROXY, self.https) if parts.scheme == "https" else (HTTP_PROXY, self.http)
+        name, text = ("HTTPS_PROXY", self.https) if parts.scheme == "https" else ("HTTP_PROXY", self.http)
         host = (parts.hostname or "").rstrip(".")
         if not text.strip() or _is_direct(host, parts.port or _PORTS.get(parts.scheme, 0), self.no):
             return None
@@ -101,42 +97,6 @@ class Proxies(msgspec.Struct, frozen=True):
 
 
 DIRECT = Proxies()
-
-
-class ProxySettings(LogSettings):
-    """The settings of processes that send requests to others than the API server."""
-
-    http_proxy: str = setting(
-        HTTP_PROXY,
-        kinds.TEXT,
-        "",
-        "The proxy for http URLs of registries and plans, `http://[user:password@]host[:port]`. "
-        "`http_proxy` counts before it.",
-        secret=True,
-        before="http_proxy",
-    )
-    https_proxy: str = setting(
-        HTTPS_PROXY,
-        kinds.TEXT,
-        "",
-        "The proxy for https URLs of registries and plans, of the same form. `https_proxy` counts before it.",
-        secret=True,
-        before="https_proxy",
-    )
-    no_proxy: str = setting(
-        NO_PROXY,
-        kinds.TEXT,
-        "",
-        "The hosts that are reached without a proxy, separated by commas: names (with all below them), "
-        "addresses, CIDRs, each with `:port` if only that port is meant, or `*` for all. `no_proxy` counts "
-        "before it.",
-        before="no_proxy",
-    )
-
-    @property
-    def proxies(self) -> Proxies:
-        """The three values."""
-        return Proxies(self.http_proxy, self.https_proxy, self.no_proxy)
 
 
 def _is_direct(host: str, port: int, listed: str) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lcm_operator import kinds, settings
 from lcm_operator.api.engine import Parameter
-from lcm_operator.proxies import ProxySettings
+from lcm_operator.kube.settings import ProxySettings
 from lcm_operator.settings import Reading, SettingsError, family, setting
 
 PARAMETER_PREFIX = "LCM_PARAMETER_"

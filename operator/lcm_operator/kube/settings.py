@@ -1,12 +1,48 @@
-"""The settings of every process that reaches Kubernetes otherwise than as a pod."""
+"""The settings of processes that send requests: to the API server, and to others."""
 
 from pathlib import Path
 
 from lcm_operator import kinds
-from lcm_operator.proxies import ProxySettings
-from lcm_operator.settings import setting
+from lcm_operator.proxies import Proxies
+from lcm_operator.settings import LogSettings, setting
 
 API_SERVER_PROXY = "LCM_API_SERVER_PROXY"
+
+
+class ProxySettings(LogSettings):
+    """The settings of processes that send requests to others than the API server."""
+
+    http_proxy: str = setting(
+        "HTTP_PROXY",
+        kinds.TEXT,
+        "",
+        "The proxy for http URLs of registries and plans, `http://[user:password@]host[:port]`. "
+        "`http_proxy` counts before it.",
+        secret=True,
+        before="http_proxy",
+    )
+    https_proxy: str = setting(
+        "HTTPS_PROXY",
+        kinds.TEXT,
+        "",
+        "The proxy for https URLs of registries and plans, of the same form. `https_proxy` counts before it.",
+        secret=True,
+        before="https_proxy",
+    )
+    no_proxy: str = setting(
+        "NO_PROXY",
+        kinds.TEXT,
+        "",
+        "The hosts that are reached without a proxy, separated by commas: names (with all below them), "
+        "addresses, CIDRs, each with `:port` if only that port is meant, or `*` for all. `no_proxy` counts "
+        "before it.",
+        before="no_proxy",
+    )
+
+    @property
+    def proxies(self) -> Proxies:
+        """The three values."""
+        return Proxies(self.http_proxy, self.https_proxy, self.no_proxy)
 
 
 class ClusterSettings(ProxySettings):
