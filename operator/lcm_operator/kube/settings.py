@@ -12,27 +12,27 @@ API_SERVER_PROXY = "LCM_API_SERVER_PROXY"
 class ProxySettings(LogSettings):
     """The settings of processes that send requests to others than the API server."""
 
-    http_proxy: str = setting(
+    http_proxy: str | None = setting(
         "HTTP_PROXY",
         kinds.TEXT,
-        "",
+        None,
         "The proxy for http URLs of registries and plans, `http://[user:password@]host[:port]`. "
         "`http_proxy` counts before it.",
         secret=True,
         before="http_proxy",
     )
-    https_proxy: str = setting(
+    https_proxy: str | None = setting(
         "HTTPS_PROXY",
         kinds.TEXT,
-        "",
+        None,
         "The proxy for https URLs of registries and plans, of the same form. `https_proxy` counts before it.",
         secret=True,
         before="https_proxy",
     )
-    no_proxy: str = setting(
+    no_proxy: str | None = setting(
         "NO_PROXY",
         kinds.TEXT,
-        "",
+        None,
         "The hosts that are reached without a proxy, separated by commas: names (with all below them), "
         "addresses, CIDRs, each with `:port` if only that port is meant, or `*` for all. `no_proxy` counts "
         "before it.",
@@ -42,7 +42,7 @@ class ProxySettings(LogSettings):
     @property
     def proxies(self) -> Proxies:
         """The three values."""
-        return Proxies(self.http_proxy, self.https_proxy, self.no_proxy)
+        return Proxies(self.http_proxy or "", self.https_proxy or "", self.no_proxy or "")
 
 
 class ClusterSettings(ProxySettings):
