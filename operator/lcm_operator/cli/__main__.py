@@ -13,9 +13,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="lcm")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     plan = commands.add_parser("plan", help="work on plans").add_subparsers(metavar="COMMAND", required=True)
-    check = plan.add_parser("check", help="report every error in the plans of a file")
-    check.add_argument("file", metavar="FILE", help="YAML with TrialPlans and Trials; - is stdin")
-    check.set_defaults(run=lambda given: plan_check.run(given.file))
+    check = plan.add_parser("check", help="report every error in the plans and trials of files")
+    check.add_argument(
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="YAML or JSON with TrialPlans and Trials, a folder, or - for stdin",
+    )
+    check.add_argument("--strict", action="store_true", help="exit with 1 for warnings as well")
+    check.set_defaults(run=lambda given: plan_check.run(*given.files, strict=given.strict))
     _add_import(
         commands.add_parser("import", help="schedule here what a running Lifecycle Manager has scheduled")
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from lcm_operator.plan.faults import Fault, Place
+from lcm_operator.plan.faults import Place
 
 LARGEST = 3 * 1024 * 1024
 """The API server takes no larger request."""
@@ -22,6 +22,14 @@ class UnreadableError(Exception):
         self.line = line
 
 
+class Change(msgspec.Struct, frozen=True):
+    """A key or a value that is read otherwise than it is written."""
+
+    place: Place
+    message: str
+    is_key: bool = False
+
+
 class Document(msgspec.Struct, frozen=True):
     """One document: its value, the line of each place, its repeated keys.
 
@@ -31,7 +39,7 @@ class Document(msgspec.Struct, frozen=True):
     value: Any
     lines: dict[Place, int]
     repeated: tuple[tuple[int, Place], ...] = ()
-    changed: tuple[Fault, ...] = ()
+    changed: tuple[Change, ...] = ()
 
     def line(self, place: Place) -> int:
         """Return the line of a place, or of the nearest enclosing one."""

@@ -1,155 +1,122 @@
-"""`lcm plan check FILE`: reports every error in the TrialPlans and Trials of a file.
+"""`lcm plan check FILE…`: reports every error in the TrialPlans, Trials and TrialRegistries of files.
 
     FILE:LINE: field.path: message
+    FILE:LINE: warning: field.path: message
 
-Parameters of a Trial are compared with its TrialPlan if that is in the same file, and the numbers that they
-determine are calculated. Without errors it prints how many activities it has checked. The exit code is 0
-without errors, 1 with errors, and 2 if the file is unreadable or has no plan.
+Warnings are about what kubectl or Helm changes without a word; they go to stderr. Parameters of a Trial are
+compared with its TrialPlan if that is in one of the files. The exit code is 0 without errors, 1 with errors
+(with `strict` also for warnings), and 2 if a file is unreadable or no file has a plan.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from lcm_operator.api.engine import Parameter
-from lcm_operator.api.names import API_VERSION
-from lcm_operator.api.plan import Plan, TrialPlanSpec
-from lcm_operator.api.storage import MalformedError, parse
-from lcm_operator.cli import schema
-from lcm_operator.cli.document import Document, UnreadableError
+from lcm_operator.cli.checks import Plans, faults
+from lcm_operator.cli.document import UnreadableError
 from lcm_operator.cli.documents import decoded, read
-from lcm_operator.domain.engine_template import template_faults
-from lcm_operator.plan import lint
-from lcm_operator.plan.faults import Fault, Place
-from lcm_operator.plan.numbers import resolve_numbers
+from lcm_operator.cli.manifests import Manifest, kind_faults, manifests, missing_fields
+from lcm_operator.cli.silent_changes import silent_changes
+from lcm_operator.plan.faults import Fault
 from lcm_operator.plan.rules import activities
-from lcm_operator.plan.validation import parameter_faults
 
 FINE, FAULTY, UNREADABLE = 0, 1, 2
-Plans = Mapping[str | None, dict[str, Any]]
-"""The TrialPlans of a file by name."""
+_SUFFIXES = {".yaml", ".yml", ".json"}
 
 
-def run(file: str) -> int:
-    """Print the errors of a file and return the exit code."""
-    name = "stdin" if file == "-" else file
-    try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        documents = [
-            document for document in read(decoded(content)) if _kind(document.value) or _is_merged(document)
-        ]
-    except UnreadableError as error:
-        where = f"{name}:{error.line}" if error.line is not None else name
-        print(f"{where}: {error}", file=sys.stderr)
+def run(*names: str, strict: bool = False) -> int:
+    """Print the errors of files, or of the files in a folder, and return the exit code; `-` is stdin."""
+    found: list[Manifest] = []
+    is_unreadable = False
+    for name in _files(names):
+        try:
+            found += _read(name)
+        except (UnreadableError, OSError) as error:
+            line = f":{error.line}" if isinstance(error, UnreadableError) and error.line is not None else ""
+            print(f"{_shown(name)}{line}: {error}", file=sys.stderr)
+            is_unreadable = True
+    checked = [one for one in found if one.kind or one.is_merged or list(kind_faults(one))]
+    if not checked and not is_unreadable:
+        print(f"{', '.join(map(_shown, names))}: {_no_plan(names)}", file=sys.stderr)
+    if not checked:
         return UNREADABLE
-    except OSError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return UNREADABLE
-    if not documents:
-        print(f"{name}: the file contains no TrialPlan and no Trial", file=sys.stderr)
-        return UNREADABLE
-    plans = {_name(each.value): each.value for each in documents if _kind(each.value) == "TrialPlan"}
-    found = [line for document in documents for line in _lines(document, plans)]
-    for line, fault in found:
-        print(f"{name}:{line}: {fault}")
-    if found:
-        return FAULTY
-    count = sum(1 for document in documents for _ in activities(document.value.get("spec")))
-    print(f"OK: {count} {'activity' if count == 1 else 'activities'}")
-    return FINE
+    is_faulty = _report(found, strict=strict)
+    return UNREADABLE if is_unreadable else FAULTY if is_faulty else FINE
 
 
-def _kind(manifest: Any) -> str | None:
-    """Return the kind of a manifest that can be checked."""
-    kind = manifest.get("kind") if isinstance(manifest, dict) else None
-    return kind if kind in schema.PLURALS else None
+def _shown(name: str) -> str:
+    return "stdin" if name == "-" else name
 
 
-def _is_merged(document: Document) -> bool:
-    """Return whether a document looks like several manifests: its kind is given more than once."""
-    return ("kind",) in {place for _, place in document.repeated}
+def _no_plan(names: tuple[str, ...]) -> str:
+    where = "the file contains" if len(names) == 1 and not Path(names[0]).is_dir() else "the files contain"
+    return f"{where} no TrialPlan and no Trial"
 
 
-def _name(manifest: dict[str, Any]) -> str | None:
-    metadata = manifest.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    return name if isinstance(name, str) else None
+def _files(names: Iterable[str]) -> Iterator[str]:
+    """Yield the files, and those of the folders that kubectl would read."""
+    for name in names:
+        if name != "-" and Path(name).is_dir():
+            yield from sorted(str(file) for file in Path(name).iterdir() if file.suffix in _SUFFIXES)
+        else:
+            yield name
 
 
-def _lines(document: Document, plans: Plans) -> list[tuple[int, Fault]]:
-    """Return each error once with its line, in the order of lines."""
-    repeated = {(line, Fault(place, _repeated(place))) for line, place in document.repeated}
-    if _is_merged(document):
-        return sorted(repeated, key=lambda each: each[0])
-    found = {(document.line(fault.place), fault) for fault in _faults(document.value, plans)}
+def _read(name: str) -> Iterator[Manifest]:
+    content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    return manifests(_shown(name), read(decoded(content)))
+
+
+def _report(found: list[Manifest], *, strict: bool) -> bool:
+    """Print what there is to say about the manifests, and return whether anything is wrong."""
+    plans = {one.name: one.value for one in found if one.kind == "TrialPlan" and one.name is not None}
+    is_faulty = False
+    for manifest in found:
+        for fault in _in_order(manifest, _faults(manifest, plans)):
+            print(f"{manifest.file}:{manifest.line(fault.place)}: {fault}")
+            is_faulty = True
+        for change in _in_order(manifest, silent_changes(manifest) if manifest.kind else ()):
+            print(f"{manifest.file}:{manifest.line(change.place)}: warning: {change}", file=sys.stderr)
+            is_faulty = is_faulty or strict
+    if not is_faulty:
+        _confirm([one for one in found if one.kind], plans)
+    return is_faulty
+
+
+def _in_order(manifest: Manifest, found: Iterable[Fault]) -> list[Fault]:
+    """Return each of the faults once, in the order of lines."""
     return sorted(
-        repeated | found, key=lambda each: (each[0], [str(key) for key in each[1].place], each[1].message)
+        set(found),
+        key=lambda each: (manifest.line(each.place), [str(key) for key in each.place], each.message),
     )
 
 
-def _repeated(place: Place) -> str:
-    hint = "; put a line --- between two manifests" if place == ("kind",) else ""
-    return f"is a repeated key{hint}"
+def _faults(manifest: Manifest, plans: Plans) -> Iterator[Fault]:
+    if manifest.kind or manifest.is_merged:
+        yield from manifest.repeated_keys()
+    if manifest.is_merged:
+        return
+    if manifest.kind:
+        yield from faults(manifest, plans)
+    else:
+        yield from kind_faults(manifest)
+        yield from missing_fields(manifest)
 
 
-def _faults(manifest: dict[str, Any], plans: Plans) -> Iterator[Fault]:
-    if manifest.get("apiVersion") != API_VERSION:
-        yield Fault(("apiVersion",), f"must be {API_VERSION}")
-    yield from schema.faults(manifest["kind"], manifest)
-    match manifest:
-        case {"spec": {"engine": {"template": dict(template)}}}:
-            yield from template_faults(template)
-    match manifest:
-        case {"kind": "Trial", "spec": {"activities": _, **spec}}:
-            given = _given(spec)
-            found = list(lint.faults(manifest["spec"], given.keys())) or _number_faults(
-                manifest["spec"], given
-            )
-        case {"kind": "Trial", "spec": {"planRef": {"name": str(name)}, **spec}} if name in plans:
-            found = list(_misfits(plans[name], name, _given(spec)))
-        case {"kind": "TrialPlan", "spec": {**spec}}:
-            found = list(lint.faults(manifest["spec"], _declared(manifest).keys()))
-        case _:
-            return
-    for fault in found:
-        yield Fault(("spec", *fault.place), fault.message)
+def _confirm(checked: list[Manifest], plans: Plans) -> None:
+    """Print how many activities each plan has, and which Trials could not be compared with their plan."""
+    counts = [(one, sum(1 for _ in activities(spec))) for one in checked for spec in one.plans()]
+    if len(counts) == 1 or not counts:
+        print(f"OK: {_number(counts[0][1] if counts else 0)}")
+    else:
+        for manifest, count in counts:
+            print(f"OK: {_number(count)} in {manifest}")
+    for manifest in checked:
+        for _, spec in manifest.trial_specs():
+            match spec:
+                case {"planRef": {"name": str(name)}} if name not in plans:
+                    print(f"OK: {manifest}, not compared with TrialPlan {name}, which no file contains")
 
 
-def _given(spec: Mapping[Any, Any]) -> dict[str, Any]:
-    given = spec.get("parameters")
-    return given if isinstance(given, dict) else {}
-
-
-def _misfits(plan: dict[str, Any], name: str, given: dict[str, Any]) -> Iterator[Fault]:
-    """Yield why these parameters do not fit a TrialPlan of the file."""
-    declared = _declared(plan)
-    if faults := parameter_faults(given, declared):
-        yield from faults
-    elif isinstance(spec := plan.get("spec"), dict) and not list(lint.faults(spec, declared.keys())):
-        for fault in _number_faults(spec, given):
-            yield Fault(("parameters",), f"{fault.path} of TrialPlan {name}: {fault.message}")
-
-
-def _number_faults(spec: dict[str, Any], given: dict[str, Any]) -> list[Fault]:
-    """Return the errors of the numbers that plain parameters determine; none of a plan with other errors."""
-    try:
-        plan = parse(spec, Plan)
-        declared = parse(spec, TrialPlanSpec).parameters if isinstance(spec.get("parameters"), list) else ()
-        own = [Parameter(name=each.name, value=each.default) for each in declared if each.name not in given]
-        set_ = [Parameter(name=name, value=value) for name, value in given.items() if isinstance(value, str)]
-        found = resolve_numbers(plan, [*own, *set_])
-    except MalformedError:
-        return []
-    return found if isinstance(found, list) else []
-
-
-def _declared(plan: dict[str, Any]) -> dict[str, bool]:
-    """Return the parameters that a TrialPlan declares, and whether each is required."""
-    spec = plan.get("spec")
-    items = spec.get("parameters") if isinstance(spec, dict) else None
-    return {
-        str(item.get("name")): not {"default", "secretKeyRef"} & item.keys()
-        for item in (items if isinstance(items, list) else [])
-        if isinstance(item, dict)
-    }
+def _number(count: int) -> str:
+    return f"{count} {'activity' if count == 1 else 'activities'}"

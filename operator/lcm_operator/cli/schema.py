@@ -20,7 +20,7 @@ from lcm_operator.api.similar import did_you_mean
 from lcm_operator.plan.faults import Fault
 from lcm_operator.plan.rules import RULES
 
-PLURALS = {"Trial": "trials", "TrialPlan": "trialplans"}
+PLURALS = {"Trial": "trials", "TrialPlan": "trialplans", "TrialRegistry": "trialregistries"}
 _WORDS = {
     "type": "must be of type {}",
     "enum": "must be one of {}",
@@ -33,18 +33,73 @@ _WORDS = {
     "maximum": "must be at most {}",
     "multipleOf": "must be a multiple of {}",
 }
+_OBJECT_NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_LABEL_VALUE = "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"
+_LABEL_NAME = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _FORMS = {
     "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "consist of lower-case letters, digits and -, such as fly-2",
+    "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": "consist of lower-case letters, digits, - and ., such as fly-2",
+    _OBJECT_NAME: "consist of lower-case letters, digits, - and ., such as fly-2",
+    "^[-._a-zA-Z0-9]+$": "consist of letters, digits, -, _ and .",
+    "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$": "consist of letters, digits, -, _ and ., with a letter"
+    " or digit at both ends",
+    "^[A-Za-z0-9_][-A-Za-z0-9_.]*$": "consist of letters, digits, -, _ and ., such as measure.py",
+    "^[^\\x00-\\x1f\\x7f-\\x9f]+$": "not contain control characters",
+    "^https?://[^/?#@\\s]+(/[^?#\\s]*)?$": "begin with http:// or https:// and a host, without user, query"
+    " and fragment",
+    _LABEL_VALUE: "consist of letters, digits, -, _ and ., as the value of a label",
 }
+_TEXT, _INTEGER, _LIST = {"type": "string"}, {"type": "integer"}, {"type": "array"}
+_METADATA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 253, "pattern": _OBJECT_NAME},
+        "namespace": {"type": "string", "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"},
+        "labels": {
+            "type": "object",
+            "additionalProperties": {"type": "string", "maxLength": 63, "pattern": _LABEL_VALUE},
+        },
+        "annotations": {"type": "object", "additionalProperties": _TEXT},
+        "generateName": _TEXT,
+        "uid": _TEXT,
+        "resourceVersion": _TEXT,
+        "selfLink": _TEXT,
+        "creationTimestamp": _TEXT,
+        "deletionTimestamp": _TEXT,
+        "generation": _INTEGER,
+        "deletionGracePeriodSeconds": _INTEGER,
+        "finalizers": _LIST,
+        "ownerReferences": _LIST,
+        "managedFields": _LIST,
+    },
+}
+"""What the API server's own types, and not the CRDs, say."""
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|sec|m|min|h|d)")
+_UNITS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _BOUNDS = {"minimum", "maximum", "multipleOf"}
 Errors = Iterator[ValidationError]
 
 
 def faults(kind: str, manifest: Any) -> Iterator[Fault]:
     """Yield the validation errors of a manifest."""
-    validator = _validator(kind)
-    for error in validator.iter_errors(_without_nulls(manifest, validator.schema)):
+    value = as_stored(kind, manifest)
+    for error in _validator(kind).iter_errors(value):
         yield Fault(tuple(error.absolute_path), _message(error))
+    match value:
+        case {"metadata": {**metadata}}:
+            if not metadata.get("name") and not metadata.get("generateName"):
+                yield Fault(("metadata", "name"), "is required")
+            labels = metadata.get("labels")
+            for key in labels if isinstance(labels, dict) else ():
+                if not _LABEL_NAME.fullmatch(key):
+                    yield Fault(("metadata", "labels", key), "is not the name of a label, such as team")
+        case {**fields} if "metadata" not in fields:
+            yield Fault(("metadata",), "is required, with a name")
+
+
+def as_stored(kind: str, manifest: Any) -> Any:
+    """Return a manifest as the API server has it when it validates: without nulls where none are allowed."""
+    return _without_nulls(manifest, _validator(kind).schema)
 
 
 def _without_nulls(value: Any, schema: Any) -> Any:
@@ -71,7 +126,7 @@ def _without_nulls(value: Any, schema: Any) -> Any:
 def _message(error: ValidationError) -> str:
     keyword, value = str(error.validator), error.validator_value
     if isinstance(error.schema, dict) and "not" in error.schema and keyword not in _BOUNDS:
-        return "must be a number, or text with an expression {{ }}"
+        return f"must be a number, or text with an expression {{{{ }}}}{_in_seconds(error)}"
     if keyword == "minimum":
         above = isinstance(error.schema, dict) and error.schema.get("exclusiveMinimum")
         return f"must be greater than {value}" if above else f"must be at least {value}"
@@ -84,11 +139,21 @@ def _message(error: ValidationError) -> str:
     return message
 
 
+def _in_seconds(error: ValidationError) -> str:
+    """Return a hint for a duration such as "5m"."""
+    field = str(error.absolute_path[-1]) if error.absolute_path else ""
+    found = _DURATION.fullmatch(error.instance) if isinstance(error.instance, str) else None
+    if found is None or not field.lower().endswith("seconds"):
+        return ""
+    return f': for "{error.instance}" write {float(found[1]) * _UNITS[found[2]]:g}'
+
+
 @cache
 def _validator(kind: str) -> Any:
     crd = yaml.safe_load((_folder() / f"{PLURALS[kind]}.yaml").read_text(encoding="utf-8"))
     (version,) = crd["spec"]["versions"]
-    return _Kubernetes(version["schema"]["openAPIV3Schema"])
+    found = version["schema"]["openAPIV3Schema"]
+    return _Kubernetes({**found, "properties": {**found["properties"], "metadata": _METADATA}})
 
 
 def _folder() -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from lcm_operator.cli import scalars
-from lcm_operator.cli.document import DEEPEST, LARGEST, TOO_DEEP, TOO_LARGE, Document, UnreadableError
-from lcm_operator.plan.faults import Fault, Place
+from lcm_operator.cli.document import DEEPEST, LARGEST, TOO_DEEP, TOO_LARGE, Change, Document, UnreadableError
+from lcm_operator.plan.faults import Place
 
 try:
     from yaml._yaml import CParser as Parser
@@ -114,7 +114,7 @@ class _Reader:
         self._count = self._aliased = self._aliases = 0
         self.lines: dict[Place, int] = {}
         self.repeated: list[tuple[int, Place]] = []
-        self.changed: list[Fault] = []
+        self.changed: list[Change] = []
 
     def document(self, node: yaml.Node) -> Document:
         value = self.read(node, ())
@@ -170,7 +170,7 @@ class _Reader:
         except ValueError as error:
             raise self._error(node, str(error)) from error
         if node.tag == "" and (why := _rewritten(node.value, value)):
-            self.changed.append(Fault(place, why))
+            self.changed.append(Change(place, why))
         return value
 
     def _fill(self, node: yaml.MappingNode, place: Place, into: dict[str, Any], own: set[str]) -> None:
@@ -207,7 +207,11 @@ class _Reader:
             raise self._error(node, str(error)) from error
         if name != node.value and node.tag == "":
             self.changed.append(
-                Fault((*place, name), f'the key {node.value} is read as "{name}"; for text put it in quotes')
+                Change(
+                    (*place, name),
+                    f'the key {node.value} is read as "{name}"; for text put it in quotes',
+                    is_key=True,
+                )
             )
         return name
 

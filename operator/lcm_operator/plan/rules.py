@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from lcm_operator.plan.faults import Place
 from lcm_operator.plan.templates import Scope
@@ -154,11 +155,25 @@ def _odd_scheme(url: Any) -> Found:
         yield ()
 
 
+def _no_registry_url(url: Any) -> Found:
+    if not isinstance(url, str):
+        return
+    try:
+        parts = urlsplit(url)
+        is_plain = not (parts.query or parts.fragment or "@" in parts.netloc or parts.port == 0)
+    except ValueError:
+        is_plain = False
+    if not is_plain or parts.scheme not in {"http", "https"} or not parts.hostname:
+        yield ()
+
+
 def _secrets_not_captured(http: Any) -> Found:
     match http:
         case {"secretCapture": list(names)}:
             captured = http.get("capture")
             known = captured if isinstance(captured, dict) else {}
+            if not names and "capture" not in http:
+                yield ("secretCapture",)
             yield from (
                 ("secretCapture", index) for index, name in enumerate(names) if name not in list(known)
             )
@@ -194,6 +209,7 @@ RULES: dict[str, Callable[[Any], Found]] = {
     "a file must have exactly one of content and configMapKeyRef": _not_one_of("content", "configMapKeyRef"),
     "secretCapture must name entries of capture": _secrets_not_captured,
     "url must begin with http://, https:// or an expression {{ }} over parameters": _odd_scheme,
+    "url must be an http or https URL without user, query and fragment": _no_registry_url,
     "url must take scheme, host and port from literal text or parameters, not from outputs, values, response,"
     " trial or now": _foreign_authority,
     "a key must have 1 to 128 characters": _keys_beyond(128),
