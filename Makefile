@@ -1,10 +1,10 @@
 # Everything to try LCM Operator and to work on it. `make` alone lists the targets.
 # Needs Python 3.11 or newer: each target creates .venv if it is missing.
 
-# The Python of a new virtual environment, 3.11 or newer.
+# The Python of a new virtual environment, 3.11 or newer. Another one needs another folder (PYTHON=python3.13
+# VENV=.venv-3.13).
 PYTHON ?= python3
-# The virtual environment: tests on another Python have their own (make test PYTHON=python3.13 VENV=.venv-3.13).
-VENV ?= .venv
+VENV = .venv
 # A context of your kubeconfig, to use your own cluster instead of the local one (up, run).
 CONTEXT ?=
 # The number of operators: 1, or 2, of which one leads (up).

@@ -1,13 +1,17 @@
 """A real API server for the tests in this folder: one cluster for the session, one namespace per test."""
 
 import contextlib
+import functools
 import ssl
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from kubernetes import client, config, utils
 from tests.cluster.node_harness import Node, Pods, running_node
 from tests.cluster.operator_harness import OperatorHarness, TrialPlan, nap
 from tests.cluster.proxied_harness import ProxiedHarness, ProxiedOperator
@@ -16,7 +20,7 @@ from tests.cluster.registry_harness import RegistryHarness
 from tests.cluster.rest_harness import LEVELS, Caller, Registry, TrialRegistry, sidecar
 
 from devcluster.cluster.cluster import Cluster
-from devcluster.cluster.components import CONTROL_PLANE
+from devcluster.cluster.components import CONTROL_PLANE, STANDARD
 from devcluster.cluster.guard import guarded
 from devcluster.cluster.layout import REPOSITORY
 from devcluster.programs.kubernetes import find_programs
@@ -38,16 +42,35 @@ def cluster(programs: Path) -> Iterator[Cluster]:
         yield cluster
 
 
+@functools.cache
+def administrator(kubeconfig: Path) -> client.ApiClient:
+    """Return a client; kubectl would take longer for each namespace than many a test."""
+    return config.new_client_from_config(str(kubeconfig))
+
+
+@functools.cache
+def engine_rights() -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((REPOSITORY / "deploy" / "rbac" / "engine.yaml").read_text()))
+
+
 @contextlib.contextmanager
 def fresh_namespace(cluster: Cluster) -> Iterator[str]:
     """Make a namespace in which engines may run, and delete it afterwards without waiting."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    cluster.kubectl("create", "namespace", name)
-    cluster.kubectl("apply", f"--namespace={name}", f"--filename={REPOSITORY}/deploy/rbac/engine.yaml")
-    account = ("serviceaccount", "default", f"--namespace={name}")  # without it no pod is admitted
-    assert wait_until(lambda: bool(cluster.kubectl.get(*account)), seconds=60)
+    api = administrator(cluster.kubeconfig)
+    core = client.CoreV1Api(api)
+    core.create_namespace({"metadata": {"name": name}})
+    for manifest in engine_rights():
+        utils.create_from_dict(api, manifest, namespace=name)
+
+    def pods_are_admitted() -> bool:
+        accounts = core.list_namespaced_service_account(name, field_selector="metadata.name=default")
+        return bool(accounts.items)
+
+    assert wait_until(pods_are_admitted, seconds=60)
     yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+    with contextlib.suppress(client.ApiException):  # the test may have deleted it
+        core.delete_namespace(name)
 
 
 @pytest.fixture
@@ -69,7 +92,8 @@ def staffed(programs: Path) -> Iterator[Cluster]:
 @pytest.fixture
 def harness(staffed: Cluster) -> Iterator[OperatorHarness]:
     """A fresh namespace of the staffed cluster, with everything in it running."""
-    staffed.up(find_programs(print))
+    if not all(staffed.layout.process(name).alive() for name in STANDARD):
+        staffed.up(find_programs(print))
     with fresh_namespace(staffed) as name:
         yield OperatorHarness(staffed, name)
 

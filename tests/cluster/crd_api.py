@@ -26,8 +26,7 @@ class Api:
     """The API server, asked as kubectl asks it: unknown fields are refused."""
 
     def __init__(self, cluster) -> None:
-        raw = cluster.kubectl("config", "view", "--raw", "--flatten", "-o", "json").stdout
-        self._objects = client.CustomObjectsApi(config.new_client_from_config_dict(json.loads(raw)))
+        self._objects = client.CustomObjectsApi(config.new_client_from_config(str(cluster.kubeconfig)))
 
     def admit(self, manifest: dict[str, Any], namespace: str = "default", *, dry_run: bool = True) -> dict:
         """Create the manifest and return what the API server made of it; raises ApiException.
@@ -51,6 +50,10 @@ class Api:
         said = _said(self.admit, manifest)
         assert manifest["kind"] not in PLURALS_OF_PLANS or faults_of(manifest)
         return said
+
+    def get(self, kind: str, namespace: str, name: str) -> dict:
+        """Return an object."""
+        return self._objects.get_namespaced_custom_object(*_where(kind, namespace), name)
 
     def patch(self, kind: str, namespace: str, name: str, patch: Any) -> dict:
         """Change an object by a JSON merge patch."""

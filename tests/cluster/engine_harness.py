@@ -157,7 +157,7 @@ class EngineHarness:
 
     @property
     def object(self) -> dict[str, Any]:
-        return self.cluster.kubectl.get("-n", self.namespace, "trialengine", self.name)
+        return self.api.get("TrialEngine", self.namespace, self.name)
 
     @property
     def states(self) -> dict[str, str]:
