@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from kubernetes import client, config, utils
+from kubernetes import client, utils
+from tests.cluster.crd_api import administrator
 from tests.cluster.node_harness import Node, Pods, running_node
 from tests.cluster.operator_harness import OperatorHarness, TrialPlan, nap
 from tests.cluster.proxied_harness import ProxiedHarness, ProxiedOperator
@@ -40,12 +41,6 @@ def cluster(programs: Path) -> Iterator[Cluster]:
     with guarded(cluster, remove=True):
         cluster.up(programs, CONTROL_PLANE)
         yield cluster
-
-
-@functools.cache
-def administrator(kubeconfig: Path) -> client.ApiClient:
-    """Return a client; kubectl would take longer for each namespace than many a test."""
-    return config.new_client_from_config(str(kubeconfig))
 
 
 @functools.cache

@@ -3,7 +3,9 @@
 Manifests are sent as dry runs unless a test is about what is stored. Builders set only what a case is about.
 """
 
+import functools
 import json
+from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
@@ -22,11 +24,17 @@ START = "2026-11-24T10:00:00+02:00"
 NOW = "2026-11-24T08:00:00.123456Z"
 
 
+@functools.cache
+def administrator(kubeconfig: Path) -> client.ApiClient:
+    """Return a client for all tests on a cluster: kubectl takes longer for a request than many a test."""
+    return config.new_client_from_config(str(kubeconfig))
+
+
 class Api:
     """The API server, asked as kubectl asks it: unknown fields are refused."""
 
     def __init__(self, cluster) -> None:
-        self._objects = client.CustomObjectsApi(config.new_client_from_config(str(cluster.kubeconfig)))
+        self._objects = client.CustomObjectsApi(administrator(cluster.kubeconfig))
 
     def admit(self, manifest: dict[str, Any], namespace: str = "default", *, dry_run: bool = True) -> dict:
         """Create the manifest and return what the API server made of it; raises ApiException.
@@ -66,6 +74,12 @@ class Api:
     def patch_status_raw(self, kind: str, namespace: str, name: str, patch: dict) -> dict:
         """Send a JSON merge patch of the whole object to the status subresource."""
         return self._objects.patch_namespaced_custom_object_status(*_where(kind, namespace), name, patch)
+
+    def edit_status(self, kind: str, namespace: str, name: str, operations: list[dict]) -> dict:
+        """Send a JSON patch to the status subresource."""
+        return self._objects.patch_namespaced_custom_object_status(
+            *_where(kind, namespace), name, operations, _content_type="application/json-patch+json"
+        )
 
     def patch_refusal(self, kind: str, namespace: str, name: str, patch: Any) -> str:
         """Return what the API server says against a change."""

@@ -5,6 +5,7 @@ ServiceAccount lcm-engine. `Partner` is the server that activities call: it reco
 request and answers as configured.
 """
 
+import functools
 import json
 import os
 import subprocess
@@ -18,8 +19,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.crd_api import Api, engine
+from kubernetes import client
+from tests.cluster.crd_api import Api, administrator, engine
 
+from devcluster.cluster.cluster import Cluster
 from devcluster.waiting import wait_until
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.storage import parse, serialise, status_patch
@@ -132,6 +135,12 @@ class Engine:
         return self.process.wait(DEADLINE)
 
 
+@functools.cache
+def token(cluster: Cluster, namespace: str) -> str:
+    """Return a token of the engines of a namespace."""
+    return cluster.kubectl.token(namespace, "lcm-engine")
+
+
 class EngineHarness:
     """One TrialEngine in a namespace of its own, or beside others."""
 
@@ -141,7 +150,8 @@ class EngineHarness:
         self._folder = folder
         self._files = folder / "files"
         self._engines: list[Engine] = []
-        self._token = cluster.kubectl.token(namespace, "lcm-engine")
+        self._leases = client.CoordinationV1Api(administrator(cluster.kubeconfig))
+        self._token = token(cluster, namespace)
         self.server = cluster.server
 
     def create(self, *activities: dict[str, Any], **spec: Any) -> None:
@@ -179,14 +189,12 @@ class EngineHarness:
             "metadata": {"name": running.pod},
             "spec": {"holderIdentity": running.uid, "leaseDurationSeconds": timeout},
         }
-        self.cluster.kubectl(
-            "create", f"--namespace={self.namespace}", "--filename=-", stdin=json.dumps(lease)
-        )
+        self._leases.create_namespaced_lease(self.namespace, lease)
 
-    def renewed(self, running: Engine) -> str | None:
+    def renewed(self, running: Engine) -> datetime | None:
         """Return when an engine beat last."""
-        lease = self.cluster.kubectl.get("-n", self.namespace, "lease", running.pod)
-        moment: str | None = lease["spec"].get("renewTime")
+        lease = self._leases.read_namespaced_lease(running.pod, self.namespace)
+        moment: datetime | None = lease.spec.renew_time
         return moment
 
     def grant(self, running: Engine, *, attempt: int = 1, delay: float = 0, lease: bool = True) -> None:
@@ -203,14 +211,7 @@ class EngineHarness:
         old = parse(self.object, TrialEngine)
         new = restored(old, RESTORE, datetime.now(UTC), ending=None)
         patch = status_patch(old.metadata.resource_version, serialise(old.status), serialise(new))
-        self.cluster.kubectl(
-            f"--namespace={self.namespace}",
-            "patch",
-            f"trialengine/{self.name}",
-            "--subresource=status",
-            "--type=json",
-            f"--patch={json.dumps(patch)}",
-        )
+        self.api.edit_status("TrialEngine", self.namespace, self.name, patch)
 
     def start(self, *, server: str | None = None, **environment: str) -> Engine:
         """Start an engine process with a pod's environment and identity."""
