@@ -1,5 +1,6 @@
 """The alerts, judged by promtool: each fires and does not fire, and has a runbook."""
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tools.monitoring.dashboard import TARGET, dashboard
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = REPOSITORY / "deploy" / "monitoring" / "rules.yaml"
@@ -91,8 +93,13 @@ def test_each_alert_is_listed_with_its_page_and_severity():
     assert rows == wanted
 
 
-def test_rules_use_only_metrics_that_are_documented():
+def test_rules_and_dashboard_use_only_metrics_that_are_documented():
     text = (REPOSITORY / "docs" / "monitoring.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"`(lcm_\w+)", text))
-    used = {name for rule in alerts() for name in re.findall(r"\blcm_\w+", rule["expr"])}
-    assert used <= documented
+    used = set(re.findall(r"\blcm_\w+", RULES.read_text(encoding="utf-8") + json.dumps(dashboard())))
+    histograms = {f"{name}_{part}" for name in documented for part in ("bucket", "count")}
+    assert used - documented - histograms == set()
+
+
+def test_the_dashboard_is_current():
+    assert json.loads(TARGET.read_text(encoding="utf-8")) == dashboard()

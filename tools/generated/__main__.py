@@ -12,6 +12,7 @@ from tools.chart import generate as chart
 from tools.chart import rights, version
 from tools.crds import generate as crds
 from tools.crds import reference
+from tools.monitoring import dashboard
 from tools.settings import reference as settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -22,7 +23,7 @@ def generated() -> list[Path]:
     pages = (reference.TARGET / f"{kind}.md" for kind in reference.KINDS)
     manifests = (crds.TARGET / f"{kind}.yaml" for kind in crds.KINDS)
     charts = (version.CHART, *chart.copies(), *chart.sources(), *chart.texts(), chart.INSTALL, rights.PAGE)
-    others = (page.PAGE, settings.TARGET)
+    others = (page.PAGE, settings.TARGET, dashboard.TARGET)
     return sorted({*manifests, *pages, *charts, *others})
 
 
@@ -32,6 +33,7 @@ def generate() -> None:
     reference.main()
     settings.main()
     version.main()
+    dashboard.main()
     chart.main()
     page.main()
 
