@@ -62,6 +62,11 @@ CASES: dict[str, dict[str, Any]] = {
             "restFrom": [{"namespaceSelector": {"matchLabels": {"team": "lab"}}}],
             "metricsFrom": [{"ipBlock": {"cidr": "10.1.0.0/16"}}],
         },
+        "monitoring": {
+            "serviceMonitor": {"enabled": True},
+            "rules": {"enabled": True},
+            "dashboard": {"enabled": True},
+        },
         "podAnnotations": {"e": "f"},
         "podLabels": {"team": "lab"},
         "priorityClassName": "system-cluster-critical",

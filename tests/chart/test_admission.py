@@ -9,7 +9,7 @@ import yaml
 from tests.chart.conftest import CASES, NAMESPACE, Helm
 from tests.chart.value_groups import GROUPS, values_of
 from tools.chart.generate import INSTALL, INSTALL_NAMESPACE
-from tools.chart.programs import GATEWAY_API
+from tools.chart.programs import GATEWAY_API, PROMETHEUS_OPERATOR
 
 from devcluster.cluster.cluster import Cluster
 from devcluster.failure import LocalClusterError
@@ -30,17 +30,22 @@ RUNTIME_CLASS = {
 @pytest.fixture(scope="module")
 def secured(cluster: Cluster) -> Iterator[Cluster]:
     """A control plane with the namespaces of all cases, and what else they refer to."""
-    routes = downloaded(GATEWAY_API, print) / "gateway.networking.k8s.io_httproutes.yaml"
-    cluster.kubectl("apply", "--server-side", f"--filename={routes}")
+    foreign = [downloaded(GATEWAY_API, print) / "gateway.networking.k8s.io_httproutes.yaml"]
+    monitoring = downloaded(PROMETHEUS_OPERATOR, print)
+    foreign += [
+        monitoring / f"monitoring.coreos.com_{kind}.yaml" for kind in ("servicemonitors", "prometheusrules")
+    ]
+    crds = [f"--filename={file}" for file in foreign]
+    cluster.kubectl("apply", "--server-side", *crds)
     cluster.kubectl("apply", "--filename=-", stdin=yaml.safe_dump(RUNTIME_CLASS))
     for name in NAMESPACES:
         cluster.kubectl("create", "namespace", name)
         cluster.kubectl("label", "namespace", name, SECURED)
         account = ("serviceaccount", "default", f"--namespace={name}")
         assert wait_until(lambda account=account: bool(cluster.kubectl.get(*account)), seconds=60)
-    cluster.kubectl("wait", "--for=condition=Established", "crd/httproutes.gateway.networking.k8s.io")
+    cluster.kubectl("wait", "--for=condition=Established", *crds)
     yield cluster
-    cluster.kubectl("delete", "--wait=false", f"--filename={routes}")
+    cluster.kubectl("delete", "--wait=false", *crds)
     cluster.kubectl("delete", "runtimeclass/gvisor")
     for name in NAMESPACES:
         cluster.kubectl("delete", "namespace", name, "--wait=false")

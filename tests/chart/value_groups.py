@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import yaml
 from tests.chart.value_cases import (
     ABSENT,
     CERTIFICATES,
@@ -15,6 +16,8 @@ from tests.chart.value_cases import (
     placement,
     workload,
 )
+from tools.chart import values
+from tools.chart.generate import DEPLOY
 
 CONTAINER = f"Deployment/{OPERATOR}:{POD}.containers[operator]"
 SIDECAR_CONTAINER = f"Deployment/{OPERATOR}:{POD}.containers[rest]"
@@ -23,6 +26,8 @@ ROUTE = f"HTTPRoute/{REST}"
 SERVICE = f"Service/{REST}"
 POLICY = f"NetworkPolicy/{OPERATOR}:spec"
 PEERS = [{"namespaceSelector": {"matchLabels": {"team": "lab"}}}]
+RULES = yaml.safe_load((DEPLOY / "monitoring" / "rules.yaml").read_text(encoding="utf-8"))
+THRESHOLDS = [path for path, _ in values.leaves(values.load()) if path.startswith("monitoring.rules.thr")]
 GROUPS = {
     "the operator": Group(
         [
@@ -62,6 +67,69 @@ GROUPS = {
             ),
         ],
         {"rest": {"standalone": True}},
+    ),
+    "monitoring": Group(
+        [
+            case(
+                "monitoring.serviceMonitor.enabled",
+                True,
+                f"ServiceMonitor/{OPERATOR}:spec.endpoints[0].port",
+                "health",
+            ),
+            case(
+                "monitoring.serviceMonitor.labels",
+                {"release": "stack"},
+                f"ServiceMonitor/{OPERATOR}:metadata.labels[release]",
+                "stack",
+            ),
+            case(
+                "monitoring.serviceMonitor.interval",
+                "15s",
+                f"ServiceMonitor/{OPERATOR}:spec.endpoints[1].interval",
+            ),
+            case(
+                "monitoring.rules.enabled",
+                True,
+                f"PrometheusRule/{OPERATOR}:spec.groups[1].name",
+                "lcm-operator",
+            ),
+            case(
+                "monitoring.rules.labels",
+                {"release": "stack"},
+                f"PrometheusRule/{OPERATOR}:metadata.labels[release]",
+                "stack",
+            ),
+            case(
+                "monitoring.rules.runbookURL",
+                "https://docs.example/",
+                f"PrometheusRule/{OPERATOR}:spec.groups[0].rules[0].annotations.runbook_url",
+                "https://docs.example/trial-missed.md",
+            ),
+            *(
+                case(
+                    f"monitoring.rules.thresholds.{rule['alert']}",
+                    0.75,
+                    f"PrometheusRule/{OPERATOR}:spec.groups[{group}].rules[{number}].expr",
+                    rule["expr"].rpartition(" ")[0] + " 0.75",
+                )
+                for group, rules in enumerate(RULES["groups"])
+                for number, rule in enumerate(rules["rules"])
+                if f"monitoring.rules.thresholds.{rule['alert']}" in THRESHOLDS
+            ),
+            case("monitoring.dashboard.enabled", True, f"ConfigMap/{OPERATOR}-dashboard:apiVersion", "v1"),
+            case(
+                "monitoring.dashboard.labels",
+                {"dashboards": "on"},
+                f"ConfigMap/{OPERATOR}-dashboard:metadata.labels[dashboards]",
+                "on",
+            ),
+            case(
+                "monitoring.dashboard.annotations",
+                {"grafana_folder": "LCM"},
+                f"ConfigMap/{OPERATOR}-dashboard:metadata.annotations[grafana_folder]",
+                "LCM",
+            ),
+        ]
     ),
     "what all pods have": Group(
         [

@@ -70,14 +70,14 @@ def sources() -> dict[Path, Path]:
     """Return the source of each file that the chart has a copy of, by the copy."""
     files = CHART / "files"
     found = {files / "plans" / "demo.yaml": REPOSITORY / "examples" / "plan-demo.yaml"}
-    for folder in ("crds", "policies", "rbac", "plans"):
-        found |= {files / folder / file.name: file for file in (DEPLOY / folder).glob("*.yaml")}
+    for folder in ("crds", "policies", "rbac", "plans", "monitoring"):
+        found |= {files / folder / file.name: file for file in (DEPLOY / folder).iterdir()}
     return found
 
 
 def copies() -> list[Path]:
     """Return the files that the chart has copies of now."""
-    return sorted((CHART / "files").rglob("*.yaml"))
+    return sorted(file for file in (CHART / "files").rglob("*") if file.is_file())
 
 
 def texts() -> dict[Path, str]:

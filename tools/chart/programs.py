@@ -13,3 +13,9 @@ KUBE_SCORE = Module(
 GATEWAY_API = Files(
     TOOLS / "gateway-api", "the CRDs of the Gateway API", "sigs.k8s.io/gateway-api", "config/crd/standard"
 )
+PROMETHEUS_OPERATOR = Files(
+    TOOLS / "prometheus-operator",
+    "the CRDs of the Prometheus Operator",
+    "github.com/prometheus-operator/prometheus-operator",
+    "example/prometheus-operator-crd",
+)
