@@ -1,5 +1,8 @@
 """Requests by annotation, and the ways in which a trial ends, on a real control plane with real engines."""
 
+from typing import Any
+
+import pytest
 from tests.cluster.operator_harness import OperatorHarness, condition, in_seconds, nap
 
 from devcluster.cluster.components import OPERATOR
@@ -176,10 +179,12 @@ def test_trial_deleted_without_an_operator_leaves_nothing_once_one_is_back(harne
     harness.wait(lambda: not harness.trials() and nothing_left(harness))
 
 
-def test_a_namespace_can_be_deleted_while_an_engine_runs(harness: OperatorHarness):
-    running(harness)
+@pytest.mark.parametrize("owed", [{}, {"finally": [nap("free")]}], ids=["no finally", "finally is owed"])
+def test_a_namespace_can_be_deleted_while_an_engine_runs(harness: OperatorHarness, owed: dict[str, Any]):
+    running(harness, **owed)
     harness.cluster.kubectl("delete", "namespace", harness.namespace, "--wait=false")
     harness.wait(lambda: not harness.cluster.kubectl.get("namespace", harness.namespace))
+    assert harness.pods_created().total() == 1  # `finally` is not run: docs/backup.md
 
 
 def test_an_engine_taken_away_by_force_fails_its_trial(harness: OperatorHarness):

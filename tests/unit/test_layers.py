@@ -59,7 +59,7 @@ REFUSED = {
     ],
     "plan": [
         ("plan.expressions", "lcm_operator.plan.templates"),
-        ("plan.validation", "lcm_operator.plan.values"),
+        ("plan.faults", "lcm_operator.plan.values"),
     ],
     "schemas": [("rest.http.bodies", "jsonschema"), ("plan.rules", "jsonschema")],
     "shipped": [

@@ -143,7 +143,8 @@ class _Import:
 
     def _take_over(self, rows: Sequence[Row]) -> list[Row]:
         """Remove trials there, a few at a time, and resume those that are certainly removed."""
-        found = {trial.trial_id: trial for trial in self._accepted(rows)}
+        trials = sorted(self._accepted(rows), key=lambda trial: trial.accepted)  # a duplicate is not
+        found = {trial.trial_id: trial for trial in trials}
         done: dict[str, Row] = {}
         ready = []
         for row in rows:

@@ -17,7 +17,7 @@ from lcm_operator.cli.legacy_page import LegacyPage, PageError, parse_page
 _LARGEST_PAGE = 32 * 1024 * 1024
 _SECONDS = 30
 _SHOWN = 200
-_OK, _BAD_REQUEST, _SERVER_ERROR = 200, 400, 500
+_OK, _UNAUTHORIZED, _SERVER_ERROR = 200, 401, 500
 
 
 class ServerError(Exception):
@@ -69,6 +69,10 @@ class LegacyServer:
     def page(self) -> LegacyPage:
         """Return what it has."""
         status, content = self._request("GET", "/status")
+        if status == _UNAUTHORIZED:
+            raise ServerError(
+                f"GET {self.url}/status: the key is missing or wrong: --key-file names its file"
+            )
         if status != _OK:
             raise ServerError(f"GET {self.url}/status: expected status 200, got {_shown(status, content)}")
         try:
