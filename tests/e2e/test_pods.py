@@ -57,3 +57,23 @@ def test_the_end_of_the_log_outlives_the_pod(release: Release):
     until(lambda: "measured: 42" in log(), "the log is kept")
     release.kubectl("delete", "pod", f"{trial}-1", f"--namespace={TRIALS}")
     assert "measured: 42" in log()
+
+
+def test_a_pod_with_a_sidecar_is_ended_once_its_trial_is_over(release: Release):
+    image = release.operators()[0]["spec"]["containers"][0]["image"]
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    command = ["python", "-c", "import signal; signal.pause()"]
+    sidecar = {"name": "proxy", "image": image, "imagePullPolicy": "Never", "command": command}
+    containers = [{"name": "engine"}, sidecar | {"securityContext": security}]
+    engine = {"template": {"spec": {"containers": containers, "terminationGracePeriodSeconds": 5}}}
+    program = {"command": ["sh", "-c", "echo measured: 42"]}
+    activities = [{"name": "measure", "exec": program}]
+    trial = release.trial("meshed", 3, activities=activities, engine=engine)
+    release.until_phase(trial, "Succeeded")
+
+    def is_gone() -> bool:
+        found = release.kubectl("get", "pod", f"{trial}-1", f"--namespace={TRIALS}", check=False)
+        return found.returncode != 0 and "NotFound" in found.stderr
+
+    until(is_gone, "its pod is deleted")
+    assert "measured: 42" in release.get("trialengine", trial)["status"]["attempts"][-1]["log"]

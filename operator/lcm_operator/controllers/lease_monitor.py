@@ -46,6 +46,8 @@ _TROUBLE_SECONDS = 30.0
 _SHARE_OF_READS = 3
 _RENEWALS_IN_TIMEOUT = 6
 _COMPLAIN_AGAIN_SECONDS = 30.0
+_LATE = timedelta(seconds=30)
+"""An engine renews every 10 s or more often."""
 Granted = tuple[Key, TrialEngine, PodRef]
 log = logs.get(__name__)
 
@@ -196,6 +198,10 @@ class LeaseMonitor:
             self._look(key)
         elif _just_passed(before, renewals, engine):
             self._look(key)
+        elif _passes(before, renewals, min(heartbeat_timeout(engine) / 3, _LATE)):
+            # Its container may have ended while others of the pod run, which no watch of pods shows.
+            self._cache.doubt_pod(key, pod.uid)
+            self._look(key)
 
     def _counted(self, reading: Reading, last: Reading, engine: TrialEngine, *, disturbed: bool) -> timedelta:
         """Return how much of the time since the last reading counts as silence."""
@@ -235,5 +241,10 @@ def _has_worked(engine: TrialEngine) -> bool:
 def _just_passed(before: Renewals | None, renewals: Renewals, engine: TrialEngine) -> bool:
     """Return whether a limit of silence lies between two observations."""
     known = before if before is not None else Renewals(pod_uid=renewals.pod_uid)
-    given_up = known.unseen <= heartbeat_timeout(engine) < renewals.unseen
+    given_up = _passes(before, renewals, heartbeat_timeout(engine))
     return given_up or known.silent <= longest_silence(engine) < renewals.silent
+
+
+def _passes(before: Renewals | None, renewals: Renewals, limit: timedelta) -> bool:
+    """Return whether an engine was last heard of longer ago than `limit`, which it was not before."""
+    return (before.unseen if before is not None else timedelta()) <= limit < renewals.unseen

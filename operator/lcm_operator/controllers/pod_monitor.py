@@ -2,17 +2,19 @@
 
 The list contains the metadata of the pods that have not ended. A granted pod that is missing from a list that
 was begun after its grant has ended or no longer exists; one whose deletion has begun may have been evicted.
-Each of these is read once, so a running engine costs no request of its own. Pods of deleted TrialEngines are
+Each of these is read once, so a running engine costs no request of its own. A pod that is still there after
+its attempt is over is read as well: containers beside its engine may run on. Pods of deleted TrialEngines are
 followed to their end: a new engine of that trial ID waits for them.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from lcm_operator import logs
 from lcm_operator.api import names
-from lcm_operator.api.engine import PodRef
+from lcm_operator.api.engine import PodRef, TrialEngine
 from lcm_operator.api.metadata import Metadata, metadata_of
 from lcm_operator.controllers.key import Key
 from lcm_operator.controllers.leftovers import TrackedPod
@@ -25,6 +27,8 @@ from lcm_operator.kube.errors import ApiError, NotFoundError
 from lcm_operator.kube.resources import PODS
 
 _EVERY_SECONDS = 5.0
+_READ_LEFT_AFTER_SECONDS = 4.0
+_READ_LEFT_AGAIN_SECONDS = 30.0
 _NOT_ENDED = "status.phase!=Succeeded,status.phase!=Failed"
 log = logs.get(__name__)
 
@@ -46,6 +50,8 @@ class PodMonitor:
         self._look = look
         self._clock = clock
         self._strangers: dict[str, Stranger] = {}
+        self._left: dict[str, float] = {}
+        """When pods whose attempt is over are read, by UID: a normal engine ends within a second."""
         self._deleted: set[str] = set()
         self._complaint = ""
 
@@ -61,6 +67,7 @@ class PodMonitor:
         term = self._cache.term
         there: set[str] = set()
         deleted: set[str] = set()
+        left: dict[str, tuple[Key, str]] = {}
         self._strangers.clear()
         try:
             async for page in self._client.listed(
@@ -73,7 +80,7 @@ class PodMonitor:
                 found = [metadata_of(item) for item in await page.objects()]
                 there.update(pod.uid for pod in found)
                 deleted.update(pod.uid for pod in found if pod.deletion_timestamp is not None)
-                self._sort(found)
+                left.update(self._sort(found))
         except ApiError as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
@@ -83,6 +90,7 @@ class PodMonitor:
         for key, _, pod in granted:
             self._compare(key, pod, there, deleted)
         self._deleted = deleted
+        await self._read_left(left)
         await self._look_after_leftovers(there, term)
 
     def _compare(self, key: Key, pod: PodRef, there: set[str], deleted: set[str]) -> None:
@@ -91,8 +99,11 @@ class PodMonitor:
         if (ended or news) and self._cache.doubt_pod(key, pod.uid):
             self._look(key)
 
-    def _sort(self, found: Sequence[Metadata]) -> None:
-        """Note the pods that carry the label of a slot and don't belong to its TrialEngine."""
+    def _sort(self, found: Sequence[Metadata]) -> Iterator[tuple[str, tuple[Key, str]]]:
+        """Note the pods that carry the label of a slot and don't belong to its TrialEngine.
+
+        Yield the pods whose attempt is over.
+        """
         for metadata in found:
             key = Key(metadata.namespace, metadata.labels.get(names.LABEL_TRIAL, ""))
             engine, owners = self._cache.engine(key), metadata.owner_references
@@ -102,6 +113,21 @@ class PodMonitor:
             own = engine is not None and engine.metadata.uid == owner
             if owner is not None and not own and self._cache.knows(key):
                 self._strangers[metadata.uid] = Stranger(key, metadata.name, owner)
+            if engine is not None and own and _is_left(engine, metadata):
+                yield metadata.uid, (key, metadata.name)
+
+    async def _read_left(self, left: Mapping[str, tuple[Key, str]]) -> None:
+        """Read pods whose attempt is over: not at once, and not too often."""
+        now = self._clock.elapsed()
+        self._left = {uid: self._left.get(uid, now + _READ_LEFT_AFTER_SECONDS) for uid in left}
+        for uid, (key, name) in left.items():
+            if now < self._left[uid]:
+                continue
+            self._left[uid] = now + _READ_LEFT_AGAIN_SECONDS
+            with contextlib.suppress(ApiError):
+                raw = await self._client.get(PODS, key.namespace, name)
+                if metadata_of(raw).uid == uid and self._cache.put_pod(raw) is not None:
+                    self._look(key)
 
     async def _look_after_leftovers(self, there: set[str], term: int) -> None:
         leftovers = self._cache.leftovers
@@ -128,3 +154,11 @@ class PodMonitor:
                 if metadata_of(raw).uid == uid:
                     return seen_pod(raw).ended
         return self._cache.leftovers.miss(uid, self._clock.elapsed())
+
+
+def _is_left(engine: TrialEngine, pod: Metadata) -> bool:
+    """Return whether a pod that has not ended is of an attempt that is over, and is not being deleted."""
+    granted = engine.status.pod_ref
+    if granted is None or granted.uid != pod.uid or pod.deletion_timestamp is not None:
+        return False
+    return granted.end_time is not None or not may_still_matter(engine)

@@ -8,6 +8,7 @@ from lcm_operator.api import names
 from lcm_operator.domain.snapshot import Pod
 
 _COLLECTED = "DeletionByPodGC"
+_FINAL = ("Succeeded", "Failed")
 
 
 def seen_pod(raw: Mapping[str, Any], created: datetime | None = None, *, removed: bool = False) -> Pod:
@@ -29,7 +30,8 @@ def seen_pod(raw: Mapping[str, Any], created: datetime | None = None, *, removed
         name=metadata["name"],
         uid=metadata["uid"],
         created=created or datetime.fromisoformat(metadata["creationTimestamp"]),
-        ended=_has_ended(status),
+        ended=bool(terminated) or _has_ended(status),
+        lingers=bool(terminated) and status.get("phase") not in _FINAL,
         never_ran=removed and not raw.get("spec", {}).get("nodeName"),
         deleting=deletion is not None,
         killed_by=datetime.fromisoformat(deletion) if deletion is not None else None,
@@ -45,7 +47,7 @@ def _has_ended(status: Mapping[str, Any]) -> bool:
     A kubelet reports a final phase only after that. The pod garbage collector also writes one into pods whose
     node is unreachable or was deleted: their containers may still run.
     """
-    if status.get("phase") not in ("Succeeded", "Failed"):
+    if status.get("phase") not in _FINAL:
         return False
     containers = status.get("containerStatuses") or []
     if any("running" in (container.get("state") or {}) for container in containers):

@@ -38,7 +38,14 @@ from lcm_operator.domain.requests import REMOVAL_BEGUN, Request, answer, open_de
 from lcm_operator.domain.restore import begin_attempt, decide_grant, decide_restore
 from lcm_operator.domain.snapshot import Absent, Pod, Snapshot, value_of
 from lcm_operator.domain.status import outcome
-from lcm_operator.domain.stop import decide_ending, end_pod, no_later_than, read_last_checkpoint, with_stop
+from lcm_operator.domain.stop import (
+    decide_ending,
+    end_lingering,
+    end_pod,
+    no_later_than,
+    read_last_checkpoint,
+    with_stop,
+)
 from lcm_operator.domain.verdict import (
     PLAN_COMPLETED,
     Verdict,
@@ -103,6 +110,8 @@ def _decide_settled(snapshot: Snapshot, trial: Trial, engine: TrialEngine, now: 
     if mirrored := mirror(snapshot, trial, engine, now):
         return mirrored
     step, gives_up = _after_failure(snapshot, trial, engine, now), give_up_time(engine)
+    if step is None and (lingering := end_lingering(snapshot, engine, now)):
+        return lingering
     if gives_up is not None:
         if now < gives_up:
             return no_later_than(step or wait(_HAS_ENDED), gives_up)

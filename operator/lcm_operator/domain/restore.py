@@ -53,7 +53,7 @@ from lcm_operator.domain.restore_requests import (
     restore_from_fault,
 )
 from lcm_operator.domain.snapshot import Problem, Snapshot
-from lcm_operator.domain.stop import end_pod, read_last_checkpoint
+from lcm_operator.domain.stop import end_lingering, end_pod, read_last_checkpoint
 from lcm_operator.domain.verdict import Verdict, plan_is_complete
 
 
@@ -92,6 +92,7 @@ def begin_attempt(
 ) -> Decision:
     """Return the next step towards attempt n+1: the old pod's end, its last checkpoint, the write."""
     before = end_pod(snapshot, engine, now) or read_last_checkpoint(snapshot)
+    before = before or end_lingering(snapshot, engine, now, look=True)
     if before is not None:
         return before
     restores, spec = (course.restores, course.spec) if course is not None else (Restores(), None)

@@ -76,7 +76,9 @@ class Pod:
     created: datetime
     """When its create was acknowledged."""
     ended: bool = False
-    """All its containers were seen to have ended."""
+    """Its container `engine` was seen to have ended, or all containers; it is never started again."""
+    lingers: bool = False
+    """Its engine has ended, and other containers run: those that a mesh injects never end by themselves."""
     never_ran: bool = False
     """It was removed before it was bound to a node."""
     deleting: bool = False

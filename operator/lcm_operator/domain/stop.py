@@ -15,7 +15,7 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.conditions import ConditionUpdate, with_condition
 from lcm_operator.api.engine import Stop, TrialEngine, TrialEngineStatus
 from lcm_operator.domain.actions import Act, Decision, DeletePod, LookUpEngine, WriteEngine, act, wait
-from lcm_operator.domain.attempt_end import awaited_end, expected_end, has_ended, is_silent
+from lcm_operator.domain.attempt_end import awaited_end, expected_end, has_ended, is_silent, noted_end
 from lcm_operator.domain.checkpoint import FINALLY, released
 from lcm_operator.domain.grant import give_grant, look_up_pod
 from lcm_operator.domain.release import has_begun, unreleased, with_release
@@ -73,7 +73,8 @@ def decide_ending(snapshot: Snapshot, engine: TrialEngine, stop: Stop, now: date
     again = _next_try(engine)
     if again is not None and now < again:
         return wait("another attempt at `finally` begins after a pause", min(again, limit))
-    return act(WriteEngine(engine, released(engine, now)))
+    begin = act(WriteEngine(engine, released(engine, now)))
+    return end_lingering(snapshot, engine, now, look=True) or begin
 
 
 def _next_try(engine: TrialEngine) -> datetime | None:
@@ -107,6 +108,26 @@ def end_pod(snapshot: Snapshot, engine: TrialEngine, now: datetime, *, ask: bool
         return wait(awaited_end(snapshot, engine, now), expected_end(snapshot, engine, now))
     again = snapshot.pod.time + _pause_between_looks(pod, snapshot.settings, now)
     return wait("the pod is ending", again) if now < again else look_up_pod(engine)
+
+
+def end_lingering(
+    snapshot: Snapshot, engine: TrialEngine, now: datetime, *, look: bool = False
+) -> Act | None:
+    """Return the next step until the containers beside an ended engine end as well; None if there are none.
+
+    The last checkpoint, the log and the end are recorded first: the deleted pod would show none of them.
+    `look`: read an unknown pod, for the last time, because the next attempt is about to begin.
+    """
+    pod, granted = value_of(snapshot.pod), engine.status.pod_ref
+    if look and pod is None and granted is not None:
+        return look_up_pod(engine)
+    if granted is None or not isinstance(pod, Pod) or not pod.lingers or pod.deleting:
+        return None
+    if (reading := read_last_checkpoint(snapshot)) is not None:
+        return reading
+    if granted.end_time is None:
+        return act(WriteEngine(engine, noted_end(engine, now).status))
+    return act(DeletePod(pod.name, pod.uid))
 
 
 def _pause_between_looks(pod: Pod, settings: Settings, now: datetime) -> timedelta:

@@ -229,8 +229,9 @@ def test_an_engine_that_has_saved_something_had_renewed_its_lease():
 @pytest.mark.parametrize(
     ("passed", "looked"),
     [
-        pytest.param(58, False, id="before its time-out: no"),
-        pytest.param(62, True, id="after its time-out: yes"),
+        pytest.param(18, 0, id="before a third of its time-out: not at all"),
+        pytest.param(58, 1, id="before its time-out: for its pod"),
+        pytest.param(62, 2, id="after its time-out: again"),
     ],
 )
 def test_a_slot_is_looked_at_once_its_engine_is_silent(passed, looked):
@@ -238,7 +239,15 @@ def test_a_slot_is_looked_at_once_its_engine_is_silent(passed, looked):
     api.read()
     api.looked.clear()
     api.reads(passed)
-    assert api.looked == ([KEY] if looked else [])
+    assert api.looked == [KEY] * looked
+
+
+def test_pod_of_an_engine_that_is_late_is_read():
+    api = Leases()
+    api.read()
+    api.cache.slot(KEY).set_pod(pod(uid="pod-1"))
+    api.reads(25)
+    assert api.cache.slot(KEY).pod is None
 
 
 def test_the_lease_of_a_pod_whose_end_is_known_is_not_followed():

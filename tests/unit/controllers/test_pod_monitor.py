@@ -51,7 +51,16 @@ class Pods:
         self.cache.put_engine(raw_engine(**({"podRef": GRANT} | status)))
         self.slot = self.cache.slot(KEY)
         self.slot.set_pod(pod(uid="pod-1"))
+        self.got = []
         self.monitor = PodMonitor(self, self.cache, self.looked.append, self.clock)
+
+    async def get(self, resource, namespace, name):
+        self.got.append((resource.plural, namespace, name))
+        containers = [{"name": "engine", "state": {"terminated": {"exitCode": 0}}}]
+        status = {"phase": "Running", "containerStatuses": containers}
+        metadata = {"namespace": namespace, "labels": {"lcm.5gdrones.eu/trial": "example"}}
+        created = {"creationTimestamp": "2026-11-24T10:00:00Z"}
+        return {"metadata": item()["metadata"] | metadata | created, "status": status}
 
     async def listed(self, resource, *, label_selector, field_selector, metadata_only, **_):
         assert (resource.plural, label_selector, metadata_only) == ("pods", "lcm.5gdrones.eu/trial", True)
@@ -129,3 +138,43 @@ def test_the_pod_of_an_engine_that_is_over_is_in_doubt_if(status, doubted):
     api = Pods(**status)
     api.pages_ = []
     assert api.read() is doubted
+
+
+def own(**metadata):
+    owner = {"apiVersion": "lcm.5gdrones.eu/v1alpha1", "kind": "TrialEngine", "name": "example"}
+    owned = {"ownerReferences": [owner | {"uid": "engine-1", "controller": True}]}
+    labels = {"labels": {"lcm.5gdrones.eu/trial": "example"}, "namespace": KEY.namespace}
+    return item(**owned, **labels, **metadata)
+
+
+def test_pod_that_is_there_after_its_attempt_is_read_once_and_again_later():
+    api = Pods(**failed("ActivityFailed"))
+    api.pages_ = [[own()]]
+    for _ in range(3):
+        asyncio.run(api.monitor.read())
+        api.clock.advance(5)
+
+    assert api.got == [("pods", KEY.namespace, "example-1")]
+    assert api.looked == [KEY]
+    assert api.slot.pod.value.lingers
+
+    api.clock.advance(30)
+    asyncio.run(api.monitor.read())
+    assert len(api.got) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "metadata"),
+    [
+        pytest.param({}, {}, id="its engine works"),
+        pytest.param(failed("ActivityFailed"), DELETED, id="it is being deleted"),
+        pytest.param(failed("ActivityFailed"), {"uid": "pod-2"}, id="it is another attempt's"),
+    ],
+)
+def test_pod_that_is_there_is_not_read_if(status, metadata):
+    api = Pods(**status)
+    api.pages_ = [[own(**metadata)]]
+    for _ in range(3):
+        asyncio.run(api.monitor.read())
+        api.clock.advance(5)
+    assert api.got == []

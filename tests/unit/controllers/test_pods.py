@@ -37,6 +37,20 @@ def test_a_pod_has_ended(phase, ended):
     assert seen_pod(raw(phase)).ended is ended
 
 
+@pytest.mark.parametrize(
+    ("phase", "terminated", "container", "seen"),
+    [
+        pytest.param("Running", {"exitCode": 0}, "engine", (True, True), id="its engine has: yes"),
+        pytest.param("Running", {"exitCode": 0}, "other", (False, False), id="another container has: no"),
+        pytest.param("Succeeded", {"exitCode": 0}, "engine", (True, False), id="all have: yes"),
+        pytest.param("Failed", {"exitCode": 1}, "engine", (True, False), id="all have, with an error: yes"),
+    ],
+)
+def test_a_pod_with_other_containers_has_ended(phase, terminated, container, seen):
+    found = seen_pod(raw(phase, terminated, container=container))
+    assert (found.ended, found.lingers) == seen
+
+
 def test_a_pod_without_status_has_not_ended():
     assert not seen_pod({"metadata": raw()["metadata"]}).ended
 

@@ -55,8 +55,11 @@ def test_a_pod_that_nobody_knows_of_is_looked_up_first():
     assert decision.actions == (LookUpPod("example-1"),)
 
 
-def test_a_pod_whose_end_was_noted_need_not_be_looked_up():
-    assert steps(decide(replace(failed_and_asked(restore="r1"), pod=None), at(20)))[0] == "WriteEngine"
+def test_pod_whose_end_was_noted_is_read_for_other_containers_only():
+    before = failed_and_asked(restore="r1")
+    assert steps(decide(replace(before, pod=None), at(20))) == ["LookUpPod"]
+    gone = replace(before, pod=absent(), engine_read_after_end=True)
+    assert steps(decide(gone, at(20)))[0] == "WriteEngine"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.unit.states.harness import ACTIVE_DEADLINE, FINALLY, GIVE_UP, PLAN, Harness
+from tests.unit.states.harness import ACTIVE_DEADLINE, FINALLY, GIVE_UP, KEY, PLAN, Harness
 
 
 def _can_act(harness: Harness) -> str | None:
@@ -43,6 +43,20 @@ def pod_ends(harness: Harness) -> str | None:
     if why := _has_pod(harness):
         return why
     harness.end_pod("Failed")
+    return None
+
+
+def engine_ends_beside_others(harness: Harness) -> str | None:
+    if why := _has_pod(harness):
+        return why
+    containers = [
+        {"name": "engine", "state": {"terminated": {"exitCode": 137}}},
+        {"name": "proxy", "state": {"running": {}}},
+    ]
+    harness.end_pod("Running", containerStatuses=containers)
+    assert harness.pod is not None
+    # No watch shows it: the pod is read because its Lease is late, or because its attempt is over.
+    harness.operator.cache.doubt_pod(KEY, harness.pod["metadata"]["uid"])
     return None
 
 

@@ -304,6 +304,7 @@ EVENTS = (
     Event("engine reports success", engine.success),
     Event("engine reports failure", engine.failure),
     Event("pod ends before the plan completes", engine.pod_ends),
+    Event("container engine ends, others run", engine.engine_ends_beside_others),
     Event("pod ends by a disruption", engine.pod_disrupted),
     Event("pod no longer exists", engine.pod_gone),
     Event("first renewal of the Lease is missing", engine.no_first_beat),

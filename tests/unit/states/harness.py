@@ -387,4 +387,7 @@ def _trial_of(action: act.Action) -> str | None:
 
 
 def _over(pod: Raw) -> bool:
-    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    """Whether the engine in a pod has ended; containers beside it may run."""
+    status = pod.get("status", {})
+    containers = {each["name"]: each["state"] for each in status.get("containerStatuses", [])}
+    return status.get("phase") in ("Succeeded", "Failed") or "terminated" in containers.get("engine", {})
