@@ -52,6 +52,7 @@ FILES = {
     "JSON": b'{"a": 60.0, "b": 1e2, "c": [null, true], "d": "\\u00e9\\/"}',
     "JSON with tabs": b'{\n\t"a":\t1,\n\t"b": {\t}\n}\n',
     "JSON with a huge number": b'{"a": 1e400}',
+    "JSON with half a character": b'{"\\ud800": "a\\ud800b", "c": "\\ud83d\\ude00"}',
     "JSON with NaN": b'{"a": NaN}\n',
     "several JSON": b'{"a": 1}{"a": 2}\n{"a": 3}',
     "JSON, then YAML": b'{"a": 1}\n---\nb: 2\n',

@@ -3,8 +3,6 @@
 import argparse
 import sys
 
-from lcm_operator.cli import plan_check
-
 _LONGEST_MARGIN = 31_536_000
 
 
@@ -13,21 +11,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="lcm")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     plan = commands.add_parser("plan", help="work on plans").add_subparsers(metavar="COMMAND", required=True)
-    check = plan.add_parser("check", help="report every error in the plans and trials of files")
-    check.add_argument(
-        "files",
-        metavar="FILE",
-        nargs="+",
-        help="YAML or JSON with TrialPlans and Trials, a folder, or - for stdin",
-    )
-    check.add_argument("--strict", action="store_true", help="exit with 1 for warnings as well")
-    check.set_defaults(run=lambda given: plan_check.run(*given.files, strict=given.strict))
+    _add_check(plan.add_parser("check", help="report every error in the plans and trials of files"))
     _add_import(
         commands.add_parser("import", help="schedule here what a running Lifecycle Manager has scheduled")
     )
     given = parser.parse_args()
     code: int = given.run(given)
     return code
+
+
+def _add_check(command: argparse.ArgumentParser) -> None:
+    files = "YAML or JSON with TrialPlans and Trials, a folder, or - for stdin"
+    command.add_argument("files", metavar="FILE", nargs="+", help=files)
+    command.add_argument("--strict", action="store_true", help="exit with 1 for warnings as well")
+    command.add_argument(
+        "--cluster", action="store_true", help="ask a cluster as well: a dry run, and the objects referred to"
+    )
+    command.add_argument("--kubeconfig", metavar="FILE", help="of the cluster (default: KUBECONFIG)")
+    command.add_argument("--context", help="of the kubeconfig (default: the current one)")
+    command.add_argument("-n", "--namespace", help="of the manifests without one (default: the context's)")
+    command.set_defaults(run=_check)
+
+
+def _check(given: argparse.Namespace) -> int:
+    from lcm_operator.cli import plan_check  # noqa: PLC0415 - other commands need no schemas
+
+    return plan_check.run_command(given)
 
 
 def _add_import(command: argparse.ArgumentParser) -> None:

@@ -35,8 +35,8 @@ class ExistsError(ClusterError):
 class Cluster:
     """One namespace. Raises ClusterError."""
 
-    def __init__(self, context: str | None, namespace: str | None) -> None:
-        config = _answered(lambda: _config(context))
+    def __init__(self, context: str | None, namespace: str | None, kubeconfig: str | None = None) -> None:
+        config = _answered(lambda: _config(context, kubeconfig))
         self.namespace = namespace or str(_answered(lambda: config.namespace))
         self._api = _answered(
             lambda: pykube.HTTPClient(config, timeout=_SECONDS, http_adapter=_adapter(config))
@@ -75,20 +75,24 @@ class Cluster:
         headers = {"Content-Type": "application/merge-patch+json"}
         self._asked("patch", f"trials/{name}", data=json.dumps(patch), headers=headers)
 
+    def reply(
+        self, verb: str, path: str, *, version: str = API_VERSION, namespace: str | None = None, **more: Any
+    ) -> requests.Response:
+        """Return the API server's reply to a request, whatever its status."""
+        place = {"version": version, "namespace": namespace or self.namespace, "url": path}
+        reply: requests.Response = _answered(lambda: getattr(self._api, verb)(**place, **more))
+        return reply
+
     def _asked(self, verb: str, path: str, **more: Any) -> requests.Response:
-        def ask() -> requests.Response:
-            call = getattr(self._api, verb)
-            reply: requests.Response = call(version=API_VERSION, namespace=self.namespace, url=path, **more)
-            self._api.raise_for_status(reply)
-            return reply
-
-        return _answered(ask)
+        reply = self.reply(verb, path, **more)
+        _answered(lambda: self._api.raise_for_status(reply))
+        return reply
 
 
-def _config(context: str | None) -> pykube.KubeConfig:
+def _config(context: str | None, kubeconfig: str | None) -> pykube.KubeConfig:
     """Return the access of the kubeconfig, or in a pod without one, of its ServiceAccount."""
-    path = Path(os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
-    if context is None and not path.exists() and _IN_POD.exists():
+    path = Path(kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
+    if kubeconfig is None and context is None and not path.exists() and _IN_POD.exists():
         return pykube.KubeConfig.from_service_account()
     config = pykube.KubeConfig.from_file(str(path))
     if context is not None:

@@ -51,11 +51,18 @@ def _stored(value: Any) -> Any:
     """Return a JSON value with its numbers as they are sent."""
     match value:
         case dict():
-            return {key: _stored(item) for key, item in value.items()}
+            return {_text(key): _stored(item) for key, item in value.items()}
         case list():
             return [_stored(item) for item in value]
+        case str():
+            return _text(value)
         case _:
             return scalars.as_json(value)
+
+
+def _text(value: str) -> str:
+    """Return a text without halves of characters, which Go replaces."""
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _located(text: str, begin: int, end: int) -> tuple[dict[Place, int], tuple[tuple[int, Place], ...]]:
@@ -76,7 +83,7 @@ def _located(text: str, begin: int, end: int) -> tuple[dict[Place, int], tuple[t
             case ":":
                 pass
             case key if stack and stack[-1] is None:
-                stack[-1] = json.loads(key)
+                stack[-1] = _text(json.loads(key))
                 if (here := tuple(stack)) in lines:
                     repeated.append((line, here))
                 lines[here] = line

@@ -5,14 +5,18 @@
 
 Warnings are about what kubectl or Helm changes without a word; they go to stderr. Parameters of a Trial are
 compared with its TrialPlan if that is in one of the files. The exit code is 0 without errors, 1 with errors
-(with `strict` also for warnings), and 2 if a file is unreadable or no file has a plan.
+(with `strict` also for warnings), and 2 if a file is unreadable, no file has a plan, or the cluster to ask
+can't be asked.
 """
 
+import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lcm_operator.cli.checks import Plans, faults
+from lcm_operator.cli.cluster import Cluster, ClusterError
+from lcm_operator.cli.cluster_check import ClusterCheck
 from lcm_operator.cli.document import UnreadableError
 from lcm_operator.cli.documents import decoded, read
 from lcm_operator.cli.manifests import Manifest, kind_faults, manifests, missing_fields
@@ -24,7 +28,19 @@ FINE, FAULTY, UNREADABLE = 0, 1, 2
 _SUFFIXES = {".yaml", ".yml", ".json"}
 
 
-def run(*names: str, strict: bool = False) -> int:
+def run_command(given: argparse.Namespace) -> int:
+    """Check what the arguments name, and return the exit code."""
+    cluster = None
+    if given.cluster:
+        try:
+            cluster = ClusterCheck(Cluster(given.context, given.namespace, given.kubeconfig))
+        except ClusterError as error:
+            print(f"the cluster can't be asked: {error}", file=sys.stderr)
+            return UNREADABLE
+    return run(*given.files, strict=given.strict, cluster=cluster)
+
+
+def run(*names: str, strict: bool = False, cluster: ClusterCheck | None = None) -> int:
     """Print the errors of files, or of the files in a folder, and return the exit code; `-` is stdin."""
     found: list[Manifest] = []
     is_unreadable = False
@@ -40,7 +56,11 @@ def run(*names: str, strict: bool = False) -> int:
         print(f"{', '.join(map(_shown, names))}: {_no_plan(names)}", file=sys.stderr)
     if not checked:
         return UNREADABLE
-    is_faulty = _report(found, strict=strict)
+    try:
+        is_faulty = _report(found, cluster, strict=strict)
+    except ClusterError as error:
+        print(f"the cluster can't be asked: {error}", file=sys.stderr)
+        return UNREADABLE
     return UNREADABLE if is_unreadable else FAULTY if is_faulty else FINE
 
 
@@ -67,19 +87,25 @@ def _read(name: str) -> Iterator[Manifest]:
     return manifests(_shown(name), read(decoded(content)))
 
 
-def _report(found: list[Manifest], *, strict: bool) -> bool:
+def _report(found: list[Manifest], cluster: ClusterCheck | None, *, strict: bool) -> bool:
     """Print what there is to say about the manifests, and return whether anything is wrong."""
     plans = {one.name: one.value for one in found if one.kind == "TrialPlan" and one.name is not None}
     is_faulty = False
     for manifest in found:
-        for fault in _in_order(manifest, _faults(manifest, plans)):
+        wrong, changed = (
+            list(_faults(manifest, plans)),
+            list(silent_changes(manifest) if manifest.kind else ()),
+        )
+        if cluster is not None and manifest.kind and not wrong:
+            wrong, unseen = cluster.check(manifest, plans, found)
+            changed += unseen
+        for fault in _in_order(manifest, wrong):
             print(f"{manifest.file}:{manifest.line(fault.place)}: {fault}")
-            is_faulty = True
-        for change in _in_order(manifest, silent_changes(manifest) if manifest.kind else ()):
+        for change in _in_order(manifest, changed):
             print(f"{manifest.file}:{manifest.line(change.place)}: warning: {change}", file=sys.stderr)
-            is_faulty = is_faulty or strict
+        is_faulty = is_faulty or bool(wrong) or (strict and bool(changed))
     if not is_faulty:
-        _confirm([one for one in found if one.kind], plans)
+        _confirm([one for one in found if one.kind], plans, is_complete=cluster is not None)
     return is_faulty
 
 
@@ -103,7 +129,7 @@ def _faults(manifest: Manifest, plans: Plans) -> Iterator[Fault]:
         yield from missing_fields(manifest)
 
 
-def _confirm(checked: list[Manifest], plans: Plans) -> None:
+def _confirm(checked: list[Manifest], plans: Plans, *, is_complete: bool) -> None:
     """Print how many activities each plan has, and which Trials could not be compared with their plan."""
     counts = [(one, sum(1 for _ in activities(spec))) for one in checked for spec in one.plans()]
     if len(counts) == 1 or not counts:
@@ -111,7 +137,7 @@ def _confirm(checked: list[Manifest], plans: Plans) -> None:
     else:
         for manifest, count in counts:
             print(f"OK: {_number(count)} in {manifest}")
-    for manifest in checked:
+    for manifest in () if is_complete else checked:
         for _, spec in manifest.trial_specs():
             match spec:
                 case {"planRef": {"name": str(name)}} if name not in plans:

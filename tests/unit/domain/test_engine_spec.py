@@ -262,6 +262,21 @@ def nested(levels):
             id="a plan that this engine can't run",
         ),
         pytest.param(
+            {
+                "parameters": {"host": "partner:99999"},
+                "activities": [{"name": "one", "http": {"url": "http://{{ parameters.host }}/"}}],
+            },
+            "PlanUnsupported",
+            "activities[0].http.url: not a URL, the port must be a number from 1 to 65535",
+            id="a parameter with a port that is none",
+        ),
+        pytest.param(
+            {"activities": [{"name": "one", "exec": {"command": [""]}}]},
+            "PlanUnsupported",
+            "activities[0].exec.command[0]: must be the name of a program",
+            id="a program without a name",
+        ),
+        pytest.param(
             {"parameters": {f"p{n}": "x" * 8000 for n in range(40)}},
             "PlanTooLarge",
             str(LARGEST_SPEC),
