@@ -5,6 +5,7 @@ the test plays their engines: it writes checkpoints and ends pods, in no time.
 """
 
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -83,6 +84,7 @@ class ProxiedHarness(OperatorHarness):
         super().__init__(operator.cluster, namespace)
         self.operator = operator
         self.proxy = operator.proxy
+        self._renewals: dict[str, float] = {}
 
     def writes_about(self, trial: str) -> list[Request]:
         """Return the operator's writes about one trial of this namespace: Trial, TrialEngine, pods, Lease."""
@@ -155,7 +157,10 @@ class ProxiedHarness(OperatorHarness):
                 raise
 
     def renew(self, pod: str) -> None:
-        """Renew a pod's Lease, as its engine does; it may be deleted at any time."""
+        """Renew a pod's Lease each second, as its engine does; it may be deleted at any time."""
+        if time.monotonic() < self._renewals.get(pod, 0):
+            return
+        self._renewals[pod] = time.monotonic() + 1
         lease = Lease.objects(self.api, namespace=self.namespace).get_or_none(name=pod)
         if lease is None:
             return
@@ -170,12 +175,14 @@ class ProxiedHarness(OperatorHarness):
 
     def play(self, script: Callable[[TrialEngine], dict[str, str] | None]) -> None:
         """Let each granted engine do what its script says and end; with None it continues and renews."""
-        alive = {pod.obj["metadata"]["uid"] for pod in self.pods() if pod.obj["status"]["phase"] not in ENDED}
+        phases = {pod.obj["metadata"]["uid"]: pod.obj["status"]["phase"] for pod in self.pods()}
         for engine in self.engines():
             reference = engine.obj.get("status", {}).get("podRef") or {}
-            if reference.get("uid") not in alive:
+            phase = phases.get(reference.get("uid"))
+            if phase is None or phase in ENDED:
                 continue
-            self.run_pod(reference["name"])
+            if phase == "Pending":
+                self.run_pod(reference["name"])
             states = script(engine)
             if states is None:
                 self.renew(reference["name"])
