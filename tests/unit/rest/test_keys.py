@@ -3,10 +3,16 @@
 import hashlib
 import logging
 import os
+from pathlib import Path
 
 import pytest
+import yaml
 
-from lcm_operator.rest.auth.keys import ApiKeys, BadKeysError, KeyScope, line_of
+from lcm_operator.api import names
+from lcm_operator.rest.auth.keys import ApiKey, ApiKeys, BadKeysError, KeyScope, line_of
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "external-secrets.yaml"
+PLAIN = "5mUgZqK0y-3nJw_V2rXcTb8pLh6s"
 
 
 class Clock:
@@ -63,6 +69,9 @@ def test_comments_and_empty_lines_do_not_count(file, clock):
         pytest.param(f"read sha256:{'0' * 64}", id="no name"),
         pytest.param(f"read lab sha256:{'0' * 63}", id="a hash that is too short"),
         pytest.param(f"read lab md5:{'0' * 64}", id="another hash"),
+        pytest.param(f"read lab SHA256:{'A' * 64}", id="a hash in capitals"),
+        pytest.param("operate lab nineteen-characters", id="a plain key that is too short"),
+        pytest.param("{{ .scripts }}", id="a template that nobody has filled in"),
         pytest.param(f"read lab sha256:{'0' * 64} more", id="something behind it"),
     ],
 )
@@ -73,6 +82,34 @@ def test_key_file_with_other_content_is_rejected_by_line_without_showing_it(file
         ApiKeys(file, clock)
     assert "line 2" in str(raised.value)
     assert line not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "scope", "name"),
+    [
+        (f"operate scripts {PLAIN}", KeyScope.OPERATE, "scripts"),
+        (f"read grafana {PLAIN}", KeyScope.READ, "grafana"),
+        (f"{PLAIN}\r", KeyScope.OPERATE, "default"),
+        (f"\ufeff{PLAIN}", KeyScope.OPERATE, "default"),
+        (f"sha256:{hashlib.sha256(PLAIN.encode()).hexdigest()}", KeyScope.OPERATE, "default"),
+    ],
+)
+def test_a_secret_store_may_fill_in_the_key_itself(file, clock, line, scope, name):
+    file.write_text(f"{line}\n")
+    found = ApiKeys(file, clock).find(PLAIN)
+
+    assert found == ApiKey(scope, name, hashlib.sha256(PLAIN.encode()).digest())
+    assert PLAIN not in repr(found)
+
+
+def test_the_example_for_external_secrets_fills_the_key_file(file, clock):
+    first, registry = yaml.safe_load_all(EXAMPLE.read_text(encoding="utf-8"))
+    template = first["spec"]["target"]["template"]["data"]["keys"]
+    file.write_text(template.replace("{{ .scripts }}", PLAIN).replace("{{ .grafana }}", PLAIN[::-1]))
+
+    assert ApiKeys(file, clock).find(PLAIN[::-1]).scope is KeyScope.READ
+    annotations = registry["spec"]["target"]["template"]["metadata"]["annotations"]
+    assert set(annotations) == {names.ANNOTATION_ORIGIN}
 
 
 def test_a_file_that_is_missing_at_the_start_is_refused(file, clock):

@@ -1,8 +1,10 @@
-"""API keys: a file of hashes that is reread when it changes.
+"""API keys: a file that is reread when it changes.
 
-One key per line, `<scope> <name> sha256:<64 hex digits>`; empty lines and lines that begin with `#` are
-ignored. The scope is `read` (GET only) or `operate` (all methods); the name appears in logs. Keys are random
-and have at least 256 bits, so a plain hash is enough. Keys themselves must not be logged.
+One key per line, `<scope> <name> <key>`; empty lines and lines that begin with `#` are ignored. The scope is
+`read` (GET only) or `operate` (all methods); the name appears in logs. The key is plain, or its hash,
+`sha256:<64 hex digits>`. A key alone on its line is `operate default`, which a secret store fills in without
+a template. Keys are random and long, so a plain hash is enough. They must not be logged, nor be kept as they
+are.
 """
 
 import hashlib
@@ -18,7 +20,11 @@ from lcm_operator.kube.clock import elapsed
 
 _LOOK_AGAIN_SECONDS = 1.0
 _LONGEST_FILE = 1024 * 1024
-_LINE = re.compile(r"(?P<scope>read|operate)\s+(?P<name>[\w.@-]{1,63})\s+sha256:(?P<digest>[0-9a-f]{64})")
+_LINE = re.compile(
+    r"((?P<scope>read|operate)\s+(?P<name>[\w.@-]{1,63})\s+)?"
+    r"(sha256:(?P<digest>[0-9a-f]{64})|(?P<key>(?!(?i:(sha|md)[0-9]+:))[!-~]{20,1024}))"
+)
+_FORM = "[read|operate <name>] <key of 20 to 1024 ASCII characters without blanks, or sha256:<64 hex digits>>"
 log = logs.get(__name__)
 
 
@@ -90,11 +96,11 @@ def parse(text: str) -> tuple[ApiKey, ...]:
         if match is None:
             faults.append(number)
             continue
-        keys.append(ApiKey(KeyScope(match["scope"]), match["name"], bytes.fromhex(match["digest"])))
+        digest = bytes.fromhex(match["digest"]) if match["digest"] else _digest(match["key"])
+        scope, name = match["scope"] or KeyScope.OPERATE, match["name"] or "default"
+        keys.append(ApiKey(KeyScope(scope), name, digest))
     if faults:
-        raise BadKeysError(
-            f"line {', '.join(map(str, faults))}: not `read|operate <name> sha256:<64 hex digits>`"
-        )
+        raise BadKeysError(f"line {', '.join(map(str, faults))}: expected {_FORM}")
     return tuple(keys)
 
 
@@ -113,7 +119,7 @@ def _text(path: Path) -> str:
     if len(raw) > _LONGEST_FILE:
         raise BadKeysError("longer than 1 MiB")
     try:
-        return raw.decode()
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadKeysError("not UTF-8") from error
 
