@@ -26,7 +26,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Module:
-    """A Go module: its title, and the package of each of its programs."""
+    """A Go module: its title, and the package of each of its programs, its own as `./NAME`."""
 
     directory: Path
     title: str
@@ -84,11 +84,8 @@ def built(module: Module, progress: Progress) -> Path:
 
 def _key(module: Module) -> str:
     digest = hashlib.sha256()
-    for file in (
-        module.directory / "go.mod",
-        module.directory / "go.sum",
-        *sorted(module.directory.glob("*.go")),
-    ):
+    own = [file for package in module.packages.values() for file in module.directory.glob(f"{package}/*.go")]
+    for file in (module.directory / "go.mod", module.directory / "go.sum", *sorted(own)):
         digest.update(file.read_bytes())
     digest.update(
         "\n".join([platform.system(), platform.machine(), *module.flags, *module.packages]).encode()

@@ -3,6 +3,9 @@
 import pytest
 from tests.cluster.crd_api import NOW, START, Api, client, trial
 
+UNSEEN = {"observedGeneration": -1}
+"""The status of an object that no operator has seen."""
+
 
 @pytest.fixture(scope="module")
 def api(cluster):
@@ -85,7 +88,7 @@ def test_a_started_trial_still_takes(api, namespace, latched, patch):
 def test_the_status_of_a_started_trial_still_changes(api, namespace, latched):
     changed = api.patch_status("Trial", namespace, latched, {"phase": "Succeeded", "progress": "5/5"})
 
-    assert changed["status"] == {"startedTime": NOW, "phase": "Succeeded", "progress": "5/5"}
+    assert changed["status"] == UNSEEN | {"startedTime": NOW, "phase": "Succeeded", "progress": "5/5"}
 
 
 def test_a_started_trial_can_be_deleted(api, namespace, latched):
@@ -111,7 +114,7 @@ def test_a_latch_computed_from_an_older_version_is_a_conflict(api, namespace):
 def test_a_change_of_the_main_resource_cannot_latch(api, namespace):
     api.admit(trial("open"), namespace, dry_run=False)
 
-    assert "status" not in api.patch("Trial", namespace, "open", {"status": {"startedTime": NOW}})
+    assert api.patch("Trial", namespace, "open", {"status": {"startedTime": NOW}})["status"] == UNSEEN
 
 
 def test_a_change_of_the_status_cannot_touch_the_spec(api, namespace, latched):

@@ -77,4 +77,4 @@ def test_trials_start_where_it_watches_and_nowhere_else(bare: Cluster) -> None:
             OperatorHarness(bare, watched).until(trial, lambda status: status.get("startedTime"))
             before.reload()
 
-            assert before.obj.get("status", {}) == {}
+            assert before.obj["status"] == {"observedGeneration": -1}

@@ -1,4 +1,4 @@
-"""Helm, the judge of what it renders, and CRDs of others, as Go modules; built once for all clones."""
+"""Helm, the judges of its output and of health, CRDs of others: Go modules, built once for all clones."""
 
 from pathlib import Path
 
@@ -6,6 +6,8 @@ from devcluster.programs.building import Files, Module
 
 TOOLS = Path(__file__).parents[1]
 HELM = Module(TOOLS / "helm", "Helm 4", {"helm": "helm.sh/helm/v4/cmd/helm"})
+KSTATUS = Module(TOOLS / "helm", "kstatus", {"kstatus": "./kstatus"})
+"""The rules by which Helm 4 and Flux wait, in the version that Helm requires."""
 HELM3 = Module(TOOLS / "helm3", "Helm 3", {"helm": "helm.sh/helm/v3/cmd/helm"})
 KUBE_SCORE = Module(
     TOOLS / "kube-score", "kube-score", {"kube-score": "github.com/zegl/kube-score/cmd/kube-score"}
@@ -19,3 +21,5 @@ PROMETHEUS_OPERATOR = Files(
     "github.com/prometheus-operator/prometheus-operator",
     "example/prometheus-operator-crd",
 )
+LUA = Module(TOOLS / "lua", "Lua", {"glua": "github.com/yuin/gopher-lua/cmd/glua"})
+"""The interpreter that Argo CD runs its health checks with."""

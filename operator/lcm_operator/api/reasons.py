@@ -16,6 +16,12 @@ FINISHED = "Finished"
 PLAN_CURRENT = "PlanCurrent"
 """Also a reason: the attempt runs the plan, parameters and engine settings as they are now."""
 
+# Of every kind with a status, while True only; their reason is that of the condition that they repeat.
+STALLED = "Stalled"
+"""Something keeps the object from its purpose until somebody acts."""
+RECONCILING = "Reconciling"
+"""As Stalled, but so recent that it may pass without anybody."""
+
 # Not yet.
 WAITING = "Waiting"
 """The step is in the future."""

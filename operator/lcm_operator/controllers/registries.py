@@ -38,6 +38,7 @@ from lcm_operator.registry.request_queue import Bounds, RequestQueue
 _LISTS = Bounds(unproven=62, proven=66, wanted=70, total=72)
 """Each holds 8 MiB at most while it is read, 576 MiB in all: with the operator's own that is below 1 GiB."""
 _LOOK_UPS = Bounds(unproven=16, proven=20, wanted=22, total=24)
+_FIRST_PAUSE_SECONDS = 15.0
 _LONGEST_PAUSE_SECONDS = 30.0
 _BETWEEN_WANTED_SECONDS = 1.0
 _RECENT_SECONDS = 120.0
@@ -253,5 +254,6 @@ def _pause(registry: TrialRegistry, failures: int) -> float:
     interval = float(registry.spec.interval_seconds)
     if not failures:
         return interval
-    pause = min(interval * 2.0 ** min(failures - 1, 16), max(interval, _LONGEST_PAUSE_SECONDS))
+    first = min(interval, _FIRST_PAUSE_SECONDS)
+    pause = min(first * 2.0 ** min(failures - 1, 16), max(interval, _LONGEST_PAUSE_SECONDS))
     return pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter

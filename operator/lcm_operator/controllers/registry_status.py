@@ -17,6 +17,7 @@ from lcm_operator.api.storage import parse, serialise, status_patch
 from lcm_operator.api.trial import Trial
 from lcm_operator.controllers.registry_writes import NotLeadingError
 from lcm_operator.domain import imports
+from lcm_operator.domain.obstacle import registry_obstacle, with_obstacle
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import NotFoundError
 from lcm_operator.kube.resources import TRIAL_REGISTRIES
@@ -61,9 +62,7 @@ class RegistryStatus:
             imported = [trial for trial in trials if imports.is_imported_by(trial, now)]
             listing = result.listing
             return replace(
-                now.status,
-                observed_generation=now.metadata.generation,
-                conditions=_imported(_synced(now, result, read), now, result, read),
+                _shown(now, _imported(_synced(now, result, read), now, result, read), read),
                 last_sync_time=read,
                 trials=listing.total,
                 listed=listing.total - listing.bad,
@@ -101,7 +100,7 @@ class RegistryStatus:
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
             current = _with(now.status.conditions, now, reasons.SYNCED, ("False", reason, why), read)
-            return replace(now.status, observed_generation=now.metadata.generation, conditions=current)
+            return _shown(now, current, read)
 
         written = await self._write(registry, read, new, holds)
         if written is not None:
@@ -109,13 +108,15 @@ class RegistryStatus:
 
     async def suspended(self, registry: TrialRegistry, holds: Fence) -> None:
         """Show, once, that the registry is not asked. Raises ApiError, MalformedError, NotLeadingError."""
-        if conditions.reason(registry.status.conditions, reasons.SYNCED) == reasons.SUSPENDED:
+        known = conditions.reason(registry.status.conditions, reasons.SYNCED)
+        current = registry.status.observed_generation == registry.metadata.generation
+        if known == reasons.SUSPENDED and current:
             return
 
         def new(now: TrialRegistry) -> TrialRegistryStatus:
             shown = ("False", reasons.SUSPENDED, "spec.suspend is true")
-            current = _with(now.status.conditions, now, reasons.SYNCED, shown, self._now())
-            return replace(now.status, observed_generation=now.metadata.generation, conditions=current)
+            moment = self._now()
+            return _shown(now, _with(now.status.conditions, now, reasons.SYNCED, shown, moment), moment)
 
         await self._write(registry, None, new, holds)
 
@@ -157,6 +158,8 @@ class RegistryStatus:
     def _tell_news(self, before: TrialRegistry, status: TrialRegistryStatus) -> None:
         """Record an Event for each condition that has changed, or has another cause."""
         for found in status.conditions:
+            if found.type not in (reasons.SYNCED, reasons.IMPORTED):
+                continue
             known = conditions.find(before.status.conditions, found.type)
             reason = _told(found, status)
             if reason is not None and (known is None or _told(known, before.status) != reason):
@@ -210,6 +213,13 @@ def _with(
     return conditions.with_condition(
         current, conditions.ConditionUpdate(kind, *shown), now, registry.metadata.generation
     )
+
+
+def _shown(registry: TrialRegistry, current: Conditions, now: datetime) -> TrialRegistryStatus:
+    """Return the status with these conditions, and what follows from them."""
+    generation = registry.metadata.generation
+    current = with_obstacle(current, registry_obstacle(current), now, generation)
+    return replace(registry.status, observed_generation=generation, conditions=current)
 
 
 def _sync(asked: TrialRegistry, current: TrialRegistry, read: datetime) -> Sync | None:

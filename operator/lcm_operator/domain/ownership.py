@@ -151,7 +151,7 @@ def _leave(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
     if not set(trial.metadata.finalizers) - {names.FINALIZER_IMPORT}:
         return wait("the trial is being deleted")
     if outcome(trial) is not None:
-        return await_end(snapshot, trial, now) or wait("the trial is being deleted")
+        return await_end(snapshot, trial, now) or _show_generation(trial, now)
     if trial.status.engine_ref is not None:  # it was started, and may have completed
         return judge_loss(snapshot, trial, now)
     why = "the Trial was deleted"
@@ -159,6 +159,12 @@ def _leave(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
         WriteTrial(trial, trial_status(trial, now, *cancelled(why, trial))),
         RecordEvent(trial, reasons.CANCELLED, why),
     )
+
+
+def _show_generation(trial: Trial, now: datetime) -> Decision:
+    """Return the write after a change of nothing but the generation, as a deletion is one."""
+    seen = trial_status(trial, now)
+    return act(WriteTrial(trial, seen)) if seen != trial.status else wait("the trial is being deleted")
 
 
 def _is_shown(trial: Trial, refused: ConditionUpdate) -> bool:

@@ -18,6 +18,7 @@ from lcm_operator.api.engine import FINALLY_TOO_LATE, ActivityStatus, TrialEngin
 from lcm_operator.api.plan import Plan
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import RecordEvent
+from lcm_operator.domain.obstacle import obstacle, with_obstacle
 from lcm_operator.domain.status import NOTHING_TO_RELEASE
 
 _LONGEST_NAMES = 400
@@ -67,16 +68,16 @@ def must_be_held(engine: TrialEngine, plan: Plan | None = None) -> bool:
 
 
 def with_release(engine: TrialEngine, status: TrialEngineStatus, now: datetime) -> TrialEngineStatus:
-    """Return `status` with the condition Released that follows from it."""
-    release = _release(engine, status)
+    """Return `status` with the conditions that follow from it: Released, and Stalled after a failure."""
+    release, generation = _release(engine, status), engine.metadata.generation
     if release is None:  # a repaired plan may have no `finally` any more
-        left = tuple(each for each in status.conditions if each.type != reasons.RELEASED)
-        return msgspec.structs.replace(status, conditions=left)
-    message = release.message
-    if release.status == "Unknown":
-        message = f"{message}. {_how_to_free(engine)}"
-    changed = release._replace(message=message)
-    current = with_condition(status.conditions, changed, now, engine.metadata.generation)
+        current = tuple(each for each in status.conditions if each.type != reasons.RELEASED)
+    else:
+        message = release.message
+        if release.status == "Unknown":
+            message = f"{message}. {_how_to_free(engine)}"
+        current = with_condition(status.conditions, release._replace(message=message), now, generation)
+    current = with_obstacle(current, obstacle(current), now, generation)
     return msgspec.structs.replace(status, conditions=current)
 
 

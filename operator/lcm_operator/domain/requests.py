@@ -70,7 +70,7 @@ def trial_delete(trial: Trial, engine: TrialEngine | None) -> Request | None:
 def ignored_restore(trial: Trial, now: datetime) -> Handled | None:
     """Return the answer to a restore that stands on a Trial with an empty status; None without one."""
     request = _request("Restore", trial.metadata, on_trial=True)
-    if request is None or trial.status.observed_generation or trial.status.last_handled_restore:
+    if request is None or trial.status.observed_generation > 0 or trial.status.last_handled_restore:
         return None
     return handled(request, "Ignored", "the request is older than this object's status", now)
 

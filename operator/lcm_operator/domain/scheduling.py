@@ -33,6 +33,7 @@ from lcm_operator.domain.actions import (
 from lcm_operator.domain.arming import decide_arming, engine_creation, refused, show_scheduled, show_waiting
 from lcm_operator.domain.finished import decide_over
 from lcm_operator.domain.grant import attempt_of, manifest_of
+from lcm_operator.domain.obstacle import stalls_at
 from lcm_operator.domain.plan_change import plan_current
 from lcm_operator.domain.readiness import (
     armed_at_start,
@@ -94,7 +95,8 @@ def decide_start(snapshot: Snapshot, trial: Trial, now: datetime) -> Decision:
             return ahead
         if writes := show_scheduled(snapshot, trial, start_time, now, ahead):
             return act(*writes)
-        return wait("the start time is in the future", start_time - snapshot.settings.arm_lead)
+        at = stalls_at(trial.status.conditions, start_time - snapshot.settings.arm_lead)
+        return wait("the start time is in the future", at)
     if now < start_time:
         return decide_arming(snapshot, trial, start_time, now)
     return _start(snapshot, trial, start_time, now)
@@ -258,10 +260,8 @@ def _not_scheduled(
         return armed
     if writes := show_waiting(snapshot, trial, now, why, armed, start_time):
         return act(*writes)
-    return wait(
-        f"not scheduled: {why.reason}",
-        None if start_time is None else latest_start(trial, start_time) + JUST_AFTER,
-    )
+    deadline = None if start_time is None else latest_start(trial, start_time) + JUST_AFTER
+    return wait(f"not scheduled: {why.reason}", stalls_at(trial.status.conditions, deadline))
 
 
 def _miss(snapshot: Snapshot, trial: Trial, start_time: datetime, now: datetime) -> Decision:

@@ -15,6 +15,7 @@ from lcm_operator.api.conditions import (
 )
 from lcm_operator.api.plan import Plan
 from lcm_operator.api.trial import Missed, Trial, TrialStatus
+from lcm_operator.domain.obstacle import obstacle, with_obstacle
 from lcm_operator.domain.requests import ignored_restore
 
 Phase = Literal[
@@ -82,9 +83,9 @@ def trial_status(
 ) -> TrialStatus:
     """Return the status of `trial` with conditions and fields changed, and everything derived from them.
 
-    All conditions but Released exist from the first write on (Unknown, Waiting); all carry the current
-    generation, changed or not. A restore request on an object without status is answered by the first write:
-    it belonged to an earlier object of that name.
+    All conditions but Released, Stalled and Reconciling exist from the first write on (Unknown, Waiting); all
+    carry the current generation, changed or not. A restore request on an object without status is answered by
+    the first write: it belonged to an earlier object of that name.
 
     `without_release`: its plan has no `finally`. `unfinished`: see `domain.verdict`; required for a Trial
     that has a TrialEngine.
@@ -105,7 +106,7 @@ def trial_status(
     if stale or without_release:
         current = tuple(each for each in current if each.type != reasons.RELEASED or each.type in named)
     current = with_condition(current, _finished(current, unfinished), now, generation)
-    current = tuple(msgspec.structs.replace(each, observed_generation=generation) for each in current)
+    current = with_obstacle(current, obstacle(current), now, generation)
     if ignored := ignored_restore(trial, now):
         fields = {"last_handled_restore": ignored} | fields
     status = msgspec.structs.replace(

@@ -39,10 +39,8 @@ def with_stop(
     stopping = msgspec.structs.replace(status, stop=stop, next_attempt=None, phase="Stopping")
     if conditions.decided(status.conditions, reasons.SUCCEEDED) is not None:
         return with_release(engine, stopping, now)
-    shown = conditions.find(status.conditions, reasons.SUCCEEDED)
     stopped = ConditionUpdate(reasons.SUCCEEDED, "Unknown", reasons.STOPPING, "the engine was asked to stop")
-    generation = shown.observed_generation if shown else 0
-    current = with_condition(status.conditions, stopped, moment, generation)
+    current = with_condition(status.conditions, stopped, moment, engine.metadata.generation)
     return with_release(engine, msgspec.structs.replace(stopping, conditions=current), now)
 
 

@@ -132,10 +132,11 @@ def test_what_counts_is_when_the_request_went_out(field):
     assert answered.sent - waiting.queued.time >= timedelta(seconds=0.05)
 
 
-def test_a_registry_that_fails_is_asked_again_after_a_growing_pause(field):
-    def fail() -> None:
-        raise UnreachableError("http://registry", "no")
+def fail() -> None:
+    raise UnreachableError("http://registry", "no")
 
+
+def test_a_registry_that_fails_is_asked_again_after_a_growing_pause(field):
     field.on_list = fail
     pauses = []
 
@@ -154,6 +155,62 @@ def test_a_registry_that_fails_is_asked_again_after_a_growing_pause(field):
         [[1, 2, 4, 8]] + [[1, 2, a, b] for a in (3, 4, 5) for b in range(6, 11)]
     )
     assert field.shown()["Synced"] == ("False", "RegistryUnreachable")
+
+
+def generations(field: PulledRegistry) -> set[int]:
+    return {each["observedGeneration"] for each in [field.status, *field.status["conditions"]]}
+
+
+def pull_again(field: PulledRegistry) -> None:
+    async def scenario() -> None:
+        for course in field.registries._courses.values():
+            course.due = None
+        await field.tick()
+
+    asyncio.run(scenario())
+
+
+def test_conditions_follow_an_edit_while_a_registry_fails_or_is_suspended(field):
+    asyncio.run(field.tick())
+    assert set(field.shown()) == {"Synced", "Imported"}
+
+    field.on_list = fail
+    field.configure(importLimit=7)
+    pull_again(field)
+    assert generations(field) == {2}
+
+    field.configure(suspend=True)
+    pull_again(field)
+    field.configure(importLimit=8)
+    pull_again(field)
+    assert generations(field) == {4}
+    assert set(field.shown()) == {"Synced", "Imported"}
+
+
+def test_registry_that_goes_on_failing_is_stalled_until_it_answers(field):
+    field.on_list = fail
+    asyncio.run(field.tick())
+    assert field.shown()["Reconciling"] == ("True", "RegistryUnreachable")
+
+    conditions = field.status["conditions"]
+    since = rfc3339(datetime.now(UTC) - timedelta(seconds=11))
+    field.set_status(conditions=[each | {"lastTransitionTime": since} for each in conditions])
+    pull_again(field)
+    assert field.shown()["Stalled"] == ("True", "RegistryUnreachable")
+    assert "Reconciling" not in field.shown()
+    assert field.recorded_reasons == ["RegistryUnreachable"]
+
+    field.on_list = lambda: None
+    pull_again(field)
+    assert set(field.shown()) == {"Synced", "Imported"}
+
+
+def test_a_registry_that_is_asked_rarely_is_asked_again_soon_after_it_failed(field):
+    field.on_list = fail
+    before = NodeClock().elapsed()
+    asyncio.run(field.tick())
+
+    assert field.registries._courses["registry"].due - before < 30
 
 
 def test_a_registry_is_not_asked_again_before_it_wants_it(field):

@@ -29,7 +29,11 @@ def test_a_refused_create_stops_no_other_and_is_shown(field):
     asyncio.run(field.tick())
 
     assert field.trials == {"a", "c"}
-    assert field.shown() == {"Synced": ("True", "Synced"), "Imported": ("False", "ImportFailed")}
+    assert field.shown() == {
+        "Synced": ("True", "Synced"),
+        "Imported": ("False", "ImportFailed"),
+        "Stalled": ("True", "ImportFailed"),
+    }
     assert (field.status["imported"], field.status["notImported"], field.status["failed"]) == (2, 1, 1)
     assert field.recorded_reasons == ["WritesFailed", "ImportFailed"]
 
@@ -104,7 +108,11 @@ def test_an_unreadable_trial_of_a_listed_id_stops_neither_import_nor_status(fiel
     asyncio.run(field.tick())
 
     assert field.trials == {"a", "b", "c"}
-    assert field.shown() == {"Synced": ("True", "Synced"), "Imported": ("False", "ImportFailed")}
+    assert field.shown() == {
+        "Synced": ("True", "Synced"),
+        "Imported": ("False", "ImportFailed"),
+        "Stalled": ("True", "ImportFailed"),
+    }
 
 
 def test_an_import_that_can_not_be_read_any_more_is_not_taken_for_removed(field):

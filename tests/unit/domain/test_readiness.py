@@ -272,8 +272,8 @@ def test_a_trial_that_its_registry_lacks_says_so():
 
 
 def test_a_later_answer_that_is_the_same_is_not_written():
-    before = settle(registered(answered=AHEAD, wanted=AHEAD), AHEAD)
     later = AHEAD + timedelta(minutes=1)
+    before = settle(settle(registered(answered=AHEAD, wanted=AHEAD), AHEAD), later)
     looks = {before.trials[0].metadata.uid: RegistryLook(answered=later, wanted=AHEAD)}
 
     assert actions_of(decide(replace(before, looks=looks), later)) == ()

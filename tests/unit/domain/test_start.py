@@ -146,7 +146,7 @@ def test_start_is_retried_before_its_deadline_whatever_retry_after_demands():
 
 
 def test_arming_is_not_tried_again_before_the_api_server_wants_it():
-    before = settle(slot(scheduled(), refusal=busy(-50, 25)), at(-50))
+    before = settle(settle(slot(scheduled(), refusal=busy(-50, 25)), at(-50)), at(-26))
     assert isinstance(decide(before, at(-26)), Wait)
     assert steps(decide(before, at(-25))) == ["CreateEngine"]
 
