@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +27,8 @@ from dummies.partners.dummy import application
 
 PLAN = REPOSITORY / "deploy/plans/5gdrones.yaml"
 LONG = 480
+# A look reads all journals: more often, the looks would take most of the processor.
+LOOK_SECONDS = 0.25
 STOPPED = "Status: Stopped State: "
 Entry = dict[str, Any]
 
@@ -173,6 +176,7 @@ class Airfield(OperatorHarness):
         up = set(flights)
 
         def landed() -> bool:
+            time.sleep(LOOK_SECONDS)
             for flight in list(up):
                 if stopped and flight.has_stopped():
                     stopped(flight)
