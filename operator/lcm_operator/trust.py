@@ -28,11 +28,15 @@ def client_verifying_context(cafile: Path) -> ssl.SSLContext:
 
 def server_context() -> ssl.SSLContext:
     """Return the context of a server that asks its clients for no certificate."""
-    return ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    return _usual(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
 
 
 def _usual(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Accept each certificate of the bundle as an anchor, as Python 3.13 does, without its strictness."""
+    """Accept each certificate of the bundle as an anchor, as Python 3.13 does, without its strictness.
+
+    The lowest version of TLS is the library's default in some builds, so it is set.
+    """
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

@@ -8,6 +8,7 @@ request and answers as configured.
 import functools
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -64,6 +65,11 @@ class Partner:
 
     def keys(self, line: str) -> list[str | None]:
         return [request.key for request in self.requests if request.line == line]
+
+    def secure(self, identity: ssl.SSLContext) -> None:
+        """Serve by https from now on."""
+        self._server.socket = identity.wrap_socket(self._server.socket, server_side=True)
+        self.url = self.url.replace("http:", "https:")
 
     def close(self) -> None:
         self._server.shutdown()
@@ -224,14 +230,21 @@ class EngineHarness:
         patch = status_patch(old.metadata.resource_version, serialise(old.status), serialise(new))
         self.api.edit_status("TrialEngine", self.namespace, self.name, patch)
 
-    def start(self, *, server: str | None = None, user: int | None = None, **environment: str) -> Engine:
+    def start(
+        self,
+        *,
+        server: str | None = None,
+        user: int | None = None,
+        authority: Path | None = None,
+        **environment: str,
+    ) -> Engine:
         """Start an engine process with a pod's environment and identity, as `user` with group 0 if given."""
         uid = str(uuid.uuid4())
         folder = self._folder / uid
         folder.mkdir()
         (folder / "token").write_text(self._token)
         (folder / "namespace").write_text(self.namespace)
-        (folder / "ca.crt").write_bytes(self.cluster.ca_file.read_bytes())
+        (folder / "ca.crt").write_bytes((authority or self.cluster.ca_file).read_bytes())
         if user is not None:
             os.chown(folder, user, 0)
         host, port = (server or self.server).removeprefix("https://").split(":")

@@ -7,8 +7,10 @@ the test plays their engines: it writes checkpoints and ends pods, in no time.
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pykube
@@ -45,11 +47,19 @@ def begins_attempt(request: Request) -> bool:
 
 
 class ProxiedOperator:
-    """An operator whose requests all go through `proxy`."""
+    """An operator whose requests all go through `proxy`, verified by `authority` if that has TLS."""
 
-    def __init__(self, cluster: Cluster, proxy: Proxy) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        proxy: Proxy,
+        authority: Path | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.cluster = cluster
         self.proxy = proxy
+        self._trust = {} if authority is None else {"certificate-authority": str(authority)}
+        self._environment = environment
         self.process = cluster.layout.process(OPERATOR)
 
     def start(self) -> None:
@@ -58,9 +68,9 @@ class ProxiedOperator:
         file = self.cluster.service_account_kubeconfig("default", "lcm-operator")
         document = yaml.safe_load(file.read_text())
         for entry in document["clusters"]:
-            entry["cluster"] = {"server": self.proxy.url}
+            entry["cluster"] = {"server": self.proxy.url} | self._trust
         file.write_text(yaml.safe_dump(document))
-        environment = {**component.environment(layout), "LCM_KUBECONFIG": str(file)}
+        environment = {**component.environment(layout), "LCM_KUBECONFIG": str(file), **self._environment}
         self.process.start(component.command(layout), environment)
 
         def settled() -> bool:

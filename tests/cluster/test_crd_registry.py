@@ -69,7 +69,10 @@ REFUSED = {
         "spec.trialTemplate.planRef: Invalid value: at most one of planRef and activities may be set",
     ),
     "auth without a Secret": (registry(auth={}), "spec.auth.secretRef: Required"),
-    "a certificate that is not base64": (registry(caBundle="-----BEGIN CERTIFICATE-----"), "spec.caBundle"),
+    "a certificate that is not base64": (
+        registry(caBundle="-----BEGIN CERTIFICATE-----"),
+        "caBundle must be base64, such as `base64 < ca.crt` prints it",
+    ),
 }
 
 

@@ -1,11 +1,19 @@
-"""Times written by people and registries; computations with them never overflow. Pure."""
+"""Times written by people and registries; computations with them never overflow. Pure.
+
+A start time has one form wherever it enters: in a Trial (the rules of its CRD), by REST, from a registry.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta
 
-_FORM = re.compile(r"\d{4}-\d{2}-\d{2}T(?!24)\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:?[0-5]\d)", re.ASCII)
-_LAST_YEAR = 9998
-"""In UTC, as for a Trial: year 9999 does not end in every time zone."""
+import msgspec
+
+START_TIME_FORM = re.compile(
+    r"\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):?[0-5]\d)", re.ASCII
+)
+"""As in tools/crds/common.yaml."""
+_END = datetime(9999, 1, 1, tzinfo=UTC)
+"""Year 9999 does not end in every time zone."""
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """The first start time that a Trial can have, as its CRD says."""
 
@@ -22,18 +30,32 @@ def later(moment: datetime, by: timedelta, margin: timedelta = timedelta(0)) -> 
 
 
 def parse_start_time(text: str) -> datetime | None:
-    """Return the time `yyyy-mm-ddThh:mm:ss` with `Z`, `+zz:zz` or `+zzzz`, in UTC; None for anything else.
+    """Return a time `yyyy-mm-ddThh:mm:ss` with `Z`, `+zz:zz` or `+zzzz`, in UTC; None for anything else.
 
-    >>> parse_start_time("2021-02-09T15:12:20+02:00")
-    datetime.datetime(2021, 2, 9, 13, 12, 20, tzinfo=datetime.timezone.utc)
+    A fraction of a second counts to the microsecond, rounded as in a Trial.
+
+    >>> parse_start_time("2021-02-09T15:12:20.5+02:00")
+    datetime.datetime(2021, 2, 9, 13, 12, 20, 500000, tzinfo=datetime.timezone.utc)
     """
-    if _FORM.fullmatch(text) is None:
+    if START_TIME_FORM.fullmatch(text) is None:
         return None
     try:
-        moment = datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):  # no such date, or one before year 1 or after 9999 in UTC
+        moment = msgspec.convert(text, datetime).astimezone(UTC)
+    except (
+        msgspec.ValidationError,
+        OverflowError,
+    ):  # no such date, or none in UTC
         return None
-    return moment if moment.year <= _LAST_YEAR else None
+    return moment if moment < _END else None
+
+
+def in_utc(moment: datetime) -> str:
+    """Return a time in UTC with `Z`, and with a fraction only if it has one.
+
+    >>> in_utc(parse_start_time("2021-02-09T15:12:20+02:00"))
+    '2021-02-09T13:12:20Z'
+    """
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def parse_reported_time(text: str) -> datetime | None:

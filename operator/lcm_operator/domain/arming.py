@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from lcm_operator.api import reasons
 from lcm_operator.api.conditions import ConditionUpdate
+from lcm_operator.api.times import in_utc
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.actions import (
     Action,
@@ -27,7 +28,6 @@ from lcm_operator.domain.references import missing_object, needs_of
 from lcm_operator.domain.registry_times import ask_for_arming
 from lcm_operator.domain.release import is_held
 from lcm_operator.domain.snapshot import Problem, Snapshot
-from lcm_operator.domain.start_time import in_utc
 from lcm_operator.domain.status import ACCEPTED, trial_status
 
 

@@ -19,12 +19,12 @@ from msgspec.structs import replace
 from lcm_operator.api import names, reasons
 from lcm_operator.api.registry import TrialRegistry, TrialRegistryStatus
 from lcm_operator.api.storage import rfc3339
+from lcm_operator.api.times import in_utc
 from lcm_operator.api.trial import Trial
 from lcm_operator.domain.status import has_outcome, outcome, resolved_start_time
 
 MOST_REMEMBERED = 20_000
 _KEPT_IGNORED = 1000
-_FORM = "%Y-%m-%dT%H:%M:%SZ"
 _DIGEST_BYTES = 9
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _NOTHING: Mapping[str, datetime] = MappingProxyType({})
@@ -114,7 +114,7 @@ def manifest(
             "name": name,
             "namespace": registry.metadata.namespace,
             "annotations": {
-                names.ANNOTATION_REGISTRY_START_TIME: start.astimezone(UTC).strftime(_FORM),
+                names.ANNOTATION_REGISTRY_START_TIME: in_utc(start),
                 names.ANNOTATION_REGISTRY_READ_TIME: rfc3339(read),
                 names.ANNOTATION_IMPORTED_BY: registry.metadata.name,
             },
@@ -150,7 +150,7 @@ def suspension(registry: TrialRegistry, trial: Trial, now: datetime) -> dict[str
         return None
     if not _waits(trial):
         return None
-    annotations = {names.ANNOTATION_VANISHED: now.astimezone(UTC).strftime(_FORM)}
+    annotations = {names.ANNOTATION_VANISHED: in_utc(now.replace(microsecond=0))}
     return {"metadata": _guard(trial) | {"annotations": annotations}, "spec": {"suspend": True}}
 
 

@@ -12,6 +12,7 @@ too long ago, or in an earlier term, unless the registry was asked again and did
 from datetime import UTC, datetime, timedelta
 
 from lcm_operator.api import reasons
+from lcm_operator.api.times import in_utc
 from lcm_operator.api.trial import RegistryMove, Trial
 from lcm_operator.domain.actions import (
     Act,
@@ -24,7 +25,7 @@ from lcm_operator.domain.actions import (
     wait,
 )
 from lcm_operator.domain.snapshot import RegistryLook, Snapshot
-from lcm_operator.domain.start_time import in_utc, read_by_creator
+from lcm_operator.domain.start_time import read_by_creator
 from lcm_operator.domain.status import has_outcome, outcome, trial_status
 
 _KEPT_MOVES = 5

@@ -14,6 +14,7 @@ from lcm_operator.api import conditions, reasons
 from lcm_operator.api.conditions import ConditionUpdate
 from lcm_operator.api.engine import TrialEngine
 from lcm_operator.api.plan import Plan, TrialPlan
+from lcm_operator.api.times import in_utc
 from lcm_operator.api.trial import EngineRef, Trial
 from lcm_operator.domain.actions import (
     Act,
@@ -49,7 +50,6 @@ from lcm_operator.domain.requests import handled, open_deletes, trial_delete
 from lcm_operator.domain.snapshot import Leftover, Pod, Problem, Snapshot, value_of
 from lcm_operator.domain.start_time import (
     JUST_AFTER,
-    in_utc,
     latest_start,
     retry_at,
     start_time_of,

@@ -140,8 +140,3 @@ def _waits_for_grant(trial: Trial, engine: TrialEngine | None) -> bool:
     if engine is None or engine.metadata.deletion_timestamp is not None or outcome(trial) is not None:
         return False
     return engine.status.pod_ref is None
-
-
-def in_utc(time: datetime) -> str:
-    """Return a time as messages show it: in UTC, with `Z`."""
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

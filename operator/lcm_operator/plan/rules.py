@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from lcm_operator.api.times import START_TIME_FORM
 from lcm_operator.plan.faults import Place
 from lcm_operator.plan.templates import Scope
 from lcm_operator.plan.values import TemplateError
@@ -22,9 +23,6 @@ _YEARS = range(2000, 9999)
 _ALL_YEARS = range(1, 10_000)
 # `\0` is a parameter; possessive, since the slashes of `://` end no host.
 _BEYOND_AUTHORITY = re.compile(r"(?:https?://|\0(?:://)?+)[^/?#]*[/?#]")
-_TIME = re.compile(
-    r"\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
-)
 Found = Iterator[Place]
 
 
@@ -108,7 +106,7 @@ def _foreign_authority(url: Any) -> Found:
 
 def _outside(years: range) -> Callable[[Any], Found]:
     def find(moment: Any) -> Found:
-        if not isinstance(moment, str) or not _TIME.fullmatch(moment):
+        if not isinstance(moment, str) or not START_TIME_FORM.fullmatch(moment):
             return
         try:
             found = datetime.fromisoformat(moment)
@@ -122,7 +120,7 @@ def _outside(years: range) -> Callable[[Any], Found]:
 
 
 def _malformed_time(moment: Any) -> Found:
-    if isinstance(moment, str) and not _TIME.fullmatch(moment):
+    if isinstance(moment, str) and not START_TIME_FORM.fullmatch(moment):
         yield ()
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from lcm_operator.api.bounds import DEEPEST
 from lcm_operator.api.storage import rfc3339
+from lcm_operator.outside import OutsideError, text
 
 LONGEST_TEXT = 1024 * 1024
 _LARGEST_INTEGER = 2**63 - 1
@@ -27,12 +28,12 @@ class Undefined(Struct, frozen=True):
     reason: str
 
 
-def json_or_undefined(content: bytes, name: str) -> Any:
-    """Return the JSON value of `content`, or why there is none."""
+def json_or_undefined(content: bytes, name: str, content_type: str | None = None) -> Any:
+    """Return the JSON value of `content`, or why there is none. Of repeated keys the last counts."""
     try:
-        return msgspec.json.decode(content)
-    except ValueError:  # not UTF-8, or malformed
-        return Undefined(f"{name} is not JSON")
+        return msgspec.json.decode(text(content, content_type))
+    except (OutsideError, msgspec.DecodeError) as error:
+        return Undefined(f"{name} is not JSON: {error}")
     except RecursionError:
         return Undefined(f"{name} nests too deeply")
 

@@ -69,8 +69,12 @@ class RegistryClient:
     def trial(self, trial_id: str) -> Entry:
         """Return the trial of GET {url}/trial/{id}/, with the ID percent-encoded as one segment."""
         segment = urllib.parse.quote(trial_id, safe="").replace(".", "%2E")
-        content = self._get(f"/trial/{segment}/", lambda reply, _: b"".join(_body(reply, _LARGEST_TRIAL)))
-        return parse_trial(content, trial_id)
+
+        def read(reply: requests.Response, _: Watchdog) -> Entry:
+            content = b"".join(_body(reply, _LARGEST_TRIAL))
+            return parse_trial(content, trial_id, reply.headers.get("Content-Type"))
+
+        return self._get(f"/trial/{segment}/", read)
 
     def _get(self, path: str, read: Callable[[requests.Response, Watchdog], T]) -> T:
         url = self._connection.url.rstrip("/") + path
@@ -171,7 +175,7 @@ def _by_scheme(proxy: Proxy | None) -> dict[str, str]:
 
 def _read_list(reply: requests.Response, selection: Selection, watchdog: Watchdog) -> Listing:
     """Return the list in a reply; our parsing time extends the deadline. Raises BadReplyError."""
-    reader = ListReader(selection)
+    reader = ListReader(selection, reply.headers.get("Content-Type"))
     for chunk in _body(reply, _LARGEST_LIST):
         begun = time.monotonic()
         with _READING:

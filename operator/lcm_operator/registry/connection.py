@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from lcm_operator.api import names
 from lcm_operator.api.bounds import unread_because
 from lcm_operator.api.registry import TrialRegistry
+from lcm_operator.outside import OutsideError, credential
 from lcm_operator.registry.errors import BadConnectionError
 
 _PORTS = {"http": 80, "https": 443}
@@ -73,11 +74,20 @@ def _origin(url: str) -> tuple[str, str, int] | None:
 
 
 def _member(name: str, data: Mapping[str, str], key: str) -> str:
-    return _text(f"{key} of Secret {name}", data[key])
+    what = f"{key} of Secret {name}"
+    try:
+        found = credential(what, _text(what, data[key]))
+    except OutsideError as error:
+        raise BadConnectionError(str(error)) from error
+    if not found:
+        raise BadConnectionError(f"{what} is empty")
+    if key == "user" and ":" in found:
+        raise BadConnectionError(f"{what} must not contain a colon")
+    return found
 
 
 def _text(what: str, encoded: str) -> str:
-    """Return a decoded text without the line break at its end. Raises BadConnectionError."""
+    """Return a decoded text without blanks and line ends around it. Raises BadConnectionError."""
     try:
         return base64.b64decode("".join(encoded.split()), validate=True).decode().strip()
     except ValueError as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from lcm_operator.outside import OutsideError, encoding
 from lcm_operator.registry.errors import BadReplyError
 from lcm_operator.registry.replies import Entry, Number, parse_entry
 
@@ -55,10 +56,17 @@ class Listing:
 class ListReader:
     """Parses a reply in pieces."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, content_type: str | None = None) -> None:
+        """`content_type`: the reply's header. Raises BadReplyError if its charset is not known."""
         self._kept = _Kept(selection)
-        self._utf8 = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
-        self._scan = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number).raw_decode
+        try:
+            self._decoder = codecs.getincrementaldecoder(encoding(content_type))("surrogateescape")
+        except OutsideError as error:
+            raise BadReplyError(str(error)) from error
+        # NaN and Infinity are not JSON: no ID, no time.
+        self._scan = json.JSONDecoder(
+            parse_int=Number, parse_float=Number, parse_constant=lambda _: None
+        ).raw_decode
         self._text = ""
         self._position = 0
         self._next = "["
@@ -67,13 +75,13 @@ class ListReader:
 
     def feed(self, chunk: bytes) -> None:
         """Parse the next piece. Raises BadReplyError."""
-        self._text = self._text[self._position :] + self._utf8.decode(chunk)
+        self._text = self._text[self._position :] + self._decode(chunk)
         self._position = 0
         self._read(is_whole=False)
 
     def finish(self) -> Listing:
         """Return the list. Raises BadReplyError if it is not complete."""
-        self._text = self._text[self._position :] + self._utf8.decode(b"", final=True)
+        self._text = self._text[self._position :] + self._decode(b"", final=True)
         self._position = 0
         self._read(is_whole=True)
         if self._next != "end":
@@ -82,6 +90,12 @@ class ListReader:
             )
         entries, left_out = self._kept.entries()
         return Listing(entries, self._total, self._bad, tuple(self._faults), left_out)
+
+    def _decode(self, chunk: bytes, *, final: bool = False) -> str:
+        try:
+            return self._decoder.decode(chunk, final=final)
+        except ValueError as error:  # a charset without surrogates
+            raise BadReplyError("it is not text in the charset that its Content-Type names") from error
 
     def _read(self, *, is_whole: bool) -> None:
         """Parse as much of the text as is complete."""

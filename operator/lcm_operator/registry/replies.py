@@ -9,6 +9,7 @@ import msgspec
 
 from lcm_operator.api.names import LONGEST_ID
 from lcm_operator.api.times import EARLIEST, parse_reported_time, parse_start_time
+from lcm_operator.outside import OutsideError, text
 from lcm_operator.registry.errors import BadReplyError
 
 _SHOWN = 80
@@ -36,10 +37,12 @@ class _Fields(msgspec.Struct):
     start_time: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def parse_trial(content: bytes, trial_id: str) -> Entry:
+def parse_trial(content: bytes, trial_id: str, content_type: str | None = None) -> Entry:
     """Return the trial in a reply to `/trial/{id}/`. Raises BadReplyError."""
     try:
-        fields = msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"), type=_Fields)
+        fields = msgspec.json.decode(text(content, content_type), type=_Fields)
+    except OutsideError as error:
+        raise BadReplyError(str(error)) from error
     except msgspec.ValidationError as error:
         raise BadReplyError(f"it is not a trial: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -66,7 +69,7 @@ def _id(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("id is neither a string nor a number")  # noqa: TRY004 - bad data, not a bad call
     if _NO_TEXT.search(value):
-        raise ValueError("id is not text in UTF-8")
+        raise ValueError("id is not text in UTF-8; another charset must be in the reply's Content-Type")
     if not 1 <= len(value) <= LONGEST_ID or _CONTROL.search(value):
         raise ValueError(
             f"id {_shown(value)} must have 1 to {LONGEST_ID} characters and no control characters"

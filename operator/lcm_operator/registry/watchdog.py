@@ -4,6 +4,7 @@ At the deadline the connection is shut down during handshake, headers or body.
 """
 
 import contextlib
+import http.client
 import os
 import socket
 import ssl
@@ -19,6 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from lcm_operator.proxies import Proxy
 
 _INSTANT = 0.001
+_MOST_INTERIM = 100
 
 
 class Watchdog:
@@ -139,14 +141,30 @@ class WatchedAdapter(HTTPAdapter):
         """Do nothing: the library would add the public authorities to `trust`."""
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """A response without the interim ones (1xx) before it; the library skips only 100."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(_MOST_INTERIM):
+            found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+            if not 100 <= found[1] < 200 or found[1] == http.HTTPStatus.SWITCHING_PROTOCOLS:  # noqa: PLR2004
+                return found
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException(f"more than {_MOST_INTERIM} interim replies")
+
+
 def _watched_pools(watchdog: Watchdog) -> dict[str, type[HTTPConnectionPool]]:
     """Return pools by scheme. The host of a connection is the proxy's, if there is one."""
 
     class Plain(HTTPConnection):
+        response_class = _FinalResponse
+
         def _new_conn(self) -> socket.socket:
             return watchdog.connect(self.host.strip("[]"), self.port)
 
     class Secure(HTTPSConnection):
+        response_class = _FinalResponse
+
         def _new_conn(self) -> socket.socket:
             return watchdog.connect(self.host.strip("[]"), self.port)
 

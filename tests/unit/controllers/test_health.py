@@ -166,6 +166,9 @@ def test_probes_and_scrapes_are_answered_by_http(replica):
             notes.append("it is 1 h ahead")
             assert await answer("/healthz") == (200, "ok\nclock: it is 1 h ahead\n")
             assert await answer("/metrics") == (200, "lcm_leader 1.0\n")
+            for path in ("/readyz", "/healthz", "/metrics"):
+                async with session.head(base + path) as response:
+                    assert (response.status, await response.text()) == (200, "")
             replica.passes(20, broken="_heard_at")
             assert await answer("/healthz") == (503, "watch: no event for 20.0 s\n")
             assert (await answer("/readyz"))[0] == 200

@@ -139,7 +139,8 @@ def test_message_shows_512_characters_of_the_reply_and_no_secret():
 def test_a_reply_that_is_no_json_says_so_where_json_is_asked_for():
     result, _ = ask(lambda _: web.Response(text="<html>"), capture={"id": "{{ response.json.id }}"})
 
-    assert result == "the response is not JSON in `{{ response.json.id }}`"
+    assert result.startswith("the response is not JSON: JSON is malformed: ")
+    assert result.endswith(" in `{{ response.json.id }}`")
 
 
 @pytest.mark.parametrize(
@@ -237,3 +238,21 @@ def test_request_ends_when_contact_is_lost_unless_others_wait_for_it(limit, requ
     assert isinstance(result, Performed)
     assert len(seen) == requests
     assert len({request.headers["Idempotency-Key"] for request, _ in seen}) == 1
+
+
+def test_line_ends_of_secrets_are_not_sent():
+    scope = {"parameters": {"key": "sesame\n", "user": "ali\r\n"}}
+    auth = {"username": "{{ parameters.user }}", "password": "{{ parameters.key }}"}
+    _, [(request, _)] = ask(basicAuth=auth, headers={"X-Key": "{{ parameters.key }}"}, scope=scope)
+
+    assert request.headers["Authorization"] == "Basic YWxpOnNlc2FtZQ=="
+    assert request.headers["X-Key"] == "sesame"
+
+
+@pytest.mark.parametrize("field", ["username", "password"])
+def test_a_credential_with_a_line_end_within_it_is_not_sent(field):
+    auth = {"username": "ali", "password": "sesame"} | {field: "{{ parameters.key }}"}
+    result, seen = ask(basicAuth=auth, scope={"parameters": {"key": "ses\name"}})
+
+    assert result.startswith(f"basicAuth.{field} contains a control character")
+    assert seen == []

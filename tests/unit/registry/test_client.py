@@ -326,3 +326,40 @@ def test_a_registry_at_an_ipv6_address_is_reached():
     with server(says(b"[]"), host="::1") as running:
         assert RegistryClient(Connection(f"http://[::1]:{running.port}"), 20).list_trials().total == 0
     assert f"Host: [::1]:{running.port}\r\n".encode() in running.heads[0]
+
+
+@pytest.mark.parametrize("interim", ["100 Continue", "102 Processing", "103 Early Hints"])
+def test_interim_replies_are_skipped(interim: str):
+    early = f"HTTP/1.1 {interim}\r\nLink: </style.css>\r\n\r\n".encode()
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(2 * early)
+        says(b"[]")(connection)
+
+    with server(behave) as running:
+        assert asks(running).list_trials().total == 0
+
+
+def test_endless_interim_replies_are_an_error():
+    with (
+        server(lambda connection: connection.sendall(1000 * b"HTTP/1.1 103 Early\r\n\r\n")) as running,
+        pytest.raises(UnreachableError, match="interim replies"),
+    ):
+        asks(running).list_trials()
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ((), r"Trial registry responded with status 301 and no body\.$"),
+        (
+            ("Location: https://user:hunter2@new.example/api?key=hunter2",),
+            r"status 301 and no body \(status 301, to https://new\.example/api; redirects are not followed",
+        ),
+    ],
+)
+def test_a_redirect_without_a_body_says_where_to(headers: tuple[str, ...], why: str):
+    with server(says(b"", "301 Moved Permanently", *headers)) as running:
+        with pytest.raises(BadStatusError, match=why) as raised:
+            asks(running).list_trials()
+        assert "hunter2" not in str(raised.value)

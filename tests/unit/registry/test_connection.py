@@ -103,6 +103,15 @@ def test_a_secret_is_sent_nowhere_else(url: str, origin: str | None):
             id="half of it",
         ),
         pytest.param(
+            secret(user="ali", password="ses\name"),
+            "password of Secret lock contains a control character, such as a line end within it",
+            id="two lines",
+        ),
+        pytest.param(
+            secret(user="a:i", password="p"), "user of Secret lock must not contain a colon", id="colon"
+        ),
+        pytest.param(secret(apikey="\n"), "apikey of Secret lock is empty", id="a line end alone"),
+        pytest.param(
             secret() | {"data": {"apikey": "/w=="}},
             "apikey of Secret lock is not text encoded in base64",
             id="no text",

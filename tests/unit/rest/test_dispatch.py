@@ -165,6 +165,32 @@ def test_path_and_method_are_looked_at_before_anything_else(sidecar, method, pat
 
 def test_a_wrong_method_is_answered_with_the_right_ones(sidecar):
     assert asked(sidecar, "PUT", "/debug/trial/a/schedule").headers["Allow"] == "DELETE, POST"
+    assert asked(sidecar, "PUT", "/status").headers["Allow"] == "GET, HEAD"
+
+
+def test_head_answers_every_get_route_as_get_does_without_a_body(sidecar):
+    sidecar.service.answers["trial_status"] = "Running", "Idle"
+
+    async def scenario():
+        async with sidecar.listening():
+            for route in sidecar.table.routes:
+                if route.method != "GET":
+                    continue
+                path = route.path.replace("{id}", "a")
+                credential = {"Authorization": TOKEN if path.startswith("/token/") else KEY}
+                got = await sidecar.ask("GET", path, **credential)
+                head = await sidecar.ask("HEAD", path, **credential)
+                found = (head.status, head.headers["Content-Length"], head.headers["Content-Type"])
+                assert found == (got.status, got.headers["Content-Length"], got.headers["Content-Type"]), path
+                assert got.status == 200, path
+
+    run(scenario())
+
+
+def test_head_needs_what_get_needs(sidecar):
+    assert asked(sidecar, "HEAD", "/status", Authorization="wrong").status == 401
+    assert asked(sidecar, "HEAD", "/status", Authorization=READ_KEY).status == 200
+    assert asked(sidecar, "HEAD", "/debug/schedule-trial").status == 405
 
 
 def test_the_key_is_looked_at_before_the_body(sidecar):

@@ -5,7 +5,6 @@ Redirects are not followed, since a response must not choose the host; cookies a
 not be in the checkpoint.
 """
 
-import re
 import ssl
 from functools import cache
 from typing import Any
@@ -14,6 +13,7 @@ import msgspec
 
 from lcm_operator import trust
 from lcm_operator.engine.outcome import ActivityFailedError
+from lcm_operator.outside import encoding
 from lcm_operator.plan.urls import without_secrets
 from lcm_operator.plan.values import Undefined, json_or_undefined
 from lcm_operator.proxies import Proxy
@@ -23,7 +23,6 @@ from lcm_operator.wire.messages import parse_url, request
 from lcm_operator.wire.replies import Headers
 
 LARGEST_RESPONSE = 1024 * 1024
-_CHARSET = re.compile(r"""charset\s*=\s*"?([^\s;"]+)""", re.IGNORECASE)
 _DEFAULTS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "lcm-engine"}
 
 
@@ -52,12 +51,14 @@ class Response(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """The body as text; bytes that are not text are replaced."""
-        found = _CHARSET.search(self.headers.get("content-type") or "")
         content = self.content or b""
         try:
-            return content.decode(found[1] if found else "utf-8", errors="replace")
-        except (LookupError, ValueError):  # the service names an unknown charset
+            return content.decode(encoding(self.headers.get("content-type")), errors="replace")
+        except ValueError:  # the service names an unknown charset
             return content.decode(errors="replace")
+
+    def _json(self, content: bytes) -> Any:
+        return json_or_undefined(content, "the response", self.headers.get("content-type"))
 
     def variables(self) -> dict[str, Any]:
         """Return the variable `response` of expressions; missing members are undefined, with the reason."""
@@ -69,7 +70,7 @@ class Response(msgspec.Struct, frozen=True):
         if encoding.lower() != "identity":
             absent = Undefined(f"the response has the Content-Encoding {encoding}, which was not requested")
             return seen | {"text": absent, "json": absent}
-        return seen | {"text": self.text, "json": json_or_undefined(self.content, "the response")}
+        return seen | {"text": self.text, "json": self._json(self.content)}
 
 
 async def exchange(sent: Request, credentials: dict[str, str]) -> Response:

@@ -19,6 +19,7 @@ from lcm_operator.engine.interrupts import race
 from lcm_operator.engine.outcome import ActivityFailedError, ContactLostError, Performed, excerpt
 from lcm_operator.engine.redactor import Redactor
 from lcm_operator.kube.clock import pause, within
+from lcm_operator.outside import OutsideError, credential
 from lcm_operator.plan.numbers import number
 from lcm_operator.plan.performable import IDEMPOTENCY_HEADER
 from lcm_operator.plan.templates import Scope
@@ -61,6 +62,7 @@ class Credentials:
         if http.basic_auth is not None:
             given = scope.text(http.basic_auth.username), scope.text(http.basic_auth.password)
             username, password = given if any(given) else (username, password)
+        username, password = _clean("username", username), _clean("password", password)
         if not username and not password:
             return ""
         if ":" in username:
@@ -72,7 +74,7 @@ class Credentials:
     def _pod_token(self) -> str:
         """Read the token, which the node renews."""
         try:
-            token = self._token.read_text().strip() if self._token else ""
+            token = credential("podToken", self._token.read_text()) if self._token else ""
         except OSError as error:
             raise ActivityFailedError(f"podToken: cannot read the pod's token: {error}") from error
         if not token:
@@ -107,7 +109,8 @@ class HttpRequests:
         Raises ActivityFailedError, ContactLostError, TemplateError.
         """
         url = render_url(http.url, scope.texts(http.query), scope)
-        headers = scope.texts(http.headers)
+        # A header whose value comes from a Secret often ends with the line end of a file.
+        headers = {name: value.strip() for name, value in scope.texts(http.headers).items()}
         content = _content(http, scope, headers)
         request = Request(
             http.method, url, headers | {IDEMPOTENCY_HEADER: key}, content, self._proxy(http, url)
@@ -177,6 +180,14 @@ class HttpRequests:
             return ""
         words = excerpt(self._redactor.text(response.text))
         return f": {words}" if words else ""
+
+
+def _clean(part: str, value: str) -> str:
+    """Return user or password as it is sent. Raises ActivityFailedError."""
+    try:
+        return credential(f"basicAuth.{part}", value)
+    except OutsideError as error:
+        raise ActivityFailedError(str(error)) from error
 
 
 def _content(http: Http, scope: Scope, headers: dict[str, str]) -> bytes | None:

@@ -5,6 +5,7 @@ document is made from the same models.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
@@ -14,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from lcm_operator.api.names import LONGEST_ID
 from lcm_operator.kube.decoding import DEEPEST, nests_deeper
+from lcm_operator.outside import text
 from lcm_operator.rest.http.replies import HttpRefusalError
 
 Json = dict[str, Any]
@@ -35,6 +37,8 @@ def _as_text(value: object) -> object:
     """Return a string unchanged and a number or boolean as its text, which callers rely on."""
     if value is None:
         raise PydanticCustomError("type_error.none.not_allowed", "none is not an allowed value")
+    if isinstance(value, float) and not math.isfinite(value):  # NaN, Infinity or 1e999
+        raise PydanticCustomError("type_error.str", "str type expected")
     if isinstance(value, bool | int | float):
         return str(value)
     if not isinstance(value, str) or not _is_unicode(value):
@@ -82,13 +86,16 @@ class IdInQuery(BaseModel):
     trial_id: TrialId
 
 
-def from_body(model: type[M], raw: bytes) -> M:
-    """Return the body as a `model`. Raises InvalidFieldsError, HttpRefusalError if it cannot be decoded."""
-    if nests_deeper(raw, DEEPEST):  # the decoder's own limit depends on the Python
-        raise HttpRefusalError(400, _UNPARSABLE)
+def from_body(model: type[M], raw: bytes, content_type: str | None = None) -> M:
+    """Return the body as a `model`; of repeated keys the last counts.
+
+    Raises InvalidFieldsError, HttpRefusalError if it cannot be decoded.
+    """
     try:
-        text = raw.decode("utf-8-sig")
-        value = json.loads(text) if text else None
+        body = text(raw, content_type)
+        if nests_deeper(body.encode(), DEEPEST):  # the decoder's own limit depends on the Python
+            raise HttpRefusalError(400, _UNPARSABLE)
+        value = json.loads(body) if body else None
     except json.JSONDecodeError as error:
         where = ["body", error.pos]
         raise InvalidFieldsError(

@@ -64,7 +64,7 @@ class Dispatcher:
         if not path.startswith("/"):  # absolute form, as proxies send it, or `*`
             path = request.rel_url.raw_path
         match = self._table.find(path)
-        route = match.methods.get(request.method) if match else None
+        route = match.route(request.method) if match else None
         visit = _Visit(request, query)
         answer = await self._answer(visit, match, route)
         seconds = elapsed() - began
@@ -87,7 +87,7 @@ class Dispatcher:
             if match is None:
                 return replies.detail(404, "Not Found")
             if route is None:
-                return replies.detail(405, "Method Not Allowed", {"Allow": ", ".join(sorted(match.methods))})
+                return replies.detail(405, "Method Not Allowed", {"Allow": match.allowed})
             return await route.handle(await self._admit(visit, route, match))
         except bodies.InvalidFieldsError as invalid:
             return replies.detail(422, invalid.faults)
@@ -108,13 +108,16 @@ class Dispatcher:
         if route.requires is not Requirement.NOTHING:
             self._origin.check(request.method, request.headers.get("Host"), request.headers.get("Origin"))
         visit.caller = await self._authenticate(
-            route.requires, request.method, match.trial_id, credentials(request)
+            route.requires, route.method, match.trial_id, credentials(request)
         )
         if route.requires is not Requirement.NOTHING and not self._ready():
             raise HttpRefusalError(503, "Not ready: the first lists are not complete.")
         found_id = bodies.from_path(match.trial_id) if route.has_id else ""
         query = bodies.from_query(route.query, visit.query) if route.query else None
-        body = bodies.from_body(route.body, await self._body(request, LARGEST_BODY)) if route.body else None
+        body = None
+        if route.body:
+            raw = await self._body(request, LARGEST_BODY)
+            body = bodies.from_body(route.body, raw, request.headers.get("Content-Type"))
         if route.largest_ignored is not None:
             await self._body(request, route.largest_ignored)
         return Call(found_id, match.name, body, query, visit.caller)

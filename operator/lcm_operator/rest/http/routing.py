@@ -63,6 +63,15 @@ class RouteMatch:
     trial_id: str | None
     name: str
 
+    def route(self, method: str) -> Route | None:
+        """Return the route of a method; HEAD has that of GET, and the server leaves out the body."""
+        return self.methods.get("GET" if method == "HEAD" else method)
+
+    @property
+    def allowed(self) -> str:
+        """The value of `Allow`."""
+        return ", ".join(sorted(self.methods.keys() | ({"HEAD"} if "GET" in self.methods else set())))
+
 
 class RouteTable:
     """All routes."""

@@ -6,13 +6,13 @@ API server accepts one, and the other is answered that it exists.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from lcm_operator import logs
 from lcm_operator.api import names
 from lcm_operator.api.storage import rfc3339
-from lcm_operator.api.times import parse_start_time
+from lcm_operator.api.times import in_utc, parse_start_time
 from lcm_operator.kube.client import Client, Json
 from lcm_operator.kube.errors import AlreadyExistsError, ConflictError, NotFoundError, RejectedError
 from lcm_operator.kube.resources import TRIALS
@@ -86,7 +86,7 @@ class Scheduler:
             self._refuse_scheduled(trial_id)
             if self._is_past(start):
                 raise HttpRefusalError(400, _PAST)
-            await self._create(trial_id, {"startTime": _text(start)})
+            await self._create(trial_id, {"startTime": in_utc(start)})
 
     async def schedule_from_registry(self, trial_id: str) -> None:
         """Schedule a trial at the time that the registry reports."""
@@ -176,7 +176,7 @@ class Scheduler:
 
     async def _create_from_registry(self, entry: Entry, read: datetime) -> None:
         annotations = {
-            names.ANNOTATION_REGISTRY_START_TIME: _text(entry.start_time),
+            names.ANNOTATION_REGISTRY_START_TIME: in_utc(entry.start_time),
             names.ANNOTATION_REGISTRY_READ_TIME: rfc3339(read),
         }
         await self._create(entry.id, {"registryRef": {"name": self._registry.name}}, annotations)
@@ -247,10 +247,6 @@ class Scheduler:
         if moved:
             await self._registry.request_pull()
             await self._view.until(lambda: not any(map(self._has_moved, moved)), _MOVE_SECONDS)
-
-
-def _text(start_time: datetime) -> str:
-    return start_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def _all(work: Iterable[Awaitable[None]]) -> None:
