@@ -115,6 +115,7 @@ START_TIMES = {
     "a negative offset": "2031-01-01T03:00:00-05:00",
     "the largest offset in use": "2031-01-01T22:00:00+14:00",
     "the smallest offset in use": "2030-12-31T20:00:00-12:00",
+    "a fraction, of which the page shows none": "2031-01-01T10:00:00.5+02:00",
 }
 
 
@@ -130,7 +131,7 @@ def test_an_offset_is_honoured(caller: Caller, start: str):
 BAD_TIMES = {
     "no offset": "2031-01-01T10:00:00",
     "an offset of hours only": "2031-01-01T10:00:00+02",
-    "fractions": "2031-01-01T10:00:00.5+02:00",
+    "a comma": "2031-01-01T10:00:00,5+02:00",
     "a blank for T": "2031-01-01 10:00:00+02:00",
     "lower case": "2031-01-01t10:00:00z",
     "a date that is none": "2031-02-30T10:00:00Z",
