@@ -9,7 +9,7 @@ from lcm_operator.plan.faults import Fault, Place
 
 _EXACT = 2**53
 """Up to here each integer is a double, which is what Helm, and a patch of kubectl, make of it."""
-_NULL = 'kubectl apply drops a null when it changes an object; to send one, write "{{ none }}"'
+_NULL = 'kubectl apply drops a null; to send one, write "{{ none }}"'
 _LARGE = "Helm, and kubectl apply when it changes an object, round integers beyond 2^53; write text in quotes"
 _AS_NUMBER = ', or "{{{{ {} }}}}" to send a number'
 
@@ -37,7 +37,7 @@ def _values(value: Any, place: Place) -> Iterator[Fault]:
         case list():
             for index, item in enumerate(value):
                 yield from _values(item, (*place, index))
-        case None if _is_free(place):
+        case None if _is_free(place) and not isinstance(place[-1], int):
             yield Fault(place, _NULL)
         case int() | float() if abs(value) > _EXACT:
             yield Fault(place, _LARGE + (_AS_NUMBER.format(value) if isinstance(value, int) else ""))

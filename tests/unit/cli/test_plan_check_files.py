@@ -22,7 +22,7 @@ def warned(check, text, **options):
         ("{a: [0777]}", "8: warning: spec.activities[0].http.json.a[0]: 0777 is read as 511"),
         ("{a: 1.10}", "8: warning: spec.activities[0].http.json.a: 1.10 is read as 1.1"),
         ("{a: null}", "8: warning: spec.activities[0].http.json.a: kubectl apply drops a null"),
-        ("{a: }", "8: warning: spec.activities[0].http.json.a: kubectl apply drops a null when it changes"),
+        ("{a: }", "8: warning: spec.activities[0].http.json.a: kubectl apply drops a null; to send one"),
         ("8988211000000000001", "8: warning: spec.activities[0].http.json: Helm, and kubectl apply when it"),
         ("{a: 89882110000000000001}", "8: warning: spec.activities[0].http.json.a: Helm, and kubectl"),
     ],
@@ -37,7 +37,7 @@ def test_what_kubectl_or_helm_changes_silently_is_a_warning(check, json, warning
 
 
 @pytest.mark.parametrize(
-    "json", ["{a: true, b: 1, c: 1.5, d: text, e: 12:30}", '{"y": "yes", "null": "1.10"}']
+    "json", ["{a: true, b: 1, c: 1.5, d: text, e: 12:30, f: [null]}", '{"y": "yes", "null": "1.10"}']
 )
 def test_what_reaches_the_partner_as_written_is_no_warning(check, json):
     plan = f'{PLAN}  activities:\n  - {{name: a, http: {{url: "http://x/", json: {json}}}}}\n'
