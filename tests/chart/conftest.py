@@ -119,7 +119,7 @@ class Helm:
 
     def objects(self, values: dict[str, Any]) -> list[Object]:
         """Return the objects that the chart renders; the same values are rendered once."""
-        key = json.dumps(values, sort_keys=True)
+        key = json.dumps(values)
         if key not in self._rendered:
             # libyaml: the CRDs are long, and PyYAML's own parser takes seconds for them.
             loaded = yaml.load_all(self.text(values), Loader=yaml.CSafeLoader)

@@ -1,5 +1,6 @@
 """Every value of the chart does what its description says, where it says."""
 
+import json
 import re
 from typing import Any
 
@@ -28,6 +29,8 @@ def found(objects: dict[str, Any], place: str) -> Any:
 
 
 def item(at: Any, key: str) -> Any:
+    if isinstance(at, str) and at.startswith("{"):  # the engines' template
+        at = json.loads(at)
     if isinstance(at, list):
         if key.isdecimal():
             return at[int(key)] if int(key) < len(at) else ABSENT
@@ -39,6 +42,54 @@ def item(at: Any, key: str) -> Any:
 def test_a_value_changes_the_render_where_it_says(rendered, group: Group, case: Case):
     assert found(rendered(values_of(group)), case.place) == case.expected
     assert found(rendered(group.needs), case.place) != case.expected
+
+
+@pytest.mark.parametrize(
+    "key", ["no", False, "false"], ids=["quoted", "as YAML 1.1 reads it", "as Helm has it"]
+)
+def test_hosts_without_proxy_can_be_given_by_a_key_without_quotes(rendered, key):
+    objects = rendered({"proxy": {"http": "http://proxy.example:3128", key: "registry.lab,10.0.0.0/8"}})
+    place = "Deployment/lcm-lcm-operator:spec.template.spec.containers[operator].env[NO_PROXY].value"
+
+    assert found(objects, place).startswith("registry.lab,10.0.0.0/8,localhost,")
+
+
+def test_ports_of_proxy_and_registry_are_open_for_operator_and_rest(rendered):
+    objects = rendered(
+        {
+            "proxy": {"https": "http://proxy.example:3128"},
+            "rest": {"standalone": True},
+            "trialRegistry": {"enabled": True, "spec": {"url": "https://[fd00::1]:8443/api"}},
+        }
+    )
+    for name in ("lcm-lcm-operator", "lcm-lcm-operator-rest"):
+        ports = found(objects, f"NetworkPolicy/{name}:spec.egress[1].ports")
+        assert {3128, 8443} <= {each["port"] for each in ports}
+
+
+def test_labels_of_pods_cannot_replace_those_that_select_them(helm: Helm):
+    text = helm.text({"podLabels": {"app.kubernetes.io/name": "other"}})
+
+    assert "app.kubernetes.io/name: other" not in text
+    for deployment in re.findall(r"kind: Deployment\n.*?(?=\n---|\Z)", text, re.DOTALL):
+        labels = re.findall(r"\n      labels:((?:\n {8}.*)+)", deployment)
+        assert labels[0].count("app.kubernetes.io/name:") == 1
+
+
+def test_common_labels_and_annotations_are_on_all_objects(helm: Helm, values):
+    common = {"commonLabels": {"team": "lab"}, "commonAnnotations": {"owner": "ops"}}
+    for each in helm.objects(values | common):
+        if not each["metadata"]["name"].endswith("-trusted-ca"):  # of extraObjects, which are the user's own
+            assert each["metadata"]["labels"]["team"] == "lab", each["metadata"]["name"]
+            assert each["metadata"]["annotations"]["owner"] == "ops", each["metadata"]["name"]
+
+
+def test_nothing_is_in_the_release_s_namespace_if_another_one_is_chosen(helm: Helm, values):
+    objects = helm.objects(values | {"namespaceOverride": "elsewhere"})
+    places = {each["metadata"].get("namespace", "") for each in objects}
+
+    assert "elsewhere" in places
+    assert "lcm-home" not in places
 
 
 def test_every_value_has_a_case():

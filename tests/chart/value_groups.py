@@ -16,19 +16,20 @@ from tests.chart.value_cases import (
     placement,
     workload,
 )
+from tests.chart.value_parts import engines, rest_interface
 from tools.chart import values
 from tools.chart.generate import DEPLOY
 
 CONTAINER = f"Deployment/{OPERATOR}:{POD}.containers[operator]"
 SIDECAR_CONTAINER = f"Deployment/{OPERATOR}:{POD}.containers[rest]"
-INGRESS = f"Ingress/{REST}"
-ROUTE = f"HTTPRoute/{REST}"
 SERVICE = f"Service/{REST}"
 POLICY = f"NetworkPolicy/{OPERATOR}:spec"
 PEERS = [{"namespaceSelector": {"matchLabels": {"team": "lab"}}}]
 RULES = yaml.safe_load((DEPLOY / "monitoring" / "rules.yaml").read_text(encoding="utf-8"))
 THRESHOLDS = [path for path, _ in values.leaves(values.load()) if path.startswith("monitoring.rules.thr")]
+ENGINE = f"{CONTAINER}.env[LCM_ENGINE_TEMPLATE].value"
 GROUPS = {
+    "the engines": Group(engines(ENGINE)),
     "the operator": Group(
         [
             *workload("operator", OPERATOR),
@@ -311,79 +312,7 @@ GROUPS = {
             case("trialNamespace", "lab-a", f"{SIDECAR_CONTAINER}.env[LCM_NAMESPACE].value"),
         ]
     ),
-    "the REST interface": Group(
-        [
-            case("rest.standalone", given=True, place=f"Deployment/{REST}:kind", expected="Deployment"),
-            case(
-                "rest.autoscaling.enabled",
-                given=True,
-                place=f"HorizontalPodAutoscaler/{REST}:kind",
-                expected="HorizontalPodAutoscaler",
-            ),
-            case("rest.autoscaling.minReplicas", 3, f"HorizontalPodAutoscaler/{REST}:spec.minReplicas"),
-            case("rest.autoscaling.maxReplicas", 9, f"HorizontalPodAutoscaler/{REST}:spec.maxReplicas"),
-            case(
-                "rest.autoscaling.targetCPUUtilizationPercentage",
-                60,
-                f"HorizontalPodAutoscaler/{REST}:spec.metrics[0].resource.target.averageUtilization",
-            ),
-            case(
-                "rest.timezone",
-                "Europe/Helsinki",
-                f"Deployment/{REST}:{POD}.containers[rest].env[LCM_TIMEZONE].value",
-            ),
-            case("rest.registry", "lab", f"Deployment/{REST}:{POD}.containers[rest].env[LCM_REGISTRY].value"),
-            case(
-                "rest.defaultPlan",
-                "mine",
-                f"Deployment/{REST}:{POD}.containers[rest].env[LCM_DEFAULT_PLAN].value",
-            ),
-            case(
-                "rest.existingSecret", "keys", f"Deployment/{REST}:{POD}.volumes[api-keys].secret.secretName"
-            ),
-            case(
-                "rest.allowedHosts",
-                ["lcm.lab"],
-                f"Deployment/{REST}:{POD}.containers[rest].env[LCM_ALLOWED_HOSTS].value",
-                f"{REST},{REST}.lcm-home,{REST}.lcm-home.svc,{REST}.lcm-home.svc.cluster.local,"
-                "a.example,b.example,c.example,lcm.lab",
-            ),
-            case("rest.service.type", "LoadBalancer", f"{SERVICE}:spec.type"),
-            case("rest.service.port", 80, f"{SERVICE}:spec.ports[rest].port"),
-            case("rest.service.nodePort", 30500, f"{SERVICE}:spec.ports[rest].nodePort"),
-            case("rest.service.annotations", {"a": "b"}, f"{SERVICE}:metadata.annotations"),
-            case("rest.service.loadBalancerClass", "example.com/nlb", f"{SERVICE}:spec.loadBalancerClass"),
-            case(
-                "rest.service.loadBalancerSourceRanges",
-                ["10.0.0.0/8"],
-                f"{SERVICE}:spec.loadBalancerSourceRanges",
-            ),
-            case("rest.service.externalTrafficPolicy", "Local", f"{SERVICE}:spec.externalTrafficPolicy"),
-            case("rest.service.ipFamilyPolicy", "PreferDualStack", f"{SERVICE}:spec.ipFamilyPolicy"),
-            case("rest.service.ipFamilies", ["IPv4"], f"{SERVICE}:spec.ipFamilies"),
-            case("rest.ingress.enabled", given=True, place=f"{INGRESS}:kind", expected="Ingress"),
-            case("rest.ingress.className", "nginx", f"{INGRESS}:spec.ingressClassName"),
-            case("rest.ingress.annotations", {"c": "d"}, f"{INGRESS}:metadata.annotations"),
-            case("rest.ingress.host", "a.example", f"{INGRESS}:spec.rules[0].host"),
-            case("rest.ingress.hosts", ["b.example"], f"{INGRESS}:spec.rules[1].host", "b.example"),
-            case(
-                "rest.ingress.tlsSecret",
-                "tls",
-                f"{INGRESS}:spec.tls[0]",
-                {"secretName": "tls", "hosts": ["a.example", "b.example"]},
-            ),
-            case("rest.httpRoute.enabled", given=True, place=f"{ROUTE}:kind", expected="HTTPRoute"),
-            case("rest.httpRoute.annotations", {"g": "h"}, f"{ROUTE}:metadata.annotations"),
-            case("rest.httpRoute.parentRefs", [{"name": "gate"}], f"{ROUTE}:spec.parentRefs"),
-            case("rest.httpRoute.hostnames", ["c.example"], f"{ROUTE}:spec.hostnames"),
-            case(
-                "rest.httpRoute.filters",
-                [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["Server"]}}],
-                f"{ROUTE}:spec.rules[0].filters[0].type",
-                "ResponseHeaderModifier",
-            ),
-        ]
-    ),
+    "the REST interface": Group(rest_interface()),
     "plans, registry and connections": Group(
         [
             case("plans.demo", {"enabled": True}, "TrialPlan/demo:kind", "TrialPlan"),

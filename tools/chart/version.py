@@ -19,6 +19,7 @@ def chart(version: str) -> str:
     """Return Chart.yaml with `version` as that of the chart and of the application."""
     text = CHART.read_text(encoding="utf-8")
     text = re.sub(r"(?m)^version: .*$", f"version: {version}", text)
+    text = re.sub(r"(?m)^( +image: lcm-operator):.*$", rf"\g<1>:{version}", text)
     return re.sub(r"(?m)^appVersion: .*$", f'appVersion: "{version}"', text)
 
 

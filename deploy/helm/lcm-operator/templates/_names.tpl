@@ -31,24 +31,17 @@
 {{ include "lcm.namespace" . }}-{{ include "lcm.fullname" . }}
 {{- end }}
 
-{{/* The labels that a Deployment selects its pods by, which cannot be changed later: (list $ component). */}}
-{{- define "lcm.deploymentSelector" -}}
+{{/* The labels that select the pods of a component: (list $ component). No template of an engine may set such a component. */}}
+{{- define "lcm.selector" -}}
 app.kubernetes.io/name: {{ include "lcm.name" (index . 0) }}
 app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{/* The labels that select the pods of a component: (list $ component). The last one is the operator's own, which no
-template of an engine may set: no engine pod gets a component's connections, or counts as one of its replicas. */}}
-{{- define "lcm.selector" -}}
-{{ include "lcm.deploymentSelector" . }}
-lcm.5gdrones.eu/component: {{ index . 1 }}
-{{- end }}
-
 {{/* The labels of all objects: (list $ component). */}}
 {{- define "lcm.labels" -}}
 {{- $root := index . 0 -}}
-{{- $own := include "lcm.deploymentSelector" . | fromYaml -}}
+{{- $own := include "lcm.selector" . | fromYaml -}}
 {{- $_ := set $own "app.kubernetes.io/version" $root.Chart.AppVersion -}}
 {{- $_ := set $own "app.kubernetes.io/part-of" "lcm-operator" -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" $root.Release.Service -}}
@@ -75,7 +68,7 @@ own), cluster (true: none), labels and annotations. */}}
 {{- define "lcm.podMetadata" -}}
 {{- $root := index . 0 -}}
 {{- $own := index $root.Values (ternary "rest" "operator" (eq (index . 1) "rest")) -}}
-{{- $labels := merge (include "lcm.labels" . | fromYaml) (include "lcm.selector" . | fromYaml) -}}
+{{- $labels := include "lcm.labels" . | fromYaml -}}
 {{- $metadata := dict "labels" (merge $labels $own.podLabels $root.Values.podLabels) -}}
 {{- with merge (dict) $own.podAnnotations $root.Values.podAnnotations $root.Values.commonAnnotations -}}
 {{- $_ := set $metadata "annotations" . -}}

@@ -85,38 +85,37 @@ topologySpreadConstraints:
 revisionHistoryLimit: {{ $own.revisionHistoryLimit }}
 strategy: {{- (eq $own.strategy.type "Recreate" | ternary (dict "type" "Recreate") $own.strategy) | toYaml | nindent 2 }}
 selector:
-  matchLabels: {{- include "lcm.deploymentSelector" . | nindent 4 }}
+  matchLabels: {{- include "lcm.selector" . | nindent 4 }}
 {{- end }}
 
-{{/* The probes of a container: (list $ component port). */}}
+{{/* The probes of a container: (list $ component port scheme). */}}
 {{- define "lcm.probes" -}}
 {{- $own := index (index . 0).Values (index . 1) -}}
 {{- $port := index . 2 -}}
+{{- $scheme := index . 3 -}}
 {{- $probes := dict -}}
 {{- range $probe, $path := dict "readinessProbe" "/readyz" "livenessProbe" "/healthz" "startupProbe" "/healthz" -}}
 {{- $times := get $own $probe -}}
 {{- if or $times (ne $probe "startupProbe") -}}
-{{- $_ := set $probes $probe (merge (dict "httpGet" (dict "path" $path "port" $port)) $times) -}}
+{{- $_ := set $probes $probe (merge (dict "httpGet" (dict "path" $path "port" $port "scheme" $scheme)) $times) -}}
 {{- end -}}
 {{- end -}}
 {{ toYaml $probes }}
 {{- end }}
 
-{{/* The environment of a container: (list $ component YAML). The component's extraEnv replaces variables. */}}
+{{/* The environment of a container: (list $ YAML extra). The list `extra` replaces variables of the same name. */}}
 {{- define "lcm.env" -}}
-{{- $root := index . 0 -}}
-{{- $extra := (index $root.Values (index . 1)).extraEnv -}}
 {{- $chosen := list -}}
-{{- range $extra -}}
+{{- range index . 2 -}}
 {{- $chosen = append $chosen .name -}}
 {{- end -}}
 {{- $env := list -}}
-{{- range concat (index . 2 | fromYamlArray) (include "lcm.outside" $root | fromYamlArray) -}}
+{{- range concat (index . 1 | fromYamlArray) (include "lcm.outside" (index . 0) | fromYamlArray) -}}
 {{- if not (has .name $chosen) -}}
 {{- $env = append $env . -}}
 {{- end -}}
 {{- end -}}
-{{ concat $env $extra | toYaml }}
+{{ concat $env (index . 2) | toYaml }}
 {{- end }}
 
 {{/* The log settings of every container. */}}
@@ -163,6 +162,42 @@ selector:
 {{- else if $bundle.secret -}}
 {{ list (dict "name" "lcm-ca" "secret" (dict "secretName" $bundle.secret "items" $items)) | toYaml }}
 {{- end -}}
+{{- end }}
+
+{{/* The defaults of engine pods, as JSON of the form of spec.engine.template. */}}
+{{- define "lcm.engineTemplate" -}}
+{{- $engine := .Values.engine -}}
+{{- $mounts := $engine.volumeMounts -}}
+{{- $volumes := $engine.volumes -}}
+{{- with include "lcm.caVolume" . -}}
+{{- $mounts = append $mounts (dict "name" "lcm-ca" "mountPath" "/etc/lcm/ca" "readOnly" true) -}}
+{{- $volumes = concat $volumes (fromYamlArray .) -}}
+{{- end -}}
+{{- $container := dict "name" "engine" "imagePullPolicy" .Values.image.pullPolicy -}}
+{{- $env := include "lcm.env" (list . "[]" $engine.env) | fromYamlArray -}}
+{{- range $field, $value := dict "env" $env "envFrom" $engine.envFrom "resources" $engine.resources "securityContext" $engine.securityContext "volumeMounts" $mounts -}}
+{{- with $value -}}
+{{- $_ := set $container $field . -}}
+{{- end -}}
+{{- end -}}
+{{- $spec := dict "containers" (prepend $engine.extraContainers $container) -}}
+{{- range $field, $value := dict "volumes" $volumes "securityContext" $engine.podSecurityContext "imagePullSecrets" (include "lcm.pullSecrets" . | fromJson).secrets -}}
+{{- with $value -}}
+{{- $_ := set $spec $field . -}}
+{{- end -}}
+{{- end -}}
+{{- range $field := list "priorityClassName" "runtimeClassName" "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "dnsPolicy" "dnsConfig" "hostAliases" -}}
+{{- with get $engine $field -}}
+{{- $_ := set $spec $field . -}}
+{{- end -}}
+{{- end -}}
+{{ dict "metadata" (dict "labels" $engine.labels "annotations" $engine.annotations) "spec" $spec | toJson }}
+{{- end }}
+
+{{/* The user of engine pods: that of the other pods, or `platform`. */}}
+{{- define "lcm.engineUser" -}}
+{{- $security := include "lcm.security" (list . "operator" "podSecurityContext") | fromYaml -}}
+{{ hasKey $security "runAsUser" | ternary (toString $security.runAsUser) "platform" }}
 {{- end }}
 
 {{/* The ServiceAccount token as a volume with its mount, a /tmp, and the certificate authorities. */}}

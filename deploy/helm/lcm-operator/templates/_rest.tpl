@@ -14,12 +14,21 @@
 {{ dict "hosts" (prepend .Values.rest.ingress.hosts .Values.rest.ingress.host | compact | uniq) | toJson }}
 {{- end }}
 
+{{/* http, or https with a certificate of its own. */}}
+{{- define "lcm.restScheme" -}}
+{{ empty .Values.rest.tls.existingSecret | ternary "http" "https" }}
+{{- end }}
+
 {{- define "lcm.restEnv" -}}
 {{ include "lcm.log" . }}
 - {name: LCM_NAMESPACE, value: {{ include "lcm.trialNamespace" . | quote }}}
 - {name: LCM_REST_ADDRESS, value: "*:5000"}
 - {name: LCM_METRICS_ADDRESS, value: "*:5002"}
 - {name: LCM_API_KEYS_FILE, value: /etc/lcm/api-keys/keys}
+{{- if .Values.rest.tls.existingSecret }}
+- {name: LCM_TLS_CERTIFICATE_FILE, value: /etc/lcm/tls/tls.crt}
+- {name: LCM_TLS_KEY_FILE, value: /etc/lcm/tls/tls.key}
+{{- end }}
 - {name: LCM_API_LEVEL, value: {{ .Values.rest.apiLevel | quote }}}
 - {name: LCM_TIMEZONE, value: {{ .Values.rest.timezone | quote }}}
 - {name: LCM_REGISTRY, value: {{ .Values.rest.registry | quote }}}
@@ -32,19 +41,22 @@
   image: {{ include "lcm.image" . | quote }}
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   command: [python, -m, lcm_operator.rest]
-  env: {{- include "lcm.env" (list . "rest" (include "lcm.restEnv" .)) | nindent 2 }}
+  env: {{- include "lcm.env" (list . (include "lcm.restEnv" .) .Values.rest.extraEnv) | nindent 2 }}
   {{- with .Values.rest.extraEnvFrom }}
   envFrom: {{- toYaml . | nindent 2 }}
   {{- end }}
   ports:
   - {name: rest, containerPort: 5000}
   - {name: rest-metrics, containerPort: 5002}
-  {{- include "lcm.probes" (list . "rest" "rest") | nindent 2 }}
+  {{- include "lcm.probes" (list . "rest" "rest" (include "lcm.restScheme" . | upper)) | nindent 2 }}
   resources: {{- toYaml .Values.rest.resources | nindent 4 }}
   securityContext: {{- include "lcm.security" (list . "rest" "securityContext") | nindent 4 }}
   volumeMounts:
   {{- include "lcm.mounts" . | nindent 2 }}
   - {name: api-keys, mountPath: /etc/lcm/api-keys, readOnly: true}
+  {{- if .Values.rest.tls.existingSecret }}
+  - {name: tls, mountPath: /etc/lcm/tls, readOnly: true}
+  {{- end }}
   {{- with .Values.rest.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -58,6 +70,12 @@
   secret:
     secretName: {{ include "lcm.keysSecret" . }}
     items: [{key: keys, path: keys}]
+{{- with .Values.rest.tls.existingSecret }}
+- name: tls
+  secret:
+    secretName: {{ . }}
+    items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]
+{{- end }}
 {{- with .Values.rest.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
