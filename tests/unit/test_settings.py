@@ -23,6 +23,7 @@ SOURCES = sorted(
     for file in package.rglob("*.py")
 )
 ENVIRONMENT_READERS = {
+    "cli/cluster.py",  # KUBECONFIG, as kubectl reads it
     "controllers/__main__.py",
     "controllers/uninstall.py",
     "dummies/partners/__main__.py",
