@@ -24,6 +24,7 @@ _QUANTITY = re.compile(
     r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?"
 )  # fmt: skip
 _OTHER_IMAGE = "engines of other images are not supported yet"
+_ALLOWED = "; allowed fields: "
 _HINTS = {
     "initContainers": "init containers are not supported",
     "serviceAccountName": f"engine pods run as the ServiceAccount {names.ENGINE_SERVICE_ACCOUNT}",
@@ -33,10 +34,16 @@ _HINTS = {
 
 
 def template_faults(template: Any, where: Place = TEMPLATE_PLACE) -> list[Fault]:
-    """Return a validation error for each field of a template that an engine's pod can't have."""
+    """Return a validation error for each field of a template that an engine's pod can't have.
+
+    The allowed fields are listed if there is only one error: otherwise the lists would displace the errors.
+    """
     if why := unread_because(template):
         return [Fault(where, why)]
-    return list(dict.fromkeys(_TEMPLATE(template, where)))
+    faults = list(dict.fromkeys(_TEMPLATE(template, where)))
+    if len(faults) == 1:
+        return faults
+    return [Fault(fault.place, fault.message.partition(_ALLOWED)[0]) for fault in faults]
 
 
 def default_faults(template: Any) -> list[Fault]:
@@ -135,8 +142,7 @@ def _not_allowed(field: str, rules: dict[str, _Rule]) -> str:
     hint = _HINTS.get(field, "")
     if not hint and (similar := nearest(field, rules)):
         hint = f"did you mean {similar}?"
-    allowed = ", ".join(sorted(rules))
-    return f"not allowed; allowed fields: {allowed}{'; ' if hint else ''}{hint}"
+    return f"not allowed{': ' if hint else ''}{hint}{_ALLOWED}{', '.join(sorted(rules))}"
 
 
 def _each(rule: _Rule) -> _Rule:

@@ -23,6 +23,7 @@ _YEARS = range(2000, 9999)
 _ALL_YEARS = range(1, 10_000)
 # `\0` is a parameter; possessive, since the slashes of `://` end no host.
 _BEYOND_AUTHORITY = re.compile(r"(?:https?://|\0(?:://)?+)[^/?#]*[/?#]")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*", re.ASCII)
 Found = Iterator[Place]
 
 
@@ -124,6 +125,11 @@ def _malformed_time(moment: Any) -> Found:
         yield ()
 
 
+def _malformed_bundle(text: Any) -> Found:
+    if isinstance(text, str) and not _BASE64.fullmatch(text):
+        yield ()
+
+
 def _not_one_of(*fields: str) -> Callable[[Any], Found]:
     def find(value: Any) -> Found:
         if isinstance(value, dict) and Counter(field in value for field in fields)[True] != 1:
@@ -210,6 +216,8 @@ RULES: dict[str, Callable[[Any], Found]] = {
     "url must be an http or https URL without user, query and fragment": _no_registry_url,
     "url must take scheme, host and port from literal text or parameters, not from outputs, values, response,"
     " trial or now": _foreign_authority,
+    "caBundle must be base64, such as `base64 < ca.crt` prints it: of the whole file with the certificates in"
+    " PEM": _malformed_bundle,
     "a key must have 1 to 128 characters": _keys_beyond(128),
     "sleep must have exactly one of seconds and untilSeconds": _not_one_of("seconds", "untilSeconds"),
     "exactly one of startTime and registryRef must be set": _not_one_of("startTime", "registryRef"),

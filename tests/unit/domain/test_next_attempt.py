@@ -20,7 +20,7 @@ from tests.unit.domain.builders import (
 )
 
 from lcm_operator.api.engine import Attempt, NextAttempt
-from lcm_operator.domain.actions import Wait
+from lcm_operator.domain.actions import LookUpPod, Wait
 from lcm_operator.domain.decide import decide
 from lcm_operator.domain.next_attempt import after_disruption
 from lcm_operator.domain.snapshot import Absent, Observation, Pod, Renewals
@@ -103,7 +103,10 @@ def test_the_pause_outlives_the_operator():
     announced = settle(before, now)
     restarted = replace(announced, pod=None, renewals=None, engine_read_after_end=False)
     assert goes_on(restarted, now + timedelta(seconds=19)).engine.status.attempt == 2
-    assert goes_on(restarted, now + timedelta(seconds=20)).engine.status.attempt == 3
+    looked = decide(restarted, now + timedelta(seconds=20))
+    assert [type(action) for action in looked.actions] == [LookUpPod]
+    seen = replace(restarted, pod=Observation(Absent("example-2"), at(0)), engine_read_after_end=True)
+    assert goes_on(seen, now + timedelta(seconds=20)).engine.status.attempt == 3
 
 
 def test_what_follows_and_when_is_shown_on_the_trial_and_as_an_event():
