@@ -97,6 +97,8 @@ class TestTheRestInterface:
 
 def test_a_restore_before_the_start_is_met_by_it(release: Release):
     trial = release.trial("early", 8)
+    # A restore on an empty status would be Ignored.
+    until(lambda: release.get("trial", trial)["status"]["observedGeneration"] == 1)
     release.annotate(trial, restore="early")
     release.until_phase(trial, "Succeeded")
 
