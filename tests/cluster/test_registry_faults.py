@@ -179,7 +179,7 @@ def test_a_hostile_list_is_an_error_with_its_reason(field: RegistryHarness, cont
 
     field.until_synced(registry, "RegistryReplyMalformed")
 
-    (shown,) = registry.obj["status"]["conditions"]
+    (shown,) = [found for found in registry.obj["status"]["conditions"] if found["type"] == "Synced"]
     assert why in shown["message"]
 
 
