@@ -274,6 +274,55 @@ def test_the_notes_warn_about_the_plan_of_trials_scheduled_by_rest(helm: Helm, v
     assert warning in notes
 
 
+TLS = {"existingSecret": "tls"}
+INGRESS = {"enabled": True, "host": "lcm.example"}
+ROUTE = {"enabled": True, "parentRefs": [{"name": "outside"}]}
+
+
+@pytest.mark.parametrize(
+    ("values", "warning"),
+    [
+        pytest.param({"rest": {"ingress": INGRESS}}, "the Ingress has no certificate", id="ingress"),
+        pytest.param({"rest": {"ingress": INGRESS | {"tlsSecret": "tls"}}}, "", id="ingress with TLS"),
+        pytest.param(
+            {"rest": {"service": {"type": "NodePort"}}}, "of type NodePort serves plain http", id="node port"
+        ),
+        pytest.param(
+            {"rest": {"service": {"type": "LoadBalancer"}}},
+            "of type LoadBalancer serves plain http",
+            id="balancer",
+        ),
+        pytest.param({"rest": {"service": {"type": "LoadBalancer"}, "tls": TLS}}, "", id="balancer with TLS"),
+        pytest.param(
+            {"rest": {"httpRoute": ROUTE, "tls": TLS}}, "needs a BackendTLSPolicy", id="route to TLS"
+        ),
+        pytest.param({"rest": {"httpRoute": ROUTE}}, "", id="route"),
+        pytest.param(
+            {"rest": {"autoscaling": {"enabled": True}}},
+            "rest.autoscaling has no effect",
+            id="scaled sidecar",
+        ),
+        pytest.param(
+            {"rest": {"enabled": False, "ingress": INGRESS}},
+            "have no effect without rest",
+            id="ingress to nothing",
+        ),
+        pytest.param(
+            {"monitoring": {"serviceMonitor": {"enabled": True}}},
+            "block Prometheus",
+            id="shut out Prometheus",
+        ),
+    ],
+)
+def test_the_notes_warn_about_values_that_do_not_fit_together(helm: Helm, values, warning):
+    """Unencrypted keys, values without effect, connections that are blocked."""
+    own = {"plans": {"5gdrones": {"enabled": True}}, "trialNamespace": "lab"}
+    notes = helm.notes(own | values | {"rest": {"defaultPlan": "5gdrones"} | values.get("rest", {})})
+
+    assert notes.count("WARNING") == bool(warning)
+    assert warning in notes
+
+
 def test_the_chart_creates_no_plan_by_default(helm: Helm):
     assert not [found for found in helm.objects({}) if found["kind"] == "TrialPlan"]
 

@@ -67,6 +67,50 @@ def test_ports_of_proxy_and_registry_are_open_for_operator_and_rest(rendered):
         assert {3128, 8443} <= {each["port"] for each in ports}
 
 
+@pytest.mark.parametrize(("url", "port"), [("http://registry.lab", 80), ("https://[fd00::1]/api", 443)])
+def test_ports_that_a_url_leaves_out_are_open_too(rendered, url, port):
+    objects = rendered(
+        {
+            "networkPolicy": {"registryPorts": [8443], "apiServerPorts": [6443]},
+            "trialRegistry": {"enabled": True, "spec": {"url": url}},
+        }
+    )
+    ports = found(objects, "NetworkPolicy/lcm-lcm-operator:spec.egress[1].ports")
+
+    assert [each["port"] for each in ports] == [6443, 8443, port]
+
+
+def test_a_proxy_from_a_secret_replaces_that_of_the_values(rendered):
+    secret = {"name": "HTTPS_PROXY", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "url"}}}
+    proxy = {"https": "http://proxy.example:3128"}
+    objects = rendered({"proxy": proxy, "operator": {"extraEnv": [secret]}})
+    place = "Deployment/lcm-lcm-operator:spec.template.spec.containers[operator].env"
+
+    assert found(objects, f"{place}[HTTPS_PROXY]") == secret
+    assert found(objects, f"{place}[https_proxy]") is ABSENT  # it would count before
+
+
+def test_hosts_without_proxy_count_for_a_proxy_from_a_secret(rendered):
+    objects = rendered({"proxy": {"no": ["lab.example"]}})
+    place = "Deployment/lcm-lcm-operator:spec.template.spec.containers[operator].env[NO_PROXY].value"
+
+    assert found(objects, place).startswith("lab.example,localhost,")
+
+
+def test_a_proxy_that_is_itself_reached_by_https_is_rejected(helm: Helm):
+    done = helm("template", {"proxy": {"https": "https://proxy.example:3129"}}, "lcm")
+
+    assert done.returncode != 0
+    assert "/proxy/https" in done.stderr
+
+
+def test_a_registry_without_an_address_is_rejected(helm: Helm):
+    done = helm("template", {"trialRegistry": {"enabled": True}}, "lcm")
+
+    assert done.returncode != 0
+    assert "trialRegistry.spec.url: set the address" in done.stderr
+
+
 def test_labels_of_pods_cannot_replace_those_that_select_them(helm: Helm):
     text = helm.text({"podLabels": {"app.kubernetes.io/name": "other"}})
 

@@ -103,15 +103,16 @@ selector:
 {{ toYaml $probes }}
 {{- end }}
 
-{{/* The environment of a container: (list $ YAML extra). The list `extra` replaces variables of the same name. */}}
+{{/* The environment of a container: (list $ YAML extra). The list `extra` replaces variables of the same name, in lower
+case too: `https_proxy` counts before `HTTPS_PROXY`. */}}
 {{- define "lcm.env" -}}
 {{- $chosen := list -}}
 {{- range index . 2 -}}
-{{- $chosen = append $chosen .name -}}
+{{- $chosen = append $chosen (lower .name) -}}
 {{- end -}}
 {{- $env := list -}}
 {{- range concat (index . 1 | fromYamlArray) (include "lcm.outside" (index . 0) | fromYamlArray) -}}
-{{- if not (has .name $chosen) -}}
+{{- if not (has (lower .name) $chosen) -}}
 {{- $env = append $env . -}}
 {{- end -}}
 {{- end -}}
@@ -133,9 +134,10 @@ selector:
 {{- $_ := set $variables $variable . -}}
 {{- end -}}
 {{- end -}}
-{{- if $variables -}}
 {{- /* An unquoted key `no` is the boolean false in YAML 1.1, which Helm reads. */ -}}
 {{- $given := get $proxy "no" | default (get $proxy "false") | default list -}}
+{{- /* It also counts for a proxy that `extraEnv` and `engine.env` take from a Secret. */ -}}
+{{- if or $variables $given -}}
 {{- $direct := kindIs "string" $given | ternary (splitList "," (toString $given)) $given -}}
 {{- $service := printf "%s-rest.%s" (include "lcm.fullname" .) (include "lcm.namespace" .) -}}
 {{- $direct = concat $direct (list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local" $service) -}}
