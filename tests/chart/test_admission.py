@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 from tests.chart.conftest import CASES, NAMESPACE, Helm
+from tests.chart.test_openshift import engine_pod_spec
 from tests.chart.value_groups import GROUPS, values_of
 from tools.chart.generate import INSTALL, INSTALL_NAMESPACE
 from tools.chart.programs import GATEWAY_API, PROMETHEUS_OPERATOR
@@ -84,6 +85,15 @@ def test_every_pod_is_admitted_under_restricted(secured: Cluster, objects):
         "create", "--dry-run=server", "--filename=-", stdin=yaml.safe_dump_all(pods)
     ).stdout
     assert len(said.splitlines()) == len(pods)
+
+
+def test_the_default_pod_of_an_engine_passes_strict_validation(secured: Cluster, helm: Helm):
+    objects = helm.objects({})
+    make_accounts(secured, objects)
+    metadata = {"name": "engine", "namespace": NAMESPACE}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": engine_pod_spec(objects)}
+
+    secured.kubectl("create", *CHECK[-2:], "--filename=-", stdin=json.dumps(pod))
 
 
 def as_yaml(objects) -> str:

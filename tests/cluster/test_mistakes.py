@@ -174,5 +174,30 @@ def test_a_trial_is_not_ready_an_hour_ahead_because_of(lab: OperatorHarness, mis
     )
 
 
+PROBE = {"exec": {"command": ["true"]}, "periodSecond": 9}
+ZONE = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelecter": {}}
+
+
+def test_a_trial_is_not_armed_because_of_typos_deep_in_its_template(lab: OperatorHarness):
+    template = container(readinessProbe=PROBE)["template"]
+    template["spec"] |= {
+        "affinity": {"nodeAffinity": {"requiredDuringScheduling": {}}},
+        "topologySpreadConstraints": [ZONE],
+        "volumes": [{"name": "vault", "csi": {"driver": "vault.example.com", "readonly": True}}],
+    }
+    applied(lab, "typos", startTime=in_seconds(58), engine={"template": template})
+    trial = Trial.objects(lab.api, namespace=lab.namespace).get_by_name("typos")
+    status = lab.until_condition(trial, "Armed", "False", "AdmissionRefused")
+    (message,) = (each["message"] for each in status["conditions"] if each["type"] == "Armed")
+
+    for field in (
+        "spec.affinity.nodeAffinity.requiredDuringScheduling",
+        "spec.containers[0].readinessProbe.periodSecond",
+        "spec.topologySpreadConstraints[0].labelSelecter",
+        "spec.volumes[0].csi.readonly",
+    ):
+        assert f'unknown field "{field}"' in message
+
+
 def place(lab: OperatorHarness) -> str:
     return f"--namespace={lab.namespace}"

@@ -164,8 +164,11 @@ class Client:
     async def create(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, dry_run: bool = False
     ) -> Json:
-        """Create an object and return it. Raises AlreadyExistsError, RejectedError, UnavailableError."""
-        params = {"dryRun": "All"} if dry_run else {}
+        """Create an object and return it. Raises AlreadyExistsError, RejectedError, UnavailableError.
+
+        `dry_run`: only ask whether it would be created; fields that the API server would drop are rejected.
+        """
+        params = {"dryRun": "All", "fieldValidation": "Strict"} if dry_run else {}
         return await self._call("POST", resource.path(namespace), body=body, params=params)
 
     async def create_under(

@@ -62,6 +62,8 @@ def test_a_pod_is_admitted_without_a_trace(harness):
     engine = harness.with_engine()
     assert asked(harness, engine).problem is None
     assert harness.api.all("pods") == []
+    asks = [each.query for each in harness.connection.requests if each.verb == "create"][-2:]
+    assert asks == [{"dryRun": "All", "fieldValidation": "Strict"}] * 2
 
 
 def test_nothing_is_said_while_the_api_server_does_not_answer(harness):
