@@ -23,7 +23,7 @@ SOURCES = sorted(
     for file in package.rglob("*.py")
 )
 ENVIRONMENT_READERS = {
-    "cli/cluster.py",  # KUBECONFIG, as kubectl reads it
+    "cli/cluster.py",  # KUBECONFIG, as kubectl reads it, and the proxy for the API server
     "controllers/__main__.py",
     "controllers/uninstall.py",
     "dummies/partners/__main__.py",

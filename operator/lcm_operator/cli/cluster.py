@@ -16,6 +16,8 @@ from pykube.http import KubernetesHTTPAdapter
 
 from lcm_operator import trust
 from lcm_operator.api.names import API_VERSION
+from lcm_operator.kube.settings import API_SERVER_PROXY
+from lcm_operator.proxies import Proxy, ProxyError
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -39,8 +41,11 @@ class Cluster:
         config = _answered(lambda: _config(context, kubeconfig))
         self.namespace = namespace or str(_answered(lambda: config.namespace))
         self._api = _answered(
-            lambda: pykube.HTTPClient(config, timeout=_SECONDS, http_adapter=_adapter(config))
+            lambda: pykube.HTTPClient(config, timeout=_SECONDS, http_adapter=_Adapter(config))
         )
+        self._api.session.trust_env = False  # HTTP_PROXY, HTTPS_PROXY and .netrc are for other servers
+        if proxy := _answered(lambda: _proxy(config)):
+            self._api.session.proxies = {"http": proxy, "https": proxy}
 
     def now(self) -> datetime:
         """Return the API server's time, which decides when trials start."""
@@ -102,14 +107,32 @@ def _config(context: str | None, kubeconfig: str | None) -> pykube.KubeConfig:
     return config
 
 
-def _adapter(config: pykube.KubeConfig) -> KubernetesHTTPAdapter:
-    """Return pykube's connections, with https verified as everywhere in the product."""
-    adapter, cluster = KubernetesHTTPAdapter(config), config.cluster
-    if not cluster.get("insecure-skip-tls-verify"):
-        authority = cluster.get("certificate-authority")
-        context = trust.client_context(cafile=Path(authority.filename()) if authority else None)
-        adapter.init_poolmanager(1, 1, ssl_context=context)
-    return adapter
+class _Adapter(KubernetesHTTPAdapter):  # type: ignore[misc]
+    """pykube's connections, with https verified as everywhere in the product."""
+
+    def __init__(self, config: pykube.KubeConfig) -> None:
+        self._tls: Json = {}
+        super().__init__(config)
+        cluster = config.cluster
+        if not cluster.get("insecure-skip-tls-verify"):
+            authority = cluster.get("certificate-authority")
+            context = trust.client_context(cafile=Path(authority.filename()) if authority else None)
+            self._tls = {"ssl_context": context}
+            self.init_poolmanager(1, 1, **self._tls)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Return connections through a proxy, verified at the API server."""
+        return super().proxy_manager_for(proxy, **options, **self._tls)
+
+
+def _proxy(config: pykube.KubeConfig) -> str:
+    """Return the URL of the proxy for the API server, '' without one. Raises ProxyError."""
+    given = {API_SERVER_PROXY: os.environ.get(API_SERVER_PROXY)}
+    given["proxy-url of the kubeconfig"] = config.cluster.get("proxy-url")
+    name, url = next(((name, url) for name, url in given.items() if url), ("", ""))
+    if url:
+        Proxy.parse(name, url)
+    return url
 
 
 def _answered(ask: Callable[[], T]) -> T:
@@ -121,5 +144,5 @@ def _answered(ask: Callable[[], T]) -> T:
     except (NotImplementedError, ImportError, subprocess.CalledProcessError) as error:
         hint = "give this command a kubeconfig with a token, for example from `kubectl create token`"
         raise ClusterError(f"the kubeconfig's login is not supported ({error}); {hint}") from error
-    except (PyKubeError, requests.RequestException, OSError, KeyError) as error:
+    except (PyKubeError, ProxyError, requests.RequestException, OSError, KeyError) as error:
         raise ClusterError(str(error) or type(error).__name__) from error
