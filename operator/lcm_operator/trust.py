@@ -2,7 +2,8 @@
 
 OpenSSL verifies chain, names, dates and basic constraints. Python 3.13 adds VERIFY_X509_STRICT, which rejects
 authorities without key identifiers, as clusters and companies have them. It is switched off, so that
-certificates that kubectl and curl accept are accepted here (ADR 0043). Nothing else may be relaxed.
+certificates that kubectl and curl accept are accepted here (ADR 0043). Nothing else may be
+relaxed, but for `unverifying_context`.
 """
 
 import ssl
@@ -17,6 +18,14 @@ def client_context(cafile: Path | None = None, cadata: str | None = None) -> ssl
     if cadata is not None and not cadata.strip():  # the library would trust the system's instead
         raise ValueError("no certificates")
     return _usual(ssl.create_default_context(cafile=cafile, cadata=cadata))
+
+
+def unverifying_context() -> ssl.SSLContext:
+    """Return the context of a client that trusts any server: only where a kubeconfig asks for it."""
+    context = client_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def client_verifying_context(cafile: Path) -> ssl.SSLContext:

@@ -22,7 +22,7 @@ class KubectlReader:
         """Return the documents of each file as they would be sent; None for a file with an error."""
         lines = "".join(f"{base64.b64encode(file).decode()}\n" for file in files)
         done = subprocess.run([self._program], input=lines, capture_output=True, text=True, check=True)
-        found = [json.loads(line, parse_int=_number) for line in done.stdout.splitlines()]
+        found = [json.loads(line, parse_int=_number) for line in done.stdout.split("\n")[:-1]]
         assert len(found) == len(files)
         return [None if each["error"] else each["documents"] for each in found]
 

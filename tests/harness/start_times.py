@@ -17,6 +17,7 @@ TAKEN = [
     pytest.param("2000-02-29T23:59:59Z", id="the leap day of a century divisible by 400"),
     pytest.param("2000-01-01T00:00:00Z", id="the first instant allowed"),
     pytest.param("9998-12-31T23:59:59.999999999Z", id="the last instant allowed"),
+    pytest.param("9998-12-31T23:59:59.9999995Z", id="an instant that rounds to 9999"),
     pytest.param("2026-12-31T23:59:59Z", id="the last second of a year"),
 ]
 REFUSED = [
@@ -48,6 +49,7 @@ REFUSED = [
     pytest.param("2026-11-24T10:60:00Z", id="minute 60"),
     pytest.param("2026-11-24T10:00:60Z", id="a leap second"),
     pytest.param("1999-12-31T23:59:59Z", id="before 2000"),
+    pytest.param("1999-12-31T23:59:59.9999999Z", id="an instant that rounds to 2000"),
     pytest.param("0001-01-01T00:00:00Z", id="the zero of Go"),
     pytest.param("9999-01-01T00:00:00Z", id="after 9998"),
     pytest.param("9998-12-31T23:59:59-00:01", id="after 9998 by its offset"),

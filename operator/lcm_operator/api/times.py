@@ -14,6 +14,7 @@ START_TIME_FORM = re.compile(
 """As in tools/crds/common.yaml."""
 _END = datetime(9999, 1, 1, tzinfo=UTC)
 """Year 9999 does not end in every time zone."""
+_ROUNDED_UP = re.compile(r"\.9{6}[5-9]\d*")
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """The first start time that a Trial can have, as its CRD says."""
 
@@ -32,7 +33,8 @@ def later(moment: datetime, by: timedelta, margin: timedelta = timedelta(0)) -> 
 def parse_start_time(text: str) -> datetime | None:
     """Return a time `yyyy-mm-ddThh:mm:ss` with `Z`, `+zz:zz` or `+zzzz`, in UTC; None for anything else.
 
-    A fraction of a second counts to the microsecond, rounded as in a Trial.
+    A fraction of a second counts to the microsecond, rounded as in a Trial; but not up to the next second,
+    which may be beyond the first or last time allowed.
 
     >>> parse_start_time("2021-02-09T15:12:20.5+02:00")
     datetime.datetime(2021, 2, 9, 13, 12, 20, 500000, tzinfo=datetime.timezone.utc)
@@ -40,7 +42,7 @@ def parse_start_time(text: str) -> datetime | None:
     if START_TIME_FORM.fullmatch(text) is None:
         return None
     try:
-        moment = msgspec.convert(text, datetime).astimezone(UTC)
+        moment = msgspec.convert(_ROUNDED_UP.sub(".999999", text), datetime).astimezone(UTC)
     except (
         msgspec.ValidationError,
         OverflowError,

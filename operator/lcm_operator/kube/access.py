@@ -49,6 +49,9 @@ class Access(Struct, frozen=True):
     token: str | None = None
     token_file: TokenFile | None = None
     proxy: Proxy | None = None
+    server_name: str | None = None
+    """The name in the server's certificate, if not that of its address."""
+    is_verified: bool = True
 
     def authorization(self) -> dict[str, str]:
         """Return the headers with the current credentials."""
@@ -59,7 +62,9 @@ class Access(Struct, frozen=True):
         """Return the trust for https, or None for plain http."""
         if not self.server.startswith("https:"):
             return None
-        context = trust.client_context(cafile=self.ca_file)
+        context = (
+            trust.client_context(cafile=self.ca_file) if self.is_verified else trust.unverifying_context()
+        )
         if self.client_certificate:
             context.load_cert_chain(self.client_certificate, self.client_key)
         return context

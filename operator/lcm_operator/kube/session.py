@@ -34,6 +34,7 @@ def open_session(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         request.headers.update(access.authorization())
+        request.server_hostname = access.server_name
         if access.proxy and access.proxy.authorization:
             shown = {"Proxy-Authorization": access.proxy.authorization}
             if request.is_ssl():

@@ -10,6 +10,7 @@ from tests.unit.registry.test_client import says, server
 
 from lcm_operator.controllers.settings import read
 from lcm_operator.kube.access import from_settings, in_cluster
+from lcm_operator.kube.errors import UnavailableError
 from lcm_operator.kube.resources import PODS
 from lcm_operator.kube.session import pooled
 from lcm_operator.kube.wired import lean
@@ -111,3 +112,22 @@ def test_a_proxy_that_is_not_supported_is_a_fault_of_its_setting(kubeconfig, way
     with pytest.raises(SettingsError, match=rf"^{way}.*: .*a proxy by socks5 is not supported") as raised:
         from_settings(read(environment).checked())
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_kubeconfig_names_the_server_of_the_certificate(account, kubeconfig):
+    with server(POD, account.authority.server(name="10.9.8.7")) as running:
+        url = f"https://127.0.0.1:{running.port}"
+        assert name_of_pod(pooled, by(kubeconfig(url, **{"tls-server-name": "10.9.8.7"}))) == "a"
+        with pytest.raises(UnavailableError, match="IP address mismatch"):
+            name_of_pod(pooled, by(kubeconfig(url)))
+
+
+def test_a_kubeconfig_can_skip_verification_with_a_warning(account, kubeconfig, caplog):
+    with server(POD, account.authority.server(name="10.9.8.7", expired=True)) as running:
+        skipping = kubeconfig(f"https://127.0.0.1:{running.port}", **{"insecure-skip-tls-verify": True})
+        assert name_of_pod(pooled, by(skipping)) == "a"
+    assert "insecure-skip-tls-verify" in caplog.text
+
+
+def by(environment):
+    return from_settings(read(environment).checked())
