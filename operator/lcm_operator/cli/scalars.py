@@ -6,6 +6,7 @@ Between YAML 1.1 and 1.2: `y` and `on` are booleans, `0777` and `0o777` octal, b
 import re
 import struct
 from base64 import b64decode
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -35,6 +36,7 @@ _DATE = re.compile(
     r"([Tt][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}([.,][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
     r"| [0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}([.,][0-9]+)?)?"
 )
+_OFFSET = re.compile(r"(^[^Tt]*|Z|[+-]([01][0-9]|2[0-4]):([0-5][0-9]|60))$")
 _INTEGER = re.compile(
     r"(?P<sign>[+-]?)(?:0[xX](?P<hex>[0-9a-fA-F]+)|0[bB](?P<bin>[01]+)|0[oO]?(?P<oct>[0-7]+)"
     r"|(?P<dec>0|[1-9][0-9]*))"
@@ -55,11 +57,23 @@ def resolve(tag: str, text: str) -> Any:
     if (tag and tag not in _TYPES) or tag == STR:
         return text
     found, value = _plain(text)
-    if tag in ("", found) or (tag == TIME and _DATE.fullmatch(text)):
+    if tag in ("", found) or (tag == TIME and _is_time(text)):
         return value
     if (tag, found) == (FLOAT, INT):
         return float(value)
     raise ValueError(f"`{text}` is not of type !!{tag.removeprefix(_TAG)}")
+
+
+def _is_time(text: str) -> bool:
+    """Return whether a text is a timestamp of a date that exists."""
+    if not _DATE.fullmatch(text):
+        return False
+    numbers = [int(number) for number in re.split(r"[^0-9]+", text)[:6] if number]
+    try:
+        datetime(numbers[0] or 2000, *numbers[1:], tzinfo=UTC)  # type: ignore[arg-type]
+    except ValueError:
+        return False
+    return _OFFSET.search(text) is not None
 
 
 def _plain(text: str) -> tuple[str, Any]:
