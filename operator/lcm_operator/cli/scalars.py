@@ -6,7 +6,7 @@ Between YAML 1.1 and 1.2: `y` and `on` are booleans, `0777` and `0o777` octal, b
 import re
 import struct
 from base64 import b64decode
-from datetime import UTC, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -68,10 +68,12 @@ def _is_time(text: str) -> bool:
     """Return whether a text is a timestamp of a date that exists."""
     if not _DATE.fullmatch(text):
         return False
-    numbers = [int(number) for number in re.split(r"[^0-9]+", text)[:6] if number]
+    year, month, day, *clock = (int(number) for number in re.findall(r"[0-9]+", text)[:6])
     try:
-        datetime(numbers[0] or 2000, *numbers[1:], tzinfo=UTC)  # type: ignore[arg-type]
+        date(year or 2000, month, day)
     except ValueError:
+        return False
+    if any(found > most for found, most in zip(clock, (23, 59, 59), strict=False)):
         return False
     return _OFFSET.search(text) is not None
 
