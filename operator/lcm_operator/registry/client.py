@@ -6,6 +6,7 @@ followed: credentials are only for the host that the TrialRegistry names.
 """
 
 import base64
+import http.client
 import ssl
 import threading
 import time
@@ -131,7 +132,7 @@ class RegistryClient:
                     raise BadStatusError(
                         reply.status_code, self._shown(_refusal(reply)), asked, _note(reply, proxy)
                     )
-                if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
+                if (reply.headers.get("Content-Encoding") or "identity").lower() != "identity":
                     raise BadReplyError("it is compressed, which was not requested")
                 return read(reply, watchdog)
 
@@ -161,7 +162,10 @@ class RegistryClient:
 def _note(reply: requests.Response, proxy: Proxy | None) -> str:
     """Return what the body of a refusal does not say."""
     if reply.is_redirect:
-        target = urllib.parse.urlsplit(urllib.parse.urljoin(reply.url, reply.headers["Location"]))
+        try:
+            target = urllib.parse.urlsplit(urllib.parse.urljoin(reply.url, reply.headers["Location"]))
+        except ValueError:
+            return f" (status {reply.status_code}, to a Location that is no URL; redirects are not followed)"
         return (
             f" (status {reply.status_code}, to {target.scheme}://{target.netloc.rpartition('@')[2]}"
             f"{target.path}; redirects are not followed: change spec.url)"
@@ -230,5 +234,7 @@ def _why(error: Exception) -> str:
         if not isinstance(following, Exception):
             break
         inner = following
+    if isinstance(inner, http.client.BadStatusLine) and not isinstance(inner, OSError):
+        return "the reply is not HTTP/1.1"
     text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(inner)
     return " ".join(text.split())[:200] or type(inner).__name__

@@ -356,6 +356,7 @@ def test_endless_interim_replies_are_an_error():
             ("Location: https://user:hunter2@new.example/api?key=hunter2",),
             r"status 301 and no body \(status 301, to https://new\.example/api; redirects are not followed",
         ),
+        (("Location: http://[::1",), r"status 301 and no body \(status 301, to a Location that is no URL"),
     ],
 )
 def test_a_redirect_without_a_body_says_where_to(headers: tuple[str, ...], why: str):
@@ -363,3 +364,16 @@ def test_a_redirect_without_a_body_says_where_to(headers: tuple[str, ...], why: 
         with pytest.raises(BadStatusError, match=why) as raised:
             asks(running).list_trials()
         assert "hunter2" not in str(raised.value)
+
+
+def test_a_reply_of_another_protocol_is_named():
+    with (
+        server(lambda connection: connection.sendall(b"SSH-2.0-x\r\n\r\n")) as running,
+        pytest.raises(UnreachableError, match=r"the reply is not HTTP/1\.1$"),
+    ):
+        asks(running).list_trials()
+
+
+def test_an_empty_content_encoding_is_none():
+    with server(says(b"[]", "200 OK", "Content-Encoding:")) as running:
+        assert asks(running).list_trials().total == 0
