@@ -110,7 +110,7 @@ class RegistryClient:
         proxy: Proxy | None,
     ) -> T:
         is_secure = url.lower().startswith("https:")
-        with requests.Session() as session:
+        with _Session() as session:
             session.trust_env = False
             session.mount("http://", WatchedAdapter(watchdog, proxy=proxy))
             if is_secure:
@@ -157,6 +157,11 @@ class RegistryClient:
             return trust.client_context(cadata=authorities.encode("ascii", "ignore").decode())
         except (ssl.SSLError, ValueError) as error:
             raise BadConnectionError("caBundle holds no certificates in PEM") from error
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, _: requests.Response) -> None:
+        """Return None: the library would read all of a redirect's body, however large, and parse its URL."""
 
 
 def _note(reply: requests.Response, proxy: Proxy | None) -> str:

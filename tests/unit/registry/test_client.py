@@ -366,6 +366,18 @@ def test_a_redirect_without_a_body_says_where_to(headers: tuple[str, ...], why: 
         assert "hunter2" not in str(raised.value)
 
 
+def test_the_body_of_a_redirect_is_shown_and_not_read_to_its_end():
+    moved = says(b"moved" + b"x" * 5000, "301 Moved Permanently", "Location: /b", length=10**9)
+
+    def waits(connection: socket.socket) -> None:
+        moved(connection)
+        hangs(connection)
+
+    with server(waits) as running, pytest.raises(BadStatusError, match=r"b'movedx+'") as raised:
+        asks(running, seconds=5).list_trials()
+    assert "to http://127.0.0.1" in str(raised.value)
+
+
 def test_a_reply_of_another_protocol_is_named():
     with (
         server(lambda connection: connection.sendall(b"SSH-2.0-x\r\n\r\n")) as running,
