@@ -39,11 +39,11 @@ def text(content: bytes, content_type: str | None) -> str:
 
 
 def credential(field: str, value: str) -> str:
-    """Return a credential without blanks and line ends around it, which files and editors add.
+    """Return a credential without the mark, blanks and line ends around it that files and editors add.
 
     Raises OutsideError, which names `field` and not the value, if it contains a control character.
     """
-    found = value.strip()
+    found = value.strip().removeprefix("\ufeff").strip()
     if _CONTROL.search(found):
         raise OutsideError(f"{field} contains a control character, such as a line end within it")
     return found

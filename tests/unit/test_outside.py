@@ -126,7 +126,7 @@ def test_a_charset_that_is_none_is_refused(name):
         encoding(f"text/plain; charset={name}")
 
 
-@pytest.mark.parametrize("text", ["sesame\n", "sesame\r\n", "\n sesame ", "sesame"])
+@pytest.mark.parametrize("text", ["\ufeffsesame\r\n", "sesame\n", "sesame\r\n", "\n sesame ", "sesame"])
 def test_what_files_and_editors_add_to_a_credential_is_removed(text):
     assert credential("apikey", text) == "sesame"
 
