@@ -12,7 +12,7 @@ from lcm_operator.cli.document import Document
 from lcm_operator.plan.faults import Fault, Place
 
 _GROUP = API_VERSION.partition("/")[0] + "/"
-_OTHER_KINDS = {"TrialEngine", "TrialSettings"}
+_OTHER_KINDS = {"TrialEngine"}
 """Kinds of ours that nobody writes plans in."""
 
 

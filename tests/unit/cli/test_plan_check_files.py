@@ -78,10 +78,14 @@ def test_metadata_is_checked_as_by_the_api_server(check, metadata, fault):
     assert lines[0].startswith(fault)
 
 
-def test_a_misspelt_kind_of_ours_is_named_with_the_nearest_one(check):
-    code, lines = check(PLAN.replace("TrialPlan", "TrailPlan") + STEP)
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [("TrailPlan", ", did you mean TrialPlan?"), ("TrialSettings", ", did you mean TrialRegistry?")],
+)
+def test_a_kind_that_does_not_exist_is_named_with_the_nearest_one(check, kind, hint):
+    code, lines = check(PLAN.replace("TrialPlan", kind) + STEP)
 
-    assert (code, lines) == (1, ["2: kind: there is no kind TrailPlan, did you mean TrialPlan?"])
+    assert (code, lines) == (1, [f"2: kind: there is no kind {kind}{hint}"])
 
 
 def test_files_folders_and_stdin_are_checked_together(tmp_path, capsys):
