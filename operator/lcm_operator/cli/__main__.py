@@ -27,10 +27,14 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--cluster", action="store_true", help="ask a cluster as well: a dry run, and the objects referred to"
     )
+    _add_cluster(command, "of the manifests without one")
+    command.set_defaults(run=_check)
+
+
+def _add_cluster(command: argparse.ArgumentParser, namespace: str) -> None:
     command.add_argument("--kubeconfig", metavar="FILE", help="of the cluster (default: KUBECONFIG)")
     command.add_argument("--context", help="of the kubeconfig (default: the current one)")
-    command.add_argument("-n", "--namespace", help="of the manifests without one (default: the context's)")
-    command.set_defaults(run=_check)
+    command.add_argument("-n", "--namespace", help=f"{namespace} (default: that of the context)")
 
 
 def _check(given: argparse.Namespace) -> int:
@@ -47,8 +51,7 @@ def _add_import(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--ca-file", metavar="FILE", help="certificates to verify it against (default: the system's)"
     )
-    command.add_argument("--context", help="of the kubeconfig (default: the current one)")
-    command.add_argument("-n", "--namespace", help="for the Trials (default: that of the context)")
+    _add_cluster(command, "for the Trials")
     command.add_argument("--plan", default="default", help="the TrialPlan of the Trials (default: default)")
     command.add_argument(
         "--registry", metavar="NAME", help="take start times from this TrialRegistry from now on"

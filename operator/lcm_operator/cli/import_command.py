@@ -69,7 +69,7 @@ class _Import:
         self._zone = _zone(given.timezone)
         self._server = LegacyServer(given.url, _key(given.key_file), given.ca_file)
         self._source = source_of(given.url)
-        self._cluster = Cluster(given.context, given.namespace)
+        self._cluster = Cluster(given.context, given.namespace, given.kubeconfig)
 
     def run(self) -> int:
         if self._given.stopped and not self._given.resume:

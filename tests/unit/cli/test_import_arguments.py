@@ -20,6 +20,7 @@ from lcm_operator.cli import __main__ as entry
         (["--from", "http://lcm", "--key-file", "/missing"], "No such file"),
         (["--from", "http://lcm", "--take-over", "--resume"], "not allowed with"),
         (["--from", "http://lcm", "--stopped"], "--stopped goes with --resume"),
+        (["--from", "http://lcm", "--kubeconfig", "/missing"], "/missing"),
     ],
 )
 def test_wrong_arguments_do_nothing(monkeypatch, tmp_path, capsys, arguments: list[str], said: str):
