@@ -21,7 +21,8 @@ from lcm_operator.kube import errors
 Json = dict[str, Any]
 CREATED = "2026-11-24T10:00:00Z"
 UNSEEN = {"observedGeneration": -1}
-"""The status that the CRDs give to an object until the operator writes one."""
+"""The status that their CRDs give to Trials and TrialRegistries until the operator writes one."""
+_UNSEEN_AT_FIRST = {"trials", "trialregistries"}
 _WITH_STATUS = {"trials", "trialengines", "trialregistries", "pods"}
 _CUSTOM = {"trials", "trialengines", "trialplans", "trialregistries"}
 _FINALIZERS = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
@@ -101,7 +102,7 @@ class ApiServer:
         made["metadata"] = metadata
         if plural in _CUSTOM:
             metadata["generation"] = 1
-            if plural in _WITH_STATUS:
+            if plural in _UNSEEN_AT_FIRST:
                 made["status"] = dict(UNSEEN)
         if plural == "pods":
             made["spec"] = {"nodeName": "local"} | made.get("spec", {})
