@@ -1,17 +1,18 @@
 """A Lifecycle Manager of old as its callers see it: /status in both levels, and the removal of a trial."""
 
 import json
-import threading
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from typing import Any
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
+from tests.cluster.loopback import LoopbackServer
+
 KEY = "Please_change_this"
 
 
-class LegacyManager:
+class LegacyManager(LoopbackServer):
     """`waiting` has triggers by trial ID, `engines` statuses. `refuses`: the removal of these IDs fails."""
 
     def __init__(self, level: str) -> None:
@@ -23,14 +24,7 @@ class LegacyManager:
         self.starts_at_removal = False
         self.removed: list[str] = []
         self.raw: bytes | None = None
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__()
 
     def schedule(self, trial_id: str, start: datetime, zone: str = "Europe/Helsinki") -> None:
         self.waiting[trial_id] = f"date[{start.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S %Z}]"
@@ -68,24 +62,9 @@ class LegacyManager:
             "Heartbeat_instances": "[]",
         }
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        manager = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _do(self) -> None:
-                status, body = manager.answer(self.command, self.path, self.headers.get("Authorization"))
-                content = manager.raw if manager.raw is not None else json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = do_DELETE = _do  # noqa: N815 - names of the library
-
-            def log_message(self, *_: object) -> None:
-                """Stay silent."""
-
-        return Handler
+    def respond(self, method: str, path: str, headers: Message, _: bytes) -> tuple[int, bytes]:
+        status, body = self.answer(method, path, headers.get("Authorization"))
+        return status, self.raw if self.raw is not None else json.dumps(body).encode()
 
 
 FAR = datetime(2031, 7, 1, 8, tzinfo=UTC)

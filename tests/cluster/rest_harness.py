@@ -12,16 +12,16 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pykube.objects import NamespacedAPIObject
+from tests.cluster.loopback import LoopbackServer
 from tests.cluster.operator_harness import DEADLINE, GROUP, OperatorHarness
 
 from devcluster.cluster.cluster import Cluster
@@ -194,7 +194,7 @@ def sidecar(cluster: Cluster, namespace: str, folder: Path, **variables: str) ->
         running.close()
 
 
-class Registry:
+class Registry(LoopbackServer):
     """A trial registry on loopback: `trials` is its list, `answer` overrules it by path: (status, body).
 
     `delays`: how many seconds it takes, by path; every path that has none by `delay`.
@@ -207,14 +207,7 @@ class Registry:
         self.delay = 0.0
         self.asked: list[str] = []
         self.authorizations: list[str | None] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__()
 
     def reply(self, path: str) -> tuple[int, bytes]:
         if path in self.answer:
@@ -225,25 +218,13 @@ class Registry:
         found = next((trial for trial in self.trials if str(trial.get("id")) == wanted), None)
         return (200, json.dumps(found).encode()) if found else (404, b'{"detail":"Not found."}')
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        registry = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                registry.asked.append(self.path)
-                registry.authorizations.append(self.headers.get("Authorization"))
-                time.sleep(registry.delays.get(self.path, registry.delay))
-                status, content = registry.reply(self.path)
-                with suppress(OSError):  # whoever asked may have given up
-                    self.send_response(status)
-                    self.send_header("Content-Length", str(len(content)))
-                    self.end_headers()
-                    self.wfile.write(content)
-
-            def log_message(self, *_: Any) -> None:
-                """Keep the test's output quiet."""
-
-        return Handler
+    def respond(self, method: str, path: str, headers: Message, _: bytes) -> tuple[int, bytes]:
+        if method != "GET":
+            return 501, b""
+        self.asked.append(path)
+        self.authorizations.append(headers.get("Authorization"))
+        time.sleep(self.delays.get(path, self.delay))
+        return self.reply(path)
 
 
 class Caller(OperatorHarness):

@@ -6,13 +6,14 @@ import re
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import yaml
+from tests.cluster.loopback import LoopbackServer
 from tests.cluster.operator_harness import OperatorHarness, Trial, in_seconds
 from tests.cluster.rest_harness import sidecar
 
@@ -23,7 +24,7 @@ PROGRAM, PLAN, TRIALS = re.findall(r"^```yaml\n(.*?)^```", PAGE, flags=re.DOTALL
 RESTORE, RESTORE_PLAN = "lcm.5gdrones.eu/restore", "lcm.5gdrones.eu/restore-plan"
 
 
-class Field:
+class Field(LoopbackServer):
     """Fleet, airspace and chat on one port: calls back when a drone is reserved, and charges it meanwhile."""
 
     def __init__(self) -> None:
@@ -31,14 +32,7 @@ class Field:
         self.reserved: dict[str, str] = {}
         self.released: list[str] = []
         self.asked: dict[str, int] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__()
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         match method, path.strip("/").split("/"):
@@ -62,26 +56,9 @@ class Field:
     def _call_back(body: dict[str, Any]) -> None:
         requests.post(body["callback"], headers={"Authorization": body["token"]}, timeout=30)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        field = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _do(self) -> None:
-                size = int(self.headers.get("Content-Length") or 0)
-                body = json.loads(self.rfile.read(size) or b"{}")
-                status, reply = field.answer(self.command, self.path, body)
-                content = b"" if status == 204 else json.dumps(reply).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = do_DELETE = _do  # noqa: N815 - names of the library
-
-            def log_message(self, *_: object) -> None:
-                """Stay silent."""
-
-        return Handler
+    def respond(self, method: str, path: str, _: Message, body: bytes) -> tuple[int, bytes]:
+        status, reply = self.answer(method, path, json.loads(body or b"{}"))
+        return status, b"" if status == 204 else json.dumps(reply).encode()
 
 
 @pytest.fixture
